@@ -1,0 +1,3561 @@
+#!/usr/bin/env python3
+"""QMap runs a long list of similar shell commands in parallel, on one machine or through Slurm, Grid Engine or LSF,
+throttled so that nobody hogs the cluster, and never loses one.
+
+Five tools: `template` expands wildcards into a jobs map file, `submit` runs the map, `reattach` picks an execution up
+again from its logs folder, `info` asks the metadata, `run` runs one command now. README.md is the manual. From Python:
+
+    import qmap
+    execution = qmap.submit('jobs.map', max_running=4, logs='out')
+    execution.wait()
+    print(execution.counts())
+
+Promised to programs: `submit`, `reattach`, `Execution` and `QMapError`. All else may change from release to release.
+
+The words: a *map* holds *commands*; a *job* is a command or a group of them; an *attempt* is one run of a job; a *batch*
+is what one submission hands over; an *execution* is all of it. The one process that submits is the *driver*, any other
+that looks is a *viewer*. What they share lies in the logs folder:
+
+    LOGS/qmap_input            the map, as submitted
+    LOGS/execution.info        JSON: all that concerns the whole execution
+    LOGS/<id>.sh               what the job runs; `bash <id>.sh` repeats it by hand
+    LOGS/<id>.out  <id>.err    its output, live
+    LOGS/<id>.info             JSON: all that is known of the job
+    LOGS/.qmap/lock            the driver's lock: holds no data, is never removed
+    LOGS/.qmap/driver.json     who drives, with a beat that counts up
+    LOGS/.qmap/journal.0007    JSON lines, an event each; written by the driver of epoch 7 and by nobody else
+    LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
+    LOGS/.qmap/run/<id>.<attempt>.start  .end  .done  .why
+                               the job's own words, written where it runs; merged into the journal and removed
+
+Nothing that was not written here first is ever done: the driver writes its intent to the journal, and that to the disk,
+before it submits. Nothing that a job did not say itself is believed while it may still say it: the runner claims an
+attempt by creating `.start` (O_EXCL), so that no attempt runs twice, and leaves its exit status in `.end`.
+"""
+
+import array
+import collections
+import errno
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+__version__ = '1.0.0'
+__all__ = ['Execution', 'QMapError', 'reattach', 'submit']
+
+#: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
+STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
+UNSUBMITTED, PENDING, RUNNING, COMPLETED, FAILED, OTHER = STATUSES
+STATUS_CODES = {status: code for code, status in enumerate(STATUSES)}
+
+#: Why a job is FAILED.
+REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'submit', 'lost')
+
+#: Past so many jobs, the files of a thousand of them share a subfolder.
+FLAT = 10000
+
+
+class QMapError(Exception):
+    """A mistake that a user can mend, or a state of the folder that QMap will not touch. The message is one line."""
+
+
+def decode(raw):
+    """Return bytes as text in which every byte survives."""
+    return raw.decode('utf-8', 'surrogateescape')
+
+
+def encode(text):
+    """Return the bytes of a text that `decode`, the command line or a file name gave."""
+    return text.encode('utf-8', 'surrogateescape')
+
+
+def plural(count, word):
+    """Return '1 job', '2 jobs', '12,000 jobs'."""
+    return '{:,} {}{}'.format(count, word, '' if count == 1 else 's')
+
+
+########################################################################################################################
+# Units
+########################################################################################################################
+
+MEMORY_UNITS = 'KMGTP'
+TIME_UNITS = {'d': 86400, 'h': 3600, 'm': 60, 's': 1}
+
+
+def parse_memory(text):
+    """Return the bytes that '512M', '1.5G', '2T' or '16' (G) stands for.
+
+    Raises:
+        ValueError: it is nothing of the kind, with a message that says what is
+    """
+    match = re.match(r'(\d+(?:\.\d+)?)\s*(?:([KMGTP])i?B?)?$', text.strip(), re.IGNORECASE)
+    size = 0
+    if match:
+        size = int(float(match.group(1)) * 1024 ** (MEMORY_UNITS.index((match.group(2) or 'G').upper()) + 1))
+    if not size:
+        raise ValueError('is no amount of memory: write 512M, 1.5G or 2T (units K M G T P, without one: G)')
+    return size
+
+
+def memory_text(size):
+    """Return bytes as '1.5G', '512M' or '300': at most one decimal, nothing that a unit below would say exactly."""
+    for power in range(len(MEMORY_UNITS), 0, -1):
+        if size >= 1024 ** power:
+            value = '{:.1f}'.format(size / 1024 ** power)
+            return (value[:-2] if value.endswith('.0') else value) + MEMORY_UNITS[power - 1]
+    return '{:.1f}K'.format(size / 1024) if size else '0K'
+
+
+def exact_memory(size):
+    """Return bytes in the largest unit that gives a whole number, as `parse_memory` reads it back."""
+    for power in range(len(MEMORY_UNITS), 1, -1):
+        if size % 1024 ** power == 0:
+            return '{}{}'.format(size // 1024 ** power, MEMORY_UNITS[power - 1])
+    return '{}K'.format(-(-size // 1024))
+
+
+def parse_time(text):
+    """Return the seconds that '90m', '2h', '1d', '1h30m', '1:30:00', '2-00:00:00' or '2' (hours) stands for.
+
+    Raises:
+        ValueError: it is nothing of the kind, with a message that says what is
+    """
+    text = text.strip().lower()
+    clock = re.match(r'(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)$', text)
+    seconds = 0
+    if clock:
+        days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
+        seconds = days * 86400 + hours * 3600 + minutes * 60 + rest
+    elif re.match(r'\d+(\.\d+)?$', text):
+        seconds = int(float(text) * 3600)
+    elif re.match(r'(\d+(\.\d+)?\s*[dhms]\s*)+$', text):
+        seconds = int(sum(float(number) * TIME_UNITS[unit]
+                          for number, unit in re.findall(r'(\d+(?:\.\d+)?)\s*([dhms])', text)))
+    if not seconds:
+        raise ValueError('is no time: write 90m, 2h, 1d, 1:30:00 or 2-00:00:00 (without a unit: hours)')
+    return seconds
+
+
+def time_text(seconds):
+    """Return seconds as '00:01:12', or '2-00:00:00' from a day on."""
+    days, rest = divmod(int(seconds), 86400)
+    text = '{:02d}:{:02d}:{:02d}'.format(rest // 3600, rest // 60 % 60, rest % 60)
+    return '{}-{}'.format(days, text) if days else text
+
+
+def parse_count(text):
+    """Return the whole number, 1 or more, that the text stands for.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    if not re.match(r'0*[1-9]\d{0,8}$', text.strip()):
+        raise ValueError('is no whole number of 1 or more')
+    return int(text)
+
+
+def iso(seconds):
+    """Return a time as ISO 8601 in UTC, '' for none."""
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
+
+
+########################################################################################################################
+# Parameters and map files
+########################################################################################################################
+
+#: What a job may ask for: how its value is read and written, and what it is.
+PARAMETERS = collections.OrderedDict([
+    ('cores', (parse_count, str, 'cores for the job')),
+    ('memory', (parse_memory, exact_memory, 'memory for the job (K M G T P, without a unit: G)')),
+    ('time', (parse_time, time_text, 'the longest it may run (90m, 2h, 1d, 1:30:00, without a unit: hours)')),
+    ('queue', (str, str, 'queue or partition')),
+    ('nodes', (parse_count, str, 'number of nodes')),
+    ('tasks', (parse_count, str, 'number of tasks (processes)')),
+    ('penv', (str, str, 'parallel environment (Grid Engine)')),
+    ('name', (str, str, 'prefix of the job names')),
+    ('working_directory', (str, str, 'folder in which the commands run')),
+    ('extra', (str, str, 'options for the scheduler, as on its command line')),
+])
+
+SECTIONS = ('pre', 'post', 'params', 'jobs')
+
+HEADER = re.compile(r'\s*\[\s*(\w+)\s*\]\s*$')
+KEY = re.compile(r'[A-Za-z_]\w*$')
+
+
+def read_parameter(key, value):
+    """Return the value of a parameter as it is kept: numbers, bytes and seconds as int, all else as text.
+
+    Raises:
+        ValueError: the value cannot be read; the message says what would be right
+    """
+    if not KEY.match(key):
+        raise ValueError('{}: a parameter is named with letters, digits and _'.format(key))
+    if key not in PARAMETERS:
+        return value
+    try:
+        return PARAMETERS[key][0](value)
+    except ValueError as error:
+        raise ValueError('{} = {}: {}'.format(key, value, error))
+
+
+def write_parameter(key, value):
+    """Return the value of a parameter as text that `read_parameter` reads."""
+    return PARAMETERS[key][1](value) if key in PARAMETERS else value
+
+
+def foreign_parameter(key):
+    """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
+    from difflib import get_close_matches
+    near = get_close_matches(key.lower(), PARAMETERS, 1)
+    return '{} is no parameter of QMap{}: exported as QMAP_{}'.format(
+        key, ' (did you mean {}?)'.format(near[0]) if near else '', key.upper())
+
+
+def split_own(text):
+    """Split a command from its own parameters.
+
+    Only where all that follows the last ' ## ' is key=value are these parameters.
+
+    Returns:
+        (command, list of (key, value as text))
+    """
+    command, mark, tail = text.rpartition(' ## ')
+    if not mark or '=' not in tail:
+        return text, []
+    try:
+        words = shlex.split(tail)
+    except ValueError:
+        return text, []
+    if not all('=' in word and KEY.match(word.partition('=')[0]) for word in words):
+        return text, []
+    return command, [tuple(word.split('=', 1)) for word in words]
+
+
+def continues(line):
+    """Tell whether a raw line, without its end, goes on in the next: it ends in an odd number of backslashes."""
+    return (len(line) - len(line.rstrip(b'\\'))) % 2 == 1
+
+
+class Map:
+    """A jobs map file: sections, and commands that stay in the file and are read from there when they are needed.
+
+    Attributes:
+        path: of the file
+        sections: {'pre': [lines], 'post': [lines]}, as text
+        params: dict of the parameters for all jobs
+        warnings: list of sentences about what looks odd in it
+    """
+
+    def __init__(self, path):
+        """Read a map once from end to end, and keep the place of each command.
+
+        Raises:
+            QMapError: the file cannot be read or is wrong, with its name and the number of the line
+        """
+        self.path = path
+        self.sections = {'pre': [], 'post': []}
+        self.params = {}
+        self.warnings = []
+        self._offsets = array.array('Q')
+        self._lines = array.array('L')
+        self._file = None
+        try:
+            self._scan()
+        except OSError as error:
+            raise QMapError('{}: {}'.format(path, error.strerror or error))
+        if not len(self):
+            raise QMapError('{}: no commands in it'.format(path))
+        self._file = open(self.path, 'rb')
+
+    def _wrong(self, number, text):
+        return QMapError('{}, line {}: {}'.format(self.path, number, text))
+
+    def _scan(self):
+        section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
+        with open(self.path, 'rb') as lines:
+            for line in lines:
+                number, start = number + 1, offset
+                offset += len(line)
+                text = line.strip()
+                if not text or text.startswith(b'#'):
+                    continue
+                if b'\0' in line:
+                    raise self._wrong(number, 'holds a NUL byte, which no shell can read')
+                header = text.startswith(b'[') and HEADER.match(decode(text))
+                if header:
+                    section = header.group(1)
+                    if section not in SECTIONS:
+                        raise self._wrong(number, '[{}] is no section: known are {}'.format(
+                            section, ' '.join('[{}]'.format(name) for name in SECTIONS)))
+                    if first:
+                        raise self._wrong(first, 'stands before the first section; put it under [jobs]')
+                    sectioned = True
+                    continue
+                if section == 'jobs':
+                    if not sectioned and first is None:
+                        first = number
+                    self._offsets.append(start)
+                    self._lines.append(number)
+                whole, begun = line, number
+                while text.endswith(b'\\') and continues(whole.rstrip(b'\r\n')):
+                    more = lines.readline()
+                    if not more:
+                        break
+                    if b'\0' in more:
+                        raise self._wrong(number + 1, 'holds a NUL byte, which no shell can read')
+                    number, offset = number + 1, offset + len(more)
+                    whole = whole.rstrip(b'\r\n')[:-1] + more
+                if section == 'jobs':
+                    if b' ## ' in whole:
+                        self._own(decode(whole.rstrip(b'\r\n')), begun)
+                elif section == 'params':
+                    self._param(decode(whole.strip()), begun)
+                else:
+                    self.sections[section].append(decode(whole.rstrip(b'\r\n')))
+
+    def _param(self, text, number):
+        key, mark, value = (part.strip() for part in text.partition('='))
+        if not mark:
+            raise self._wrong(number, '{}: a parameter is written key = value'.format(text))
+        self._keep(self.params, key, value, number)
+
+    def _own(self, text, number):
+        own = {}
+        for key, value in split_own(text)[1]:
+            self._keep(own, key, value, number)
+        return own
+
+    def _keep(self, params, key, value, number):
+        try:
+            params[key] = read_parameter(key, value)
+        except ValueError as error:
+            raise self._wrong(number, str(error))
+        if key not in PARAMETERS and len(self.warnings) < 20:
+            self.warnings.append('{}, line {}: {}'.format(self.path, number, foreign_parameter(key)))
+
+    def __len__(self):
+        """Return the number of commands."""
+        return len(self._offsets)
+
+    def line(self, index):
+        """Return the number of the line, from 1, on which a command begins."""
+        return self._lines[index]
+
+    def raw(self, index):
+        """Return a command as it stands in the map, own parameters included, continued lines joined."""
+        self._file.seek(self._offsets[index])
+        line = self._file.readline().rstrip(b'\r\n')
+        while continues(line):
+            more = self._file.readline()
+            if not more:
+                break
+            line = line[:-1] + more.rstrip(b'\r\n')
+        return decode(line)
+
+    def command(self, index):
+        """Return a command and the dict of its own parameters."""
+        text = self.raw(index)
+        if ' ## ' not in text:
+            return text, {}
+        command, pairs = split_own(text)
+        return command, {key: read_parameter(key, value) for key, value in pairs}
+
+    def text(self, indices, params=None):
+        """Yield the lines of a map with these commands and all its sections, as `submit` takes it.
+
+        Args:
+            indices: the commands to keep
+            params: dict of the parameters to write, the map's own by default
+        """
+        params = self.params if params is None else params
+        for section in ('pre', 'post', 'params'):
+            lines = self.sections.get(section) or []
+            if section == 'params':
+                lines = ['{} = {}'.format(key, write_parameter(key, value)) for key, value in params.items()]
+            if lines:
+                yield '[{}]'.format(section)
+                for line in lines:
+                    yield line
+                yield ''
+        yield '[jobs]'
+        for index in indices:
+            yield self.raw(index)
+
+
+########################################################################################################################
+# Templates
+########################################################################################################################
+
+def template(command, params=None, base=None, conda_env=None, modules=None):
+    raise QMapError('not yet')
+
+
+########################################################################################################################
+# Profiles
+########################################################################################################################
+
+#: What a profile may say beside its sections [params] and [editable_params].
+SETTINGS = collections.OrderedDict([
+    ('executor', 'where the jobs run: local, slurm, sge or lsf'),
+    ('max_running', 'jobs in the scheduler at once, where --max-running is not given'),
+    ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
+    ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
+    ('poll', 'seconds between two questions to the scheduler'),
+])
+
+EXECUTORS = ('local', 'slurm', 'sge', 'lsf')
+
+
+class Profile:
+    """Where and how jobs run: the executor, its settings, and parameters for all jobs.
+
+    Attributes:
+        name: as given, or of the executor that was found
+        why: in a few words, how it was chosen
+        executor: one of EXECUTORS
+        settings: dict of text
+        params: dict of parameters
+        editable: dict of the parameters that may be changed while an execution runs, with their labels
+    """
+
+    def __init__(self, name=None):
+        """Load a profile.
+
+        Args:
+            name: of a built-in profile, of a file NAME.conf, or a path; by default QMAP_PROFILE, else the scheduler
+                that this machine has, else local
+
+        Raises:
+            QMapError: there is no such profile, or something in it is wrong
+        """
+        self.settings, self.params, self.editable = {}, {}, {}
+        self.warnings = []
+        self.why = 'asked for'
+        if not name and os.environ.get('QMAP_PROFILE'):
+            name, self.why = os.environ['QMAP_PROFILE'], 'from QMAP_PROFILE'
+        found = None
+        if not name:
+            found = find_scheduler()
+            name = found or 'local'
+            self.why = '{} is on this machine'.format(COMMANDS[found]) if found else 'no scheduler on this machine'
+        self.name = name
+        for folder in reversed(profile_folders()):
+            self._read(os.path.join(folder, 'default.conf'))
+        path = self._find(name)
+        if path:
+            self._read(path)
+        elif name in EXECUTORS:
+            self.settings['executor'] = name
+        else:
+            raise QMapError('profile {}: there is no {}.conf in {}, and built in are only {}'.format(
+                name, name, ' or '.join(profile_folders()), ', '.join(EXECUTORS)))
+        self.executor = self.settings.get('executor', name if name in EXECUTORS else 'local')
+        if self.executor not in EXECUTORS:
+            raise QMapError('profile {}: executor = {}: known are {}'.format(name, self.executor, ', '.join(EXECUTORS)))
+        if found and self.executor == found and not backends_there():
+            raise QMapError('{} is on this machine, but the folder qmap_backends is not beside {}: copy it there, or '
+                            'take one file that carries everything (`qmap bundle FILE` where both are), or give '
+                            '-p local to run on this machine itself'.format(COMMANDS[found], os.path.basename(__file__)))
+
+    @staticmethod
+    def _find(name):
+        if os.sep in name or name.endswith('.conf'):
+            if not os.path.isfile(name):
+                raise QMapError('profile {}: no such file'.format(name))
+            return name
+        for folder in profile_folders():
+            path = os.path.join(folder, name + '.conf')
+            if os.path.isfile(path):
+                return path
+        return None
+
+    def _read(self, path):
+        import configparser
+        try:
+            with open(path, encoding='utf-8', errors='surrogateescape') as lines:
+                text = lines.read()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise QMapError('{}: {}'.format(path, error.strerror or error))
+        parser = configparser.RawConfigParser(delimiters=('=',), comment_prefixes=('#',), strict=False)
+        parser.optionxform = str
+        try:
+            # The settings stand above the first section, where configparser wants one: on line 0, to keep the numbers.
+            parser.read_string('\n'.join(['[settings]'] + [line.strip() for line in text.splitlines()]), path)
+        except configparser.Error as error:
+            number = getattr(error, 'lineno', None) or (getattr(error, 'errors', None) or [(1, '')])[0][0]
+            raise QMapError('{}, line {}: neither key = value nor a [section]'.format(path, number - 1))
+        for key, value in parser.items('settings'):
+            if key not in SETTINGS:
+                self.warnings.append('{}: {} is no setting of a profile: known are {}'.format(
+                    path, key, ', '.join(SETTINGS)))
+            self.settings[key] = unquoted(value)
+        for section in parser.sections():
+            if section == 'params':
+                for key, value in parser.items(section):
+                    try:
+                        self.params[key] = read_parameter(key, unquoted(value))
+                    except ValueError as error:
+                        raise QMapError('{}: {}'.format(path, error))
+            elif section == 'editable_params':
+                self.editable.update(parser.items(section))
+            elif section != 'settings':
+                self.warnings.append('{}: [{}] is no section of a profile: known are [params] and [editable_params]'
+                                     .format(path, section))
+
+    def number(self, key):
+        """Return a setting as a whole number, None where it is not set or 0.
+
+        Raises:
+            QMapError: it is something else
+        """
+        value = self.settings.get(key, '0')
+        if not value.isdigit():
+            raise QMapError('profile {}: {} = {}: is no whole number'.format(self.name, key, value))
+        return int(value) or None
+
+    def sentence(self):
+        """Return the line that says which profile this is and why."""
+        name = self.name if self.name == self.executor else '{} (executor {})'.format(self.name, self.executor)
+        return 'profile {}: {}'.format(name, self.why)
+
+
+#: The submission command of each scheduler: what tells that it is there.
+COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf', 'bsub')])
+
+
+def unquoted(value):
+    """Return the value of a setting without the quotes around the whole of it."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in '\'"' else value
+
+
+def find_scheduler():
+    """Return the name of the scheduler whose submission command is on the PATH, None for none."""
+    for name, command in COMMANDS.items():
+        if shutil.which(command):
+            return name
+    return None
+
+
+def profile_folders():
+    """Return the folders in which profiles are looked for, the first one first."""
+    config = os.environ.get('XDG_CONFIG_HOME') or os.path.join(os.path.expanduser('~'), '.config')
+    return [folder for folder in (os.environ.get('QMAP_HOME'), os.path.join(config, 'qmap')) if folder]
+
+
+def backends_there():
+    """Tell whether the package with the schedulers' languages can be imported."""
+    from importlib.util import find_spec
+    return find_spec('qmap_backends') is not None
+
+
+########################################################################################################################
+# The logs folder
+########################################################################################################################
+
+class Logs:
+    """The names in a logs folder, and how its files are read and written.
+
+    Every file is written by one process, and replaced whole; what another host may have written is read by listing its
+    folder and opening it anew, because network file systems cache attributes but not an open.
+    """
+
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+        self.qmap = os.path.join(self.path, '.qmap')
+        self.run = os.path.join(self.qmap, 'run')
+        self.input = os.path.join(self.path, 'qmap_input')
+        self.execution = os.path.join(self.path, 'execution.info')
+        self.driver = os.path.join(self.qmap, 'driver.json')
+        self.lock = os.path.join(self.qmap, 'lock')
+
+    def create(self):
+        """Make the folder and its inner ones.
+
+        Raises:
+            QMapError: it cannot be made, or there is something in it
+        """
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            if os.listdir(self.path):
+                raise QMapError('{}: the logs folder is not empty; give another one with --logs'.format(self.path))
+            for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
+                os.mkdir(folder)
+        except OSError as error:
+            raise QMapError('{}: {}'.format(self.path, error.strerror or error))
+
+    def journal(self, epoch):
+        """Return the path of a journal's segment."""
+        return os.path.join(self.qmap, 'journal.{:04d}'.format(epoch))
+
+    def epochs(self):
+        """Return the sorted numbers of all journal segments."""
+        found = []
+        for name in os.listdir(self.qmap):
+            head, _, tail = name.partition('.')
+            if head == 'journal' and tail.isdigit():
+                found.append(int(tail))
+        return sorted(found)
+
+    def batch(self, number):
+        """Return the path of a batch's script."""
+        return os.path.join(self.qmap, 'batch', str(number))
+
+    def job(self, id, suffix, count):
+        """Return the path of a job's file, in a subfolder for each thousand where there are many commands."""
+        folder = os.path.join(self.path, id[:-3]) if count > FLAT else self.path
+        return os.path.join(folder, id + suffix)
+
+    def listing(self):
+        """Return the names of what the jobs themselves have written, and what is not yet merged."""
+        return os.listdir(self.run)
+
+
+def read_json(path):
+    """Return what a JSON file holds, None where it is missing or not (yet) whole."""
+    try:
+        with open(path, 'rb') as source:
+            return json.loads(decode(source.read()))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path, value):
+    """Replace a JSON file: its readers see the old one or the new one, never half of it.
+
+    Raises:
+        OSError: it could not be written; the old one stands
+    """
+    temporary = '{}.tmp{}'.format(path, os.getpid())
+    try:
+        with open(temporary, 'w') as target:
+            json.dump(value, target, indent=2)
+            target.write('\n')
+        os.replace(temporary, path)
+    except OSError:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
+def sync_folder(path):
+    """Make the names in a folder survive a crash of the machine, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def birth(pid):
+    """Return what tells a process from a later one with the same number: the boot, and its start in clock ticks since.
+
+    Returns:
+        text, '' where there is no such process. A process that has ended and was not waited for counts as none.
+        (proc(5), /proc/[pid]/stat, fields 3 and 22)
+    """
+    try:
+        with open('/proc/{}/stat'.format(pid), 'rb') as source:
+            fields = source.read().rpartition(b')')[2].split()
+        return '' if fields[0] in (b'Z', b'X') else '{}/{}'.format(boot(), fields[19].decode())
+    except (OSError, IndexError):
+        return ''
+
+
+def boot():
+    """Return what tells this start of the machine from others."""
+    try:
+        with open('/proc/sys/kernel/random/boot_id') as source:
+            return source.read().strip()
+    except OSError:
+        return ''
+
+
+def tail_line(path, size=4096):
+    """Return the last line of a file that says something, without control characters; '' for none."""
+    try:
+        with open(path, 'rb') as source:
+            source.seek(0, os.SEEK_END)
+            source.seek(max(0, source.tell() - size))
+            lines = source.read().replace(b'\r', b'\n').split(b'\n')
+    except OSError:
+        return ''
+    for line in reversed(lines):
+        if line.strip():
+            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]', '', decode(line.strip()))[-500:]
+    return ''
+
+
+class Lock:
+    """The driver's lock: filelock where it is installed, the same flock on the same file where it is not.
+
+    It settles at once who drives among the processes of one host. Across hosts a lock that succeeds proves nothing
+    (NFS with nolock, BeeGFS, Lustre with localflock keep it to themselves), so it is never the only proof.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._held = None
+
+    def acquire(self):
+        """Return True where the lock is ours now, False where another process has it, None where locks do not work.
+
+        Raises:
+            OSError: the file can neither be opened nor made
+        """
+        import fcntl
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            # Old releases of filelock call a file system without locks "held by another", so it is asked here first.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
+        try:
+            from filelock import FileLock, Timeout
+        except Exception:    # not there, or made for another Python
+            self._held = handle
+            return True
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+        lock = FileLock(self.path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        self._held = lock
+        return True
+
+    def release(self):
+        """Give the lock back. The file stays."""
+        if isinstance(self._held, int):
+            os.close(self._held)
+        elif self._held is not None:
+            self._held.release()
+        self._held = None
+
+
+########################################################################################################################
+# The ledger: what the journal says
+########################################################################################################################
+
+class Ledger:
+    """All jobs of an execution, as the journal tells them: a few bytes a job, and the whole record only of live ones.
+
+    The driver writes an event to its segment and then applies it here; viewers read the same lines and apply them too.
+    The events, each a JSON object on a line of its own:
+
+        lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
+        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
+        submitted   the scheduler took it: batch, id, job_cmd
+        returned    these tasks were not submitted after all: tasks
+        run, end    a job's record: job, attempt, status and all that is known of it
+        set         what steers the driver: max_running, halted
+        torn        the line before was not written whole, and has been written again
+        left        the driver goes, and says so
+
+    Attributes:
+        count: number of jobs
+        counts: list with the number of jobs of each status, in the order of STATUSES
+        live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
+        batches: {batch: event} of the submissions that still have live jobs
+        failures: Failures
+        damage: list of (segment, line) that cannot be read
+        settings: what was set last
+    """
+
+    def __init__(self, logs, commands, group):
+        """
+        Args:
+            logs: Logs
+            commands: number of commands in the map
+            group: commands in a job
+        """
+        self.logs = logs
+        self.commands = commands
+        self.group = group
+        self.count = -(-commands // group)
+        self.width = len(str(commands - 1))
+        self.counts = [self.count, 0, 0, 0, 0, 0]
+        self.live = {}
+        self.batches = {}
+        self.failures = Failures()
+        self.damage = []
+        self.settings = {}
+        self.again = collections.deque()
+        self.last_batch = 0
+        self.status = bytearray(self.count)
+        self.attempts = array.array('H', bytes(2 * self.count))
+        self._where = array.array('Q', bytes(8 * self.count))
+        self._submitted = array.array('Q')    # by batch: where its submission stands, if it has a command
+        self._next = 0
+        self._read = {}
+        self._reader = (0, None)
+        self._reading = threading.Lock()
+
+    def id(self, number):
+        """Return the id of a job: the place of its first command in the map, padded with zeros."""
+        return '{:0{}d}'.format(number * self.group, self.width)
+
+    def number(self, id):
+        """Return the number of the job with this id.
+
+        Raises:
+            ValueError: there is none
+        """
+        number, rest = divmod(int(id), self.group)
+        if rest or not 0 <= number < self.count:
+            raise ValueError(id)
+        return number
+
+    def task(self, number):
+        """Return the name of the job's next attempt, '<id>.<attempt>'."""
+        return '{}.{}'.format(self.id(number), self.attempts[number] + 1)
+
+    def next_job(self):
+        """Return the number of the next job to submit, without taking it; None where there is none."""
+        while self.again:
+            if self.status[self.again[0]] == 0:
+                return self.again[0]
+            self.again.popleft()
+        while self._next < self.count and self.status[self._next]:
+            self._next += 1
+        return self._next if self._next < self.count else None
+
+    def following(self, limit):
+        """Return the numbers of the next jobs to submit, at most `limit`."""
+        if self.next_job() is None:
+            return []
+        found = [number for number in itertools.islice(self.again, limit) if not self.status[number]]
+        taken, number = set(found), self._next
+        while len(found) < limit and number < self.count:
+            if not self.status[number] and number not in taken:
+                found.append(number)
+            number += 1
+        return found
+
+    def left(self):
+        """Return how many jobs have not reached a final status."""
+        return self.count - self.counts[3] - self.counts[4]
+
+    # Reading
+
+    def load(self, heard=None):
+        """Read all that has been added to the journal since the last time, by whichever driver.
+
+        Args:
+            heard: function that is called with each event, after it was applied
+        """
+        epochs = self.logs.epochs()
+        for epoch in epochs:
+            if epoch >= max(self._read, default=0):
+                # What an old driver wrote after the next one had read its segment counts for nothing.
+                leads = (self._first(later) for later in epochs if later > epoch)
+                lead = next((event for event in leads if event.get('event') == 'lead'), {})
+                self._segment(epoch, lead.get('read', {}).get(str(epoch)), heard)
+
+    def _first(self, epoch):
+        try:
+            with open(self.logs.journal(epoch), 'rb') as source:
+                return parse_event(source.readline()) or {}
+        except OSError:
+            return {}
+
+    def _segment(self, epoch, limit, heard):
+        start = self._read.get(epoch, 0)
+        place, bad = start, None
+        try:
+            source = open(self.logs.journal(epoch), 'rb')
+        except OSError:
+            return
+        with source:
+            source.seek(start)
+            for line in source:
+                if not line.endswith(b'\n') or limit is not None and place + len(line) > limit:
+                    break
+                event = parse_event(line)
+                if event is None:
+                    bad = place
+                    self.damage.append((epoch, place))
+                else:
+                    if event['event'] == 'torn' and bad is not None:
+                        self.damage.remove((epoch, bad))
+                        bad = None
+                    self.apply(event, epoch << 44 | place)
+                    if heard:
+                        heard(event)
+                place += len(line)
+        self._read[epoch] = place
+
+    def read_so_far(self):
+        """Return {segment: bytes of it that were read}."""
+        return dict(self._read)
+
+    # Applying
+
+    def apply(self, event, place):
+        """Take an event in.
+
+        Args:
+            event: dict
+            place: where it stands: the segment in the upper bits, the byte in the lower 44
+        """
+        kind = event['event']
+        if kind in ('end', 'run'):
+            number = self.number(event['job'])
+            self._where[number] = place
+            self._set(number, event['status'])
+            if kind == 'end':
+                self._ended(number, event)
+            else:
+                self.live[number] = event
+                self.attempts[number] = event['attempt']
+        elif kind == 'batch':
+            self.batches[event['batch']] = event
+            event['live'] = len(event['tasks'])
+            self.last_batch = max(self.last_batch, event['batch'])
+            for k, task in enumerate(event['tasks'], 1):
+                id, _, attempt = task.partition('.')
+                number = self.number(id)
+                self.attempts[number] = int(attempt)
+                self._where[number] = place
+                self._set(number, PENDING)
+                self.live[number] = {'job': id, 'attempt': int(attempt), 'status': PENDING, 'batch': event['batch'],
+                                     'k': k if len(event['tasks']) > 1 else 0, 'submitted': event['time']}
+        elif kind == 'submitted':
+            if event['batch'] in self.batches:
+                self.batches[event['batch']]['id'] = event['id']
+            if event.get('job_cmd'):
+                self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
+                self._submitted[event['batch']] = place
+        elif kind == 'returned':
+            for task in event['tasks']:
+                number = self.number(task.partition('.')[0])
+                self._release(number)
+                self.attempts[number] -= 1
+                self._where[number] = 0
+                self._set(number, UNSUBMITTED)
+                self.again.append(number)
+        elif kind == 'set':
+            self.settings.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+
+    def _ended(self, number, event):
+        self._release(number)
+        self.attempts[number] = event['attempt']
+        if event['status'] == FAILED:
+            self.failures.add(event)
+
+    def _release(self, number):
+        record = self.live.pop(number, None)
+        batch = self.batches.get(record['batch']) if record else None
+        if batch:
+            batch['live'] -= 1
+            if not batch['live']:
+                del self.batches[record['batch']]
+
+    def _set(self, number, status):
+        index = STATUS_CODES[status]
+        self.counts[self.status[number]] -= 1
+        self.status[number] = index
+        self.counts[index] += 1
+
+    # Asking
+
+    def record(self, number):
+        """Return the last record of a job as a dict; of one that was never submitted, what little there is."""
+        record = self.live.get(number)
+        place = self._where[number]
+        if record is None and place:
+            record = self._at(place >> 44, place & (1 << 44) - 1)
+        return record or {'job': self.id(number), 'attempt': self.attempts[number],
+                          'status': STATUSES[self.status[number]]}
+
+    def _at(self, epoch, place):
+        with self._reading:
+            if self._reader[0] != epoch:
+                if self._reader[1]:
+                    self._reader[1].close()
+                self._reader = (epoch, open(self.logs.journal(epoch), 'rb'))
+            self._reader[1].seek(place)
+            return parse_event(self._reader[1].readline())
+
+    def batch_of(self, record):
+        """Return the batch of a live record."""
+        return self.batches.get(record.get('batch')) or {}
+
+    def job_cmd(self, record):
+        """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
+        batch = record.get('batch', 0)
+        place = self._submitted[batch] if batch < len(self._submitted) else 0
+        return self._at(place >> 44, place & (1 << 44) - 1)['job_cmd'] if place else ''
+
+
+def parse_event(line):
+    """Return the event on a line of the journal, None where the line is not one."""
+    try:
+        event = json.loads(decode(line))
+        return event if isinstance(event, dict) and 'event' in event else None
+    except ValueError:
+        return None
+
+
+class Failures:
+    """How many jobs failed, by reason and last line of stderr; a few of their ids for each."""
+
+    #: Different ones that are told apart; all others count together.
+    LIMIT = 1000
+
+    def __init__(self):
+        self._groups = collections.OrderedDict()
+
+    def add(self, record):
+        """Count a record."""
+        key = (describe_end(record), record.get('error', ''))
+        if key not in self._groups and len(self._groups) >= self.LIMIT:
+            key = ('other', 'various')
+        group = self._groups.setdefault(key, [0, []])
+        group[0] += 1
+        if len(group[1]) < 3:
+            group[1].append(record['job'])
+
+    def groups(self):
+        """Return a list of (number of jobs, what happened, last line of stderr, some ids), the most frequent first."""
+        return sorted(((count, key[0], key[1], ids) for key, (count, ids) in self._groups.items()),
+                      key=lambda group: -group[0])
+
+
+def signal_name(number):
+    """Return '9 (KILL)'."""
+    try:
+        return '{} ({})'.format(number, signal.Signals(number).name[3:])
+    except ValueError:
+        return str(number)
+
+
+def describe_end(record):
+    """Return in a few words how a FAILED job ended."""
+    reason = record.get('error_reason')
+    if reason == 'exit' and record.get('exit_code') is not None:
+        return 'exit {}'.format(record['exit_code'])
+    if reason == 'signal' and record.get('signal'):
+        return 'signal {}'.format(signal_name(record['signal']))
+    return {'memory': 'over its memory', 'time': 'over its time', 'cancelled': 'cancelled', 'node': 'its machine failed',
+            'submit': 'not accepted', 'lost': 'lost'}.get(reason, reason or 'failed')
+
+
+class Journal:
+    """The segment that this driver writes: whole lines, one writer."""
+
+    def __init__(self, path):
+        """Make the segment.
+
+        Raises:
+            FileExistsError: another driver was first
+            OSError: it cannot be made
+        """
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._torn = False
+        self.size = 0
+
+    def write(self, events):
+        """Add events, and return the place of each.
+
+        Raises:
+            OSError: they are not (all) there; nobody will count what is
+        """
+        parts, places = [], []
+        if self._torn:
+            parts.append(b'\n{"event":"torn"}\n')
+        place = self.size + sum(map(len, parts))
+        for event in events:
+            line = json.dumps(event, separators=(',', ':')).encode() + b'\n'
+            places.append(place)
+            parts.append(line)
+            place += len(line)
+        data = memoryview(b''.join(parts))
+        while data:
+            try:
+                written = os.write(self._handle, data)
+            except OSError:
+                # Whole lines that did get there would count twice when they are written again, so all of it is void.
+                self._torn = True
+                try:
+                    os.ftruncate(self._handle, self.size)
+                    self._torn = False
+                except OSError:
+                    self.size = os.fstat(self._handle).st_size
+                raise
+            data = data[written:]
+        self._torn = False
+        self.size = place
+        return places
+
+    def sync(self):
+        """Wait until all of it is on the disk."""
+        os.fdatasync(self._handle)
+
+    def close(self):
+        """Let go of the file."""
+        os.close(self._handle)
+
+
+########################################################################################################################
+# What a job runs: its script, and the runner
+########################################################################################################################
+
+#: The runner: runs one attempt of one job where the scheduler put it. It needs bash 4.2 and nothing else there.
+#: $1 is LOGS, $2 the job's script without its suffix, $3 its id, $4 the attempt, $5 the scheduler's id.
+RUNNER = r'''
+qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
+    if [ -n "${EPOCHREALTIME:-}" ]; then now=${EPOCHREALTIME/,/.}; else printf -v now '%(%s)T' -1; fi
+}
+qmap_run() {
+    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 now line host= born= boot= claimed= child status again try
+    local said=$logs/.qmap/run/$3.$4
+    # $HOSTNAME may be that of the machine which the environment came from.
+    read -r host 2>/dev/null </proc/sys/kernel/hostname
+    read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
+    if read -r line 2>/dev/null </proc/$$/stat; then line=(${line##*) }); born=$boot/${line[19]}; fi
+    # A folder that was just made may not be seen from here for a while. Opening the folder above asks anew.
+    for try in {1..60}; do
+        [ -r "$base.sh" ] && break
+        set -- "${base%/*}"/.[q]*; sleep 1
+    done
+    qmap_now
+    # The claim: whoever makes the file runs the attempt, and nobody else ever does.
+    set -C
+    { claimed=yes; printf '{"job":"%s","attempt":%d,"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s}\n' \
+        "$id" "$attempt" "$host" $$ "$born" "$executor_id" "$now"; } 2>/dev/null >"$said.start"
+    set +C
+    if [ -z "$claimed" ]; then
+        [ -e "$said.start" ] && return 75
+        echo "qmap: $said.start cannot be written on $host" >&2
+        return 74
+    fi
+    # A disk that is full now may have room later.
+    for try in {1..30}; do
+        { : >"$base.out" && : >"$base.err"; } 2>/dev/null && break
+        sleep 10
+    done
+    set -m
+    QMAP_DONE=$said.done bash "$base.sh" </dev/null >"$base.out" 2>"$base.err" &
+    child=$!
+    set +m
+    trap 'again=yes; kill -TERM -- -$child 2>/dev/null' TERM
+    trap 'again=yes; kill -INT -- -$child 2>/dev/null' INT
+    trap 'again=yes; kill -HUP -- -$child 2>/dev/null' HUP
+    trap 'again=yes; kill -USR2 -- -$child 2>/dev/null' USR2
+    again=yes
+    while [ -n "$again" ]; do again=; wait $child 2>/dev/null; status=$?; done
+    trap '' TERM INT HUP USR2
+    qmap_now
+    # What the job left in the background would hold what was given to it.
+    kill -KILL -- -$child 2>/dev/null
+    for try in {1..30}; do
+        { times && printf '{"exit_code":%d,"time":%s}\n' $status "$now"; } 2>/dev/null >"$said.end" && break
+        sleep 10
+    done
+    return $status
+}
+'''
+
+
+def batch_script(logs, tasks, paths, task_variable, id_variable):
+    """Return the script that is submitted for a batch: the runner, and the list of what its tasks run.
+
+    It carries all that it needs: a file that was just made may not be seen on the node for a minute.
+
+    Args:
+        logs: Logs
+        tasks: list of '<id>.<attempt>'
+        paths: list of the paths of the jobs' scripts, without their suffix
+        task_variable: the environment variable that holds the index from 1, in an array
+        id_variable: the one that holds the scheduler's id
+    """
+    return ''.join([
+        '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
+        'tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
+        'k=${', task_variable, ':-1}\n',
+        '[ "$k" -gt 0 ] 2>/dev/null || k=1\n',
+        'task=${tasks[2*k-2]}\n',
+        'cd / || exit\n',
+        'qmap_run ', shlex.quote(logs.path), ' "${tasks[2*k-1]}" "${task%.*}" "${task#*.}" "${', id_variable, ':-$$}"\n'])
+
+
+def job_script(id, attempt, commands, sections, params, logs, line_ids):
+    """Return the text of a job's script.
+
+    Args:
+        id: of the job
+        attempt: its number
+        commands: list of the commands, as in the map
+        sections: of the map
+        params: the job's parameters
+        logs: Logs
+        line_ids: list of the commands' own ids
+    """
+    export = collections.OrderedDict([('QMAP_JOB', id), ('QMAP_ATTEMPT', str(attempt)), ('QMAP_LOGS', logs.path),
+                                      ('QMAP_LINE', line_ids[0]), ('QMAP_CORES', '1')])
+    export.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
+    cores = export['QMAP_CORES']
+    lines = ['#!/bin/bash', '# Job {} of {}. By hand: bash {}.sh'.format(id, repr(logs.path), id)]
+    lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
+    lines.append('cd -- {} || exit'.format(shlex.quote(params['working_directory'])))
+    if sections['pre']:
+        lines += ['', '# [pre]: the first of these that fails ends the job',
+                  "trap 'qmap_status=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || {",
+                  '    echo "qmap: [pre] failed with exit status $qmap_status: $BASH_COMMAND" >&2; exit $qmap_status',
+                  "}' ERR"]
+        lines += sections['pre'] + ['trap - ERR']
+    texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
+             for command, line_id in zip(commands, line_ids)]
+    lines.append('')
+    if len(texts) == 1 and not sections['post']:
+        lines += texts
+    elif len(texts) == 1:
+        lines += ['('] + texts + [')', 'qmap_status=$?']
+    else:
+        lines.append('qmap_status=0')
+        for text, line_id in zip(texts, line_ids):
+            lines += ['', '# command {}'.format(line_id), 'if [ $qmap_status = 0 ]; then', '(',
+                      'export QMAP_LINE={}'.format(line_id), text, ')', 'qmap_status=$?',
+                      '[ $qmap_status != 0 ] || [ -z "$QMAP_DONE" ] || echo {} >>"$QMAP_DONE"'.format(line_id), 'fi']
+    if sections['post']:
+        lines += ['', '# [post]'] + sections['post'] + ['qmap_post=$?', '[ $qmap_status != 0 ] || qmap_status=$qmap_post']
+    if len(texts) > 1 or sections['post']:
+        lines.append('exit $qmap_status')
+    return '\n'.join(lines) + '\n'
+
+
+########################################################################################################################
+# The standalone executor: the backend for this machine
+########################################################################################################################
+
+def machine_cores():
+    """Return the number of cores that this process may use: its affinity, and the quota of its cgroup."""
+    cores = len(os.sched_getaffinity(0))
+    for quota in cgroup_values('cpu', 'cpu.max', 'cpu.cfs_quota_us'):
+        limit, _, period = quota.partition(' ')
+        if limit.isdigit():
+            cores = min(cores, max(1, int(limit) // int(period or 100000)))
+    return cores
+
+
+def machine_memory():
+    """Return the bytes of memory that this process may use: the machine's, and the limit of its cgroup."""
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    for limit in cgroup_values('memory', 'memory.max', 'memory.limit_in_bytes'):
+        if limit.isdigit():
+            memory = min(memory, int(limit))
+    return memory
+
+
+def cgroup_values(controller, name2, name1):
+    """Yield what a file says in the cgroup of this process and in all above it.
+
+    Args:
+        controller: its name in version 1
+        name2, name1: the file's name in versions 2 and 1 (cgroups(7))
+    """
+    try:
+        with open('/proc/self/cgroup') as lines:
+            entries = [line.rstrip('\n').split(':', 2) for line in lines]
+    except OSError:
+        return
+    for _, controllers, path in entries:
+        if controllers and controller not in controllers.split(','):
+            continue
+        root, name = ('/sys/fs/cgroup/' + controller, name1) if controllers else ('/sys/fs/cgroup', name2)
+        while True:
+            try:
+                with open(root + path.rstrip('/') + '/' + name) as source:
+                    yield source.read().strip()
+            except OSError:
+                pass
+            if path in ('/', ''):
+                break
+            path = os.path.dirname(path)
+
+
+class Processes:
+    """A look at all processes of this machine (proc(5))."""
+
+    def __init__(self):
+        page = os.sysconf('SC_PAGE_SIZE')
+        self._memory, self._children, self._sessions = {}, {}, {}
+        for name in os.listdir('/proc'):
+            if name.isdigit():
+                try:
+                    with open('/proc/{}/stat'.format(name), 'rb') as source:
+                        fields = source.read().rpartition(b')')[2].split()
+                except OSError:
+                    continue
+                if len(fields) > 21 and fields[0] not in (b'Z', b'X'):
+                    pid = int(name)
+                    self._memory[pid] = int(fields[21]) * page
+                    self._children.setdefault(int(fields[1]), []).append(pid)
+                    self._sessions.setdefault(int(fields[3]), []).append(pid)
+
+    def tree(self, pid):
+        """Return the processes below this one: its descendants, and all else in its session."""
+        found, more = set(), [pid]
+        while more:
+            parent = more.pop()
+            for child in self._children.get(parent, []) + (self._sessions.get(pid, []) if parent == pid else []):
+                if child not in found and child != pid:
+                    found.add(child)
+                    more.append(child)
+        return found
+
+    def memory(self, pids, limit=None):
+        """Return the bytes of memory that these processes have resident.
+
+        Pages that several share count in each, so where that sum is over the limit, their shares are summed instead.
+        """
+        total = sum(self._memory.get(pid, 0) for pid in pids)
+        if limit is not None and total > limit and len(pids) > 1:
+            shares = [proportional_memory(pid) for pid in pids]
+            if all(share is not None for share in shares):
+                return sum(shares)
+        return total
+
+
+def proportional_memory(pid):
+    """Return the bytes of a process, shared pages divided by the number that share them; None where unknown."""
+    try:
+        with open('/proc/{}/smaps_rollup'.format(pid), 'rb') as source:
+            for line in source:
+                if line.startswith(b'Pss:'):
+                    return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        return None if os.path.exists('/proc/{}'.format(pid)) else 0
+    except OSError:
+        pass
+    return None
+
+
+def send(pids, number):
+    """Send a signal to processes, of which some may be gone."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            pass
+
+
+def spawn(argv, environ):
+    """Start a program in a session of its own, with nothing open but /dev/null, and return its pid.
+
+    Python ignores SIGPIPE and SIGXFSZ; the program gets them back. posix_spawn spares the copy of this process's
+    page tables, which costs ten times the rest in a large process before Python 3.10.
+
+    Raises:
+        OSError: it cannot be started
+    """
+    if hasattr(os, 'posix_spawn'):
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                   (os.POSIX_SPAWN_DUP2, 1, 2)]
+        try:
+            return os.posix_spawn(argv[0], argv, environ, file_actions=actions, setsid=True, setsigmask=[],
+                                  setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        except NotImplementedError:    # an old C library has no setsid
+            pass
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env=environ, start_new_session=True)
+    child.returncode = 0    # it is waited for by its pid, not by this object
+    return child.pid
+
+
+class Running:
+    """A task of the standalone executor that has been started, by this process or by an earlier driver."""
+
+    def __init__(self, pid, params, born=None):
+        self.pid = pid
+        self.born = born    # None: our own child
+        self.params = params
+        self.since = time.monotonic()
+        self.said = None    # path of its words, without the suffix, once it has claimed its attempt
+        self.killed = None    # when it was sent its first signal
+        self.peak = 0
+
+    def alive(self):
+        """Tell whether it still runs."""
+        return self.born is None or birth(self.pid) == self.born
+
+
+class Local:
+    """The standalone executor: the machine's cores and memory as the cluster, a thread a slot.
+
+    As strict as a cluster: never more cores or memory at once than the machine has, first come first served; a job over
+    its time or memory is killed with all its processes. Jobs outlive the driver, and a later one adopts them.
+    It answers what qmap_backends.Backend says; a task is a pair of the batch's name and the index.
+    """
+
+    name = 'local'
+    title = 'this machine'
+    task_variable = 'QMAP_TASK'
+    id_variable = 'QMAP_NO_ID'
+    poll_interval = 2
+    grace = 2
+    #: Seconds of work that are handed over ahead, so that no slot waits for the driver where jobs are short.
+    ahead = 0.5
+    #: Whether `accounts` knows of a job as soon as it has ended.
+    immediate = True
+    #: Seconds between SIGTERM and SIGKILL.
+    patience = 10
+
+    def __init__(self, options=None, wake=None):
+        """
+        Args:
+            options: not used; as for all backends
+            wake: function to call when a job has ended
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        self.cores = machine_cores()
+        self.memory = machine_memory()
+        self._wake = wake or (lambda: None)
+        self._lock = threading.RLock()
+        self._queue = collections.deque()
+        self._running = {}
+        self._ended = {}
+        self._known = set()
+        self._free = [self.cores, self.memory]
+        self._slots = self.cores
+        self._bash = shutil.which('bash') or '/bin/bash'
+        self._pool = ThreadPoolExecutor(self.cores)
+        self._stop = threading.Event()
+        self._closed = False
+        self._warden = None
+
+    # What every backend answers
+
+    def limits(self):
+        """Return the largest number of tasks in a batch."""
+        return {'array': 1000}
+
+    def throttle(self, jobs):
+        """Set how many jobs may run at once."""
+        self._slots = jobs
+        self._start()
+
+    def holds(self, params):
+        """Return how many jobs with these parameters the machine holds at once."""
+        return max(1, min(self.cores // params.get('cores', 1), self.memory // params.get('memory', 1)))
+
+    def submit(self, script, name, count, params, output):
+        """Queue the tasks of a script. A job that is larger than the machine is refused."""
+        cores, memory = params.get('cores', 1), params.get('memory', 0)
+        if cores > self.cores:
+            return 'refused', 'asks for {}, this machine has {}'.format(plural(cores, 'core'), self.cores)
+        if memory > self.memory:
+            return 'refused', 'asks for {} of memory, this machine has {}'.format(
+                exact_memory(memory), memory_text(self.memory))
+        with self._lock:
+            self._known.add(name)
+            for k in range(1, count + 1):
+                self._queue.append(((name, k if count > 1 else 0), script, params))
+        self._start()
+        return 'ok', name
+
+    def job_cmd(self, script, name, count, params, output):
+        """Return '': jobs run by their own scripts here."""
+        return ''
+
+    def job_name(self, prefix, batch, token):
+        """Return the name of a batch."""
+        return '{}.{}.{}'.format(prefix, token, batch)
+
+    def task_name(self, task):
+        """Return '': a job of this machine is known by its pid, which it says itself."""
+        return ''
+
+    def find(self, name):
+        """Return the name where this process queued it, else '': what an earlier driver queued went with it."""
+        return name if name in self._known else ''
+
+    def started(self, task, start, params, said):
+        """Hear what a task said when it started. One that is not our child is watched from now on.
+
+        Args:
+            task: pair of name and index
+            start: dict, its own words
+            params: of the job
+            said: path of its words, without the suffix
+        """
+        with self._lock:
+            running = self._running.get(task)
+            if running is None or running.pid not in (None, start.get('pid')):
+                if start.get('host') != socket.gethostname() or birth(start['pid']) != start.get('born'):
+                    return
+                running = self._running[task] = Running(start['pid'], params, start['born'])
+                running.since = time.monotonic() - max(0, time.time() - start['time'])
+                self._free[0] -= params.get('cores', 1)
+                self._free[1] -= params.get('memory', 0)
+            running.said = said
+        self._guard()
+
+    def poll(self, ids):
+        """Return the status of every task that is queued or runs."""
+        with self._lock:
+            tasks = {task: (PENDING, '', '') for task, _, _ in self._queue}
+            tasks.update((task, (RUNNING, '', '')) for task in list(self._running) if not self.settled(task))
+        return tasks
+
+    def accounts(self, tasks):
+        """Return what is known of ended tasks, and forget them."""
+        with self._lock:
+            return {task: self._ended.pop(task) for task in tasks if task in self._ended}
+
+    def settled(self, task):
+        """Tell whether nothing more is to come from a task: it is no longer ours to wait for."""
+        with self._lock:
+            running = self._running.get(task)
+            if running and not running.alive():
+                self._over(task, {'memory': running.peak} if running.peak else {})
+            return task not in self._running
+
+    def cancel(self, tasks, counts):
+        """Take queued tasks back, and end running ones: TERM, and after a while KILL, for the whole process tree."""
+        with self._lock:
+            wanted = set(tasks)
+            for entry in [entry for entry in self._queue if entry[0] in wanted]:
+                self._queue.remove(entry)
+                self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
+            running = [self._running[task] for task in tasks if task in self._running]
+        for process in running:
+            self._kill(process, 'cancelled', 'cancelled', signal.SIGTERM)
+        self._guard()
+        self._wake()
+
+    def withdraw(self):
+        """Take back all that has not started, and return those tasks."""
+        with self._lock:
+            tasks = [task for task, _, _ in self._queue]
+            self._queue.clear()
+        return tasks
+
+    def usage(self):
+        """Return None: who uses this machine is seen with other tools."""
+        return None
+
+    def close(self):
+        """Start nothing more. What runs goes on."""
+        self._closed = True
+        self._stop.set()
+        self._pool.shutdown(wait=False)
+
+    # A slot
+
+    def _start(self):
+        with self._lock:
+            while self._queue and not self._closed and len(self._running) < self._slots:
+                task, script, params = self._queue[0]
+                cores, memory = params.get('cores', 1), params.get('memory', 0)
+                if cores > self._free[0] or memory > self._free[1]:
+                    break
+                self._queue.popleft()
+                self._free[0] -= cores
+                self._free[1] -= memory
+                self._running[task] = Running(None, params)
+                self._pool.submit(self._slot, task, script)
+
+    def _slot(self, task, script):
+        environ = dict(os.environ, QMAP_TASK=str(task[1]))
+        try:
+            pid = spawn([self._bash, script], environ)
+        except OSError as error:
+            self._over(task, {'status': FAILED, 'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)})
+            return
+        running = self._running[task]
+        running.pid = pid
+        self._guard()
+        _, status, used = os.wait4(pid, 0)
+        account = {'cpu': round(used.ru_utime + used.ru_stime, 3), 'memory': max(running.peak, used.ru_maxrss * 1024)}
+        if os.WIFSIGNALED(status):
+            # The runner is gone and cannot say more. What it ran must not go on unseen beside a later attempt.
+            send(Processes().tree(pid), signal.SIGKILL)
+            number = os.WTERMSIG(status)
+            account.update(status=FAILED, reason='signal', signal=number, exit_code=128 + number,
+                           words='killed by signal {}'.format(signal_name(number)))
+        elif os.WEXITSTATUS(status) == 75:
+            account = None    # a second copy of an attempt that another process runs
+        self._over(task, account)
+
+    def _over(self, task, account):
+        with self._lock:
+            running = self._running.pop(task, None)
+            if running:
+                self._free[0] += running.params.get('cores', 1)
+                self._free[1] += running.params.get('memory', 0)
+            if account is not None:
+                self._ended[task] = account
+        self._start()
+        self._wake()
+
+    # The warden: limits, for as long as anything runs
+
+    def _guard(self):
+        with self._lock:
+            if self._warden is None or not self._warden.is_alive():
+                self._warden = threading.Thread(target=self._watch, name='qmap-warden', daemon=True)
+                self._warden.start()
+
+    def _watch(self):
+        while not self._stop.wait(0.25):
+            with self._lock:
+                running = [process for process in self._running.values() if process.pid]
+            now = time.monotonic()
+            strict = [process for process in running if process.killed or 'memory' in process.params]
+            if not strict and not any(now - process.since > 1 for process in running):
+                continue
+            look = Processes()
+            for process in running:
+                self._judge(process, look, now)
+            if not strict:
+                self._stop.wait(1.5)
+
+    def _judge(self, process, look, now):
+        limit, most = process.params.get('memory'), process.params.get('time')
+        memory = look.memory(look.tree(process.pid), limit)
+        process.peak = max(process.peak, memory)
+        if process.killed:
+            if now - process.killed > self.patience:
+                send(look.tree(process.pid), signal.SIGKILL)
+        elif limit is not None and memory > limit:
+            self._kill(process, 'memory', 'used {} of memory, {} asked for'.format(
+                memory_text(memory), exact_memory(limit)), signal.SIGKILL)
+        elif most is not None and now - process.since > most:
+            self._kill(process, 'time', 'ran over its time of {}'.format(time_text(most)), signal.SIGTERM)
+
+    def _kill(self, process, reason, words, number):
+        if process.said and not process.killed:
+            try:
+                write_json(process.said + '.why', {'reason': reason, 'words': words})
+            except OSError:
+                pass
+        process.killed = process.killed or time.monotonic()
+        if process.pid:
+            send(Processes().tree(process.pid), number)
+
+
+########################################################################################################################
+# Records: what is known of a job
+########################################################################################################################
+
+class Plan:
+    """What was asked of an execution: the map as submitted, and execution.info.
+
+    Attributes:
+        info: dict of execution.info
+        map: Map
+        group: commands in a job
+        params: dict of the parameters of all jobs
+    """
+
+    def __init__(self, logs):
+        """Load it from a logs folder.
+
+        Raises:
+            QMapError: there is none
+        """
+        self.logs = logs
+        self.info = read_json(logs.execution)
+        if not self.info or 'token' not in self.info:
+            raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(logs.path))
+        self.map = Map(logs.input)
+        self.group = self.info['group']
+        self.params = read_parameters(self.info['params'])
+
+    def commands(self, number):
+        """Return the indices of a job's commands in the map."""
+        return range(number * self.group, min((number + 1) * self.group, len(self.map)))
+
+    def job_params(self, number):
+        """Return the parameters of a job, its own included."""
+        if self.group > 1:
+            return self.params
+        own = self.map.command(number)[1]
+        return dict(self.params, **own) if own else self.params
+
+    def path(self, id, suffix=''):
+        """Return the path of a job's file."""
+        return self.logs.job(id, suffix, len(self.map))
+
+    def info_of(self, record, job_cmd=''):
+        """Return the whole of a job's metadata, as it stands in its .info file.
+
+        Args:
+            record: dict, the job's last event
+            job_cmd: the command that submitted its batch; '' where jobs run by their own scripts
+        """
+        number = int(record['job']) // self.group
+        texts = [self.map.command(index)[0] for index in self.commands(number)]
+        info = collections.OrderedDict([
+            ('id', record['job']), ('line', self.map.line(number * self.group)), ('command', '\n'.join(texts)),
+            ('status', record['status']), ('retries', max(0, record['attempt'] - 1)),
+            ('executor_id', record.get('executor_id', '')),
+            ('job_cmd', job_cmd or ('bash ' + shlex.quote(self.path(record['job'], '.sh')) if record['attempt'] else '')),
+            ('params', collections.OrderedDict(
+                (key, write_parameter(key, value)) for key, value in self.job_params(number).items())),
+            ('exit_code', record.get('exit_code')), ('error_reason', record.get('error_reason', '')),
+            ('error', record.get('error', '')), ('reason', record.get('words', ''))])
+        for key in ('submitted', 'started', 'finished'):
+            info[key] = iso(record.get(key))
+        info['host'] = record.get('host', '')
+        usage = {}
+        if record.get('started') and record.get('finished'):
+            seconds = max(0, record['finished'] - record['started'])
+            usage['time'] = {'elapsed': time_text(seconds), 'seconds': round(seconds, 3), 'cpu': record.get('cpu')}
+        if record.get('memory'):
+            usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
+        info['usage'] = usage
+        info['seconds'] = {key: record.get(key) for key in ('submitted', 'started', 'finished')}
+        if len(texts) > 1:
+            done = len(texts) if record['status'] == COMPLETED else record.get('done', 0)
+            info['commands'] = {'count': len(texts), 'done': done}
+        return info
+
+
+def read_parameters(texts):
+    """Return the parameters that a dict of texts stands for."""
+    return collections.OrderedDict((key, read_parameter(key, value)) for key, value in texts.items())
+
+
+def write_parameters(params):
+    """Return parameters as a dict of texts."""
+    return collections.OrderedDict((key, write_parameter(key, value)) for key, value in params.items())
+
+
+def read_end(path):
+    """Return what a job said at its end: exit_code, time and cpu (seconds). None where it is not (yet) whole."""
+    try:
+        with open(path, 'rb') as source:
+            lines = source.read().decode('ascii', 'replace').split('\n')
+        end = json.loads(lines[-2]) if len(lines) > 1 and not lines[-1] else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(end, dict):
+        return None
+    try:
+        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)).
+        parts = [part.replace(',', '.').partition('m') for part in lines[1].split()]
+        end['cpu'] = round(sum(60 * int(minutes) + float(rest.rstrip('s')) for minutes, _, rest in parts), 3)
+    except (IndexError, ValueError):
+        pass
+    return end
+
+
+def end_event(record, start, end, account, why, error):
+    """Return the last event of an attempt.
+
+    Its own words come first. What the scheduler says of it (account) or what it was killed for (why) only adds to a
+    failure the reason, and numbers that the job could not measure.
+
+    Args:
+        record: dict, what was known of it
+        start, end: its own words, None where there are none
+        account: dict as from Backend.accounts
+        why: dict with reason and words, where this execution ended it
+        error: last line of its stderr
+    """
+    event = dict(record, event='end')
+    for key in ('reason', 'words', 'state'):
+        event.pop(key, None)
+    start, account = start or {}, account or {}
+    event.update((key, account[key]) for key in ('cpu', 'memory') if account.get(key) is not None)
+    event['host'] = start.get('host') or account.get('host') or record.get('host', '')
+    if start:
+        event['started'] = start['time']
+        event['executor_id'] = record.get('executor_id') or start.get('executor_id', '')
+    if end:
+        event['finished'] = end['time']
+        event['exit_code'] = end['exit_code']
+        if event.get('cpu') is None:
+            event['cpu'] = end.get('cpu')
+        if not end['exit_code']:
+            event['status'] = COMPLETED
+            return event
+    elif account.get('exit_code') is not None:
+        event['exit_code'] = account['exit_code']
+    event['status'] = FAILED
+    code = event.get('exit_code')
+    words = ''
+    if why:
+        reason, words = why['reason'], why['words']
+    elif account.get('reason') and (not end or account['reason'] not in ('exit', 'signal')):
+        reason, words = account['reason'], account.get('words', '')
+    elif end and code is not None:
+        # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
+        reason = 'signal' if 128 < code < 128 + signal.NSIG and code - 128 in SIGNALS else 'exit'
+    else:
+        reason, words = 'lost', 'it has gone without a word, and nobody knows how it ended'
+    if reason == 'signal':
+        event['signal'] = account.get('signal') or (code - 128 if code else None)
+        words = words or 'killed by signal {}'.format(signal_name(event['signal']))
+    event['error_reason'] = reason
+    event['error'] = error if error and reason in ('exit', 'signal') else words or error
+    return event
+
+
+SIGNALS = {int(number) for number in signal.Signals}
+
+
+########################################################################################################################
+# The driver
+########################################################################################################################
+
+class Clock:
+    """The time. The driver gets it from outside."""
+
+    def __init__(self):
+        self._woken = threading.Event()
+
+    monotonic = staticmethod(time.monotonic)
+    rest = staticmethod(time.sleep)
+    time = staticmethod(time.time)
+
+    def sleep(self, seconds):
+        """Wait, unless somebody wakes us before."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self):
+        """End the sleep, or the next one."""
+        self._woken.set()
+
+
+class NotDriver(Exception):
+    """Another process drives."""
+
+
+class Driver:
+    """The one process that submits. It holds the lock, and the newest segment of the journal."""
+
+    #: Seconds: between beats; for which a foreign driver's beat must stand still before it counts as gone; between two
+    #: looks at the folder; between two rounds of writing metadata.
+    BEAT = 10
+    SILENCE = 180
+    LOOK = 1
+    FLUSH = 0.5
+
+    def __init__(self, logs, plan, backend, clock, heard=None):
+        """
+        Args:
+            logs: Logs
+            plan: Plan
+            backend: as qmap_backends.Backend
+            clock: Clock
+            heard: function that is called with each event that was written
+        """
+        self.logs = logs
+        self.plan = plan
+        self.backend = backend
+        self.clock = clock
+        self.heard = heard
+        self.ledger = None
+        self._troubles = {}
+        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted.
+        self.leaving = ''
+        self._left = ''
+        self._lock = Lock(logs.lock)
+        self._journal = None
+        self._epoch = 0
+        self._beat = 0
+        self._starts = {}
+        self._gone = {}
+        self._changed = {}
+        self._merged = {}
+        self._owed = []
+        self._folders = set()
+        self._rate = collections.deque(maxlen=2000)
+        self._due = {'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0}
+        self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
+
+    # Becoming the driver, and ceasing to be
+
+    def lead(self, force=False, foreign=None):
+        """Become the driver.
+
+        Args:
+            force: go on although some records of the journal cannot be read
+            foreign: function of driver.json that tells whether a driver on another host still beats
+
+        Raises:
+            NotDriver: another process is
+            QMapError: the journal is damaged
+            OSError: the folder cannot be written
+        """
+        locked = self._lock.acquire()
+        if locked is False:
+            raise NotDriver()
+        try:
+            driver = read_json(self.logs.driver) or {'released': True}
+            if not driver['released']:
+                here = driver['host'] == socket.gethostname()
+                if locked is None and here and driver['born'] and birth(driver['pid']) == driver['born']:
+                    raise NotDriver()
+                if not here and foreign and foreign(driver):
+                    raise NotDriver()
+            self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+            self.ledger.load()
+            if self.ledger.damage and not force:
+                raise QMapError('{}: {} cannot be read, the first at byte {} of {}; reattach --force goes on without'.format(
+                    self.logs.path, plural(len(self.ledger.damage), 'record'), self.ledger.damage[0][1],
+                    os.path.basename(self.logs.journal(self.ledger.damage[0][0]))))
+            self._epoch = max(self.logs.epochs(), default=0) + 1
+            self._journal = Journal(self.logs.journal(self._epoch))
+        except FileExistsError:
+            self._lock.release()
+            raise NotDriver()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._nonce = os.urandom(8).hex()
+        self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
+                      'host': socket.gethostname(), 'pid': os.getpid(), 'time': self.clock.time()}])
+        self._journal.sync()
+        sync_folder(self.logs.qmap)
+        self._show_beat()
+        if self.ledger.damage:
+            self._restore()
+        for number, record in self.ledger.live.items():
+            if self.ledger.batch_of(record).get('id') is None:
+                self._due['find'] = 0
+
+    def _restore(self):
+        # What the journal lost, a job's own .info may still know.
+        events = []
+        for number in range(self.ledger.count):
+            if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
+                info = read_json(self.plan.path(self.ledger.id(number), '.info')) or {}
+                if info.get('status') in (COMPLETED, FAILED) and info.get('retries', -1) + 1 >= self.ledger.attempts[number]:
+                    event = {'event': 'end', 'job': info['id'], 'attempt': info['retries'] + 1}
+                    event.update((key, info[key]) for key in (
+                        'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in info)
+                    event.update(info.get('seconds', {}))
+                    events.append(event)
+        self._write(events)
+
+    def _show_beat(self, released=False):
+        self._beat += 1
+        self._due['beat'] = self.clock.monotonic() + self.BEAT
+        write_json(self.logs.driver, {
+            'host': socket.gethostname(), 'pid': os.getpid(), 'born': birth(os.getpid()), 'nonce': self._nonce,
+            'epoch': self._epoch, 'beat': self._beat, 'released': released, 'trouble': self.trouble,
+            'max_running': self.max_running})
+
+    @property
+    def max_running(self):
+        """How many jobs may be in the scheduler at once."""
+        return self.ledger.settings.get('max_running') or self.plan.info['max_running']
+
+    def set(self, **settings):
+        """Change what steers the driver: max_running."""
+        self._write([dict(settings, event='set', time=self.clock.time())])
+
+    def drive(self):
+        """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
+
+        Raises:
+            NotDriver: another process has become the driver meanwhile
+        """
+        try:
+            for number, record in list(self.ledger.live.items()):
+                self._changed[number] = record
+            while self.ledger.left() and self.leaving != 'leave' and (self.ledger.live or not self.leaving):
+                self.clock.sleep(self._pause())
+                self.tick()
+            self._give_back(self.backend.withdraw())
+            self._finish()
+        finally:
+            self.backend.close()
+            self._journal.close()
+            self._lock.release()
+
+    def _finish(self):
+        self._due['flush'] = 0
+        try:
+            self._flush()
+            self._write([{'event': 'left', 'time': self.clock.time()}])
+            self._journal.sync()
+            write_json(self.logs.execution, dict(self.plan.info, finished=iso(self.clock.time())
+                                                 if not self.ledger.left() else '', counts=self.counts()))
+            self._show_beat(released=True)
+        except OSError as error:
+            self._complain(error)
+
+    def counts(self):
+        """Return {status: number of jobs}."""
+        return collections.OrderedDict(zip(STATUSES, self.ledger.counts))
+
+    def _pause(self):
+        now = self.clock.monotonic()
+        while self._rate and now - self._rate[0] > 1:
+            self._rate.popleft()
+        if len(self._rate) > 20:
+            self.clock.rest(0.02)    # so many jobs end that each look should find some
+        if not self._beat or self.ledger.next_job() is not None and self.room() > 0 and not self.leaving:
+            return max(0, min(self.LOOK, self._due['submit'] - now))
+        if self._changed or self._merged:
+            return max(0, min(self.LOOK, self._due['flush'] - now))
+        return self.LOOK
+
+    # One look at everything
+
+    def tick(self):
+        """Look at everything once, and do what is due."""
+        now = self.clock.monotonic()
+        try:
+            if now >= self._due['beat']:
+                self._check_epoch()
+                self._show_beat()
+            if self._owed:
+                self._write([])
+            self._collect()
+            self._judge_gone()
+            self._find_batches()
+            self._poll()
+            if not self.leaving:
+                self._submit()
+            elif self.leaving != self._left:
+                self._left = self.leaving
+                self._give_back(self.backend.withdraw())
+                if self.leaving == 'cancel':
+                    self.cancel()
+            self._flush()
+            if now >= self._due['retry']:
+                self._waits['retry'] = 0
+                self._troubles.pop('folder', None)
+        except OSError as error:
+            # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
+            self._complain(error)
+            self._waits['retry'] = min(30, 2 * self._waits['retry'] + 1)
+            self._due['retry'] = self._due['flush'] = self._due['submit'] = now + self._waits['retry']
+
+    def _complain(self, error):
+        self._troubles['folder'] = '{}: {}'.format(error.filename or self.logs.path, error.strerror or error)
+
+    @property
+    def trouble(self):
+        """What keeps the driver from going on, '' for nothing."""
+        return '; '.join(self._troubles.values())
+
+    def _check_epoch(self):
+        if max(self.logs.epochs(), default=0) != self._epoch:
+            raise NotDriver()
+
+    def _write(self, events):
+        """Write events to the journal and take them in; those that were owed come first."""
+        events = self._owed + events
+        if events:
+            places = self._journal.write(events)
+            self._owed = []
+            for event, place in zip(events, places):
+                self.ledger.apply(event, self._epoch << 44 | place)
+                if self.heard:
+                    self.heard(event)
+
+    def _record(self, number, **changes):
+        """Return the event that changes a live job's record."""
+        return dict(self.ledger.live[number], event='run', **changes)
+
+    def _task(self, number):
+        """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
+        record = self.ledger.live[number]
+        id = self.ledger.batch_of(record).get('id')
+        return None if id is None else (id, record['k'])
+
+    def _said(self, record, kind=''):
+        return os.path.join(self.logs.run, '{}.{}{}'.format(record['job'], record['attempt'], kind))
+
+    # What the jobs say themselves
+
+    def _collect(self):
+        names = set(self.logs.listing())
+        events, ended = [], []
+        for name in names:
+            word, _, kind = name.rpartition('.')
+            if kind not in ('start', 'end') or word in self._merged:
+                continue
+            if kind == 'start' and word in self._starts and word + '.end' not in names:
+                continue
+            id, _, attempt = word.partition('.')
+            try:
+                number = self.ledger.number(id)
+                record = self.ledger.live.get(number)
+                if record is None or record['attempt'] != int(attempt):
+                    if int(attempt) <= self.ledger.attempts[number]:
+                        self._merged[word] = None    # merged before, and left by a crash
+                    continue
+            except ValueError:
+                continue
+            if word not in self._starts:
+                start = read_json(self._said(record, '.start')) or {}
+                if word + '.end' not in names:
+                    if 'time' not in start:
+                        continue    # not yet whole
+                    self.backend_started(number, start)
+                    events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
+                                               executor_id=record.get('executor_id') or start.get('executor_id', '')))
+                self._starts[word] = start
+            if kind == 'end' or word + '.end' in names:
+                end = read_end(self._said(record, '.end')) if word not in ended else None
+                if end and self.backend.settled(self._task(number)):
+                    ended.append(word)
+                    events.append(self._ended(number, record, word, end, names))
+        self._write(events)
+        for event in events:
+            self._changed[self.ledger.number(event['job'])] = event
+        for word in ended:
+            self._merged[word] = None
+            self._rate.append(self.clock.monotonic())
+
+    def backend_started(self, number, start):
+        """Tell the backend what a task said when it started."""
+        task = self._task(number)
+        if task:
+            record = self.ledger.live[number]
+            self.backend.started(task, start, self.plan.job_params(number), self._said(record))
+
+    def _ended(self, number, record, word, end, names=(), account=None):
+        """Return the event with which an attempt ends."""
+        task = self._task(number)
+        if account is None and task and self.backend.immediate:
+            account = (self.backend.accounts([task]) or {}).get(task)
+        why = read_json(self._said(record, '.why')) if word + '.why' in names else None
+        error = ''
+        if not end or end['exit_code']:
+            error = tail_line(self.plan.path(record['job'], '.err'))
+        event = end_event(record, self._starts.pop(word, None), end, account, why, error)
+        if self.plan.group > 1 and word + '.done' in names:
+            with open(self._said(record, '.done'), 'rb') as lines:
+                event['done'] = sum(1 for line in lines)
+        if not event.get('finished'):
+            event['finished'] = self.clock.time()
+        self._gone.pop(number, None)
+        return event
+
+    # What the scheduler says
+
+    def _poll(self):
+        now = self.clock.monotonic()
+        if now < self._due['poll'] or not self.ledger.live:
+            return
+        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id') is not None]
+        if not ids:
+            return
+        answer = self.backend.poll(ids)
+        if answer is None:
+            self._waits['poll'] = min(300, 2 * self._waits['poll'] + 5)
+            self._due['poll'] = now + self._waits['poll']
+            return
+        self._waits['poll'] = 0
+        self._due['poll'] = now + self.backend.poll_interval
+        events = []
+        for number, record in self.ledger.live.items():
+            task = self._task(number)
+            if task is None:
+                continue
+            status, reason, words = answer.get(task, (None, '', ''))
+            if status in (PENDING, RUNNING, OTHER):
+                self._gone.pop(number, None)
+                if status == PENDING and record.get('started'):
+                    status = RUNNING    # its own words count more
+                if (status, words) != (record['status'], record.get('words', '')):
+                    events.append(self._record(number, status=status, words=words))
+            elif number not in self._gone:
+                self._gone[number] = (now, reason, words)
+                start = self._starts.get(self._word(record))
+                if start:
+                    self.backend_started(number, start)
+        self._write(events)
+        for event in events:
+            self._changed[self.ledger.number(event['job'])] = event
+
+    def _word(self, record):
+        return '{}.{}'.format(record['job'], record['attempt'])
+
+    def _judge_gone(self):
+        """End the jobs that have left the queue, said nothing, and had the time to."""
+        now = self.clock.monotonic()
+        over = [number for number, (since, _, _) in self._gone.items()
+                if now - since > self.backend.grace and number in self.ledger.live]
+        if not over:
+            return
+        accounts = self.backend.accounts([self._task(number) for number in over])
+        if accounts is None:
+            return
+        names = set(self.logs.listing())
+        events = []
+        for number in over:
+            record, (_, reason, words) = self.ledger.live[number], self._gone[number]
+            word = self._word(record)
+            if word + '.end' in names:
+                continue
+            account = dict(accounts.get(self._task(number)) or {})
+            if word not in self._starts and word + '.start' not in names and not account and not reason:
+                # It was never begun, and nobody knows of it: as if it had not been submitted.
+                self._give_back([self._task(number)])
+                continue
+            if not account.get('reason') and reason:
+                account.update(reason=reason, words=words)
+            if not account.get('reason'):
+                start = self._starts.get(word) or {}
+                if start.get('born') and start.get('host') == socket.gethostname() \
+                        and not start['born'].startswith(boot()):
+                    account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
+            events.append(self._ended(number, record, word, None, names, account))
+        self._write(events)
+        for event in events:
+            self._changed[self.ledger.number(event['job'])] = event
+            self._merged[self._word(event)] = None
+
+    def _give_back(self, tasks):
+        """Make these tasks unsubmitted again: they were not, or will never be, begun."""
+        tasks = set(tasks)
+        names = set(self.logs.listing()) if tasks else ()
+        words = [self._word(record) for number, record in self.ledger.live.items()
+                 if self._task(number) in tasks and self._word(record) + '.start' not in names]
+        if words:
+            self._write([{'event': 'returned', 'tasks': words}])
+            self._forget(words)
+
+    def _forget(self, words):
+        for word in words:
+            number = self.ledger.number(word.partition('.')[0])
+            self._gone.pop(number, None)
+            self._changed[number] = self.ledger.record(number)
+
+    def _find_batches(self):
+        """Look for the submissions that were never answered, by their name."""
+        now = self.clock.monotonic()
+        if now < self._due.get('find', now + 1):
+            return
+        self._due.pop('find')
+        for number, batch in list(self.ledger.batches.items()):
+            if batch.get('id') is None:
+                id = self.backend.find(batch['name'])
+                if id is None:
+                    self._due['find'] = now + 15
+                elif id:
+                    self._write([{'event': 'submitted', 'batch': number, 'id': id}])
+                    for job, record in self.ledger.live.items():
+                        start = self._starts.get(self._word(record))
+                        if record['batch'] == number and start:
+                            self.backend_started(job, start)
+                else:
+                    self._return_batch(batch)
+
+    def _return_batch(self, batch):
+        """Make a batch that was surely not submitted unsubmitted again, but for what is seen to have started."""
+        names = set(self.logs.listing())
+        words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
+        back = [word for word in words if word + '.start' not in names]
+        if back:
+            self._write([{'event': 'returned', 'tasks': back}])
+            self._forget(back)
+        if len(back) < len(words):
+            # An earlier driver did start some. Their own words, and the backend, tell the rest.
+            self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
+            for job, record in list(self.ledger.live.items()):
+                if record['batch'] == batch['batch'] and self._word(record) in self._starts:
+                    self.backend_started(job, self._starts[self._word(record)])
+
+    # Submitting
+
+    def room(self):
+        """Return how many more jobs may be submitted now."""
+        return self.max_running + int(len(self._rate) * self.backend.ahead) - len(self.ledger.live)
+
+    def _submit(self):
+        now = self.clock.monotonic()
+        if now < self._due['submit']:
+            return
+        self.backend.throttle(self.max_running)
+        numbers = self.ledger.following(max(0, self.room()))
+        if not numbers:
+            return
+        self._check_epoch()
+        groups = collections.OrderedDict()
+        for number in numbers:
+            params = self.plan.job_params(number)
+            groups.setdefault(tuple(params.items()), []).append(number)
+        most = self.backend.limits().get('array', 1)
+        for items, members in groups.items():
+            for start in range(0, len(members), most):
+                if not self._submit_batch(members[start:start + most], dict(items)):
+                    return
+
+    def _submit_batch(self, numbers, params):
+        batch = self.ledger.last_batch + 1
+        tasks = [self.ledger.task(number) for number in numbers]
+        ids = [self.ledger.id(number) for number in numbers]
+        name = self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
+        for number, id in zip(numbers, ids):
+            self._write_script(number, id, params)
+        script = self.logs.batch(batch)
+        write_text(script, batch_script(self.logs, tasks, [self.plan.path(id) for id in ids],
+                                        self.backend.task_variable, self.backend.id_variable))
+        output = script + '.out'
+        self._write([{'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.clock.time()}])
+        self._journal.sync()
+        word, text = self.backend.submit(script, name, len(tasks), params, output)
+        if word == 'ok':
+            self._owed.append({'event': 'submitted', 'batch': batch, 'id': text,
+                               'job_cmd': self.backend.job_cmd(script, name, len(tasks), params, output)})
+            for number in numbers:
+                self._changed[number] = self.ledger.live[number]
+            self._waits['submit'] = 0
+            self._troubles.pop('submit', None)
+            self._due['poll'] = min(self._due['poll'], self.clock.monotonic() + 5)
+            self._write([])
+            return True
+        if word == 'refused':
+            self._write([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
+                              finished=self.clock.time()) for number in numbers])
+            for number in numbers:
+                self._changed[number] = self.ledger.record(number)
+            return True
+        if word == 'busy':
+            self._return_batch(self.ledger.batches[batch])
+        else:
+            self._due['find'] = self.clock.monotonic() + 5
+        self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
+        self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
+        self._due['submit'] = self.clock.monotonic() + self._waits['submit']
+        return False
+
+    def _write_script(self, number, id, params):
+        path = self.plan.path(id, '.sh')
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+        indices = self.plan.commands(number)
+        write_text(path, job_script(id, self.ledger.attempts[number] + 1, [self.plan.map.command(i)[0] for i in indices],
+                                    self.plan.map.sections, params, self.logs,
+                                    ['{:0{}d}'.format(i, self.ledger.width) for i in indices]))
+
+    # Metadata
+
+    def _flush(self):
+        """Write what has changed to the .info files, and remove the words that are safe in the journal."""
+        now = self.clock.monotonic()
+        if now < self._due['flush'] or not self._changed and not self._merged:
+            return
+        self._due['flush'] = now + self.FLUSH
+        self._journal.sync()
+        for number in list(self._changed):
+            record = self._changed[number]
+            write_json(self.plan.path(record['job'], '.info'), self.plan.info_of(record, self.ledger.job_cmd(record)))
+            del self._changed[number]
+        names = self.logs.listing() if self._merged else ()
+        for name in names:
+            if name.rpartition('.')[0] in self._merged:
+                remove(os.path.join(self.logs.run, name))
+        self._merged.clear()
+        for name in os.listdir(os.path.join(self.logs.qmap, 'batch')) if names else ():
+            if name.isdigit() and int(name) not in self.ledger.batches:
+                remove(self.logs.batch(int(name)))
+
+    def cancel(self):
+        """Cancel all that was submitted."""
+        tasks = [task for task in map(self._task, list(self.ledger.live)) if task]
+        counts = {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
+        self.backend.cancel(tasks, counts)
+
+
+def write_text(path, text):
+    """Write a file anew.
+
+    Raises:
+        OSError: it could not be written whole; then it is gone
+    """
+    try:
+        with open(path, 'wb') as target:
+            target.write(encode(text))
+    except OSError:
+        remove(path)
+        raise
+
+
+def remove(path):
+    """Remove a file that may be gone."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+########################################################################################################################
+# Executions: what programs use
+########################################################################################################################
+
+def load_backend(executor, settings=None, wake=None):
+    """Return the backend for an executor.
+
+    Raises:
+        QMapError: its code is not there
+    """
+    if executor == 'local':
+        return Local(settings, wake)
+    try:
+        import qmap_backends
+    except ImportError:
+        raise QMapError('{}: the folder qmap_backends is not beside {}: copy it there, or take one file that carries '
+                        'everything (`qmap bundle FILE` where both are), or give -p local'.format(
+                            executor, os.path.basename(__file__)))
+    return qmap_backends.load(executor, settings)
+
+
+class Execution:
+    """An execution, driven from here or viewed. It works in a thread of its own; nothing is printed.
+
+    Attributes:
+        path: of the logs folder
+        warnings: list of sentences about what looks odd in the map or the profile
+    """
+
+    def __init__(self, path, max_running=None, force=False):
+        """Load an execution from its logs folder; `start` sets it going.
+
+        Raises:
+            QMapError: there is none in the folder
+        """
+        self.logs = Logs(path)
+        self.path = self.logs.path
+        self.plan = Plan(self.logs)
+        self.warnings = []
+        self._max_running = max_running
+        self._force = force
+        self._clock = Clock()
+        self._driver = None
+        self._leaving = ''
+        self._error = None
+        self._foreign = None
+        self._listeners = []
+        self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
+        self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+        self._ledger.load()
+
+    # The thread
+
+    def start(self):
+        """Drive what is left, or view where another process drives."""
+        self._thread.start()
+        return self
+
+    def _work(self):
+        try:
+            while self.left() and self._leaving in ('', 'cancel'):
+                if not self._lead():
+                    self._view()
+        except BaseException as error:
+            self._error = error
+        finally:
+            for listener in self._listeners:
+                listener.put(None)
+
+    def _lead(self):
+        """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
+        backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._clock.wake)
+        driver = Driver(self.logs, self.plan, backend, self._clock, self._heard)
+        try:
+            driver.lead(self._force, self._beats_elsewhere)
+        except NotDriver:
+            backend.close()
+            return False
+        except OSError as error:
+            backend.close()
+            if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+                raise QMapError('{}: {}'.format(error.filename or self.path, error.strerror))
+            return False
+        if self._max_running:
+            driver.set(max_running=self._max_running)
+            self._max_running = None
+        driver.leaving = self._leaving
+        self._ledger, self._driver = driver.ledger, driver
+        try:
+            driver.drive()
+            return True
+        except NotDriver:
+            return False
+        finally:
+            self._driver = None
+
+    def _view(self):
+        """Follow the journal for a while."""
+        if self._leaving == 'cancel':
+            self._leaving = 'leave'
+        for _ in range(3):
+            self._ledger.load(self._heard)
+            if not self.left() or self._leaving:
+                break
+            self._clock.sleep(1)
+
+    def _beats_elsewhere(self, driver):
+        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long enough."""
+        beat = (driver.get('nonce'), driver.get('beat'))
+        if self._foreign is None or self._foreign[0] != beat:
+            self._foreign = (beat, time.monotonic())
+        return time.monotonic() - self._foreign[1] < Driver.SILENCE
+
+    def _heard(self, event):
+        if not self._listeners:
+            return
+        if event['event'] in ('run', 'end'):
+            heard = {'job': event['job'], 'status': event['status'], 'time': event.get('finished') or event.get('started'),
+                     'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
+            for listener in self._listeners:
+                listener.put(heard)
+
+    # Asking
+
+    @property
+    def driving(self):
+        """Whether this process is the driver."""
+        return self._driver is not None
+
+    @property
+    def trouble(self):
+        """What keeps the execution from going on, '' for nothing."""
+        return self._driver.trouble if self._driver else ''
+
+    @property
+    def failures(self):
+        """The Failures so far."""
+        return self._ledger.failures
+
+    def left(self):
+        """Return how many jobs have not reached a final status."""
+        return self._ledger.left()
+
+    def working(self):
+        """Tell whether this process drives or views it at the moment."""
+        return self._thread.is_alive()
+
+    def counts(self):
+        """Return {status: number of jobs}, in the order of STATUSES."""
+        return collections.OrderedDict(zip(STATUSES, self._ledger.counts))
+
+    def jobs(self, status='all'):
+        """Yield the metadata of jobs, as in their .info files, in the order of the map.
+
+        Args:
+            status: as for `qmap info`: names or first letters, separated by commas, or a list of them
+        """
+        wanted = parse_statuses([status] if isinstance(status, str) else status)
+        for number in range(self._ledger.count):
+            if STATUSES[self._ledger.status[number]] in wanted:
+                record = self._ledger.record(number)
+                yield self.plan.info_of(record, self._ledger.job_cmd(record))
+
+    def __iter__(self):
+        """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
+        error."""
+        import queue
+        listener = queue.Queue()
+        self._listeners.append(listener)
+        if not self._thread.is_alive():
+            listener.put(None)
+        return iter(listener.get, None)
+
+    def driver(self):
+        """Return who drives, as driver.json has it; {} where nobody does."""
+        driver = read_json(self.logs.driver) or {}
+        return {} if driver.get('released') else driver
+
+    # Steering
+
+    def wait(self, timeout=None):
+        """Wait until all jobs have ended, or until it was left.
+
+        Args:
+            timeout: seconds
+
+        Returns:
+            whether all jobs have reached a final status
+
+        Raises:
+            QMapError: the execution cannot go on
+        """
+        if self._thread.ident:
+            self._thread.join(timeout)
+        if self._error and not self._thread.is_alive():
+            raise self._error
+        return not self.left()
+
+    def _steer(self, leaving):
+        self._leaving = leaving
+        if self._driver:
+            self._driver.leaving = leaving
+        self._clock.wake()
+
+    def halt(self):
+        """Submit nothing more; go on following what was submitted."""
+        self._steer('halt')
+
+    def leave(self):
+        """Stop driving. What was submitted goes on; `reattach` picks it up."""
+        self._steer('leave')
+
+    def cancel(self):
+        """Submit nothing more, and cancel what was submitted."""
+        self._steer('cancel')
+
+
+def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
+    """Submit a jobs map file, and return its Execution, already at work.
+
+    Args:
+        map: path of the map
+        max_running: jobs in the scheduler at once; by default what the profile says, or what the machine holds
+        logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD
+        group: commands in a job
+        profile: name or path; as `qmap submit --profile`
+        params: parameters, as in a map: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
+
+    Raises:
+        QMapError: something in all that is wrong; then no folder was made
+    """
+    preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()})
+    execution = Execution(preparation.create(logs))
+    execution.warnings = preparation.warnings
+    return execution.start()
+
+
+def reattach(logs='.', max_running=None, force=False):
+    """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
+    process drives.
+
+    Args:
+        logs: path of the folder
+        max_running: jobs in the scheduler at once, from now on
+        force: go on although some records cannot be read
+
+    Raises:
+        QMapError: there is no execution in the folder
+    """
+    return Execution(logs, max_running, force).start()
+
+
+class Preparation:
+    """All that is checked before a folder is made.
+
+    Attributes:
+        profile: Profile
+        map: Map
+        params: dict of the parameters for all jobs
+        warnings: list of sentences about what looks odd
+    """
+
+    def __init__(self, map, max_running=None, group=1, profile=None, params=None):
+        """
+        Args:
+            map: path of the map
+            max_running, group: whole numbers
+            profile: name or path
+            params: dict of texts, from the command line
+
+        Raises:
+            QMapError: something is wrong
+        """
+        self.profile = Profile(profile)
+        self.map = Map(map)
+        self.group = group
+        self.warnings = self.profile.warnings + self.map.warnings
+        given = collections.OrderedDict(self.map.params)
+        for key, value in (params or {}).items():
+            if value is not None:
+                try:
+                    given[key] = read_parameter(key, value)
+                except ValueError as error:
+                    raise QMapError(str(error))
+        folder = os.path.expanduser(given.get('working_directory') or self.profile.params.get('working_directory', ''))
+        given['working_directory'] = os.path.abspath(folder or os.getcwd())
+        if not os.path.isdir(given['working_directory']):
+            raise QMapError('{}: the working directory is not there'.format(given['working_directory']))
+        self.given = given
+        self.params = collections.OrderedDict(self.profile.params)
+        self.params.update(given)
+        most = self.profile.number('max_ungrouped')
+        if group == 1 and most and len(self.map) > most:
+            raise QMapError('{}: {} without groups, where profile {} allows {}: give --group N, the number of commands '
+                            'for a job'.format(self.map.path, plural(len(self.map), 'command'), self.profile.name, most))
+        if group > 1 and any(' ## ' in self.map.raw(index) and self.map.command(index)[1]
+                             for index in range(len(self.map))):
+            self.warnings.append('{}: the parameters of single commands (behind ##) are ignored in groups'.format(
+                self.map.path))
+        self.jobs = -(-len(self.map) // group)
+        self.backend = load_backend(self.profile.executor, self.profile.settings)
+        self.max_running = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
+        if self.profile.executor == 'local' and self.max_running > self.backend.holds(self.params):
+            self.warnings.append('this machine holds {} at once: the others of --max-running {} wait their turn'.format(
+                plural(self.backend.holds(self.params), 'such job'), self.max_running))
+        self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
+
+    def create(self, logs=None):
+        """Make the logs folder, and return its path.
+
+        Args:
+            logs: path; by default MAP_YYYYMMDD here, with -2, -3... where that exists
+
+        Raises:
+            QMapError: it cannot be made, or is not empty
+        """
+        if logs is None:
+            base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
+            for count in itertools.count(1):
+                logs = base if count == 1 else '{}-{}'.format(base, count)
+                try:
+                    os.mkdir(logs)
+                    break
+                except FileExistsError:
+                    continue
+                except OSError as error:
+                    raise QMapError('{}: {}'.format(os.path.abspath(logs), error.strerror))
+        there = os.path.isdir(logs)
+        folder = Logs(logs)
+        folder.create()
+        try:
+            shutil.copyfile(self.map.path, folder.input)
+            write_json(folder.execution, collections.OrderedDict([
+                ('version', __version__), ('map', os.path.abspath(self.map.path)), ('name', self.name),
+                ('profile', self.profile.name), ('executor', self.profile.executor),
+                ('settings', self.profile.settings), ('editable_params', self.profile.editable),
+                ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
+                ('max_running', self.max_running), ('group', self.group), ('jobs', self.jobs),
+                ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
+                ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
+                ('created', iso(time.time())), ('finished', '')]))
+            if len(Map(folder.input)) != len(self.map):
+                raise QMapError('{}: it changed while it was read'.format(self.map.path))
+        except (OSError, QMapError) as error:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            if there:
+                os.makedirs(folder.path, exist_ok=True)
+            if isinstance(error, QMapError):
+                raise
+            raise QMapError('{}: {}'.format(error.filename or folder.path, error.strerror))
+        return folder.path
+
+
+########################################################################################################################
+# Questions: info
+########################################################################################################################
+
+def parse_statuses(texts):
+    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for.
+
+    Raises:
+        QMapError: one of them is none
+    """
+    wanted = set()
+    for text in texts:
+        for word in text.split(','):
+            found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
+            if word.lower() in ('all', 'a'):
+                found = STATUSES
+            if not found:
+                raise QMapError('{}: no status; known are {} (or their first letters) and all'.format(
+                    word or '(empty)', ', '.join(STATUSES).lower()))
+            wanted.update(found)
+    return wanted
+
+
+def field(info, path):
+    """Return a field of a job's metadata by its dotted path, None where there is none."""
+    for part in path.split('.'):
+        if not isinstance(info, dict) or part not in info:
+            return None
+        info = info[part]
+    return info
+
+
+def field_text(value):
+    """Return a field as text on one line, without tabs."""
+    if value is None:
+        return ''
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n') if '\t' in text or '\n' in text else text
+
+
+class Old:
+    """A logs folder of qmap 0.4: it has a .info for each job, and no journal. It can be asked, not driven."""
+
+    def __init__(self, path):
+        self.path = path
+        self.map = Map(os.path.join(path, 'qmap_input'))
+        info = read_json(os.path.join(path, 'execution.info')) or {}
+        self.group = int(info.get('groups') or 1)
+        self.params = self.map.params
+
+    @staticmethod
+    def here(path):
+        """Tell whether a folder is one."""
+        return os.path.isfile(os.path.join(path, 'qmap_input')) and not os.path.isdir(os.path.join(path, '.qmap'))
+
+    def jobs(self, status):
+        """Yield the metadata of the jobs with a status."""
+        wanted = parse_statuses([status] if isinstance(status, str) else status)
+        for name in sorted(os.listdir(self.path)):
+            id, suffix = os.path.splitext(name)
+            if suffix == '.info' and id.isdigit():
+                info = read_json(os.path.join(self.path, name))
+                if info and info.get('status') in wanted:
+                    info.setdefault('id', id)
+                    yield info
+
+    def commands(self, number):
+        """Return the indices of a job's commands in the map."""
+        return range(number * self.group, min((number + 1) * self.group, len(self.map)))
+
+
+def left_map(plan, jobs, params):
+    """Yield the lines of the map with the commands of these jobs that did not end well.
+
+    Args:
+        plan: Plan, or Old
+        jobs: iterable of metadata
+        params: dict of parameters, for its [params]
+    """
+    indices = []
+    for info in jobs:
+        own = plan.commands(int(info['id']) // plan.group)
+        done = field(info, 'commands.done') if info['status'] == FAILED else 0
+        indices.extend(own[done or 0:])
+    return plan.map.text(indices, params)
+
+
+########################################################################################################################
+# Views
+########################################################################################################################
+
+class View:
+    """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
+
+    #: Seconds between two looks on a terminal, and between two lines elsewhere.
+    REDRAW = 0.5
+    LINE = 5
+
+    def __init__(self, execution, stream):
+        self._execution = execution
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._drawn = 0
+        self._next = 0
+        self._last = None
+        self._points = collections.deque(maxlen=240)
+
+    def say(self, text):
+        """Print a line of its own."""
+        self._write('{}{}\n'.format(self._clear(), text))
+
+    def _clear(self):
+        width, self._drawn = self._drawn, 0
+        return '\r{}\r'.format(' ' * width) if width else ''
+
+    def _write(self, text):
+        try:
+            self._stream.write(text.encode(self._stream.encoding or 'utf-8', 'replace').decode(
+                self._stream.encoding or 'utf-8', 'replace'))
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = open(os.devnull, 'w')    # the terminal is gone; the jobs are not
+
+    def update(self, last=False):
+        """Show how far it is, if it is time to.
+
+        Args:
+            last: whether this is the last look
+        """
+        now = time.monotonic()
+        if now < self._next and not last:
+            return
+        counts = self._execution.counts()
+        trouble = self._execution.trouble
+        state = (tuple(counts.values()), trouble)
+        if self._terminal:
+            self._next = now + self.REDRAW
+            line = self._line(counts, trouble, now)
+            width = max(20, shutil.get_terminal_size().columns - 1)
+            line = line[:width]
+            self._write('\r{}{}'.format(line, ' ' * (self._drawn - len(line))))
+            self._drawn = len(line)
+            if last:
+                self._write(self._clear())
+        elif state != self._last:
+            self._next = now + self.LINE
+            self._write('{}  {}\n'.format(time.strftime('%H:%M:%S'), self._line(counts, trouble, now)))
+        self._last = state
+
+    def _line(self, counts, trouble, now):
+        total = sum(counts.values())
+        ended = counts[COMPLETED] + counts[FAILED]
+        self._points.append((now, ended))
+        while now - self._points[0][0] > 120 and len(self._points) > 2:
+            self._points.popleft()
+        seconds, more = now - self._points[0][0], ended - self._points[0][1]
+        parts = ['{:,}/{:,}'.format(ended, total)]
+        parts += ['{:,} {}'.format(number, status.lower()) for status, number in counts.items()
+                  if number and status not in (UNSUBMITTED, COMPLETED)]
+        if more and seconds > 0.5:
+            parts.append('{:.1f} jobs/s'.format(more / seconds))
+            if total > ended:
+                parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
+        if not self._execution.driving and total > ended:
+            driver = self._execution.driver()
+            parts.append('viewing; {}'.format('driver: {} on {}'.format(driver['pid'], driver['host'])
+                                              if driver else 'nobody drives'))
+        if trouble:
+            parts.append('! ' + trouble)
+        if not self._terminal:
+            return ', '.join(parts)
+        done, failed = (20 * number // total for number in (ended, counts[FAILED]))
+        failed = max(failed, 1 if counts[FAILED] else 0)
+        return '[{}{}{}] {}'.format('#' * (done - failed), 'x' * failed, '.' * (20 - max(done, failed)), '  '.join(parts))
+
+
+def summary(execution, elapsed=None):
+    """Yield the lines that end an execution.
+
+    Args:
+        execution: Execution
+        elapsed: seconds
+    """
+    counts = execution.counts()
+    parts = ['{:,} {}'.format(number, status.lower()) for status, number in counts.items() if number]
+    yield '{}: {}{}'.format(plural(sum(counts.values()), 'job'), ', '.join(parts),
+                            '' if elapsed is None else ', in {}'.format(time_text(elapsed)))
+    groups = execution.failures.groups() if counts[FAILED] else []
+    for count, what, error, ids in groups[:10]:
+        shown = ', '.join(ids) + (', ...' if count > len(ids) else '')
+        yield '  {} {}{}  ({} {})'.format(plural(count, 'job') + ':', what, ': ' + error if error else '',
+                                         'id' if count == 1 else 'ids', shown)
+    if len(groups) > 10:
+        yield '  and {} of failures'.format(plural(len(groups) - 10, 'other kind'))
+    yield 'logs folder: {}'.format(shown_path(execution.path))
+    group = ' -g {}'.format(execution.plan.group) if execution.plan.group > 1 else ''
+    if counts[FAILED]:
+        yield 'to rerun what failed: {0} info -l {1} -o rerun.map && {0} submit rerun.map{2}'.format(
+            program(), shlex.quote(shown_path(execution.path)), group)
+    if execution.left():
+        yield 'to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path)))
+
+
+def shown_path(path):
+    """Return a path as a person would write it: relative where it is below this folder."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
+
+
+def program():
+    """Return how QMap was called, to be pasted."""
+    name = sys.argv[0] if sys.argv and sys.argv[0] else 'qmap'
+    if not name.endswith('.py'):
+        return os.path.basename(name)
+    return 'python3 {}'.format(shlex.quote(name))
+
+
+########################################################################################################################
+# run: one command, now
+########################################################################################################################
+
+def run_here(command, params, quiet=False):
+    """Run a shell command on this machine, with its limits, as if it had been typed here.
+
+    Args:
+        command: text, given to bash as it is
+        params: dict of parameters
+        quiet: whether not to say what it used
+
+    Returns:
+        its exit status, 128 + n where signal n ended it
+
+    Raises:
+        QMapError: this machine does not hold it
+    """
+    if params.get('cores', 1) > machine_cores():
+        raise QMapError('asks for {}, this machine has {}'.format(plural(params['cores'], 'core'), machine_cores()))
+    if params.get('memory', 0) > machine_memory():
+        raise QMapError('asks for {} of memory, this machine has {}'.format(
+            exact_memory(params['memory']), memory_text(machine_memory())))
+    environ = dict(os.environ, QMAP_CORES='1')
+    environ.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
+    since = time.monotonic()
+    verdict = []
+    # Signals that come to this process alone are passed on; Ctrl-C on a terminal goes to the command by itself.
+    child = None
+    pending = []
+
+    def forward(number, frame):
+        if number == signal.SIGINT and on_terminal():
+            return
+        if child is None:
+            pending.append(number)
+        else:
+            send([child.pid] + list(Processes().tree(child.pid)), number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', command], env=environ,
+                                 cwd=params.get('working_directory'))
+        send([child.pid] * len(pending), pending[0] if pending else 0)
+        if 'memory' in params or 'time' in params:
+            threading.Thread(target=guard_command, args=(child.pid, params, since, verdict), daemon=True).start()
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = 0
+    except OSError as error:
+        raise QMapError('{}: {}'.format(error.filename or 'bash', error.strerror))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if verdict:
+        sys.stderr.write('qmap: {}\n'.format(verdict[0]))
+    if not quiet:
+        sys.stderr.write('qmap: elapsed {}, cpu {:.1f} s, peak memory {}\n'.format(
+            time_text(time.monotonic() - since), used.ru_utime + used.ru_stime, memory_text(used.ru_maxrss * 1024)))
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def on_terminal():
+    """Tell whether this process is in the foreground of a terminal, which then signals the whole group itself."""
+    try:
+        with open('/dev/tty') as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def guard_command(pid, params, since, verdict):
+    """End a command that goes over its time or memory.
+
+    Args:
+        pid: of the command
+        params: dict of parameters
+        since: when it began, on the monotonic clock
+        verdict: list to which is added what happened
+    """
+    memory, most, killed = params.get('memory'), params.get('time'), None
+    while True:
+        time.sleep(0.25)
+        look = Processes()
+        tree = look.tree(pid) | {pid}
+        used = look.memory(tree, memory)
+        if killed is not None:
+            if time.monotonic() - killed > Local.patience:
+                send(tree, signal.SIGKILL)
+        elif memory is not None and used > memory:
+            verdict.append('killed: used {} of memory, {} asked for'.format(memory_text(used), exact_memory(memory)))
+            killed = time.monotonic()
+            send(tree, signal.SIGKILL)
+        elif most is not None and time.monotonic() - since > most:
+            verdict.append('killed: ran over its time of {}'.format(time_text(most)))
+            killed = time.monotonic()
+            send(tree, signal.SIGTERM)
+
+
+########################################################################################################################
+# bundle: one file that carries everything
+########################################################################################################################
+
+class Carried:
+    """Imports the modules that a bundle carries as text, where no installed ones are found."""
+
+    def __init__(self, payload):
+        import base64
+        import zlib
+        self.sources = json.loads(zlib.decompress(base64.b85decode(payload.replace('\n', ''))).decode())
+
+    def find_spec(self, name, path=None, target=None):
+        """Return the spec of a carried module, None for others (importlib.abc.MetaPathFinder)."""
+        from importlib.machinery import ModuleSpec
+        for path, package in ((name.replace('.', '/') + '.py', False), (name.replace('.', '/') + '/__init__.py', True)):
+            if path in self.sources:
+                return ModuleSpec(name, self, origin=os.path.join(__file__, path), is_package=package)
+        return None
+
+    def create_module(self, spec):
+        """Leave it to the import system."""
+        return None
+
+    def exec_module(self, module):
+        """Run the module's text."""
+        spec = module.__spec__
+        module.__file__ = spec.origin
+        source = self.sources[os.path.relpath(spec.origin, __file__)]
+        exec(compile(source, spec.origin, 'exec'), module.__dict__)
+
+    def get_source(self, name):
+        """Return the text of a module, for tracebacks."""
+        return self.sources[os.path.relpath(self.find_spec(name).origin, __file__)]
+
+
+def bundle(path):
+    """Write one file that carries qmap.py, qmap_backends and filelock, to run and to import.
+
+    Returns:
+        list of the packages that it carries
+
+    Raises:
+        QMapError: it cannot be written, or qmap_backends is not here
+    """
+    import base64
+    import textwrap
+    import zlib
+    from importlib.util import find_spec
+    with open(__file__, encoding='utf-8') as lines:
+        own, mark, rest = lines.read().partition('\nPAYLOAD = ')
+    sources = {}
+    carried = []
+    for package in ('qmap_backends', 'filelock'):
+        spec = find_spec(package)
+        if spec is None:
+            continue
+        carried.append(package)
+        if isinstance(spec.loader, Carried):
+            sources.update((name, text) for name, text in spec.loader.sources.items() if name.startswith(package + '/'))
+            continue
+        folder = os.path.dirname(spec.origin)
+        for name in sorted(os.listdir(folder)):
+            if name.endswith('.py'):
+                with open(os.path.join(folder, name), encoding='utf-8') as source:
+                    sources['{}/{}'.format(package, name)] = source.read()
+    if 'qmap_backends' not in carried:
+        raise QMapError('the folder qmap_backends is not beside {}: there is nothing to bundle'.format(
+            os.path.basename(__file__)))
+    payload = base64.b85encode(zlib.compress(json.dumps(sources, sort_keys=True).encode(), 9)).decode()
+    text = '{}{}"""\n{}\n"""\n{}'.format(own, mark, '\n'.join(textwrap.wrap(payload, 118)), rest[rest.index('\nCARRIED'):])
+    temporary = '{}.tmp{}'.format(path, os.getpid())
+    try:
+        with open(temporary, 'w', encoding='utf-8') as target:
+            target.write(text)
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, path)
+    except OSError as error:
+        remove(temporary)
+        raise QMapError('{}: {}'.format(path, error.strerror))
+    return carried
+
+
+########################################################################################################################
+# The command line
+########################################################################################################################
+
+def tool_template(options):
+    """Run `qmap template`."""
+    params = [(key, getattr(options, key)) for key in ('cores', 'memory', 'time')]
+    params = collections.OrderedDict((key, text) for key, text in params if text is not None)
+    for key, text in params.items():
+        checked(key, text)
+    if options.output and os.path.exists(options.output) and not options.force:
+        raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.output))
+    lines = template(native(options.command), params, options.base, options.conda_env, options.module)
+    write_output(options.output, lines)
+    return 0
+
+
+def tool_submit(options):
+    """Run `qmap submit`."""
+    params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
+              if getattr(options, key) is not None}
+    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params)
+    warn(preparation.warnings)
+    if options.dry_run:
+        return dry_run(preparation, options.logs)
+    path = preparation.create(options.logs)
+    print(preparation.profile.sentence())
+    print('{}, at most {} at once, logs folder {}'.format(
+        jobs_text(preparation), preparation.max_running, shown_path(path)))
+    return follow(Execution(path))
+
+
+def jobs_text(preparation):
+    """Return '12 jobs', or '3 jobs of up to 4 commands (12 in all)'."""
+    if preparation.group == 1:
+        return plural(preparation.jobs, 'job')
+    return '{} of up to {} ({} in all)'.format(plural(preparation.jobs, 'job'), plural(preparation.group, 'command'),
+                                               len(preparation.map))
+
+
+def dry_run(preparation, logs):
+    """Print what `submit` would do; leave nothing behind."""
+    print(preparation.profile.sentence())
+    base = '{}_{}'.format(os.path.splitext(os.path.basename(preparation.map.path))[0], time.strftime('%Y%m%d'))
+    folder = Logs(logs or base)
+    if logs and os.path.isdir(logs) and os.listdir(logs):
+        raise QMapError('{}: the logs folder is not empty; give another one with --logs'.format(folder.path))
+    print('{}, at most {} at once, logs folder {}'.format(
+        jobs_text(preparation), preparation.max_running, shown_path(folder.path)))
+    indices = range(min(preparation.group, len(preparation.map)))
+    width = len(str(len(preparation.map) - 1))
+    ids = ['{:0{}d}'.format(index, width) for index in indices]
+    commands = [preparation.map.command(index) for index in indices]
+    params = dict(preparation.params, **(commands[0][1] if preparation.group == 1 else {}))
+    print('parameters of the first job:')
+    for key, value in params.items():
+        print('    {} = {}'.format(key, write_parameter(key, value)))
+    script = folder.job(ids[0], '.sh', len(preparation.map))
+    if preparation.profile.executor != 'local':
+        print('its submission:')
+        print('    {}'.format(preparation.backend.job_cmd(
+            folder.batch(1), preparation.backend.job_name(preparation.name, 1, '00000000'), 1, params, folder.batch(1) + '.out')))
+    print('its script, {}:'.format(shown_path(script)))
+    write_output(None, job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params,
+                                  folder, ids).splitlines())
+    print('nothing was submitted, and no folder made')
+    return 0
+
+
+def tool_reattach(options):
+    """Run `qmap reattach`."""
+    if Old.here(options.logs):
+        raise QMapError('{}: was made by qmap 0.4, which can be asked with `info`, not driven'.format(options.logs))
+    execution = Execution(options.logs, options.max_running, options.force)
+    if execution.left():
+        print('{}, {} left, logs folder {}'.format(plural(sum(execution.counts().values()), 'job'), execution.left(),
+                                                   shown_path(execution.path)))
+    return follow(execution)
+
+
+def follow(execution):
+    """Let an execution work, show it, obey signals, and return the exit status."""
+    since = time.monotonic()
+    view = View(execution, sys.stdout)
+    received = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: received.append(number))
+    begun = execution.left()
+    if begun:
+        execution.start()
+    interrupts, leave_at = 0, None
+    while execution.working():
+        view.update()
+        try:
+            execution.wait(0.1)
+        except QMapError:
+            break
+        while received:
+            number = received.pop(0)
+            if number != signal.SIGINT:
+                execution.leave()
+                leave_at = leave_at or time.monotonic()
+                interrupts = interrupts or -1
+            else:
+                interrupts = max(interrupts, 0) + 1
+                leave_at = interrupted(execution, view, interrupts)
+        if leave_at is not None and time.monotonic() > leave_at:
+            execution.leave()
+            if time.monotonic() > leave_at + 10:
+                break    # a file system that hangs must not keep us
+    execution.wait(0)
+    elapsed = time.monotonic() - since if begun else None
+    view.update(last=True)
+    for line in summary(execution, elapsed):
+        view.say(line)
+    counts = execution.counts()
+    if interrupts > 0 and execution.left() or interrupts > 1:
+        return 130
+    return 3 if execution.left() else 1 if counts[FAILED] else 0
+
+
+def interrupted(execution, view, interrupts):
+    """Obey a Ctrl-C, and return when to leave, None for as soon as all is over."""
+    counts = execution.counts()
+    submitted = counts[RUNNING] + counts[PENDING]
+    if not execution.driving:
+        view.say('No longer looking; the execution goes on where it is driven.')
+        execution.leave()
+        return time.monotonic()
+    if interrupts == 1:
+        execution.halt()
+        view.say('No new jobs. {} still run: they go on without qmap, which leaves in 10 s.'.format(counts[RUNNING])
+                 if submitted else 'No new jobs.')
+        view.say('Ctrl-C again cancels them. To come back: {} reattach -l {}'.format(
+            program(), shlex.quote(shown_path(execution.path))))
+        return time.monotonic() + 10
+    if interrupts == 2:
+        view.say('Cancelling {}.'.format(plural(submitted, 'job')))
+        execution.cancel()
+        return None
+    execution.leave()
+    return time.monotonic()
+
+
+def tool_info(options):
+    """Run `qmap info`."""
+    statuses = parse_statuses(options.status or ['failed'])
+    if Old.here(options.logs):
+        plan = source = Old(options.logs)
+        params = plan.params
+    else:
+        source = Execution(options.logs)
+        plan = source.plan
+        params = read_parameters(plan.info['map_params'])
+    jobs = source.jobs(statuses)
+    if options.fields:
+        lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
+    elif options.format == 'json':
+        lines = table(jobs, None, 'json')
+    else:
+        lines = left_map(plan, jobs, params)
+        if options.collapse:
+            lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
+    write_output(options.output, lines)
+    return 0
+
+
+def table(jobs, fields, format):
+    """Yield the lines of a table of fields.
+
+    Args:
+        jobs: iterable of metadata
+        fields: list of dotted paths; None for all, in json
+        format: tsv, pipe, csv or json (a line for each job)
+    """
+    if format == 'json':
+        for info in jobs:
+            yield json.dumps(collections.OrderedDict([('id', info['id'])] + [
+                (path, field(info, path)) for path in fields]) if fields else info)
+        return
+    rows = itertools.chain([['id'] + fields], ([info['id']] + [field_text(field(info, path)) for path in fields]
+                                               for info in jobs))
+    if format == 'csv':
+        import csv
+        import io
+        for row in rows:
+            line = io.StringIO()
+            csv.writer(line, lineterminator='').writerow(row)
+            yield line.getvalue()
+        return
+    for row in rows:
+        yield ('|' if format == 'pipe' else '\t').join(row)
+
+
+def tool_run(options):
+    """Run `qmap run`."""
+    profile = Profile(options.profile)
+    warn(profile.warnings)
+    params = collections.OrderedDict(profile.params)
+    for key in ('cores', 'memory', 'time'):
+        if getattr(options, key) is not None:
+            params[key] = checked(key, getattr(options, key))
+    if profile.executor == 'local':
+        return run_here(options.command, params, options.quiet)
+    argv = load_backend(profile.executor, profile.settings).interactive(params, options.command)
+    return subprocess.call(argv)
+
+
+def tool_bundle(options):
+    """Run `qmap bundle`."""
+    carried = bundle(options.file)
+    print('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
+    if 'filelock' not in carried:
+        print('filelock is not installed here: the bundle locks with flock itself')
+    return 0
+
+
+def checked(key, text):
+    """Return the value of a parameter from the command line.
+
+    Raises:
+        QMapError: it cannot be read
+    """
+    try:
+        return read_parameter(key, text)
+    except ValueError as error:
+        raise QMapError(str(error))
+
+
+def native(text):
+    """Return an argument as `decode` gives text, whatever the locale made of it."""
+    return decode(os.fsencode(text))
+
+
+def warn(sentences):
+    """Print warnings."""
+    for sentence in sentences:
+        sys.stderr.write('qmap: warning: {}\n'.format(sentence))
+
+
+def write_output(path, lines):
+    """Write lines to a file, which is there whole or not at all, or to standard output.
+
+    Raises:
+        QMapError: the file cannot be written
+    """
+    if path is None:
+        sys.stdout.flush()
+        for line in lines:
+            sys.stdout.buffer.write(encode(line) + b'\n')
+        sys.stdout.buffer.flush()
+        return
+    temporary = '{}.tmp{}'.format(path, os.getpid())
+    try:
+        with open(temporary, 'wb') as target:
+            for line in lines:
+                target.write(encode(line) + b'\n')
+        os.replace(temporary, path)
+    except OSError as error:
+        raise QMapError('{}: {}'.format(path, error.strerror))
+    finally:
+        remove(temporary)
+
+
+def number_option(text):
+    """Read a whole number of 1 or more on the command line."""
+    import argparse
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError('{} {}'.format(text, error))
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message):
+            raise QMapError('{} (see {} --help)'.format(message, self.prog))
+
+    def tool(name, function, summary, examples):
+        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', epilog='examples:\n' + examples,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+        made.set_defaults(function=function)
+        return made
+
+    def resources(made):
+        made.add_argument('-c', '--cores', metavar='N', help='cores for each job')
+        made.add_argument('-m', '--memory', metavar='SIZE', help='memory for each job: 512M, 1.5G (K M G T P; plain: G)')
+        made.add_argument('-t', '--time', metavar='TIME', help='time for each job: 90m, 2h, 1d, 1:30:00 (plain: h)')
+
+    parser = Parser(prog='qmap', description='Run many similar shell commands in parallel, on this machine or a cluster.',
+                    epilog='qmap TOOL --help says more.')
+    parser.add_argument('-V', '--version', action='version', version='qmap ' + __version__)
+    tools = parser.add_subparsers(dest='tool', metavar='TOOL')
+
+    made = tool('template', tool_template, 'make a jobs map file from a command with wildcards',
+                "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
+                "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
+    made.add_argument('command', help='a command with wildcards, or a file of such commands')
+    made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map here (standard output without it)')
+    resources(made)
+    made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
+    made.add_argument('--module', metavar='M', action='append', help='module to load (default: the loaded ones); repeat')
+    made.add_argument('-b', '--base', metavar='FILE', default=os.environ.get('QMAP_TEMPLATE_BASE') or None,
+                      help='a map whose sections are carried over (default: QMAP_TEMPLATE_BASE)')
+    made.add_argument('--force', action='store_true', help='overwrite FILE')
+
+    made = tool('submit', tool_submit, 'run the commands of a jobs map file',
+                '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n')
+    made.add_argument('map', help='jobs map file')
+    made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
+    made.add_argument('-r', '--max-running', metavar='N', type=number_option, help='at most so many jobs at once')
+    made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option, default=1,
+                      help='commands in a job, one after another (default: 1)')
+    resources(made)
+    made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
+                      help='where the commands run (default: here)')
+    made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
+    made.add_argument('-p', '--profile', metavar='PROFILE', help='local, slurm, sge, lsf, or the name or path of a profile')
+    made.add_argument('--no-console', action='store_true', help='only plain lines')
+    made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')
+
+    made = tool('reattach', tool_reattach, 'go on with an execution, or look at it',
+                '  qmap reattach -l jobs_20260131\n')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
+    made.add_argument('-r', '--max-running', metavar='N', type=number_option, help='at most so many jobs at once from now on')
+    made.add_argument('--no-console', action='store_true', help='only plain lines')
+    made.add_argument('--force', action='store_true', help='go on although some records cannot be read')
+
+    made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',
+                '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
+                '  qmap info -l out -s failed -o rerun.map\n')
+    made.add_argument('fields', nargs='*', metavar='FIELD', help='such as status or usage.memory.peak; none: a map of the jobs')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
+    made.add_argument('-s', '--status', metavar='STATUS', action='append',
+                      help='names or first letters, with commas or repeated; all (default: failed)')
+    made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='of the fields (default: tsv)')
+    made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
+    made.add_argument('-o', '--output', metavar='FILE', help='write here')
+
+    made = tool('run', tool_run, 'run one command now, with other resources',
+                "  qmap run -c 4 -m 16G 'make -j4'\n")
+    made.add_argument('command', help='shell command')
+    resources(made)
+    made.add_argument('-p', '--profile', metavar='PROFILE', help='local, slurm, sge, lsf, or the name or path of a profile')
+    made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what the command says')
+
+    made = tool('bundle', tool_bundle, 'write one file that carries everything, for other machines',
+                '  qmap bundle qmap-all.py\n')
+    made.add_argument('file', help='file to write')
+    return parser
+
+
+def main(argv=None):
+    """Run QMap's command line, and return its exit status: 0 all completed, 1 some failed, 2 wrong usage or input,
+    3 left before the end, 130 interrupted; of `run` that of the command.
+
+    Args:
+        argv: list of words; the process's own by default
+    """
+    status = 2
+    try:
+        parser = make_parser()
+        options, rest = parser.parse_known_args(argv)
+        if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
+            options.fields += rest    # fields on both sides of an option
+        elif rest:
+            raise QMapError('unrecognised: {} (see qmap {}--help)'.format(
+                ' '.join(rest), options.tool + ' ' if options.tool else ''))
+        if not options.tool:
+            parser.print_help()
+            return 2
+        status = options.function(options)
+        sys.stdout.flush()
+    except QMapError as error:
+        sys.stderr.write('qmap: error: {}\n'.format(encode(str(error)).decode('utf-8', 'replace')))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
+        status = 141
+    except KeyboardInterrupt:
+        status = 130
+    return status
+
+
+def entry():
+    """Run the command line as a program: do not wait for jobs that go on without us."""
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)
+
+
+# In a bundle, this is a text that carries qmap_backends and filelock.
+PAYLOAD = ''
+
+CARRIED = Carried(PAYLOAD) if PAYLOAD else None
+if CARRIED:
+    sys.meta_path.append(CARRIED)
+
+if __name__ == '__main__':
+    entry()
