@@ -1,0 +1,107 @@
+"""What the tests share: QMap called as a user calls it, in a folder of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+QMAP = os.path.join(ROOT, 'qmap.py')
+sys.path.insert(0, ROOT)
+
+#: Folders that hurt: each has broken some tool of this kind.
+ODD_NAMES = ['a b', 'a"b', "a'; echo foo", 'a\nb', '%j%d', '$HOME', 'h\u00e9\u4e16', '*', r'a\=0', '-l', '#x']
+
+
+class Result:
+    """What a call said and did."""
+
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+        self.lines = out.splitlines()
+
+    def __repr__(self):
+        return 'exit status {}\n{}\n--- stderr\n{}'.format(self.code, self.out, self.err)
+
+
+class Tool:
+    """Calls qmap in a folder."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.environ = dict(os.environ, QMAP_PROFILE='local', PYTHONDONTWRITEBYTECODE='1', QMAP_HOME=self.folder,
+                            XDG_CONFIG_HOME=self.folder)
+        for name in ('LOADEDMODULES', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'VIRTUAL_ENV', 'QMAP_TEMPLATE_BASE'):
+            self.environ.pop(name, None)
+        self.program = [sys.executable, QMAP]
+
+    def start(self, *args, **options):
+        """Start qmap, and return the process, in a session of its own."""
+        options.setdefault('stdout', subprocess.PIPE)
+        options.setdefault('stderr', subprocess.PIPE)
+        return subprocess.Popen(self.program + list(args), cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL,
+                                start_new_session=True, **options)
+
+    def __call__(self, *args, **options):
+        """Run qmap to its end, and return the Result."""
+        process = self.start(*args)
+        try:
+            out, err = process.communicate(timeout=options.get('timeout', 120))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        result = Result(process.returncode, out.decode('utf-8', 'surrogateescape'), err.decode('utf-8', 'surrogateescape'))
+        assert 'Traceback' not in result.err, result
+        return result
+
+    def path(self, *parts):
+        """Return a path in the folder."""
+        return os.path.join(self.folder, *parts)
+
+    def write(self, name, text):
+        """Write a file, and return its name."""
+        with open(self.path(name), 'wb') as target:
+            target.write(text if isinstance(text, bytes) else text.encode('utf-8', 'surrogateescape'))
+        return name
+
+    def read(self, *parts):
+        """Return what a file holds, as text."""
+        with open(self.path(*parts), 'rb') as source:
+            return source.read().decode('utf-8', 'surrogateescape')
+
+    def info(self, logs, id):
+        """Return the metadata of a job."""
+        return json.loads(self.read(logs, id + '.info'))
+
+    def statuses(self, logs):
+        """Return the list of the statuses of all jobs, as `info` tells them."""
+        return [line.split('\t')[1] for line in self('info', '-l', logs, '-s', 'all', 'status').lines[1:]]
+
+
+def until(condition, seconds=60):
+    """Wait until something is so, and return it; fail where it never is."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError('waited {} s in vain'.format(seconds))
+
+
+@pytest.fixture
+def qmap(tmp_path):
+    """QMap in an empty folder, with the profile local."""
+    return Tool(tmp_path)
+
+
+@pytest.fixture(params=ODD_NAMES)
+def odd(request):
+    """A name that hurts."""
+    return request.param

@@ -1,0 +1,149 @@
+"""The standalone executor: limits, packing, and the machine."""
+
+import os
+import time
+
+import pytest
+from conftest import until
+
+import qmap as module
+
+
+def test_a_job_over_its_memory_fails_with_its_whole_tree(qmap):
+    qmap.write('eat.py', 'x = bytearray(300 << 20)\nimport time\ntime.sleep(1000)\n')
+    qmap.write('a.map', '[params]\nmemory = 100M\n[jobs]\n(sleep 1234 & {} eat.py; echo $?) & wait\n'.format(qmap.program[0]))
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1 and 'over its memory: used ' in result.out
+    info = qmap.info('out', '0')
+    assert info['error_reason'] == 'memory' and '100M asked for' in info['error']
+    assert info['usage']['memory']['bytes'] > 100 << 20
+    until(lambda: not running(qmap, '1234'))
+
+
+def test_memory_shared_by_forks_counts_once(qmap):
+    qmap.write('share.py', 'import os, time\nx = bytearray(60 << 20)\n'
+                           'for _ in range(3):\n    if not os.fork():\n        time.sleep(1.5)\n        os._exit(0)\n'
+                           'for _ in range(3):\n    os.wait()\n')
+    qmap.write('a.map', '[params]\nmemory = 150M\n[jobs]\n{} share.py\n'.format(qmap.program[0]))
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+
+
+def test_a_job_over_its_time_fails_with_its_whole_tree(qmap):
+    qmap.write('a.map', '[params]\ntime = 1s\n[jobs]\nsleep 1234 & (sleep 1235); echo never\necho quick\n')
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1 and 'over its time: ran over its time of 00:00:01' in result.out
+    assert qmap.info('out', '0')['error_reason'] == 'time' and qmap.read('out', '0.out') == ''
+    assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
+    until(lambda: not running(qmap, '1234') and not running(qmap, '1235'))
+
+
+def running(qmap, word):
+    """Return the processes in the folder of this test with a word on their command line."""
+    found = []
+    for pid in os.listdir('/proc'):
+        try:
+            with open('/proc/{}/cmdline'.format(pid)) as source:
+                if word in source.read().split('\0') and os.readlink('/proc/{}/cwd'.format(pid)) == qmap.folder:
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def test_the_time_limit_holds_for_adopted_jobs(qmap):
+    qmap.write('a.map', '[params]\ntime = 3s\n[jobs]\necho begun; sleep 1000\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
+    process.kill()
+    process.communicate()
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert qmap.info('out', '0')['error_reason'] == 'time'
+
+
+def test_a_job_larger_than_the_machine_is_refused_and_the_others_run(qmap):
+    qmap.write('a.map', 'true ## cores=10000\ntrue ## memory=900T\ntrue\n')
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1
+    assert qmap.statuses('out') == ['FAILED', 'FAILED', 'COMPLETED']
+    info = qmap.info('out', '0')
+    assert info['error_reason'] == 'submit' and 'asks for 10,000 cores, this machine has' in info['error']
+
+
+@pytest.mark.skipif(module.machine_cores() < 2, reason='needs two cores')
+def test_never_more_cores_at_once_than_the_machine_has(qmap):
+    cores = module.machine_cores()
+    qmap.write('a.map', ('echo + >>trace; sleep 0.1; echo - >>trace ## cores={}\n'.format(cores)) * 4 + 'sleep 0.01\n' * 4)
+    assert qmap('submit', 'a.map', '-r', '8', '--logs', 'out').code == 0
+    assert qmap.read('trace') == '+\n-\n' * 4
+
+
+def test_never_more_memory_at_once_than_the_machine_has(qmap):
+    memory = module.exact_memory(module.machine_memory() * 6 // 10)
+    qmap.write('a.map', 'echo + >>trace; sleep 0.1; echo - >>trace\n' * 4)
+    assert qmap('submit', 'a.map', '-m', memory, '-r', '8', '--logs', 'out').code == 0
+    assert qmap.read('trace') == '+\n-\n' * 4
+
+
+def test_jobs_get_back_the_signals_that_python_ignores(qmap):
+    qmap.write('a.map', 'yes | head -1 >/dev/null; echo ${PIPESTATUS[0]}\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+    assert qmap.read('out', '0.out') == '141\n'
+
+
+def test_what_a_job_leaves_in_the_background_ends_with_it(qmap):
+    qmap.write('a.map', 'sleep 1236 & echo done\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+    until(lambda: not running(qmap, '1236'))
+
+
+def test_jobs_have_no_input_and_no_files_of_ours(qmap):
+    qmap.write('a.map', 'cat; ls -l /proc/$$/fd | grep -c /\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+    # 0, 1, 2, and bash's own for the script
+    assert int(qmap.read('out', '0.out')) <= 4
+
+
+def test_cpu_time_and_memory_are_known(qmap):
+    qmap.write('burn.py', 'x = b"x" * (80 << 20)\nend = __import__("time").process_time() + 0.5\n'
+                          'while __import__("time").process_time() < end: pass\n')
+    qmap.write('a.map', '{} burn.py\n'.format(qmap.program[0]))
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+    usage = qmap.info('out', '0')['usage']
+    assert 0.4 < usage['time']['cpu'] < 5 and usage['memory']['bytes'] > 80 << 20
+
+
+def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
+    import subprocess
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    script = logs.batch(1)
+    base = os.path.join(logs.path, '0')
+    module.write_text(base + '.sh', 'echo ran >>{}/ran\nexit 3\n'.format(tmp_path))
+    module.write_text(script, module.batch_script(logs, ['0.1'], [base], 'QMAP_TASK', 'NO_ID'))
+    many = [subprocess.Popen(['bash', script]) for _ in range(8)]
+    assert sorted(each.wait() for each in many) == [3] + [75] * 7
+    assert (tmp_path / 'ran').read_text() == 'ran\n'
+    assert module.read_end(os.path.join(logs.run, '0.1.end'))['exit_code'] == 3
+
+
+@pytest.mark.parametrize('number', [15, 2, 1])
+def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_path, number):
+    import subprocess
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    base = os.path.join(logs.path, '0')
+    module.write_text(base + '.sh', 'trap "echo told; exit 9" {}\necho begun\nsleep 1000 & wait\n'.format(number))
+    module.write_text(logs.batch(1), module.batch_script(logs, ['0.1'], [base], 'QMAP_TASK', 'NO_ID'))
+    process = subprocess.Popen(['bash', logs.batch(1)], preexec_fn=os.setsid)
+    until(lambda: os.path.exists(base + '.out') and open(base + '.out').read() == 'begun\n')
+    process.send_signal(number)
+    assert process.wait() == 9
+    assert open(base + '.out').read() == 'begun\ntold\n'
+    assert module.read_end(os.path.join(logs.run, '0.1.end'))['exit_code'] == 9
+
+
+def test_a_process_is_told_from_a_later_one_with_its_number():
+    assert module.birth(os.getpid()) == module.birth(os.getpid()) != ''
+    assert module.birth(os.getpid()) != module.birth(os.getppid())
+    assert module.birth(2 ** 30) == ''
+    time.sleep(0)

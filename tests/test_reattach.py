@@ -1,0 +1,215 @@
+"""reattach: drivers that die, drivers that leave, several at once."""
+
+import json
+import os
+import signal
+
+import pytest
+from conftest import until
+
+
+def kill(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def journal(qmap, logs):
+    lines = []
+    for name in sorted(os.listdir(qmap.path(logs, '.qmap'))):
+        if name.startswith('journal.'):
+            lines += [json.loads(line) for line in qmap.read(logs, '.qmap', name).splitlines()]
+    return lines
+
+
+def test_after_kill_9_each_job_has_run_exactly_once(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.01\n' * 200)
+    for _ in range(4):
+        process = qmap.start('reattach', '-l', 'out') if os.path.exists(qmap.path('out')) else \
+            qmap.start('submit', 'a.map', '--logs', 'out')
+        seen = qmap.read('ran').count('\n') if os.path.exists(qmap.path('ran')) else 0
+        until(lambda: os.path.exists(qmap.path('ran')) and qmap.read('ran').count('\n') > min(seen + 20, 190))
+        kill(process)
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 0, result
+    assert sorted(qmap.read('ran').split()) == ['{:03d}'.format(number) for number in range(200)]
+    assert qmap.statuses('out') == ['COMPLETED'] * 200
+    assert {qmap.info('out', '{:03d}'.format(number))['status'] for number in range(200)} == {'COMPLETED'}
+    assert os.listdir(qmap.path('out', '.qmap', 'run')) == []
+
+
+def test_running_jobs_are_adopted_with_their_exit_status(qmap):
+    qmap.write('a.map', 'echo begun; until [ -e go ]; do sleep 0.05; done; exit 7\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
+    kill(process)
+    second = qmap.start('reattach', '-l', 'out')
+    until(lambda: len([event for event in journal(qmap, 'out') if event['event'] == 'lead']) == 2)
+    qmap.write('go', '')
+    second.communicate()
+    assert second.returncode == 1
+    info = qmap.info('out', '0')
+    assert info['exit_code'] == 7 and info['retries'] == 0
+
+
+def test_a_job_that_ended_while_nobody_drove_is_believed(qmap):
+    qmap.write('a.map', 'echo begun; until [ -e go ]; do sleep 0.05; done\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
+    kill(process)
+    qmap.write('go', '')
+    until(lambda: any(name.endswith('.end') for name in os.listdir(qmap.path('out', '.qmap', 'run'))))
+    assert qmap('info', '-l', 'out', '-s', 'all', 'status').lines[1].split('\t')[1] in ('PENDING', 'RUNNING')
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert qmap.info('out', '0')['usage']['time']['cpu'] >= 0
+
+
+def test_a_job_killed_with_its_runner_while_nobody_drove_is_lost_not_completed(qmap):
+    qmap.write('a.map', 'echo $PPID; sleep 1000\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    runner = int(until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out')))
+    kill(process)
+    for group in (runner, *[int(pid) for pid in os.listdir('/proc') if pid.isdigit() and session(pid) == runner]):
+        try:
+            os.kill(group, signal.SIGKILL)
+        except OSError:
+            pass
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 1
+    assert qmap.info('out', '0')['error_reason'] == 'lost'
+
+
+def session(pid):
+    try:
+        return os.getsid(int(pid))
+    except OSError:
+        return None
+
+
+def test_a_runner_killed_under_a_living_driver_fails_its_job_and_leaves_nothing_running(qmap):
+    qmap.write('a.map', 'echo $PPID; sleep 1000 & wait\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    runner = int(until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out')))
+    os.kill(runner, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    info = qmap.info('out', '0')
+    assert info['error_reason'] == 'signal' and info['exit_code'] == 137
+    until(lambda: not [pid for pid in os.listdir('/proc') if pid.isdigit() and session(pid) == runner])
+
+
+def test_a_finished_folder_prints_its_summary(qmap):
+    qmap.write('a.map', 'true\nfalse\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    before = qmap.read('out', 'execution.info')
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 1
+    assert '2 jobs: 1 completed, 1 failed' in result.out and 'to rerun what failed' in result.out
+    assert qmap.read('out', 'execution.info') == before
+
+
+def test_ten_at_once_one_drives_and_nothing_runs_twice(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.02\n' * 60)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    kill(process)
+    several = [qmap.start('reattach', '-l', 'out') for _ in range(10)]
+    outs = [each.communicate(timeout=120)[0].decode() for each in several]
+    assert [each.returncode for each in several] == [0] * 10, outs
+    assert sorted(qmap.read('ran').split()) == ['{:02d}'.format(number) for number in range(60)]
+    assert all('60 completed' in out for out in outs)
+    assert len([event for event in journal(qmap, 'out') if event['event'] == 'lead']) == 2
+
+
+def test_a_viewer_takes_over_when_the_driver_is_gone(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; until [ -e go ]; do sleep 0.05; done\n' * 3)
+    first = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    with open(qmap.path('screen'), 'wb') as screen:
+        second = qmap.start('reattach', '-l', 'out', stdout=screen)
+    until(lambda: 'viewing; driver: {}'.format(first.pid) in qmap.read('screen'))
+    kill(first)
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0002')))
+    qmap.write('go', '')
+    second.communicate()
+    assert second.returncode == 0
+    assert sorted(qmap.read('ran').split()) == ['0', '1', '2']
+
+
+def test_ctrl_c_in_a_viewer_stops_the_view_only(qmap):
+    qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\n')
+    first = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
+    with open(qmap.path('screen'), 'wb') as screen:
+        second = qmap.start('reattach', '-l', 'out', stdout=screen)
+    until(lambda: 'viewing' in qmap.read('screen'))
+    os.kill(second.pid, signal.SIGINT)
+    second.communicate()
+    assert second.returncode == 130 and 'goes on where it is driven' in qmap.read('screen')
+    qmap.write('go', '')
+    first.communicate()
+    assert first.returncode == 0
+
+
+def test_max_running_can_be_changed(qmap):
+    qmap.write('a.map', 'true\n' * 4)
+    first = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0001')))
+    kill(first)
+    assert qmap('reattach', '-l', 'out', '-r', '1').code == 0
+    assert [event['max_running'] for event in journal(qmap, 'out') if event['event'] == 'set'] in ([1], [])
+
+
+def test_a_torn_record_at_the_end_of_a_journal_is_no_record(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 5)
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0001')))
+    kill(process)
+    with open(qmap.path('out', '.qmap', 'journal.0001'), 'ab') as target:
+        target.write(b'{"event":"end","job":"0","attem')
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert sorted(qmap.read('ran').split()) == list('01234')
+
+
+def test_damaged_records_stop_a_reattach_until_it_is_forced(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; [ ${QMAP_LINE} != 3 ]\n' * 5)
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 1
+    path = qmap.path('out', '.qmap', 'journal.0001')
+    with open(path, 'rb') as source:
+        lines = source.read().split(b'\n')
+    place = [number for number, line in enumerate(lines) if b'"end"' in line and b'"job":"3"' in line][0]
+    lines[place] = b'\0' * 20
+    with open(path, 'wb') as target:
+        target.write(b'\n'.join(lines))
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 2 and '1 record cannot be read' in result.err and '--force' in result.err, result
+    result = qmap('reattach', '-l', 'out', '--force')
+    assert result.code == 1 and 'journal.0001' in result.err
+    assert qmap.statuses('out') == ['COMPLETED'] * 3 + ['FAILED', 'COMPLETED']
+    assert sorted(qmap.read('ran').split()) == list('01234')
+
+
+def test_a_journal_of_a_driver_that_was_overtaken_counts_for_nothing(qmap):
+    qmap.write('a.map', 'true\n' * 3)
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 0
+    with open(qmap.path('out', '.qmap', 'journal.0002'), 'x') as target:
+        size = os.path.getsize(qmap.path('out', '.qmap', 'journal.0001'))
+        target.write(json.dumps({'event': 'lead', 'epoch': 2, 'read': {'1': size}}) + '\n')
+    with open(qmap.path('out', '.qmap', 'journal.0001'), 'a') as target:
+        target.write('{"event":"end","job":"0","attempt":1,"status":"FAILED","error_reason":"exit"}\n')
+    assert qmap.statuses('out') == ['COMPLETED'] * 3
+
+
+@pytest.mark.parametrize('tool', ['info', 'reattach'])
+def test_a_folder_without_an_execution(qmap, tool):
+    result = qmap(tool)
+    assert result.code == 2 and 'no execution of QMap' in result.err
+    result = qmap(tool, '-l', 'nowhere')
+    assert result.code == 2 and 'nowhere' in result.err
+
+
+def test_a_folder_may_be_moved(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 3 + 'false\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 1
+    os.rename(qmap.path('out'), qmap.path('elsewhere'))
+    assert qmap.statuses('elsewhere') == ['COMPLETED'] * 3 + ['FAILED']
+    assert qmap('reattach', '-l', 'elsewhere').code == 1
