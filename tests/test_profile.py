@@ -1,0 +1,79 @@
+"""Profiles: where jobs run, and what they get."""
+
+import os
+
+import pytest
+
+
+def submit(qmap, *args):
+    qmap.write('a.map', 'true\n')
+    return qmap('submit', 'a.map', '--dry-run', *args)
+
+
+def test_the_first_line_says_which_profile_and_why(qmap):
+    assert submit(qmap).lines[0] == 'profile local: from QMAP_PROFILE'
+    assert submit(qmap, '-p', 'local').lines[0] == 'profile local: asked for'
+    del qmap.environ['QMAP_PROFILE']
+    qmap.environ['PATH'] = os.path.dirname(qmap.program[0]) + ':' + bin_without_schedulers(qmap)
+    assert submit(qmap).lines[0] == 'profile local: no scheduler on this machine'
+
+
+def bin_without_schedulers(qmap):
+    os.mkdir(qmap.path('bin'))
+    for name in ('bash', 'sh', 'sleep', 'cat', 'rm'):
+        os.symlink('/bin/' + name, qmap.path('bin', name))
+    return qmap.path('bin')
+
+
+def test_a_file_in_the_format_of_qmap_04(qmap):
+    qmap.write('mine.conf', "# mine\nexecutor = 'local'\nshow_usage = false\nmax_ungrouped = 5\n\n[params]\n"
+                            "  cores = 2\n  extra = --comment \"a b\"\n[editable_params]\ncores = Cores\n")
+    result = submit(qmap, '-p', 'mine')
+    assert result.lines[0] == 'profile mine (executor local): asked for'
+    assert 'cores = 2' in result.out and 'extra = --comment "a b"' in result.out
+    assert submit(qmap, '-p', './mine.conf').code == 0
+    qmap.write('b.map', 'true\n' * 6)
+    result = qmap('submit', 'b.map', '-p', 'mine')
+    assert result.code == 2 and '6 commands without groups' in result.err and '--group' in result.err
+    assert qmap('submit', 'b.map', '-p', 'mine', '-g', '2', '--logs', 'out').code == 0
+
+
+def test_default_conf_lies_below(qmap):
+    qmap.write('default.conf', '[params]\nmemory = 1G\ncores = 1\n')
+    qmap.write('mine.conf', 'executor = local\n[params]\ncores = 2\n')
+    result = submit(qmap, '-p', 'mine')
+    assert 'memory = 1G' in result.out and 'cores = 2' in result.out
+    assert 'memory = 1G' in submit(qmap, '-p', 'local').out
+
+
+def test_folders_in_their_order(qmap):
+    os.mkdir(qmap.path('config'))
+    os.mkdir(qmap.path('config', 'qmap'))
+    qmap.environ['XDG_CONFIG_HOME'] = qmap.path('config')
+    qmap.write('config/qmap/x.conf', 'executor = local\n[params]\ncores = 1\n')
+    assert 'cores = 1' in submit(qmap, '-p', 'x').out
+    qmap.write('x.conf', 'executor = local\n[params]\ncores = 2\n')
+    assert 'cores = 2' in submit(qmap, '-p', 'x').out
+
+
+@pytest.mark.parametrize('text, message', [
+    ('executor = local\n[params]\nmemory = 3X\n', 'memory = 3X'),
+    ('executor = torque\n', 'executor = torque: known are local, slurm, sge, lsf'),
+    ('executor = local\nnonsense\n', 'mine.conf, line 2: neither'),
+    ('executor = local\nmax_ungrouped = many\n', 'max_ungrouped = many'),
+])
+def test_what_is_wrong_is_said(qmap, text, message):
+    qmap.write('mine.conf', text)
+    result = submit(qmap, '-p', 'mine')
+    assert result.code == 2 and message in result.err and result.err.count('\n') == 1
+
+
+def test_unknown_settings_are_warned_about(qmap):
+    qmap.write('mine.conf', 'executor = local\nmax_runing = 3\n[parms]\nx = 1\n')
+    result = submit(qmap, '-p', 'mine')
+    assert 'max_runing is no setting' in result.err and '[parms] is no section' in result.err
+
+
+def test_max_running_of_the_profile(qmap):
+    qmap.write('mine.conf', 'executor = local\nmax_running = 1\n')
+    assert 'at most 1 at once' in submit(qmap, '-p', 'mine').out
