@@ -12,9 +12,9 @@ again from its logs folder, `info` asks the metadata, `run` runs one command now
 
 Promised to programs: `submit`, `reattach`, `Execution` and `QMapError`. All else may change from release to release.
 
-The words: a *map* holds *commands*; a *job* is a command or a group of them; an *attempt* is one run of a job; a *batch*
-is what one submission hands over; an *execution* is all of it. The one process that submits is the *driver*, any other
-that looks is a *viewer*. What they share lies in the logs folder:
+The words: a *map* holds *commands*; a *job* is a command or a group of them; an *attempt* is one run of a job; a
+*batch* is what one submission hands over; an *execution* is all of it. The one process that submits is the *driver*,
+any other that looks is a *viewer*. What they share lies in the logs folder:
 
     LOGS/qmap_input            the map, as submitted
     LOGS/execution.info        JSON: all that concerns the whole execution
@@ -463,9 +463,7 @@ class Profile:
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: known are {}'.format(name, self.executor, ', '.join(EXECUTORS)))
         if found and self.executor == found and not backends_there():
-            raise QMapError('{} is on this machine, but the folder qmap_backends is not beside {}: copy it there, or '
-                            'take one file that carries everything (`qmap bundle FILE` where both are), or give '
-                            '-p local to run on this machine itself'.format(COMMANDS[found], os.path.basename(__file__)))
+            raise QMapError('{} is on this machine, but {}'.format(COMMANDS[found], MISSING_BACKENDS))
 
     @staticmethod
     def _find(name):
@@ -533,6 +531,12 @@ class Profile:
 
 #: The submission command of each scheduler: what tells that it is there.
 COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf', 'bsub')])
+
+
+#: What to do where there is only the code for one machine.
+MISSING_BACKENDS = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries everything '
+                    '(`qmap bundle FILE` where both are), or give -p local to run on this machine itself'.format(
+                        os.path.basename(__file__)))
 
 
 def unquoted(value):
@@ -1066,8 +1070,8 @@ def describe_end(record):
         return 'exit {}'.format(record['exit_code'])
     if reason == 'signal' and record.get('signal'):
         return 'signal {}'.format(signal_name(record['signal']))
-    return {'memory': 'over its memory', 'time': 'over its time', 'cancelled': 'cancelled', 'node': 'its machine failed',
-            'submit': 'not accepted', 'lost': 'lost'}.get(reason, reason or 'failed')
+    return {'memory': 'over its memory', 'time': 'over its time', 'node': 'its machine failed',
+            'submit': 'not accepted'}.get(reason, reason or 'failed')
 
 
 class Journal:
@@ -1182,7 +1186,8 @@ qmap_run() {
         { times && printf '{"exit_code":%d,"time":%s}\n' $status "$now"; } 2>/dev/null >"$said.end" && break
         sleep 10
     done
-    return $status
+    # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
+    return $((status != 0))
 }
 '''
 
@@ -1206,7 +1211,8 @@ def batch_script(logs, tasks, paths, task_variable, id_variable):
         '[ "$k" -gt 0 ] 2>/dev/null || k=1\n',
         'task=${tasks[2*k-2]}\n',
         'cd / || exit\n',
-        'qmap_run ', shlex.quote(logs.path), ' "${tasks[2*k-1]}" "${task%.*}" "${task#*.}" "${', id_variable, ':-$$}"\n'])
+        'qmap_run ', shlex.quote(logs.path), ' "${tasks[2*k-1]}" "${task%.*}" "${task#*.}" ',
+        '"${', id_variable, ':-$$}"\n'])
 
 
 def job_script(id, attempt, commands, sections, params, logs, line_ids):
@@ -1248,7 +1254,8 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
                       'export QMAP_LINE={}'.format(line_id), text, ')', 'qmap_status=$?',
                       '[ $qmap_status != 0 ] || [ -z "$QMAP_DONE" ] || echo {} >>"$QMAP_DONE"'.format(line_id), 'fi']
     if sections['post']:
-        lines += ['', '# [post]'] + sections['post'] + ['qmap_post=$?', '[ $qmap_status != 0 ] || qmap_status=$qmap_post']
+        lines += ['', '# [post]'] + sections['post']
+        lines += ['qmap_post=$?', '[ $qmap_status != 0 ] || qmap_status=$qmap_post']
     if len(texts) > 1 or sections['post']:
         lines.append('exit $qmap_status')
     return '\n'.join(lines) + '\n'
@@ -1380,11 +1387,12 @@ def spawn(argv, environ):
         OSError: it cannot be started
     """
     if hasattr(os, 'posix_spawn'):
-        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                   (os.POSIX_SPAWN_DUP2, 1, 2)]
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                   (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+        defaults = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
         try:
             return os.posix_spawn(argv[0], argv, environ, file_actions=actions, setsid=True, setsigmask=[],
-                                  setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+                                  setsigdef=defaults)
         except NotImplementedError:    # an old C library has no setsid
             pass
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -1394,21 +1402,75 @@ def spawn(argv, environ):
 
 
 class Running:
-    """A task of the standalone executor that has been started, by this process or by an earlier driver."""
+    """Something that was started, by this process or by an earlier driver, with its limits.
 
-    def __init__(self, pid, params, born=None):
+    Attributes:
+        pid: of the runner, whose descendants are what the limits are for; None until it is known
+        born: its birth; None for our own child
+        said: path of the task's words, without the suffix, once it has claimed its attempt
+        killed: when it was told to end, on the monotonic clock
+        verdict: why: dict with reason and words
+        peak: bytes of memory, the most that was seen
+    """
+
+    #: Seconds between SIGTERM and SIGKILL.
+    PATIENCE = 10
+
+    def __init__(self, pid, params, born=None, runner=True):
+        """
+        Args:
+            pid, born: see above
+            params: dict of parameters
+            runner: whether the process itself is ours, so that it is left alone
+        """
         self.pid = pid
-        self.born = born    # None: our own child
         self.params = params
+        self.born = born
         self.since = time.monotonic()
-        self.said = None    # path of its words, without the suffix, once it has claimed its attempt
-        self.killed = None    # when it was sent its first signal
-        self.verdict = {}    # why
+        self.said = None
+        self.killed = None
+        self.verdict = {}
         self.peak = 0
+        self._own = not runner
 
     def alive(self):
         """Tell whether it still runs."""
         return self.born is None or birth(self.pid) == self.born
+
+    def pids(self, look):
+        """Return the processes that its limits are for."""
+        return look.tree(self.pid) | ({self.pid} if self._own else set())
+
+    def strict(self):
+        """Tell whether it needs a look several times a second."""
+        return bool(self.killed or 'memory' in self.params)
+
+    def watch(self, look, now):
+        """See what it uses, and end it where that is more than it asked for."""
+        limit, most = self.params.get('memory'), self.params.get('time')
+        pids = self.pids(look)
+        memory = look.memory(pids, limit)
+        self.peak = max(self.peak, memory)
+        if self.killed:
+            if now - self.killed > self.PATIENCE:
+                send(pids, signal.SIGKILL)
+        elif limit is not None and memory > limit:
+            self.end(signal.SIGKILL, 'memory', 'used {} of memory, {} asked for'.format(
+                memory_text(memory), exact_memory(limit)))
+        elif most is not None and now - self.since > most:
+            self.end(signal.SIGTERM, 'time', 'ran over its time of {}'.format(time_text(most)))
+
+    def end(self, number, reason, words):
+        """Send it a signal, and note why."""
+        if not self.killed:
+            self.killed, self.verdict = time.monotonic(), {'reason': reason, 'words': words}
+            if self.said:
+                try:
+                    write_json(self.said + '.why', self.verdict)    # for the next driver, should this one die
+                except OSError:
+                    pass
+        if self.pid:
+            send(self.pids(Processes()), number)
 
 
 class Local:
@@ -1423,14 +1485,12 @@ class Local:
     title = 'this machine'
     task_variable = 'QMAP_TASK'
     id_variable = 'QMAP_NO_ID'
-    poll_interval = 2
-    grace = 2
+    poll_interval = 1
+    grace = 0.5
     #: Seconds of work that are handed over ahead, so that no slot waits for the driver where jobs are short.
     ahead = 0.5
     #: Whether `accounts` knows of a job as soon as it has ended.
     immediate = True
-    #: Seconds between SIGTERM and SIGKILL.
-    patience = 10
 
     def __init__(self, options=None, wake=None):
         """
@@ -1551,7 +1611,7 @@ class Local:
                 self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
-            self._kill(process, 'cancelled', 'cancelled', signal.SIGTERM)
+            process.end(signal.SIGTERM, 'cancelled', 'cancelled')
         self._guard()
         self._wake()
 
@@ -1633,38 +1693,13 @@ class Local:
             with self._lock:
                 running = [process for process in self._running.values() if process.pid]
             now = time.monotonic()
-            strict = [process for process in running if process.killed or 'memory' in process.params]
-            if not strict and not any(now - process.since > 1 for process in running):
+            if not any(process.strict() or now - process.since > 1 for process in running):
                 continue
             look = Processes()
             for process in running:
-                self._judge(process, look, now)
-            if not strict:
+                process.watch(look, now)
+            if not any(process.strict() for process in running):
                 self._stop.wait(1.5)
-
-    def _judge(self, process, look, now):
-        limit, most = process.params.get('memory'), process.params.get('time')
-        memory = look.memory(look.tree(process.pid), limit)
-        process.peak = max(process.peak, memory)
-        if process.killed:
-            if now - process.killed > self.patience:
-                send(look.tree(process.pid), signal.SIGKILL)
-        elif limit is not None and memory > limit:
-            self._kill(process, 'memory', 'used {} of memory, {} asked for'.format(
-                memory_text(memory), exact_memory(limit)), signal.SIGKILL)
-        elif most is not None and now - process.since > most:
-            self._kill(process, 'time', 'ran over its time of {}'.format(time_text(most)), signal.SIGTERM)
-
-    def _kill(self, process, reason, words, number):
-        if not process.killed:
-            process.killed, process.verdict = time.monotonic(), {'reason': reason, 'words': words}
-            if process.said:
-                try:
-                    write_json(process.said + '.why', process.verdict)    # for the next driver, should this one die
-                except OSError:
-                    pass
-        if process.pid:
-            send(Processes().tree(process.pid), number)
 
 
 ########################################################################################################################
@@ -1690,7 +1725,8 @@ class Plan:
         self.logs = logs
         self.info = read_json(logs.execution)
         if not self.info or 'token' not in self.info:
-            raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(logs.path))
+            raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
+                logs.path))
         self.map = Map(logs.input)
         self.group = self.info['group']
         self.params = read_parameters(self.info['params'])
@@ -1723,7 +1759,7 @@ class Plan:
             ('id', record['job']), ('line', self.map.line(number * self.group)), ('command', '\n'.join(texts)),
             ('status', record['status']), ('retries', max(0, record['attempt'] - 1)),
             ('executor_id', record.get('executor_id', '')),
-            ('job_cmd', job_cmd or ('bash ' + shlex.quote(self.path(record['job'], '.sh')) if record['attempt'] else '')),
+            ('job_cmd', job_cmd or record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''),
             ('params', collections.OrderedDict(
                 (key, write_parameter(key, value)) for key, value in self.job_params(number).items())),
             ('exit_code', record.get('exit_code')), ('error_reason', record.get('error_reason', '')),
@@ -1932,9 +1968,9 @@ class Driver:
             self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
             self.ledger.load()
             if self.ledger.damage and not force:
-                raise QMapError('{}: {} cannot be read, the first at byte {} of {}; reattach --force goes on without'.format(
-                    self.logs.path, plural(len(self.ledger.damage), 'record'), self.ledger.damage[0][1],
-                    os.path.basename(self.logs.journal(self.ledger.damage[0][0]))))
+                epoch, place = self.ledger.damage[0]
+                raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
+                    self.logs.journal(epoch), plural(len(self.ledger.damage), 'record'), place))
             if not self.ledger.left():
                 self._lock.release()
                 return False
@@ -1968,7 +2004,8 @@ class Driver:
         for number in range(self.ledger.count):
             if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
                 info = read_json(self.plan.path(self.ledger.id(number), '.info')) or {}
-                if info.get('status') in (COMPLETED, FAILED) and info.get('retries', -1) + 1 >= self.ledger.attempts[number]:
+                known = info.get('status') in (COMPLETED, FAILED)
+                if known and info.get('retries', -1) + 1 >= self.ledger.attempts[number]:
                     event = {'event': 'end', 'job': info['id'], 'attempt': info['retries'] + 1}
                     event.update((key, info[key]) for key in (
                         'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in info)
@@ -2134,8 +2171,9 @@ class Driver:
                     if 'time' not in start:
                         continue    # not yet whole
                     self.backend_started(number, start)
-                    events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
-                                               executor_id=record.get('executor_id') or start.get('executor_id', '')))
+                    events.append(self._record(
+                        number, status=RUNNING, started=start['time'], host=start['host'], words='',
+                        executor_id=record.get('executor_id') or start.get('executor_id', '')))
                 self._starts[word] = start
             if kind == 'end' or word + '.end' in names:
                 end = read_end(self._said(record, '.end')) if word not in ended else None
@@ -2371,9 +2409,10 @@ class Driver:
             os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
         indices = self.plan.commands(number)
-        write_text(path, job_script(id, self.ledger.attempts[number] + 1, [self.plan.map.command(i)[0] for i in indices],
-                                    self.plan.map.sections, params, self.logs,
-                                    ['{:0{}d}'.format(i, self.ledger.width) for i in indices]))
+        commands = [self.plan.map.command(index)[0] for index in indices]
+        line_ids = ['{:0{}d}'.format(index, self.ledger.width) for index in indices]
+        write_text(path, job_script(id, self.ledger.attempts[number] + 1, commands, self.plan.map.sections, params,
+                                    self.logs, line_ids))
 
     # Metadata
 
@@ -2385,7 +2424,8 @@ class Driver:
         self._journal.sync()
         for number, record in list(self._changed.items()):
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
-                write_json(self.plan.path(record['job'], '.info'), self.plan.info_of(record, self.ledger.job_cmd(record)))
+                info = self.plan.info_of(record, self.ledger.job_cmd(record))
+                write_json(self.plan.path(record['job'], '.info'), info)
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
@@ -2440,12 +2480,9 @@ def load_backend(executor, settings=None, wake=None):
     """
     if executor == 'local':
         return Local(settings, wake)
-    try:
-        import qmap_backends
-    except ImportError:
-        raise QMapError('{}: the folder qmap_backends is not beside {}: copy it there, or take one file that carries '
-                        'everything (`qmap bundle FILE` where both are), or give -p local'.format(
-                            executor, os.path.basename(__file__)))
+    if not backends_there():
+        raise QMapError('{}: {}'.format(executor, MISSING_BACKENDS))
+    import qmap_backends
     return qmap_backends.load(executor, settings)
 
 
@@ -2545,7 +2582,7 @@ class Execution:
             self._clock.sleep(1)
 
     def _beats_elsewhere(self, driver):
-        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long enough."""
+        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long."""
         beat = (driver.get('nonce'), driver.get('beat'))
         if self._foreign is None or self._foreign[0] != beat:
             self._foreign = (beat, time.monotonic())
@@ -2555,8 +2592,8 @@ class Execution:
         if not self._listeners:
             return
         if event['event'] in ('run', 'end'):
-            heard = {'job': event['job'], 'status': event['status'], 'time': event.get('finished') or event.get('started'),
-                     'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
+            heard = {'job': event['job'], 'status': event['status'],
+                     'time': event.get('finished') or event.get('started'), 'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
             for listener in self._listeners:
                 listener.put(heard)
 
@@ -2732,7 +2769,7 @@ class Preparation:
         most = self.profile.number('max_ungrouped')
         if group == 1 and most and len(self.map) > most:
             raise QMapError('{}: {} without groups, where profile {} allows {}: give --group N, the number of commands '
-                            'for a job'.format(self.map.path, plural(len(self.map), 'command'), self.profile.name, most))
+                            'for a job'.format(map, plural(len(self.map), 'command'), self.profile.name, most))
         if group > 1 and any(' ## ' in self.map.raw(index) and self.map.command(index)[1]
                              for index in range(len(self.map))):
             self.warnings.append('{}: the parameters of single commands (behind ##) are ignored in groups'.format(
@@ -2828,7 +2865,9 @@ def field_text(value):
     if value is None:
         return ''
     text = value if isinstance(value, str) else json.dumps(value)
-    return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n') if '\t' in text or '\n' in text else text
+    if '\t' in text or '\n' in text:
+        return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n')
+    return text
 
 
 class Old:
@@ -2964,7 +3003,8 @@ class View:
             return ', '.join(parts)
         done, failed = (20 * number // total for number in (ended, counts[FAILED]))
         failed = max(failed, 1 if counts[FAILED] else 0)
-        return '[{}{}{}] {}'.format('#' * (done - failed), 'x' * failed, '.' * (20 - max(done, failed)), '  '.join(parts))
+        bar = '#' * (done - failed) + 'x' * failed
+        return '[{:.<20}] {}'.format(bar, '  '.join(parts))
 
 
 def summary(execution, elapsed=None):
@@ -2981,8 +3021,8 @@ def summary(execution, elapsed=None):
     groups = execution.failures.groups() if counts[FAILED] else []
     for count, what, error, ids in groups[:10]:
         shown = ', '.join(ids) + (', ...' if count > len(ids) else '')
-        yield '  {} {}{}  ({} {})'.format(plural(count, 'job') + ':', what, ': ' + error if error else '',
-                                         'id' if count == 1 else 'ids', shown)
+        yield '  {}: {}{}  ({} {})'.format(plural(count, 'job'), what, ': ' + error if error else '',
+                                           'id' if count == 1 else 'ids', shown)
     if len(groups) > 10:
         yield '  and {} of failures'.format(plural(len(groups) - 10, 'other kind'))
     yield 'logs folder: {}'.format(shown_path(execution.path))
@@ -3035,27 +3075,27 @@ def run_here(command, params, quiet=False):
             exact_memory(params['memory']), memory_text(machine_memory())))
     environ = dict(os.environ, QMAP_CORES='1')
     environ.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
-    since = time.monotonic()
-    verdict = []
-    # Signals that come to this process alone are passed on; Ctrl-C on a terminal goes to the command by itself.
-    child = None
+    running = Running(None, params, runner=False)
     pending = []
 
     def forward(number, frame):
+        """Pass on a signal that came to this process alone: Ctrl-C on a terminal goes to the command by itself."""
         if number == signal.SIGINT and on_terminal():
             return
-        if child is None:
+        if running.pid is None:
             pending.append(number)
         else:
-            send([child.pid] + list(Processes().tree(child.pid)), number)
+            send(running.pids(Processes()), number)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', command], env=environ,
                                  cwd=params.get('working_directory'))
-        send([child.pid] * len(pending), pending[0] if pending else 0)
+        running.pid = child.pid
+        for number in pending:
+            forward(number, None)
         if 'memory' in params or 'time' in params:
-            threading.Thread(target=guard_command, args=(child.pid, params, since, verdict), daemon=True).start()
+            threading.Thread(target=guard, args=(running,), daemon=True).start()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = 0
     except OSError as error:
@@ -3063,12 +3103,20 @@ def run_here(command, params, quiet=False):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if verdict:
-        sys.stderr.write('qmap: {}\n'.format(verdict[0]))
+    if running.killed:
+        sys.stderr.write('qmap: killed: {}\n'.format(running.verdict['words']))
     if not quiet:
         sys.stderr.write('qmap: elapsed {}, cpu {:.1f} s, peak memory {}\n'.format(
-            time_text(time.monotonic() - since), used.ru_utime + used.ru_stime, memory_text(used.ru_maxrss * 1024)))
+            time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
+            memory_text(max(running.peak, used.ru_maxrss * 1024))))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def guard(running):
+    """Watch over something that runs, for as long as this process does."""
+    while True:
+        time.sleep(0.25)
+        running.watch(Processes(), time.monotonic())
 
 
 def on_terminal():
@@ -3078,34 +3126,6 @@ def on_terminal():
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
-
-
-def guard_command(pid, params, since, verdict):
-    """End a command that goes over its time or memory.
-
-    Args:
-        pid: of the command
-        params: dict of parameters
-        since: when it began, on the monotonic clock
-        verdict: list to which is added what happened
-    """
-    memory, most, killed = params.get('memory'), params.get('time'), None
-    while True:
-        time.sleep(0.25)
-        look = Processes()
-        tree = look.tree(pid) | {pid}
-        used = look.memory(tree, memory)
-        if killed is not None:
-            if time.monotonic() - killed > Local.patience:
-                send(tree, signal.SIGKILL)
-        elif memory is not None and used > memory:
-            verdict.append('killed: used {} of memory, {} asked for'.format(memory_text(used), exact_memory(memory)))
-            killed = time.monotonic()
-            send(tree, signal.SIGKILL)
-        elif most is not None and time.monotonic() - since > most:
-            verdict.append('killed: ran over its time of {}'.format(time_text(most)))
-            killed = time.monotonic()
-            send(tree, signal.SIGTERM)
 
 
 ########################################################################################################################
@@ -3178,7 +3198,8 @@ def bundle(path):
         raise QMapError('the folder qmap_backends is not beside {}: there is nothing to bundle'.format(
             os.path.basename(__file__)))
     payload = base64.b85encode(zlib.compress(json.dumps(sources, sort_keys=True).encode(), 9)).decode()
-    text = '{}{}"""\n{}\n"""\n{}'.format(own, mark, '\n'.join(textwrap.wrap(payload, 118)), rest[rest.index('\nCARRIED'):])
+    rest = rest[rest.index('\nCARRIED'):]
+    text = '{}{}"""\n{}\n"""\n{}'.format(own, mark, '\n'.join(textwrap.wrap(payload, 118)), rest)
     temporary = '{}.tmp{}'.format(path, os.getpid())
     try:
         with open(temporary, 'w', encoding='utf-8') as target:
@@ -3251,8 +3272,8 @@ def dry_run(preparation, logs):
     script = folder.job(ids[0], '.sh', len(preparation.map))
     if preparation.profile.executor != 'local':
         print('its submission:')
-        print('    {}'.format(preparation.backend.job_cmd(
-            folder.batch(1), preparation.backend.job_name(preparation.name, 1, '00000000'), 1, params, folder.batch(1) + '.out')))
+        name = preparation.backend.job_name(preparation.name, 1, '00000000')
+        print('    {}'.format(preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')))
     print('its script, {}:'.format(shown_path(script)))
     write_output(None, job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params,
                                   folder, ids).splitlines())
@@ -3474,17 +3495,27 @@ def make_parser():
             raise QMapError('{} (see {} --help)'.format(message, self.prog))
 
     def tool(name, function, summary, examples):
-        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', epilog='examples:\n' + examples,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
+                                epilog='examples:\n' + examples, formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(function=function)
         return made
 
     def resources(made):
         made.add_argument('-c', '--cores', metavar='N', help='cores for each job')
-        made.add_argument('-m', '--memory', metavar='SIZE', help='memory for each job: 512M, 1.5G (K M G T P; plain: G)')
+        made.add_argument('-m', '--memory', metavar='SIZE', help='memory for each job: 512M, 1.5G (plain: G)')
         made.add_argument('-t', '--time', metavar='TIME', help='time for each job: 90m, 2h, 1d, 1:30:00 (plain: h)')
 
-    parser = Parser(prog='qmap', description='Run many similar shell commands in parallel, on this machine or a cluster.',
+    def profile(made):
+        made.add_argument('-p', '--profile', metavar='PROFILE',
+                          help='local, slurm, sge, lsf, or the name or path of a profile')
+
+    def watched(made, now):
+        made.add_argument('-r', '--max-running', metavar='N', type=number_option,
+                          help='at most so many jobs at once' + now)
+        made.add_argument('--no-console', action='store_true', help='only plain lines')
+
+    parser = Parser(prog='qmap',
+                    description='Run many similar shell commands in parallel, on this machine or a cluster.',
                     epilog='qmap TOOL --help says more.')
     parser.add_argument('-V', '--version', action='version', version='qmap ' + __version__)
     tools = parser.add_subparsers(dest='tool', metavar='TOOL')
@@ -3496,7 +3527,7 @@ def make_parser():
     made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map here (standard output without it)')
     resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
-    made.add_argument('--module', metavar='M', action='append', help='module to load (default: the loaded ones); repeat')
+    made.add_argument('--module', metavar='M', action='append', help='module to load; repeat (default: those loaded)')
     made.add_argument('-b', '--base', metavar='FILE', default=os.environ.get('QMAP_TEMPLATE_BASE') or None,
                       help='a map whose sections are carried over (default: QMAP_TEMPLATE_BASE)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
@@ -3505,28 +3536,27 @@ def make_parser():
                 '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n')
     made.add_argument('map', help='jobs map file')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
-    made.add_argument('-r', '--max-running', metavar='N', type=number_option, help='at most so many jobs at once')
+    watched(made, '')
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option, default=1,
                       help='commands in a job, one after another (default: 1)')
     resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='where the commands run (default: here)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
-    made.add_argument('-p', '--profile', metavar='PROFILE', help='local, slurm, sge, lsf, or the name or path of a profile')
-    made.add_argument('--no-console', action='store_true', help='only plain lines')
+    profile(made)
     made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')
 
     made = tool('reattach', tool_reattach, 'go on with an execution, or look at it',
                 '  qmap reattach -l jobs_20260131\n')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
-    made.add_argument('-r', '--max-running', metavar='N', type=number_option, help='at most so many jobs at once from now on')
-    made.add_argument('--no-console', action='store_true', help='only plain lines')
+    watched(made, ' from now on')
     made.add_argument('--force', action='store_true', help='go on although some records cannot be read')
 
     made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',
                 '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
                 '  qmap info -l out -s failed -o rerun.map\n')
-    made.add_argument('fields', nargs='*', metavar='FIELD', help='such as status or usage.memory.peak; none: a map of the jobs')
+    made.add_argument('fields', nargs='*', metavar='FIELD',
+                      help='such as status or usage.memory.peak; none: a map of the jobs')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='names or first letters, with commas or repeated; all (default: failed)')
@@ -3538,7 +3568,7 @@ def make_parser():
                 "  qmap run -c 4 -m 16G 'make -j4'\n")
     made.add_argument('command', help='shell command')
     resources(made)
-    made.add_argument('-p', '--profile', metavar='PROFILE', help='local, slurm, sge, lsf, or the name or path of a profile')
+    profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what the command says')
 
     made = tool('bundle', tool_bundle, 'write one file that carries everything, for other machines',

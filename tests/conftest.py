@@ -56,7 +56,8 @@ class Tool:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        result = Result(process.returncode, out.decode('utf-8', 'surrogateescape'), err.decode('utf-8', 'surrogateescape'))
+        out, err = (text.decode('utf-8', 'surrogateescape') for text in (out, err))
+        result = Result(process.returncode, out, err)
         assert 'Traceback' not in result.err, result
         return result
 

@@ -29,7 +29,8 @@ def test_sections(tmp_path):
 
 
 def test_a_test_in_brackets_is_a_command(tmp_path):
-    assert commands(read(tmp_path, '[ -f x ] && y\n[[ a = a ]]\n[pre] x\n')) == ['[ -f x ] && y', '[[ a = a ]]', '[pre] x']
+    lines = ['[ -f x ] && y', '[[ a = a ]]', '[pre] x']
+    assert commands(read(tmp_path, '\n'.join(lines))) == lines
 
 
 def test_crlf_and_a_missing_last_newline(tmp_path):

@@ -62,7 +62,8 @@ def test_the_examples_come_out_as_they_stand_there(qmap):
             if line == b'==end\n':
                 break
             lines.append(line.decode().rstrip('\n'))
-        assert matches(expected, lines), '$ {}\n{}\n--- expected\n{}'.format(command, '\n'.join(lines), '\n'.join(expected))
+        assert matches(expected, lines), '$ {}\n{}\n--- expected\n{}'.format(
+            command, '\n'.join(lines), '\n'.join(expected))
     shell.communicate()
 
 

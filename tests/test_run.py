@@ -20,7 +20,8 @@ def test_then_it_says_what_was_used(qmap):
     assert 'cpu ' in result.err and 'peak memory ' in result.err
 
 
-@pytest.mark.parametrize('command', ['echo "a  b" \'c "d"\'', 'echo a\necho b', 'cat <<X\n$((1+1))\nX', "printf '%s|' a\\ b", 'echo é'])
+@pytest.mark.parametrize('command', [
+    'echo "a  b" \'c "d"\'', 'echo a\necho b', 'cat <<X\n$((1+1))\nX', "printf '%s|' a\\ b", 'echo é'])
 def test_the_command_reaches_the_shell_as_typed(qmap, command):
     assert qmap('run', '-q', command).out == subprocess.check_output(['bash', '-c', command]).decode()
 
@@ -53,9 +54,9 @@ def test_a_terminal_is_passed_through_and_ctrl_c_reaches_the_command(qmap):
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(qmap.folder)
-        os.execve(qmap.program[0], qmap.program + [
-            'run', '-q', 'test -t 0 && test -t 1 && echo tty; trap "echo caught; exit 6" INT; echo ready; while :; do sleep 0.1; done'],
-            qmap.environ)
+        command = 'test -t 0 && test -t 1 && echo tty; trap "echo caught; exit 6" INT; echo ready; ' \
+            'while :; do sleep 0.1; done'
+        os.execve(qmap.program[0], qmap.program + ['run', '-q', command], qmap.environ)
     seen = b''
     while b'ready' not in seen:
         seen += os.read(terminal, 1000)
@@ -70,6 +71,7 @@ def test_a_terminal_is_passed_through_and_ctrl_c_reaches_the_command(qmap):
 def test_limits_hold(qmap):
     result = qmap('run', '-q', '-t', '1s', 'sleep 100')
     assert result.code == 143 and 'over its time' in result.err
-    result = qmap('run', '-q', '-m', '100M', '{} -c "x = bytearray(300 << 20); import time; time.sleep(100)"'.format(qmap.program[0]))
+    eat = '{} -c "x = bytearray(300 << 20); import time; time.sleep(100)"'.format(qmap.program[0])
+    result = qmap('run', '-q', '-m', '100M', eat)
     assert result.code == 137 and 'of memory, 100M asked for' in result.err
     assert qmap('run', '-c', '10000', 'true').code == 2

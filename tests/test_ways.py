@@ -55,7 +55,7 @@ def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
     qmap.folder = qmap.path('elsewhere')
     qmap.program = [sys.executable, '-I', '-S', 'all.py']
     works(qmap)
-    code = 'import sys; sys.path.insert(0, "."); import all as q, qmap_backends; print(q.__version__, qmap_backends.NAMES)'
+    code = 'import sys; sys.path.insert(0, "."); import all as q, qmap_backends as b; print(q.__version__, b.NAMES)'
     assert subprocess.check_output([sys.executable, '-I', '-S', '-c', code], cwd=qmap.folder).decode().startswith(
         module.__version__)
     # A bundle makes the same bundle again.
@@ -112,9 +112,10 @@ def test_from_python(tmp_path, monkeypatch, capfd):
 
 
 def test_errors_in_python_are_of_one_kind(tmp_path):
-    for call in (lambda: module.submit(str(tmp_path / 'no.map'), profile='local'), lambda: module.reattach(str(tmp_path))):
-        with pytest.raises(module.QMapError):
-            call()
+    with pytest.raises(module.QMapError):
+        module.submit(str(tmp_path / 'no.map'), profile='local')
+    with pytest.raises(module.QMapError):
+        module.reattach(str(tmp_path))
 
 
 def test_leaving_and_coming_back_in_python(tmp_path, monkeypatch):
