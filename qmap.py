@@ -534,9 +534,9 @@ COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf'
 
 
 #: What to do where there is only the code for one machine.
-MISSING_BACKENDS = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries everything '
-                    '(`qmap bundle FILE` where both are), or give -p local to run on this machine itself'.format(
-                        os.path.basename(__file__)))
+MISSING_BACKENDS = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries '
+                    'everything (`qmap bundle FILE` where both are), or give -p local to run on this machine itself'
+                    .format(os.path.basename(__file__)))
 
 
 def unquoted(value):
@@ -2593,7 +2593,8 @@ class Execution:
             return
         if event['event'] in ('run', 'end'):
             heard = {'job': event['job'], 'status': event['status'],
-                     'time': event.get('finished') or event.get('started'), 'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
+                     'time': event.get('finished') or event.get('started'),
+                     'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
             for listener in self._listeners:
                 listener.put(heard)
 
