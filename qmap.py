@@ -78,6 +78,16 @@ def encode(text):
     return text.encode('utf-8', 'surrogateescape')
 
 
+def native(text):
+    """Return an argument or a file name as `decode` gives text, whatever the locale made of it."""
+    return decode(os.fsencode(text))
+
+
+def file_name(text):
+    """Return text as the functions of `os` take it: the opposite of `native`."""
+    return os.fsdecode(encode(text))
+
+
 def plural(count, word):
     """Return '1 job', '2 jobs', '12,000 jobs'."""
     return '{:,} {}{}'.format(count, word, '' if count == 1 else 's')
@@ -1507,6 +1517,7 @@ class Local:
         self._running = {}
         self._ended = {}
         self._known = set()
+        self._elsewhere = {}
         self._free = [self.cores, self.memory]
         self._slots = self.cores
         self._bash = shutil.which('bash') or '/bin/bash'
@@ -1573,7 +1584,9 @@ class Local:
         with self._lock:
             running = self._running.get(task)
             if running is None or running.pid not in (None, start.get('pid')):
-                if start.get('host') != socket.gethostname() or birth(start['pid']) != start.get('born'):
+                if start.get('host') != socket.gethostname():
+                    self._elsewhere[task] = start['host']
+                if birth(start['pid']) != start.get('born') or task in self._elsewhere:
                     return
                 running = self._running[task] = Running(start['pid'], params, start['born'])
                 running.since = time.monotonic() - max(0, time.time() - start['time'])
@@ -1586,6 +1599,8 @@ class Local:
         """Return the status of every task that is queued or runs."""
         with self._lock:
             tasks = {task: (PENDING, '', '') for task, _, _ in self._queue}
+            tasks.update((task, (RUNNING, '', 'on {}, which cannot be seen from here'.format(host)))
+                         for task, host in self._elsewhere.items())
             tasks.update((task, (RUNNING, '', '')) for task in list(self._running) if not self.settled(task))
         return tasks
 
@@ -2149,43 +2164,49 @@ class Driver:
     def _collect(self):
         names = set(self.logs.listing())
         events, ended = [], []
-        for name in names:
-            word, _, kind = name.rpartition('.')
-            if kind not in ('start', 'end') or word in self._merged:
+        for word in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}:
+            has_end = word + '.end' in names
+            if word in self._merged or not has_end and word in self._starts:
                 continue
-            if kind == 'start' and word in self._starts and word + '.end' not in names:
+            number = self._spoken_for(word)
+            if number is None:
                 continue
-            id, _, attempt = word.partition('.')
-            try:
-                number = self.ledger.number(id)
-                record = self.ledger.live.get(number)
-                if record is None or record['attempt'] != int(attempt):
-                    if int(attempt) <= self.ledger.attempts[number]:
-                        self._merged[word] = None    # merged before, and left by a crash
-                    continue
-            except ValueError:
-                continue
-            if word not in self._starts:
-                start = read_json(self._said(record, '.start')) or {}
-                if word + '.end' not in names:
-                    if 'time' not in start:
-                        continue    # not yet whole
+            record = self.ledger.live[number]
+            start = self._starts.get(word) or read_json(self._said(record, '.start')) or {}
+            if not has_end:
+                if 'time' in start:    # else it is not yet whole
+                    self._starts[word] = start
                     self.backend_started(number, start)
                     events.append(self._record(
                         number, status=RUNNING, started=start['time'], host=start['host'], words='',
                         executor_id=record.get('executor_id') or start.get('executor_id', '')))
+                continue
+            end = read_end(self._said(record, '.end'))
+            if end and self.backend.settled(self._task(number)):
                 self._starts[word] = start
-            if kind == 'end' or word + '.end' in names:
-                end = read_end(self._said(record, '.end')) if word not in ended else None
-                if end and self.backend.settled(self._task(number)):
-                    ended.append(word)
-                    events.append(self._ended(number, record, word, end, names))
+                ended.append(word)
+                events.append(self._ended(number, record, word, end, names))
         self._write(events)
         for event in events:
             self._changed[self.ledger.number(event['job'])] = event
         for word in ended:
             self._merged[word] = None
             self._rate.append(self.clock.monotonic())
+
+    def _spoken_for(self, word):
+        """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
+        id, _, attempt = word.partition('.')
+        try:
+            number = self.ledger.number(id)
+            attempt = int(attempt)
+        except ValueError:
+            return None
+        record = self.ledger.live.get(number)
+        if record and record['attempt'] == attempt:
+            return number
+        if attempt <= self.ledger.attempts[number]:
+            self._merged[word] = None    # merged before, and left by a crash
+        return None
 
     def backend_started(self, number, start):
         """Tell the backend what a task said when it started."""
@@ -2516,7 +2537,10 @@ class Execution:
         self._listeners = []
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
         self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
-        self._ledger.load()
+        try:
+            self._ledger.load()
+        except OSError as error:
+            raise QMapError('{}: {}'.format(error.filename, error.strerror))
         self.warnings += ['{}, byte {}: this record cannot be read'.format(self.logs.journal(epoch), place)
                           for epoch, place in self._ledger.damage[:20]]
 
@@ -2760,10 +2784,11 @@ class Preparation:
                     given[key] = read_parameter(key, value)
                 except ValueError as error:
                     raise QMapError(str(error))
-        folder = os.path.expanduser(given.get('working_directory') or self.profile.params.get('working_directory', ''))
-        given['working_directory'] = os.path.abspath(folder or os.getcwd())
-        if not os.path.isdir(given['working_directory']):
-            raise QMapError('{}: the working directory is not there'.format(given['working_directory']))
+        folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.getcwd()
+        folder = os.path.abspath(os.path.expanduser(file_name(folder)))
+        if not os.path.isdir(folder):
+            raise QMapError('{}: the working directory is not there'.format(folder))
+        given['working_directory'] = native(folder)
         self.given = given
         self.params = collections.OrderedDict(self.profile.params)
         self.params.update(given)
@@ -3239,8 +3264,8 @@ def tool_submit(options):
     if options.dry_run:
         return dry_run(preparation, options.logs)
     path = preparation.create(options.logs)
-    print(preparation.profile.sentence())
-    print('{}, at most {} at once, logs folder {}'.format(
+    say(preparation.profile.sentence())
+    say('{}, at most {} at once, logs folder {}'.format(
         jobs_text(preparation), preparation.max_running, shown_path(path)))
     return follow(Execution(path))
 
@@ -3255,41 +3280,42 @@ def jobs_text(preparation):
 
 def dry_run(preparation, logs):
     """Print what `submit` would do; leave nothing behind."""
-    print(preparation.profile.sentence())
+    say(preparation.profile.sentence())
     base = '{}_{}'.format(os.path.splitext(os.path.basename(preparation.map.path))[0], time.strftime('%Y%m%d'))
     folder = Logs(logs or base)
     if logs and os.path.isdir(logs) and os.listdir(logs):
         raise QMapError('{}: the logs folder is not empty; give another one with --logs'.format(folder.path))
-    print('{}, at most {} at once, logs folder {}'.format(
+    say('{}, at most {} at once, logs folder {}'.format(
         jobs_text(preparation), preparation.max_running, shown_path(folder.path)))
     indices = range(min(preparation.group, len(preparation.map)))
     width = len(str(len(preparation.map) - 1))
     ids = ['{:0{}d}'.format(index, width) for index in indices]
     commands = [preparation.map.command(index) for index in indices]
     params = dict(preparation.params, **(commands[0][1] if preparation.group == 1 else {}))
-    print('parameters of the first job:')
+    say('parameters of the first job:')
     for key, value in params.items():
-        print('    {} = {}'.format(key, write_parameter(key, value)))
+        say('    {} = {}'.format(key, write_parameter(key, value)))
     script = folder.job(ids[0], '.sh', len(preparation.map))
     if preparation.profile.executor != 'local':
-        print('its submission:')
+        say('its submission:')
         name = preparation.backend.job_name(preparation.name, 1, '00000000')
-        print('    {}'.format(preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')))
-    print('its script, {}:'.format(shown_path(script)))
+        say('    {}'.format(preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')))
+    say('its script, {}:'.format(shown_path(script)))
     write_output(None, job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params,
                                   folder, ids).splitlines())
-    print('nothing was submitted, and no folder made')
+    say('nothing was submitted, and no folder made')
     return 0
 
 
 def tool_reattach(options):
     """Run `qmap reattach`."""
     if Old.here(options.logs):
-        raise QMapError('{}: was made by qmap 0.4, which can be asked with `info`, not driven'.format(options.logs))
+        raise QMapError('{}: has no journal (qmap 0.4 made none): it can be asked with `info`, not driven'.format(
+            options.logs))
     execution = Execution(options.logs, options.max_running, options.force)
     warn(execution.warnings)
     if execution.left():
-        print('{}, {} left, logs folder {}'.format(plural(sum(execution.counts().values()), 'job'), execution.left(),
+        say('{}, {} left, logs folder {}'.format(plural(sum(execution.counts().values()), 'job'), execution.left(),
                                                    shown_path(execution.path)))
     return follow(execution)
 
@@ -3425,9 +3451,9 @@ def tool_run(options):
 def tool_bundle(options):
     """Run `qmap bundle`."""
     carried = bundle(options.file)
-    print('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
+    say('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
-        print('filelock is not installed here: the bundle locks with flock itself')
+        say('filelock is not installed here: the bundle locks with flock itself')
     return 0
 
 
@@ -3443,15 +3469,15 @@ def checked(key, text):
         raise QMapError(str(error))
 
 
-def native(text):
-    """Return an argument as `decode` gives text, whatever the locale made of it."""
-    return decode(os.fsencode(text))
-
-
 def warn(sentences):
     """Print warnings."""
     for sentence in sentences:
         sys.stderr.write('qmap: warning: {}\n'.format(sentence))
+
+
+def say(line):
+    """Print a line, whatever the locale."""
+    write_output(None, [line])
 
 
 def write_output(path, lines):

@@ -13,6 +13,7 @@ parameter that nobody asked for is not in it.
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 from importlib import import_module
 
@@ -26,11 +27,12 @@ TIMEOUT = 60
 CHUNK = 500
 
 #: Variables that a surrounding job leaves, and that change what a submission or a query means (their prefixes).
-LEAKS = ('SLURM_', 'SBATCH_', 'SALLOC_', 'SRUN_', 'SQUEUE_', 'SACCT_', 'SGE_TASK_', 'LSB_', 'LS_', 'BSUB_', 'PMI_', 'PMIX_')
+LEAKS = ('SLURM_', 'SBATCH_', 'SALLOC_', 'SRUN_', 'SQUEUE_', 'SACCT_', 'SGE_TASK_', 'PE_HOSTFILE', 'LSB_', 'LS_',
+         'BSUB_', 'PMI_', 'PMIX_')
 
-#: Of those, what tells the client where its cluster is, and so has to stay.
-KEPT = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_CLUSTERS', 'LSB_DEFAULTQUEUE', 'LSB_DEFAULTPROJECT', 'LSB_CONFDIR',
-        'LSB_SHAREDIR')
+#: Of those, what tells the client where its cluster is and who pays, and so has to stay.
+KEPT = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_CLUSTERS', 'SLURM_ACCOUNT', 'SBATCH_ACCOUNT', 'SALLOC_ACCOUNT',
+        'LSB_DEFAULTQUEUE', 'LSB_DEFAULTPROJECT', 'LSB_CONFDIR', 'LSB_SHAREDIR')
 
 
 class Answer:
@@ -69,20 +71,32 @@ def call(argv, stdin=None, timeout=TIMEOUT, **variables):
     Args:
         argv: list of words; no shell is involved
         stdin: path of a file to be its standard input; closed otherwise
-        timeout: seconds, after which it is killed and counts as silent
-        variables: set in its environment, beside LC_ALL=C
+        timeout: seconds, after which it is killed and counts as silent; what it said until then is kept
+        variables: set in its environment, beside LC_ALL=C; None takes one out. A submission has to hand over the
+            LC_ALL of the user, since its environment becomes that of the job
     """
     environ = clean_environment()
-    environ.update(variables, LC_ALL='C')
+    environ.update(dict({'LC_ALL': 'C'}, **variables))
+    environ = {key: value for key, value in environ.items() if value is not None}
     try:
         with open(stdin or os.devnull, 'rb') as source:
-            done = subprocess.run(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                                  env=environ, start_new_session=True)
-    except subprocess.TimeoutExpired:
-        return Answer(None, '', '{}: no answer within {:g} s'.format(argv[0], timeout))
+            child = subprocess.Popen(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ,
+                                     start_new_session=True)
     except OSError as error:
         return Answer(None, '', '{}: {}'.format(argv[0], error.strerror or error))
-    return Answer(done.returncode, done.stdout.decode('utf-8', 'replace'), done.stderr.decode('utf-8', 'replace'))
+    try:
+        out, err = child.communicate(timeout=timeout)
+        code, late = child.returncode, ''
+    except subprocess.TimeoutExpired:
+        # With all its session: a site's wrapper would leave the real command behind, which may submit after all.
+        os.killpg(child.pid, signal.SIGKILL)
+        code, late = None, '{}: no answer within {:g} s'.format(argv[0], timeout)
+        try:
+            out, err = child.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            out = err = b''
+    out, err = out.decode('utf-8', 'replace'), err.decode('utf-8', 'replace')
+    return Answer(code, out, '\n'.join(part for part in (err, late) if part))
 
 
 def chunks(items, size=CHUNK):
@@ -132,6 +146,10 @@ class Backend:
     #: end (the caches of network file systems).
     poll_interval = 30
     grace = 90
+    #: Seconds of work to hand over ahead of time: only where handing over costs nothing and can be undone.
+    ahead = 0
+    #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
+    immediate = False
 
     def __init__(self, options=None):
         """Make a backend.
@@ -140,6 +158,9 @@ class Backend:
             options: dict of strings, the profile's own settings
         """
         self.options = dict(options or {})
+        #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it, because
+        #: schedulers use their ids again: without it the accounts may speak of a job of long ago.
+        self.since = 0
 
     def submit_argv(self, script, name, count, params, output):
         """Return the submission command as a list of words.
@@ -232,6 +253,36 @@ class Backend:
     def task_name(self, task):
         """Return how the scheduler writes a task: its executor_id for people."""
         raise NotImplementedError
+
+    # What only a backend that runs the tasks itself has an answer to
+
+    def holds(self, params):
+        """Return how many jobs with these params to have in the scheduler at once, where nobody says."""
+        return 100
+
+    def throttle(self, jobs):
+        """Hear how many jobs may run at once."""
+
+    def started(self, task, start, params, said):
+        """Hear what a task said when it started.
+
+        Args:
+            task: the task
+            start: dict, its own words: host, pid, born, time
+            params: of the job
+            said: path of its words, without the suffix
+        """
+
+    def settled(self, task):
+        """Tell whether a task that has said its end will bring no more news."""
+        return True
+
+    def withdraw(self):
+        """Take back what was submitted and has not begun, if that is for certain; return those tasks."""
+        return []
+
+    def close(self):
+        """Let go. What was submitted goes on."""
 
 
 def load(name, options=None):

@@ -213,3 +213,42 @@ def test_a_folder_may_be_moved(qmap):
     os.rename(qmap.path('out'), qmap.path('elsewhere'))
     assert qmap.statuses('elsewhere') == ['COMPLETED'] * 3 + ['FAILED']
     assert qmap('reattach', '-l', 'elsewhere').code == 1
+
+
+def interrupted_job(qmap, **start):
+    """Leave an execution whose only job said that it started, in words that are changed."""
+    qmap.write('a.map', 'echo begun; sleep 1000\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
+    words = json.loads(qmap.read('out', '.qmap', 'run', '0.1.start'))
+    kill(process)
+    for pid in [pid for pid in os.listdir('/proc') if pid.isdigit() and session(pid) == words['pid']]:
+        os.kill(int(pid), signal.SIGKILL)
+    qmap.write('out/.qmap/run/0.1.start', json.dumps(dict(words, **start)) + '\n')
+
+
+def test_a_job_whose_machine_was_started_anew_failed_for_that(qmap):
+    interrupted_job(qmap, born='another-boot/1234')
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert qmap.info('out', '0')['error_reason'] == 'node'
+
+
+def test_a_job_on_another_machine_is_not_judged_from_here(qmap):
+    interrupted_job(qmap, host='elsewhere')
+    with open(qmap.path('screen'), 'wb') as screen:
+        process = qmap.start('reattach', '-l', 'out', stdout=screen)
+    until(lambda: os.path.exists(qmap.path('out', '0.info')) and qmap.info('out', '0')['reason'])
+    assert qmap.info('out', '0')['reason'] == 'on elsewhere, which cannot be seen from here'
+    qmap.write('out/.qmap/run/0.1.end', '0m0.000s 0m0.000s\n0m0.010s 0m0.000s\n{"exit_code":0,"time":1}\n')
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_folder_without_its_journal_can_still_be_asked(qmap):
+    import shutil
+    qmap.write('a.map', 'true\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    shutil.rmtree(qmap.path('out', '.qmap'))
+    assert qmap.statuses('out') == ['COMPLETED']
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 2 and 'has no journal' in result.err

@@ -151,6 +151,17 @@ def test_odd_folders(qmap, odd):
         assert os.path.exists(qmap.path('rerun.map'))
 
 
+def test_names_beyond_ascii_in_a_locale_without_them(qmap):
+    qmap.environ['LC_ALL'] = 'C'
+    folder = 'h\u00e9\u4e16'
+    os.mkdir(qmap.path(folder).encode())
+    qmap.write('a.map', '[params]\nworking_directory = {}\n[jobs]\npwd; echo \u4e16\n'.format(folder))
+    result = qmap('submit', 'a.map', '--logs', folder + '/out')
+    assert result.code == 0, result
+    assert qmap.read(folder, 'out', '0.out') == qmap.path(folder) + '\n\u4e16\n'
+    assert '\u4e16/out' in result.out and qmap('submit', 'a.map', '--dry-run').code == 0
+
+
 def test_output_that_is_not_utf8(qmap):
     qmap.write('a.map', b"printf '\\xff\\xe9\\n'; printf 'bad \\xff\\n' >&2; exit 1\n")
     assert qmap('submit', 'a.map', '--logs', 'out').code == 1
