@@ -705,18 +705,22 @@ def boot():
         return ''
 
 
-def tail_line(path, size=4096):
-    """Return the last line of a file that says something, without control characters; '' for none."""
+def tail(path, size=4096):
+    """Return the end of a file as text, '' where there is none."""
     try:
         with open(path, 'rb') as source:
             source.seek(0, os.SEEK_END)
             source.seek(max(0, source.tell() - size))
-            lines = source.read().replace(b'\r', b'\n').split(b'\n')
+            return decode(source.read())
     except OSError:
         return ''
-    for line in reversed(lines):
+
+
+def last_line(text):
+    """Return the last line of a text that says something, without control characters; '' for none."""
+    for line in reversed(text.replace('\r', '\n').split('\n')):
         if line.strip():
-            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]', '', decode(line.strip()))[-500:]
+            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]', '', line.strip())[-500:]
     return ''
 
 
@@ -784,6 +788,7 @@ class Ledger:
         submitted   the scheduler took it: batch, id, job_cmd
         returned    these tasks were not submitted after all: tasks
         run, end    a job's record: job, attempt, status and all that is known of it
+        usage       the record again, with what the scheduler's accounts added
         set         what steers the driver: max_running, halted
         saved       all .info files say what stands above
         torn        the line before was not written whole, and has been written again
@@ -975,6 +980,10 @@ class Ledger:
                 self._where[number] = 0
                 self._set(number, UNSUBMITTED)
                 self.again.append(number)
+        elif kind == 'usage':
+            number = self.number(event['job'])
+            self._where[number] = place
+            self.unsaved.add(number)
         elif kind == 'saved':
             self.unsaved.clear()
         elif kind == 'set':
@@ -1560,6 +1569,10 @@ class Local:
         """Return '': jobs run by their own scripts here."""
         return ''
 
+    def note(self, text):
+        """Return {}: nobody else writes about a task here."""
+        return {}
+
     def job_name(self, prefix, batch, token):
         """Return the name of a batch."""
         return '{}.{}.{}'.format(prefix, token, batch)
@@ -1825,6 +1838,13 @@ def read_end(path):
     return end
 
 
+def add_usage(event, account):
+    """Add to a record what an account tells of the usage, and return whether that was anything new."""
+    news = {key: account[key] for key in ('cpu', 'memory') if account.get(key) is not None and event.get(key) is None}
+    event.update(news)
+    return bool(news)
+
+
 def end_event(record, start, end, account, why, error):
     """Return the last event of an attempt.
 
@@ -1842,11 +1862,10 @@ def end_event(record, start, end, account, why, error):
     for key in ('reason', 'words', 'state'):
         event.pop(key, None)
     start, account = start or {}, account or {}
-    event.update((key, account[key]) for key in ('cpu', 'memory') if account.get(key) is not None)
+    add_usage(event, account)
     event['host'] = start.get('host') or account.get('host') or record.get('host', '')
     if start:
         event['started'] = start['time']
-        event['executor_id'] = record.get('executor_id') or start.get('executor_id', '')
     if end:
         event['finished'] = end['time']
         event['exit_code'] = end['exit_code']
@@ -1904,6 +1923,23 @@ class Clock:
         self._woken.set()
 
 
+class Gone:
+    """A live job that has left the queue, or ended by a signal: the scheduler has still to say how.
+
+    Attributes:
+        since: when that was seen, on the monotonic clock
+        reason, words: what the queue said of it
+        listed: whether the queue still lists it
+        end: its own words
+    """
+
+    def __init__(self, since):
+        self.since = since
+        self.reason = self.words = ''
+        self.listed = False
+        self.end = None
+
+
 class NotDriver(Exception):
     """Another process drives."""
 
@@ -1917,6 +1953,8 @@ class Driver:
     SILENCE = 180
     LOOK = 1
     FLUSH = 0.5
+    #: Seconds for which to wait for what the scheduler's accounts say of an end.
+    PATIENCE = 20
 
     def __init__(self, logs, plan, backend, clock, heard=None):
         """
@@ -1943,13 +1981,16 @@ class Driver:
         self._beat = 0
         self._starts = {}
         self._gone = {}
+        self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
+        self._tries = {}    # how often a job left the queue without a trace
         self._changed = {}
         self._lasting = set()
         self._merged = {}
         self._owed = []
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
-        self._due = {'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0}
+        self._most = self._array = 0
+        self._due = {'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
     # Becoming the driver, and ceasing to be
@@ -2052,7 +2093,8 @@ class Driver:
             NotDriver: another process has become the driver meanwhile
         """
         try:
-            while self.ledger.left() and self.leaving != 'leave' and (self.ledger.live or not self.leaving):
+            while self.leaving != 'leave' and (self.ledger.live or self._unknown or
+                                               self.ledger.left() and not self.leaving):
                 self.clock.sleep(self._pause())
                 self.tick()
             self._give_back(self.backend.withdraw())
@@ -2103,7 +2145,7 @@ class Driver:
             if self._owed:
                 self._write([])
             self._collect()
-            self._judge_gone()
+            self._ask_accounts()
             self._find_batches()
             self._poll()
             if not self.leaving:
@@ -2156,6 +2198,14 @@ class Driver:
         id = self.ledger.batch_of(record).get('id')
         return None if id is None else (id, record['k'])
 
+    def _executor_id(self, number, start):
+        task = self._task(number)
+        return task and self.backend.task_name(task) or start.get('executor_id', '')
+
+    def _output(self, record):
+        """Return the path of what the scheduler itself had to say of a task."""
+        return '{}.out.{}'.format(self.logs.batch(record['batch']), record['k'])
+
     def _said(self, record, kind=''):
         return os.path.join(self.logs.run, '{}.{}{}'.format(record['job'], record['attempt'], kind))
 
@@ -2163,7 +2213,7 @@ class Driver:
 
     def _collect(self):
         names = set(self.logs.listing())
-        events, ended = [], []
+        events = []
         for word in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}:
             has_end = word + '.end' in names
             if word in self._merged or not has_end and word in self._starts:
@@ -2177,21 +2227,19 @@ class Driver:
                 if 'time' in start:    # else it is not yet whole
                     self._starts[word] = start
                     self.backend_started(number, start)
-                    events.append(self._record(
-                        number, status=RUNNING, started=start['time'], host=start['host'], words='',
-                        executor_id=record.get('executor_id') or start.get('executor_id', '')))
+                    events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'],
+                                               words='', executor_id=self._executor_id(number, start)))
                 continue
             end = read_end(self._said(record, '.end'))
-            if end and self.backend.settled(self._task(number)):
-                self._starts[word] = start
-                ended.append(word)
+            if not end or not self.backend.settled(self._task(number)):
+                continue
+            self._starts[word] = start
+            if end['exit_code'] > 128 and not self.backend.immediate:
+                # By a signal: only the scheduler knows whether a limit, a person or the job itself was behind it.
+                self._gone.setdefault(number, Gone(self.clock.monotonic())).end = end
+            else:
                 events.append(self._ended(number, record, word, end, names))
-        self._write(events)
-        for event in events:
-            self._changed[self.ledger.number(event['job'])] = event
-        for word in ended:
-            self._merged[word] = None
-            self._rate.append(self.clock.monotonic())
+        self._log(events)
 
     def _spoken_for(self, word):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
@@ -2208,6 +2256,21 @@ class Driver:
             self._merged[word] = None    # merged before, and left by a crash
         return None
 
+    def _log(self, events):
+        """Write events of single jobs, and note what is to be done for each."""
+        self._write(events)
+        now = self.clock.monotonic()
+        for event in events:
+            number = self.ledger.number(event['job'])
+            self._changed[number] = event
+            if event['event'] == 'end':
+                self._gone.pop(number, None)
+                self._merged[self._word(event)] = None
+                self._rate.append(now)
+                if not self.backend.immediate and event.get('batch') and (
+                        event.get('cpu') is None or event.get('memory') is None):
+                    self._unknown[number] = (now, event)
+
     def backend_started(self, number, start):
         """Tell the backend what a task said when it started."""
         task = self._task(number)
@@ -2221,16 +2284,20 @@ class Driver:
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
         why = read_json(self._said(record, '.why')) if word + '.why' in names else None
-        error = ''
+        error, start = '', self._starts.pop(word, None) or {}
         if not end or end['exit_code']:
-            error = tail_line(self.plan.path(record['job'], '.err'))
-        event = end_event(record, self._starts.pop(word, None), end, account, why, error)
+            note = tail(self._output(record))
+            error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(note)
+            account = dict(self.backend.note(note), **account or {})
+        event = end_event(record, start, end, account, why, error)
+        event['executor_id'] = self._executor_id(number, start) or record.get('executor_id', '')
+        if not self.backend.immediate:
+            event['task'] = task
         if self.plan.group > 1 and word + '.done' in names:
             with open(self._said(record, '.done'), 'rb') as lines:
                 event['done'] = sum(1 for line in lines)
         if not event.get('finished'):
             event['finished'] = self.clock.time()
-        self._gone.pop(number, None)
         return event
 
     # What the scheduler says
@@ -2254,71 +2321,105 @@ class Driver:
             task = self._task(number)
             if task is None:
                 continue
-            status, reason, words = answer.get(task, (None, '', ''))
+            gone = self._gone.get(number)
+            # The rest of an array that was cancelled before it began may stand under index 0.
+            status, reason, words = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
             if status in (PENDING, RUNNING, OTHER):
-                self._gone.pop(number, None)
+                if gone and not gone.end:
+                    del self._gone[number]
                 if status == PENDING and record.get('started'):
                     status = RUNNING    # its own words count more
                 if (status, words) != (record['status'], record.get('words', '')):
                     events.append(self._record(number, status=status, words=words))
-            elif number not in self._gone:
-                self._gone[number] = (now, reason, words)
+                continue
+            if not gone:
+                gone = self._gone[number] = Gone(now)
                 start = self._starts.get(self._word(record))
                 if start:
                     self.backend_started(number, start)
-        self._write(events)
-        for event in events:
-            self._changed[self.ledger.number(event['job'])] = event
+            if reason:
+                gone.reason, gone.words = reason, words
+            gone.listed = bool(status)
+        self._log(events)
 
     def _word(self, record):
         return '{}.{}'.format(record['job'], record['attempt'])
 
-    def _judge_gone(self):
-        """End the jobs that have left the queue, said nothing, and had the time to."""
+    def _ask_accounts(self):
+        """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
         now = self.clock.monotonic()
-        over = [number for number, (since, _, _) in self._gone.items()
-                if now - since > self.backend.grace and number in self.ledger.live]
-        if not over:
+        if now < self._due['accounts']:
             return
-        accounts = self.backend.accounts([self._task(number) for number in over])
-        if accounts is None:
+        over = [number for number, gone in self._gone.items()
+                if number in self.ledger.live and (gone.end or now - gone.since > self.backend.grace)]
+        late = [number for number, (since, _) in self._unknown.items() if now - since > 5]
+        if not over and not late:
             return
-        names = set(self.logs.listing())
+        if not self.backend.immediate:
+            self._due['accounts'] = now + 5
+        tasks = {number: self._task(number) for number in over}
+        tasks.update((number, self._unknown[number][1]['task']) for number in late)
+        accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
+        self._judge({number: tasks[number] for number in over}, accounts, now)
         events = []
-        for number in over:
-            record, (_, reason, words) = self.ledger.live[number], self._gone[number]
+        for number in late:
+            since, event = self._unknown[number]
+            account = (accounts or {}).get(tuple(tasks[number] or ())) or {}
+            if account.get('host', event['host']) == event['host'] and add_usage(event, account):
+                events.append(dict(event, event='usage'))
+            if accounts == {} or account or now - since > self.PATIENCE:
+                del self._unknown[number]
+        self._log(events)
+
+    def _judge(self, tasks, accounts, now):
+        """End the jobs that are gone, as far as it is known how."""
+        names = set(self.logs.listing())
+        events, back, stuck = [], [], []
+        for number, task in tasks.items():
+            record, gone = self.ledger.live[number], self._gone[number]
             word = self._word(record)
-            if word + '.end' in names:
-                continue
-            account = dict(accounts.get(self._task(number)) or {})
-            if word not in self._starts and word + '.start' not in names and not account and not reason:
-                # It was never begun, and nobody knows of it: as if it had not been submitted.
-                self._give_back([self._task(number)])
-                continue
-            if not account.get('reason') and reason:
-                account.update(reason=reason, words=words)
-            if not account.get('reason'):
-                start = self._starts.get(word) or {}
-                if start.get('born') and start.get('host') == socket.gethostname() \
-                        and not start['born'].startswith(boot()):
-                    account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
-            events.append(self._ended(number, record, word, None, names, account))
-        self._write(events)
-        for event in events:
-            self._changed[self.ledger.number(event['job'])] = event
-            self._merged[self._word(event)] = None
+            account = dict((accounts or {}).get(task) or {})
+            begun = word in self._starts or word + '.start' in names
+            note = self.backend.note(tail(self._output(record)))
+            if gone.end:
+                if not (account.get('reason') or note or gone.reason or now - gone.since > self.PATIENCE):
+                    continue
+            elif word + '.end' in names or accounts is None:
+                continue    # it will be read; or there was no answer, and that proves nothing
+            elif not begun and account.get('reason', 'exit') == 'exit' and not gone.reason and not note:
+                # It was never begun, and nobody says why: as if it had not been submitted. An account of another job
+                # with the same number is none.
+                self._tries[number] = self._tries.get(number, 0) + 1
+                if self._tries[number] < 4:
+                    back.append(word)
+                    continue
+                account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
+                           'submitted {} times, and each time gone before it began'.format(self._tries[number])}
+            if gone.reason and account.get('reason', 'exit') in ('exit', 'signal'):
+                account.update(reason=gone.reason, words=gone.words)
+            start = self._starts.get(word) or {}
+            if not account.get('reason') and start.get('born') and start.get('host') == socket.gethostname() \
+                    and not start['born'].startswith(boot()):
+                account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
+            if gone.listed:
+                stuck.append(task)
+            events.append(self._ended(number, record, word, gone.end, names, account))
+        self._log(events)
+        self._unsubmit(back)
+        if stuck:
+            self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
     def _give_back(self, tasks):
-        """Make these tasks unsubmitted again: they were not, or will never be, begun."""
+        """Make these tasks unsubmitted again: they will never be begun."""
         tasks = set(tasks)
-        names = set(self.logs.listing()) if tasks else ()
-        words = [self._word(record) for number, record in self.ledger.live.items()
-                 if self._task(number) in tasks and self._word(record) + '.start' not in names]
+        if tasks:
+            names = set(self.logs.listing())
+            words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
+            self._unsubmit([word for word in words if word + '.start' not in names])
+
+    def _unsubmit(self, words):
         if words:
             self._write([{'event': 'returned', 'tasks': words}])
-            self._forget(words)
-
-    def _forget(self, words):
         for word in words:
             number = self.ledger.number(word.partition('.')[0])
             self._gone.pop(number, None)
@@ -2349,10 +2450,8 @@ class Driver:
         names = set(self.logs.listing())
         words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
         back = [word for word in words if word + '.start' not in names]
-        if back:
-            self._write([{'event': 'returned', 'tasks': back}])
-            self._forget(back)
-        if len(back) < len(words):
+        self._unsubmit(back)
+        if len(back) < len(words) and batch.get('id') is None:
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
             for job, record in list(self.ledger.live.items()):
@@ -2378,10 +2477,12 @@ class Driver:
         for number in numbers:
             params = self.plan.job_params(number)
             groups.setdefault(tuple(params.items()), []).append(number)
-        most = self.backend.limits().get('array', 1)
+        if not self._most:
+            self._most = self._array = self.backend.limits().get('array', 1)
         for items, members in groups.items():
-            for start in range(0, len(members), most):
-                if not self._submit_batch(members[start:start + most], dict(items)):
+            while members:
+                some, members = members[:self._most], members[self._most:]
+                if not self._submit_batch(some, dict(items)):
                     return
 
     def _submit_batch(self, numbers, params):
@@ -2403,19 +2504,24 @@ class Driver:
                                'job_cmd': self.backend.job_cmd(script, name, len(tasks), params, output)})
             for number in numbers:
                 self._changed[number] = self.ledger.live[number]
+            for other in list(self.ledger.batches.values()):
+                if other.get('id') == text and other['batch'] != batch and not self.backend.immediate:
+                    self._return_batch(other)    # a scheduler that gives an id again has forgotten who had it
+            self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
             self._troubles.pop('submit', None)
             self._due['poll'] = min(self._due['poll'], self.clock.monotonic() + 5)
             self._write([])
             return True
         if word == 'refused':
-            self._write([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
-                              finished=self.clock.time()) for number in numbers])
-            for number in numbers:
-                self._changed[number] = self.ledger.record(number)
+            self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
+                            finished=self.clock.time(), batch=0) for number in numbers])
             return True
         if word == 'busy':
             self._return_batch(self.ledger.batches[batch])
+            if len(tasks) > 1:
+                self._most = len(tasks) // 2    # it may be the number that is too large: fewer are tried at once
+                return False
         else:
             self._due['find'] = self.clock.monotonic() + 5
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
@@ -2456,15 +2562,17 @@ class Driver:
                 remove(os.path.join(self.logs.run, name))
         self._merged.clear()
         self._write([{'event': 'saved'}])
-        for name in os.listdir(os.path.join(self.logs.qmap, 'batch')) if names else ():
-            if name.isdigit() and int(name) not in self.ledger.batches:
-                remove(self.logs.batch(int(name)))
+        folder = os.path.join(self.logs.qmap, 'batch')
+        for name in os.listdir(folder) if names else ():
+            if int(name.partition('.')[0]) not in self.ledger.batches:
+                remove(os.path.join(folder, name))
 
     def cancel(self):
         """Cancel all that was submitted."""
-        tasks = [task for task in map(self._task, list(self.ledger.live)) if task]
-        counts = {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
-        self.backend.cancel(tasks, counts)
+        self.backend.cancel([task for task in map(self._task, list(self.ledger.live)) if task], self._counts())
+
+    def _counts(self):
+        return {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
 
 
 def write_text(path, text):
@@ -2504,7 +2612,13 @@ def load_backend(executor, settings=None, wake=None):
     if not backends_there():
         raise QMapError('{}: {}'.format(executor, MISSING_BACKENDS))
     import qmap_backends
-    return qmap_backends.load(executor, settings)
+    try:
+        backend = qmap_backends.load(executor, settings)
+        if settings and settings.get('poll'):
+            backend.poll_interval = max(1, parse_count(settings['poll']))
+        return backend
+    except ValueError as error:
+        raise QMapError('profile: {}'.format(error))
 
 
 class Execution:
@@ -2568,6 +2682,7 @@ class Execution:
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._clock.wake)
+        backend.since = self.plan.info['created_seconds']
         driver = Driver(self.logs, self.plan, backend, self._clock, self._heard)
         try:
             if not driver.lead(self._force, self._beats_elsewhere):
@@ -2841,7 +2956,7 @@ class Preparation:
                 ('max_running', self.max_running), ('group', self.group), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
-                ('created', iso(time.time())), ('finished', '')]))
+                ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
             if len(Map(folder.input)) != len(self.map):
                 raise QMapError('{}: it changed while it was read'.format(self.map.path))
         except (OSError, QMapError) as error:
@@ -3145,6 +3260,38 @@ def guard(running):
         running.watch(Processes(), time.monotonic())
 
 
+def run_there(backend, command, params, quiet=False):
+    """Run a shell command through the scheduler, in this folder and environment.
+
+    Args:
+        backend: as qmap_backends.Backend
+        command, params, quiet: as in `run_here`
+
+    Returns:
+        its exit status
+
+    Raises:
+        QMapError: the scheduler's command is not here
+    """
+    from qmap_backends import clean_environment
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)    # the scheduler's command hears it, and ends the job
+    since = time.monotonic()
+    try:
+        argv = backend.interactive(dict(params, quiet=quiet), command)
+        child = subprocess.Popen(argv, env=clean_environment(), preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: child.send_signal(number))
+        status = child.wait()
+    except (OSError, ValueError) as error:
+        raise QMapError('{}: {}'.format(backend.title, error))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not quiet:
+        sys.stderr.write('qmap: elapsed {}, waiting included\n'.format(time_text(time.monotonic() - since)))
+    return 128 - status if status < 0 else status
+
+
 def on_terminal():
     """Tell whether this process is in the foreground of a terminal, which then signals the whole group itself."""
     try:
@@ -3315,8 +3462,8 @@ def tool_reattach(options):
     execution = Execution(options.logs, options.max_running, options.force)
     warn(execution.warnings)
     if execution.left():
-        say('{}, {} left, logs folder {}'.format(plural(sum(execution.counts().values()), 'job'), execution.left(),
-                                                   shown_path(execution.path)))
+        say('{}, {} left, logs folder {}'.format(
+            plural(sum(execution.counts().values()), 'job'), execution.left(), shown_path(execution.path)))
     return follow(execution)
 
 
@@ -3444,8 +3591,7 @@ def tool_run(options):
             params[key] = checked(key, getattr(options, key))
     if profile.executor == 'local':
         return run_here(options.command, params, options.quiet)
-    argv = load_backend(profile.executor, profile.settings).interactive(params, options.command)
-    return subprocess.call(argv)
+    return run_there(load_backend(profile.executor, profile.settings), options.command, params, options.quiet)
 
 
 def tool_bundle(options):

@@ -11,6 +11,7 @@ parameter that nobody asked for is not in it.
 """
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -233,6 +234,18 @@ class Backend:
             counts: {id: number of tasks of that submission}, so that a whole array is named by its id alone
         """
         raise NotImplementedError
+
+    #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that fits.
+    NOTES = ()
+
+    def note(self, text):
+        """Return why the scheduler ended a task, from what it wrote into the task's output: dict with reason and
+        words, {} for nothing."""
+        for pattern, reason in self.NOTES:
+            match = re.search('.*(?:{}).*'.format(pattern), text)
+            if match:
+                return {'reason': reason, 'words': match.group().strip()}
+        return {}
 
     def usage(self):
         """Return the load of the cluster, or None without an answer.

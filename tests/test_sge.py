@@ -1,0 +1,477 @@
+"""The language of Grid Engine: command lines, and answers as real daemons gave them (tests/data/sge)."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from qmap_backends import Answer, call, load, sge
+
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'sge')
+
+
+def data(name):
+    with open(os.path.join(DATA, name)) as file:
+        return file.read()
+
+
+def answer(name):
+    said = json.loads(data('answers.json'))[name]
+    return Answer(said['code'], said['out'], said['err'])
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    """The backend of the user who made the records in tests/data."""
+    monkeypatch.setattr(sge, 'user', lambda: 'root')
+    return load('sge', {'accounting': os.path.join(DATA, 'accounting')})
+
+
+def argv(count=1, options=None, output='/logs/batch/0001', **params):
+    return sge.submit_argv('/logs/run.sh', 'a.1.x', count, params, output, options or {})
+
+
+def after(words, option):
+    """Return all values that follow an option."""
+    return [value for word, value in zip(words, words[1:]) if word == option]
+
+
+# Command lines -----------------------------------------------------------------------------------------------------
+
+def test_a_submission_of_one_job():
+    assert argv(working_directory='/data/my project') == [
+        'qsub', '-terse', '-N', 'a.1.x', '-C', '', '-S', '/bin/bash', '-b', 'n', '-r', 'n', '-V',
+        '-wd', '/data/my project', '-j', 'y', '-o', '/logs/batch/0001.$TASK_ID', '/logs/run.sh']
+
+
+def test_several_tasks_are_an_array_from_1():
+    assert after(argv(count=5), '-t') == ['1-5']
+    assert '-t' not in argv(count=1)
+
+
+def test_without_a_working_directory_the_job_starts_in_this_one():
+    assert '-cwd' in argv() and '-wd' not in argv()
+
+
+@pytest.mark.parametrize('directory', ['/data/$HOME', '/data/a\nb'])
+def test_a_working_directory_that_grid_engine_would_change_is_not_told(directory):
+    assert after(argv(working_directory=directory), '-wd') == ['/']
+
+
+@pytest.mark.parametrize('output', ['/logs/a:b/1', '/logs/a,b/1', '/logs/$x/1', '/logs/a\nb/1'])
+def test_words_of_the_scheduler_are_lost_where_their_path_cannot_be_told(output):
+    assert after(argv(output=output), '-o') == ['/dev/null']
+
+
+def test_paths_with_blanks_quotes_and_other_letters_are_told():
+    assert after(argv(output='/logs/a "b" é%/1'), '-o') == ['/logs/a "b" é%/1.$TASK_ID']
+
+
+@pytest.mark.parametrize('params, expected', [
+    ({'memory': 4 << 30}, 'h_vmem=4096M'),
+    ({'memory': 4 << 30, 'cores': 4}, 'h_vmem=1024M'),
+    ({'memory': 4 << 30, 'cores': 3}, 'h_vmem=1398102K'),
+    ({'memory': 1}, 'h_vmem=1K'),
+    ({'memory': (1 << 20) + 1}, 'h_vmem=1025K'),
+    ({'memory': 4 << 30, 'tasks': 2}, 'h_vmem=2048M'),
+    ({'memory': 4 << 30, 'cores': 1, 'extra': '-pe mpi 2'}, 'h_vmem=2048M'),
+])
+def test_memory_is_of_the_job_and_asked_for_per_slot(params, expected):
+    assert after(argv(**params), '-l') == [expected]
+
+
+def test_the_site_may_call_memory_otherwise():
+    assert after(argv(memory=1 << 30, options={'memory_resource': 'mem_free'}), '-l') == ['mem_free=1024M']
+
+
+@pytest.mark.parametrize('extra', ['-l h_vmem=3G', '-hard -l mem_free=3G', '-l gpu=1,virtual_free=3G',
+                                   '-l m_mem_free=1G'])
+def test_memory_in_extra_is_in_place_of_ours(extra):
+    assert not any('=1024M' in word for word in argv(memory=1 << 30, extra=extra))
+
+
+def test_memory_of_another_kind_in_extra_leaves_ours():
+    assert 'h_vmem=1024M' in argv(memory=1 << 30, extra='-l gpu_mem=8G')
+
+
+def test_time_is_in_whole_seconds():
+    assert after(argv(time=5400), '-l') == ['h_rt=5400']
+    assert after(argv(time=0.2), '-l') == ['h_rt=1']
+    assert after(argv(time=5400, extra='-l h_rt=60'), '-l') == ['h_rt=60']
+
+
+def test_cores_are_slots_of_a_parallel_environment():
+    def asked(**params):
+        words = argv(**params)
+        return words[words.index('-pe'):][1:3] if '-pe' in words else None
+    assert asked(cores=1) is None
+    assert asked(cores=4) == ['smp', '4']
+    assert asked(cores=4, penv='openmp') == ['openmp', '4']
+    assert asked(cores=4, options={'penv': 'threads'}) == ['threads', '4']
+    assert asked(cores=4, penv='openmp', options={'penv': 'threads'}) == ['openmp', '4']
+    assert asked(tasks=3) == ['smp', '3']
+    assert asked(cores=4, tasks=2) == ['smp', '4']
+    assert asked(cores=4, extra='-pe mpi 8') == ['mpi', '8']
+
+
+def test_queue_nodes_and_extra():
+    assert after(argv(queue='long.q'), '-q') == ['long.q']
+    assert after(argv(queue='long.q', extra='-q short.q'), '-q') == ['short.q']
+    assert argv(nodes=3) == argv()
+    assert argv(extra="-P 'my project' -l gpu=1")[-5:] == ['-P', 'my project', '-l', 'gpu=1', '/logs/run.sh']
+
+
+def test_extra_with_an_open_quote_is_refused(backend):
+    kind, words = backend.submit('/logs/run.sh', 'a.1.x', 1, {'extra': "-P 'x"}, '/logs/1')
+    assert kind == 'refused' and 'quotation' in words
+
+
+def test_the_command_can_be_pasted(backend):
+    line = backend.job_cmd('/logs/run.sh', 'a.1.x', 3, {'working_directory': "/it's mine"}, '/logs/1')
+    words = subprocess.check_output(['bash', '-c', 'printf "%s\\0" ' + line]).decode().split('\0')[:-1]
+    assert words == backend.submit_argv('/logs/run.sh', 'a.1.x', 3, {'working_directory': "/it's mine"}, '/logs/1')
+
+
+@pytest.mark.parametrize('prefix', ['analysis', '1abc', 'a b', 'é', 'x:y/z@*?\\', '', 'all', '-N', '.x', 'a\nb',
+                                    'x' * 600])
+def test_names_are_legal_whatever_the_user_calls_it(backend, prefix):
+    name = backend.job_name(prefix, 12, 'k3f')
+    assert name[0].isalpha() or name[0] == '_'
+    assert all(letter.isalnum() or letter in '_.-' for letter in name) and all(ord(letter) < 128 for letter in name)
+    assert name.endswith('.12.k3f') and len(name) < 60
+
+
+def test_a_plain_name_stays_readable(backend):
+    assert backend.job_name('analysis', 12, 'k3f') == 'analysis.12.k3f'
+
+
+def test_tasks_are_called_as_qstat_does(backend):
+    assert backend.task_name(('123', 4)) == '123.4'
+    assert backend.task_name(('123', 0)) == '123'
+
+
+def test_a_command_is_run_now_as_it_is(backend):
+    words = backend.interactive({'cores': 2, 'memory': 1 << 30}, 'echo "a  b"\nexit 3')
+    assert words[:6] == ['qrsh', '-wd', os.getcwd(), '-V', '-now', 'no']
+    assert words[-4:] == ['-noshell', 'bash', '-c', 'echo "a  b"\nexit 3']
+    assert 'h_vmem=512M' in words
+    assert '-pty' not in words or (sys.stdin.isatty() and sys.stdout.isatty())
+
+
+def test_a_command_is_run_in_a_directory_that_cannot_be_named(backend, tmp_path, monkeypatch):
+    (tmp_path / "it's $HOME").mkdir()
+    monkeypatch.chdir(tmp_path / "it's $HOME")
+    words = backend.interactive({}, 'pwd')
+    assert after(words, '-wd') == ['/']
+    assert subprocess.check_output(words[-3:], cwd='/').decode().strip() == os.getcwd()
+
+
+def test_cancelling_names_whole_submissions_and_ranges():
+    counts = {'7': 1, '8': 5, '9': 5}
+    tasks = [('7', 0), ('9', 1), ('9', 2), ('9', 5)] + [('8', k) for k in range(1, 6)]
+    assert sge.cancel_words(tasks, counts) == ['7', '9.1-2', '9.5', '8']
+    assert sge.cancel_words([('5', 1), ('5', 2)], {}) == ['5.1-2']
+
+
+# Answers to a submission -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name, count, expected', [
+    ('qsub-terse', 1, '21'), ('qsub-terse-array', 5, '22'), ('qsub-plain', 1, '23'), ('qsub-plain-array', 5, '24')])
+def test_the_id_of_a_submission(name, count, expected):
+    assert sge.parse_submit(answer(name), count) == ('ok', expected)
+
+
+def test_exit_status_1_and_submitted_all_the_same():
+    assert answer('qsub-acl').code == 1
+    assert sge.parse_submit(answer('qsub-acl'), 1) == ('ok', '31')
+
+
+@pytest.mark.parametrize('out, count, expected', [
+    ('Site JSV 2.1: checked 14 rules\n*** welcome to cluster 3 ***\n\n4711\n', 1, '4711'),
+    ('JSV: project set\n4711.1-20:1\nThank you, 3 jobs today.\n', 20, '4711'),
+    ('4711\nYour job 4711 ("x") has been submitted\n', 1, '4711'),
+])
+def test_the_id_among_words_of_the_site(out, count, expected):
+    assert sge.parse_submit(Answer(0, out), count) == ('ok', expected)
+
+
+@pytest.mark.parametrize('out, count', [
+    ('12\n4711\n', 1), ('', 1), ('OK\n', 1), ('4711\n', 20), ('4711.1-5:1\n', 20), ('job 4711 taken\n', 1)])
+def test_an_answer_without_a_sure_id_is_silence(out, count):
+    assert sge.parse_submit(Answer(0, out), count)[0] == 'silent'
+
+
+@pytest.mark.parametrize('name, words', [
+    ('qsub-queue', 'unknown queue "nosuch.q"'), ('qsub-penv', 'environment "nosuch" does not exist'),
+    ('qsub-option', 'invalid option argument "-nosuch"'), ('qsub-memory', 'is not a memory value'),
+    ('qsub-unsuitable', 'no suitable queues'), ('qsub-script', 'No such file')])
+def test_what_will_never_be_taken_is_refused_with_the_words(name, words):
+    kind, said = sge.parse_submit(answer(name), 1)
+    assert kind == 'refused' and words in said and 'Exiting' not in said
+
+
+@pytest.mark.parametrize('name, words', [
+    ('qsub-limit', 'only 2 jobs are allowed per user'), ('qsub-tasks', 'more than 75000 tasks'),
+    ('qsub-down', 'Connection refused')])
+def test_limits_and_an_absent_qmaster_are_no_refusal(name, words):
+    kind, said = sge.parse_submit(answer(name), 1)
+    assert kind == 'busy' and words in said
+
+
+@pytest.mark.parametrize('said', [
+    Answer(None, '', 'qsub: no answer within 60 s'),
+    Answer(-15, '', ''),
+    Answer(1, '', 'error: commlib error: got read error (closing "node/qmaster/1")\nUnable to run job: failed '
+                  'receiving gdi request response for mid=1 (got syncron message receive timeout error).\nExiting.\n'),
+    Answer(1, '', 'Unable to run job: unable to send message to qmaster using port 6444 on host "node": got send '
+                  'timeout\nExiting.\n'),
+    Answer(1, '', 'Unable to run job: Error reading answer list from qmaster\nExiting.\n'),
+    Answer(1, '', ''),
+])
+def test_a_broken_connection_is_silence(said):
+    assert sge.parse_submit(said, 1)[0] == 'silent'
+
+
+# The queue ---------------------------------------------------------------------------------------------------------
+
+def test_a_listing_with_all_its_tasks():
+    tasks = {(job, k): (name, state, slots) for job, k, name, _, state, slots in sge.parse_qstat(data('qstat.xml'))}
+    assert tasks['9', 0] == ('run.1.k4', 'dr', 1)
+    assert tasks['10', 1][1] == 'dr' and tasks['10', 2][1] == 'r'
+    assert [k for job, k in sorted(tasks) if job == '10'] == list(range(1, 10))
+    assert [k for job, k in sorted(tasks) if job == '18'] == (
+        [1, 5, 6] + list(range(8, 13)) + list(range(14, 21)) + list(range(25, 41)))
+    assert tasks['14', 0] == ('manyslots.6.k4', 'qw', 65)
+    assert {tasks[job, 0][1] for job in ('16', '19', '17', '11')} == {'s', 't', 'Rq', 'hqw'}
+
+
+@pytest.mark.parametrize('text', ['', 'error: something', '<?xml version="1.0"?><job_info>'])
+def test_a_listing_that_is_none(text):
+    with pytest.raises(ValueError):
+        sge.parse_qstat(text)
+
+
+@pytest.mark.parametrize('letters, status, words', [
+    ('qw', 'PENDING', ''), ('hqw', 'PENDING', 'held'), ('Rq', 'PENDING', 'restarted'),
+    ('hRwq', 'PENDING', 'held, restarted'),
+    ('r', 'RUNNING', ''), ('t', 'RUNNING', ''), ('hr', 'RUNNING', 'held'), ('Rr', 'RUNNING', 'restarted'),
+    ('Rt', 'RUNNING', 'restarted'), ('s', 'RUNNING', 'suspended'), ('ts', 'RUNNING', 'suspended'),
+    ('S', 'RUNNING', 'suspended with its queue'), ('tS', 'RUNNING', 'suspended with its queue'),
+    ('T', 'RUNNING', 'suspended because its host is overloaded'), ('RtT', 'RUNNING', None), ('Rs', 'RUNNING', None),
+    ('RS', 'RUNNING', None), ('dr', 'RUNNING', 'being deleted'), ('dt', 'RUNNING', 'being deleted'),
+    ('dRr', 'RUNNING', 'restarted, being deleted'), ('dRs', 'RUNNING', None), ('dT', 'RUNNING', None),
+    ('dqw', 'PENDING', 'being deleted'), ('Eqw', 'FAILED', 'in error state'), ('Ehqw', 'FAILED', None),
+    ('EhRqw', 'FAILED', None), ('z', 'OTHER', 'finished'), ('d', 'OTHER', 'being deleted'),
+    ('', 'OTHER', None), ('X', 'OTHER', 'in the unknown state X'), ('rX', 'RUNNING', ''),
+])
+def test_every_state(letters, status, words):
+    found = sge.parse_state(letters)
+    assert found[0] == status
+    assert words is None or found[1] == words
+
+
+def test_why_jobs_are_in_error_state():
+    errors, _ = sge.parse_reasons(data('qstat-j-error.txt'))
+    assert errors['5', 1] == "can't chdir to /nonexistent: No such file or directory"
+    assert errors['6', 1] == 'can\'t open output file "/nonexistent/x": No such file or directory'
+    assert [errors['7', k] for k in (1, 2, 3)] == ['unable to find shell "/no/such/shell"'] * 3
+    assert {sge.error_reason(words) for words in errors.values()} == {'exit'}
+    assert sge.error_reason('can\'t create directory active_jobs/4.1: No space left on device') == 'node'
+
+
+def test_why_jobs_are_pending():
+    _, pending = sge.parse_reasons(data('qstat-j-pending.txt'))
+    assert pending == {
+        '12': 'job dropped because of job dependencies',
+        '13': '(-l h_vmem=500G) cannot run at host "node" because it offers only hc:h_vmem=118.000G',
+        '14': 'cannot run in PE "smp" because it only offers 0 slots',
+        '15': 'execution time not reached'}
+    assert sge.explain(pending['14']).endswith(': no host has so many slots free in this parallel environment')
+    assert sge.explain(pending['13']).endswith(': no host has so much of it left')
+    assert sge.explain('something else') == 'something else'
+    _, pending = sge.parse_reasons(data('qstat-j-disabled.txt'))
+    assert pending == {'20': 'All queues dropped because of overload or full'}
+
+
+def test_nothing_is_known_where_the_site_does_not_say_why():
+    text = 'job_number:  4\nscheduling info:     (Collecting of scheduler job information is turned off)\n'
+    assert sge.parse_reasons(text) == ({}, {})
+
+
+# The accounts ------------------------------------------------------------------------------------------------------
+
+TASKS = [('1', k) for k in range(1, 9)] + [(str(job), 0) for job in (2, 3, 4, 5, 6, 8, 99)] + [('7', 2)]
+
+
+@pytest.fixture(params=['file', 'qacct'])
+def accounts(request, backend, monkeypatch):
+    """What the accounts say of TASKS, from the file and from qacct."""
+    if request.param == 'qacct':
+        monkeypatch.setattr(backend, '_records', lambda ids: sge.parse_qacct(data('qacct.txt')))
+    return backend.accounts(TASKS)
+
+
+@pytest.mark.parametrize('task, status, reason, code, number', [
+    (('1', 1), 'COMPLETED', '', 0, None),
+    (('1', 2), 'FAILED', 'exit', 3, None),
+    (('1', 3), 'FAILED', 'signal', 139, 11),
+    (('1', 4), 'FAILED', 'signal', 137, 9),
+    (('1', 5), 'FAILED', 'memory', 137, 9),
+    (('1', 6), 'FAILED', 'time', 137, 9),
+    (('1', 8), 'FAILED', 'exit', 137, None),
+    (('2', 0), 'COMPLETED', '', 0, None),
+    (('3', 0), 'FAILED', 'signal', 137, 9),
+    (('4', 0), 'FAILED', 'cancelled', None, None),
+    (('5', 0), 'FAILED', 'exit', None, None),
+    (('6', 0), 'FAILED', 'exit', None, None),
+    (('7', 2), 'FAILED', 'exit', None, None),
+    (('8', 0), 'FAILED', 'exit', None, None),
+])
+def test_how_jobs_ended(accounts, task, status, reason, code, number):
+    found = accounts[task]
+    assert (found['status'], found['reason']) == (status, reason)
+    assert (found.get('exit_code'), found.get('signal')) == (code, number)
+    assert bool(found['words']) == (status == 'FAILED')
+
+
+def test_a_job_that_was_only_put_back_into_the_queue_has_no_end(accounts):
+    assert ('1', 7) not in accounts and ('99', 0) not in accounts
+
+
+def test_usage_comes_in_seconds_and_bytes(accounts):
+    found = accounts['1', 6]
+    assert found['elapsed'] == 6 and found['host'] == 'node' and found['name'] == 'mix.1.k3'
+    assert abs(found['cpu'] - 0.164) < 0.001
+    assert abs(found['memory'] - 13230080) < 1024
+    assert 'memory' not in accounts['2', 0]
+
+
+def test_records_before_the_execution_belong_to_somebody_else(backend):
+    with open(os.path.join(DATA, 'accounting')) as file:
+        submitted = max(int(line.split(':')[8]) for line in file if ':' in line and not line.startswith('#'))
+    backend.since = submitted
+    assert ('1', 1) in backend.accounts(TASKS)
+    backend.since = submitted + 2 * sge.CLOCK
+    assert backend.accounts(TASKS) == {}
+
+
+def test_of_an_id_that_was_used_twice_the_last_record_counts(backend, tmp_path):
+    lines = data('accounting').splitlines(True)
+    again = [line.replace(':1:sge:', ':3:sge:').replace('mix.1', 'new.9') for line in lines if 'par.2' in line]
+    again = [line.replace(':2:sge:', ':3:sge:').replace('par.2', 'new.9') for line in again]
+    path = tmp_path / 'accounting'
+    path.write_text(''.join(lines) + ''.join(again))
+    backend.options['accounting'] = str(path)
+    found = backend.accounts([('3', 0)])['3', 0]
+    assert (found['name'], found['status']) == ('new.9.k3', 'COMPLETED')
+
+
+def test_others_and_half_written_records_do_not_count(backend, tmp_path, monkeypatch):
+    path = tmp_path / 'accounting'
+    path.write_text(data('accounting').rstrip('\n'))
+    backend.options['accounting'] = str(path)
+    assert ('1', 6) in backend.accounts(TASKS)
+    line = [line for line in data('accounting').splitlines() if 'gone.3' in line][0]
+    path.write_text(line + '\n' + line.replace(':3:sge', ':8:sge')[:150])
+    assert list(backend.accounts(TASKS)) == [('3', 0)]
+    monkeypatch.setattr(sge, 'user', lambda: 'somebody')
+    assert backend.accounts(TASKS) == {}
+
+
+@pytest.mark.parametrize('block', [1, 7, 64, 1 << 20])
+def test_the_file_is_read_from_its_end(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(sge, 'BLOCK', block)
+    path = tmp_path / 'accounting'
+    for text in ('', 'one', 'one\n', '\n', 'one\n\ntwo\nthr', 'one\ntwo\nthree\n'):
+        path.write_text(text)
+        assert list(sge.recent_accounting(str(path), 0)) == text.split('\n')[:-1][::-1]
+
+
+def test_reading_stops_before_the_years_of_old_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(sge, 'OLD', 3)
+    line = 'q:node:g:root:name:{0}:sge:0:{0}:{0}:{0}:0:0'
+    ends = [50] * 100 + [200, 60, 201, 202]  # a host that was away told of 60 late
+    path = tmp_path / 'accounting'
+    path.write_text(''.join(line.format(end) + '\n' for end in ends))
+    found = [text.split(':')[10] for text in sge.recent_accounting(str(path), 100)]
+    assert found == ['202', '201', '60', '200', '50', '50', '50']
+
+
+def test_colons_in_the_request_and_the_processes_of_a_parallel_job():
+    line = [line for line in data('accounting').splitlines() if 'par.2' in line][0]
+    record = sge.parse_accounting(line.replace('-l h_vmem=64M', '-l h_rt=0:30:0,h_vmem=64M'))
+    assert record['category'] == '-l h_rt=0:30:0,h_vmem=64M -pe smp 2'
+    assert sge.over_limit(dict(record, ru_wallclock='1800')) == 'time'
+    assert sge.over_limit(dict(record, maxvmem=str(128 << 20))) == 'memory'
+    assert sge.over_limit(dict(record, ru_wallclock='1799', maxvmem=str((128 << 20) - 1))) == ''
+    assert sge.parse_accounting(line.replace(':NONE:0.000000:0:0', ':1.node:0.000000:0:0')) is None
+    assert sge.parse_accounting('# Version: 8.1.9') is None
+
+
+@pytest.mark.parametrize('changes, reason', [
+    ({'failed': '100 : after', 'exit_status': '138', 'category': '-l s_rt=5', 'ru_wallclock': '5s'}, 'time'),
+    ({'failed': '100', 'exit_status': '137', 'deleted_by': 'root@node'}, 'cancelled'),
+    ({'failed': '100', 'exit_status': '0'}, 'node'),
+    ({'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '2s'}, 'memory'),
+    ({'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '86401s'}, 'time'),
+    ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G', 'ru_wallclock': '86401'}, 'time'),
+    ({'failed': '19  : before writing exit_status', 'exit_status': '0'}, 'node'),
+    ({'failed': '8', 'exit_status': '1'}, 'node'),
+    ({'failed': '77', 'exit_status': '0'}, 'node'),
+    ({'failed': '15', 'exit_status': '0', 'ru_minflt': '900'}, ''),
+    ({'failed': '15', 'exit_status': '2', 'ru_minflt': '900'}, 'exit'),
+    ({'failed': '0', 'exit_status': '0', 'ru_wallclock': '0s', 'cpu': '0.000s', 'ru_minflt': '15000'}, ''),
+    ({'failed': '0', 'exit_status': '0', 'ru_wallclock': '0s', 'cpu': '0.000s', 'ru_minflt': '0'}, 'cancelled'),
+])
+def test_ends_that_are_hard_to_bring_about(changes, reason):
+    found = sge.verdict(changes)
+    assert found['reason'] == reason
+    assert found['status'] == ('FAILED' if reason else 'COMPLETED')
+
+
+def test_no_end_yet():
+    assert sge.verdict({'failed': '25  : rescheduling', 'exit_status': '0'}) is None
+    assert sge.verdict({'failed': '24', 'exit_status': '0'}) is None
+
+
+def test_units():
+    assert [sge.size(text) for text in ('4G', '1k', '1.5K', '0.000B', '512.000B')] == [4 << 30, 1000, 1536, 0, 512]
+    assert [sge.size(text) for text in ('381.891MB', '3624960.000000', '')] == [int(381.891 * (1 << 20)), 3624960, 0]
+    assert [sge.seconds(text) for text in ('90', '1:30:00', '0:1:30', '::5', 'INFINITY')] == [90, 5400, 90, 5, None]
+    assert sge.moment('-/-') == 0 and sge.moment('Sun Nov 22 06:54:59 2026') > 1.7e9
+
+
+# The site ----------------------------------------------------------------------------------------------------------
+
+def test_the_load_of_the_hosts():
+    assert sge.parse_hosts(data('qhost.xml')) == (1, 64, 5)
+    down = data('qhost.xml').replace("name='load_avg'>0", "name='load_avg'>-</hostvalue><hostvalue name='x'>0")
+    assert sge.parse_hosts(down) == (0, 0, 0)
+
+
+def test_the_limits_of_the_site():
+    assert sge.parse_limits(data('qconf-sconf.txt')) == {'array': 75000}
+    assert sge.parse_limits(data('qconf-sconf.txt').replace('75000', '10')) == {'array': 10}
+    assert sge.parse_limits(data('qconf-sconf.txt').replace('75000', '0')) == {'array': sge.LARGEST_ARRAY}
+    assert sge.parse_limits('') == {'array': 1000}
+
+
+def test_without_grid_engine_there_is_no_answer(backend, monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    backend.options['accounting'] = str(tmp_path / 'none')
+    assert backend.poll(['1']) is None and backend.find('a') is None and backend.usage() is None
+    assert backend.accounts([('1', 0)]) == {} and backend.limits() == {'array': 1000}
+    assert backend.submit('x', 'a.1.x', 1, {}, '/x')[0] == 'silent'
+    assert backend.cancel([('1', 0)], {}) is None
+
+
+def test_the_environment_of_a_surrounding_job_stays_behind(monkeypatch):
+    monkeypatch.setenv('PE_HOSTFILE', '/spool/1/pe_hostfile')
+    monkeypatch.setenv('SGE_TASK_ID', '4')
+    monkeypatch.setenv('SGE_ROOT', '/opt/sge')
+    lines = call(['env'], LC_ALL=None).out.splitlines()
+    assert 'SGE_ROOT=/opt/sge' in lines
+    assert not [line for line in lines if line.startswith(('PE_HOSTFILE', 'SGE_TASK_ID', 'LC_ALL'))]
+    assert 'LC_ALL=C' in call(['env']).out.splitlines()

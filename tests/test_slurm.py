@@ -1,0 +1,552 @@
+"""The language of Slurm: command lines, and answers as real daemons gave them (tests/data/slurm/answers.json)."""
+
+import json
+import os
+import shlex
+
+import pytest
+
+from qmap_backends import Answer, load, slurm
+
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'slurm', 'answers.json')) as file:
+    ANSWERS = json.load(file)
+
+#: What the recorded jobs were: 'exit3' -> '9'.
+JOBS = ANSWERS.pop('jobs')
+G = 1024 ** 3
+
+
+def answer(name):
+    said = ANSWERS[name]
+    return Answer(said['code'], '\n'.join(said['out']), '\n'.join(said['err']))
+
+
+def text(name):
+    return answer(name).out
+
+
+def argv(count=1, output='/logs/batch/1', **params):
+    return slurm.submit_argv('/logs/batch/1', 'map.1.abc', count, params, output)
+
+
+def command(tmp_path, monkeypatch, name, script):
+    """Put a command in front of the PATH, for what a healthy Slurm can not be made to say."""
+    path = tmp_path / 'bin' / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('#!/bin/bash\n' + script)
+    path.chmod(0o755)
+    monkeypatch.setenv('PATH', '{}:{}'.format(path.parent, os.environ['PATH']))
+
+
+# ---- submission: the words
+
+def test_a_single_job_is_no_array_and_is_never_requeued():
+    assert argv() == ['sbatch', '--parsable', '--no-requeue', '--export=ALL', '-J', 'map.1.abc',
+                      '-o', '/logs/batch/1.0', '/logs/batch/1']
+
+
+def test_an_array_counts_from_one_and_each_task_has_a_file_of_its_own():
+    words = argv(12)
+    assert '--array=1-12' in words
+    assert words[words.index('-o') + 1] == '/logs/batch/1.%a'
+
+
+def test_the_script_is_the_last_word_and_extra_comes_last_before_it():
+    words = argv(queue='main', time=60, extra='-p other --comment "two words"')
+    assert words[-4:] == ['-p', 'other', '--comment', 'two words'][-3:] + ['/logs/batch/1']
+    assert words.index('main') < words.index('other')
+
+
+def test_parameters_are_for_the_whole_job():
+    assert '--cpus-per-task=8' in argv(cores=8)
+    assert '--mem=4096M' in argv(memory=4 * G)
+    words = argv(cores=10, tasks=4, nodes=2, memory=3 * G)
+    assert '--ntasks=4' in words and '--nodes=2' in words
+    assert '--cpus-per-task=3' in words
+    assert '--mem=1536M' in words
+
+
+def test_cores_on_several_nodes_are_divided_among_them():
+    assert '--cpus-per-task=4' in argv(cores=8, nodes=2)
+
+
+@pytest.mark.parametrize('amount, words', [
+    (1, '--mem=1M'), (1024 ** 2, '--mem=1M'), (1024 ** 2 + 1, '--mem=2M'), (1500 * 1000 ** 2, '--mem=1431M')])
+def test_memory_is_rounded_up_to_whole_megabytes(amount, words):
+    assert words in argv(memory=amount)
+
+
+@pytest.mark.parametrize('amount, words', [
+    (1, '00:01:00'), (60, '00:01:00'), (61, '00:02:00'), (5400, '01:30:00'), (86400, '1-00:00:00'),
+    (100000, '1-03:47:00'), (30 * 86400, '30-00:00:00')])
+def test_time_is_rounded_up_to_whole_minutes(amount, words):
+    assert slurm.time_words(amount) == words
+
+
+@pytest.mark.parametrize('extra', ['--mem-per-cpu=2G', '--mem-per-cpu 2G', '--mem=1G', '--gres=gpu:1 --mem-per-gpu=8G'])
+def test_memory_is_left_out_where_extra_brings_its_own(extra):
+    assert '--mem=4096M' not in argv(memory=4 * G, extra=extra)
+
+
+def test_mem_bind_is_no_memory():
+    assert '--mem=4096M' in argv(memory=4 * G, extra='--mem-bind=local')
+
+
+def test_paths_that_sbatch_would_rewrite():
+    assert '/50%% off/1.%a' in argv(2, output='/50% off/1')
+    assert '/50%% off/1.0' in argv(1, output='/50% off/1')
+    assert '/a\\\\b/1.0' in argv(1, output='/a\\b/1')
+    assert '/dev/null' in argv(2, output='/a\\b/1')
+
+
+def test_the_command_can_be_pasted():
+    backend = load('slurm')
+    params = {'extra': '--comment "it\'s; two"', 'working_directory': '/a b/$c'}
+    line = backend.job_cmd('/s p', 'n', 3, params, '/o')
+    assert shlex.split(line) == backend.submit_argv('/s p', 'n', 3, params, '/o')
+
+
+def test_quotes_left_open_in_extra_refuse_the_job():
+    word, words = load('slurm').submit('/s', 'n', 1, {'extra': '--comment "a'}, '/o')
+    assert word == 'refused' and words.startswith('extra: ')
+
+
+@pytest.mark.parametrize('prefix', ['my map', 'a,b|c', 'ünï/cödé', '--x', '', '.', 'n' * 500, 'a\nb'])
+def test_names_are_legal_short_and_unique(prefix):
+    backend = load('slurm')
+    name = backend.job_name(prefix, 12, 'f00d')
+    assert name.endswith('.12.f00d') and len(name) < 64
+    assert not set(name) - set('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-')
+    assert name[0] not in '-.'
+
+
+# ---- submission: the answers
+
+@pytest.mark.parametrize('name, id', [
+    ('sbatch ok', '1'), ('sbatch cluster', '2'), ('sbatch words', '3'), ('sbatch words cluster', '4')])
+def test_ids_as_sbatch_prints_them(name, id):
+    assert slurm.parse_submission(answer(name)) == ('ok', id)
+
+
+@pytest.mark.parametrize('printed, id', [
+    ('Welcome to the Stampede3\n\n---> 7 jobs queued\n75168975;stampede\n', '75168975'),
+    ('No partition specified, using default 1\n2024\tnews\n77\n', '77'),
+    ('\n  --> ok\nSubmitted batch job 44 on cluster x\n12 hours left\n', '44'),
+    ('sbatch: 3 nodes are free\nSubmitted batch job 3\n', '3'),
+    ('2024\n77\n', ''), ('Welcome to the Stampede3\n', ''), ('', ''), ('Submitted batch job \n', '')])
+def test_ids_in_what_sites_print_around_them(printed, id):
+    assert slurm.parse_id(printed) == id
+
+
+def test_success_without_a_clear_id_is_looked_up():
+    assert slurm.parse_submission(Answer(0, 'queued, thank you\n'))[0] == 'silent'
+    assert slurm.parse_submission(Answer(0, '1\n2\n'))[0] == 'silent'
+
+
+@pytest.mark.parametrize('name, words', [
+    ('sbatch partition', 'nosuch'), ('sbatch account', 'Invalid account'), ('sbatch qos', 'Invalid qos'),
+    ('sbatch memory', 'Memory specification'), ('sbatch mem and mem-per-cpu', 'mutually exclusive'),
+    ('sbatch gres', 'gres'), ('sbatch feature', 'Invalid feature'), ('sbatch time', 'Invalid --time'),
+    ('sbatch option', '--nosuchopt'), ('sbatch no file', '/nonexistent.sh'),
+    ('sbatch unavailable', 'Invalid node name'), ('sbatch not a script', 'batch script')])
+def test_what_slurm_will_never_take_is_refused_in_its_own_words(name, words):
+    word, said = slurm.parse_submission(answer(name))
+    assert word == 'refused'
+    assert words in said and 'sbatch: error' not in said
+
+
+@pytest.mark.parametrize('name', ['sbatch tiny', 'sbatch full', 'sbatch down', 'sbatch munged down'])
+def test_limits_and_passing_troubles_are_busy(name):
+    assert slurm.parse_submission(answer(name))[0] == 'busy'
+
+
+@pytest.mark.parametrize('name', ['sbatch tiny array', 'sbatch array'])
+def test_an_array_that_is_too_large_is_busy(name):
+    assert slurm.parse_submission(answer(name), 1001)[0] == 'busy'
+
+
+def test_the_limit_is_named():
+    assert 'QOSMaxSubmitJobPerUserLimit' in slurm.parse_submission(answer('sbatch tiny'))[1]
+
+
+@pytest.mark.parametrize('name', ['sbatch stuck', 'sbatch controller killed', 'sbatch full killed'])
+def test_a_lost_reply_is_silent(name):
+    assert slurm.parse_submission(answer(name))[0] == 'silent'
+
+
+@pytest.mark.parametrize('word, code, said', [
+    ('busy', 1, 'AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy'),
+    ('busy', 1, 'Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user\'s size)'),
+    ('refused', 1, 'QOSMaxWallDurationPerJobLimit\nsbatch: error: Job violates accounting/QOS policy'),
+    ('busy', 1, 'Batch job submission failed: Required partition not available (inactive or drain)'),
+    ('busy', 1, 'Batch job submission failed: Rate limit exceeded, please retry later'),
+    ('silent', 1, 'Batch job submission failed: Zero Bytes were transmitted or received'),
+    ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (receive failure)'),
+    ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (send failure)'),
+    ('refused', 1, 'Please name a project')])
+def test_other_words_of_sbatch(word, code, said):
+    assert slurm.parse_submission(Answer(code, '', 'sbatch: error: {}\n'.format(said)), 5)[0] == word
+
+
+@pytest.mark.parametrize('code', [-9, 137, 1])
+def test_killed_before_it_said_anything_is_silent(code):
+    assert slurm.parse_submission(Answer(code))[0] == 'silent'
+
+
+def test_an_id_from_a_wrapper_that_failed_afterwards_is_looked_up():
+    assert slurm.parse_submission(Answer(1, '77\n', 'cannot write my log'))[0] == 'silent'
+
+
+def test_a_site_that_wants_memory_per_cpu_is_met_with_advice():
+    said = Answer(1, '', 'sbatch: error: Use --mem-per-cpu\n'
+                         'sbatch: error: Batch job submission failed: Unspecified error\n')
+    word, words = slurm.parse_submission(said, 1, {'memory': 8 * G, 'cores': 4})
+    assert word == 'refused'
+    assert '`--mem-per-cpu=2048M` into `extra`' in words
+
+
+def test_no_sbatch_at_all_submits_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert load('slurm').submit('/s', 'n', 1, {}, '/o')[0] == 'busy'
+
+
+def test_a_submission_keeps_the_language_of_the_user_and_drops_the_job_around_it(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'sbatch', 'env >{}/seen; echo 7\n'.format(tmp_path))
+    monkeypatch.setenv('LC_ALL', 'ca_ES.UTF-8')
+    monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '3')
+    monkeypatch.setenv('SBATCH_PARTITION', 'other')
+    monkeypatch.setenv('SBATCH_ACCOUNT', 'mine')
+    monkeypatch.setenv('SLURM_CONF', '/etc/x')
+    assert load('slurm').submit('/s', 'n', 1, {}, '/o') == ('ok', '7')
+    seen = (tmp_path / 'seen').read_text().splitlines()
+    assert {'LC_ALL=ca_ES.UTF-8', 'SBATCH_ACCOUNT=mine', 'SLURM_CONF=/etc/x'} <= set(seen)
+    assert not [line for line in seen if line.startswith(('SLURM_ARRAY', 'SBATCH_PARTITION'))]
+
+
+# ---- following
+
+def test_every_state_of_the_table_is_a_status_of_qmap():
+    for status, reason in slurm.STATES.values():
+        assert status in ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
+        assert bool(reason) == (status == 'FAILED')
+
+
+@pytest.mark.parametrize('word, expected', [
+    ('OUT_OF_ME+', ('FAILED', 'memory')), ('OUT_OF_MEMORY', ('FAILED', 'memory')),
+    ('CANCELLED+', ('FAILED', 'cancelled')), ('CANCELLED by 1000', ('FAILED', 'cancelled')),
+    ('NODE_FAIL', ('FAILED', 'node')), ('PREEMPTED', ('FAILED', 'node')), ('TIMEOUT', ('FAILED', 'time')),
+    ('SUSPENDED', ('RUNNING', '')), ('REQUEUED', ('PENDING', '')),
+    ('COMPLETING', ('RUNNING', '')), ('SOMETHING_NEW', ('OTHER', '')), ('', ('OTHER', '')), ('NEWER+', ('OTHER', ''))])
+def test_states(word, expected):
+    assert slurm.state(word) == expected
+
+
+def polled(name):
+    found = slurm.parse_poll(text(name))
+    return lambda job, index=0: found.get((JOBS[job], index))
+
+
+def test_jobs_in_all_states_at_once():
+    job = polled('squeue states')
+    assert job('ok') == ('RUNNING', '', '')
+    assert job('susp') == ('RUNNING', '', 'SUSPENDED')
+    assert job('cancelrun') == ('RUNNING', '', 'COMPLETING')
+    assert job('nodir') == ('COMPLETED', '', '')
+    assert job('exit3') == ('FAILED', 'exit', 'FAILED (NonZeroExitCode)')
+    assert job('kill') == ('FAILED', '', 'FAILED (JobLaunchFailure)')
+    assert job('oom')[:2] == ('FAILED', 'memory')
+    assert job('cancelpend')[:2] == ('FAILED', 'cancelled')
+    assert job('array', 3)[0] == 'COMPLETED' and job('array', 4)[0] == 'FAILED'
+    assert job('array', 20)[0] == 'PENDING' and job('array', 11) is None
+    assert job('big', 196)[0] == 'PENDING' and job('big', 195) is None
+
+
+@pytest.mark.parametrize('job, reason, words', [
+    ('closed', 'PartitionDown', 'closed'), ('long', 'PartitionTimeLimit', 'more time than the partition allows'),
+    ('nodes', 'PartitionNodeLimit', 'more nodes'), ('held', 'JobHeldUser', 'held'),
+    ('dep', 'Dependency', 'another job'), ('never', 'DependencyNeverSatisfied', 'never start'),
+    ('begin', 'BeginTime', 'begin time')])
+def test_pending_jobs_say_why_and_what_it_means(job, reason, words):
+    status, _, said = polled('squeue states')(job)
+    assert status == 'PENDING' and said.startswith(reason + ': ') and words in said
+
+
+def test_the_time_limit_of_a_partition_in_plain_words():
+    assert slurm.meaning('PartitionTimeLimit') == 'asks for more time than the partition allows: it will never start'
+
+
+@pytest.mark.parametrize('reason, words', [
+    ('ReqNodeNotAvail, UnavailableNodes:n4', 'reserved, drained or down'), ('(Resources)', 'free nodes'),
+    ('Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions', 'down'),
+    ('launch failed requeued held', 'scontrol release'),
+    ('QOSMaxJobsPerUserLimit', 'as many jobs'), ('AssocMaxJobsLimit', 'as many jobs'),
+    ('AssocMaxWallDurationPerJobLimit', 'never start'), ('QOSMaxCpuMinutesPerJobLimit', 'never start'),
+    ('QOSMaxMemoryPerNode', 'never start'), ('QOSMinCpuNotSatisfied', 'asks for less'),
+    ('AssocGrpCPUMinutesLimit', 'used up'), ('AssocGrpCPURunMinutesLimit', 'waits for other jobs'),
+    ('QOSMaxCpuPerUserLimit', 'waits for other jobs'), ('MaxMemPerLimit', 'more memory')])
+def test_reasons_of_limits_and_with_tails(reason, words):
+    assert words in slurm.meaning(reason)
+
+
+def test_a_reason_that_is_not_known_is_shown_as_it_is():
+    line = slurm.SEPARATOR.join(('7', 'N/A', 'PENDING', 'SomethingNew'))
+    assert slurm.parse_poll(line) == {('7', 0): ('PENDING', '', 'SomethingNew')}
+
+
+def test_tasks_cancelled_before_they_started_may_be_one_record():
+    line = slurm.SEPARATOR.join(('27', 'N/A', 'CANCELLED', 'JobArrayTaskLimit'))
+    assert slurm.parse_poll(line)['27', 0][:2] == ('FAILED', 'cancelled')
+
+
+@pytest.mark.parametrize('words, expected', [
+    ('2-200:2', range(2, 201, 2)), ('5-6,8-20%4', [5, 6] + list(range(8, 21))), ('7', [7]), ('N/A', [0])])
+def test_tasks_that_wait_share_a_line(words, expected):
+    found = slurm.parse_poll(slurm.SEPARATOR.join(('27', words, 'PENDING', 'Priority')))
+    assert [k for _, k in found] == list(expected)
+
+
+def test_a_list_of_tasks_that_is_cut_is_asked_again_one_by_one(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'squeue',
+            'if [[ " $* " = *" -r "* ]]; then\n{}fi\n{}'.format(squeue('squeue each'), squeue('squeue cut')))
+    assert load('slurm').poll([JOBS['irregular']]) == slurm.parse_poll(text('squeue whole'))
+    assert len(slurm.parse_poll(text('squeue whole'))) == 90
+
+
+def test_why_squeue_is_not_asked_for_a_line_each():
+    whole, each = (slurm.parse_poll(text('squeue every second' + more)) for more in ('', ' -r'))
+    assert set(whole) - set(each) == {(JOBS['every2'], 200)}
+
+
+def test_rows_of_accounts_that_are_cut_tell_what_is_left_and_nothing_wrong():
+    whole, cut = (slurm.parse_accounts(text('sacct ' + name)) for name in ('whole', 'cut'))
+    assert len(whole) == 90 and 10 < len(cut) < 90 and set(cut) < set(whole)
+
+
+def test_a_heading_of_the_cluster_is_no_job():
+    assert list(slurm.parse_poll('CLUSTER: qmap\n' + text('squeue cluster'))) == [(JOBS['exit3'], 0)]
+
+
+def test_the_names_of_jobs_are_never_asked_for():
+    words = ' '.join(slurm.poll_argv(['1', '2']))
+    assert '%j' not in words and '-j 1,2' in words
+
+
+def squeue(name):
+    """A squeue that says what was recorded, and writes down how it was asked."""
+    said = ANSWERS[name]
+    return 'echo "$*" >>"${{0%/*}}/asked"\nprintf %s {}\nprintf %s {} >&2\nexit {}\n'.format(
+        shlex.quote('\n'.join(said['out'])), shlex.quote('\n'.join(said['err'])), said['code'])
+
+
+@pytest.mark.parametrize('name, ids, expected', [
+    ('squeue one gone', ['99999'], {}), ('squeue two gone', ['99998', '99999'], {}),
+    ('squeue down', ['1', '2'], None), ('squeue stuck', ['1'], None), ('squeue munged down', ['1'], None)])
+def test_ids_that_are_gone_are_no_silence_and_silence_is_not_gone(monkeypatch, tmp_path, name, ids, expected):
+    command(tmp_path, monkeypatch, 'squeue', squeue(name))
+    assert load('slurm').poll(ids) == expected
+
+
+def test_a_release_that_fails_for_one_unknown_id_among_many_loses_nothing(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'squeue', 'ids=,${!#},\n'
+            'if [[ $ids = *,13,* ]]; then echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; fi\n'
+            "for id in ${ids//,/ }; do printf '%s\\x1fN/A\\x1fRUNNING\\x1fNone\\n' $id; done\n")
+    found = load('slurm').poll([str(number) for number in range(10, 20)])
+    assert sorted(int(id) for id, _ in found) == [10, 11, 12, 14, 15, 16, 17, 18, 19]
+
+
+def test_a_thousand_ids_are_asked_in_two_questions_and_none_in_no_question(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'squeue', squeue('squeue two gone'))
+    backend = load('slurm')
+    assert backend.poll([]) == {}
+    assert not (tmp_path / 'bin' / 'asked').exists()
+    assert backend.poll([str(number) for number in range(1000)]) == {}
+    assert len((tmp_path / 'bin' / 'asked').read_text().splitlines()) == 2
+
+
+# ---- accounts
+
+def account(job, index=0):
+    return slurm.parse_accounts(text('sacct ended'))[JOBS[job], index]
+
+
+def test_accounts_tell_how_jobs_ended():
+    assert (account('ok')['status'], account('ok')['exit_code'], account('ok')['words']) == ('COMPLETED', 0, '')
+    assert (account('exit3')['reason'], account('exit3')['exit_code']) == ('exit', 3)
+    assert (account('kill')['reason'], account('kill')['signal']) == ('signal', 9)
+    assert (account('segv')['reason'], account('segv')['signal']) == ('signal', 11)
+    assert 'exit_code' not in account('kill')
+    assert account('127')['exit_code'] == 127
+    assert account('oom')['reason'] == 'memory' and 'signal' not in account('oom')
+    assert account('cancelrun')['reason'] == 'cancelled' and account('cancelrun')['words'] == 'CANCELLED by 0'
+    assert account('cancelpend')['reason'] == 'cancelled' and 'host' not in account('cancelpend')
+    assert account('noout')['reason'] == 'node' and 'output folder' in account('noout')['words']
+
+
+def test_exit_codes_over_128_lose_128_as_sacct_has_it():
+    assert account('137')['exit_code'] == 9
+
+
+def test_usage_is_that_of_the_job_and_its_largest_step():
+    job = account('steps')
+    assert job['memory'] == 130496 * 1024
+    assert job['elapsed'] == 6 and job['cpu'] == 0.142 and job['host'] == 'q1'
+    assert account('ok')['memory'] == 161244 * 1024
+
+
+def test_memory_that_was_never_sampled_is_not_there():
+    assert 'memory' not in account('noout')
+
+
+def test_tasks_that_never_started_share_a_row_and_those_that_did_keep_their_own():
+    assert account('array', 20) == {'status': 'FAILED', 'reason': 'cancelled', 'words': 'CANCELLED by 0'}
+    assert account('array', 16)['host'] == 'q1'
+    assert account('big', 100)['reason'] == 'cancelled'
+    assert (JOBS['big'], 101) not in slurm.parse_accounts(text('sacct ended'))
+
+
+def test_what_has_not_ended_is_not_there():
+    found = slurm.parse_accounts(text('sacct ended'))
+    assert (JOBS['held'], 0) not in found and (JOBS['array'], 11) not in found
+    row = slurm.SEPARATOR.join(('7', '{}', '0:0', '{}', '00:00:02', '00:00.001', '', 'n1'))
+    assert slurm.parse_accounts(row.format('RUNNING', 'Unknown')) == {}
+    assert slurm.parse_accounts(row.format('REQUEUED', '2026-11-22T09:03:09')) == {}
+
+
+def test_a_record_without_an_end_is_not_believed():
+    assert text('sacct half').split(slurm.SEPARATOR)[:2] == [JOBS['half'], 'FAILED']
+    assert slurm.parse_accounts(text('sacct half')) == {}
+
+
+def test_accounts_ask_only_for_fields_that_every_release_has():
+    words = slurm.accounts_argv(['1'], 0)
+    asked = [word for word in words if word.startswith('--format=')][0][len('--format='):].split(',')
+    assert set(asked) <= {'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList'}
+    assert '-j' in words and '-S' in words
+
+
+@pytest.mark.parametrize('words, expected', [
+    ('[5-6,8-9,13-20%4]', [5, 6, 8, 9] + list(range(13, 21))), ('[1-199:3]', list(range(1, 200, 3))), ('[7]', [7]),
+    ('[1-2,4-5,7-8,10-11,13-14,16-', [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]), ('[1-2,...]', [1, 2])])
+def test_lists_of_indices_whole_and_cut(words, expected):
+    assert slurm.indices(words) == expected
+
+
+@pytest.mark.parametrize('words, expected', [
+    ('00:00:02', 2), ('1-02:03:04', 93784), ('00:00.178', 0.178), ('02:03.500', 123.5), ('INVALID', None), ('', None)])
+def test_times(words, expected):
+    assert slurm.seconds(words) == expected
+
+
+@pytest.mark.parametrize('words, expected', [
+    ('3188K', 3188 * 1024), ('1.50G', 3 * G // 2), ('0', 0), ('4096', 4096), ('', 0), ('?', 0)])
+def test_sizes(words, expected):
+    assert slurm.size(words) == expected
+
+
+@pytest.mark.parametrize('name, expected', [('sacct disabled', {}), ('sacct down', None), ('sacct gone', {})])
+def test_no_accounts_and_no_answer_are_told_apart(monkeypatch, tmp_path, name, expected):
+    command(tmp_path, monkeypatch, 'sacct', squeue(name))
+    assert load('slurm').accounts([('99999', 0)]) == expected
+
+
+def test_a_machine_without_sacct_has_no_accounts(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert load('slurm').accounts([('1', 0)]) == {}
+
+
+def test_accounts_are_not_older_than_the_execution(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'sacct', squeue('sacct ended'))
+    backend = load('slurm')
+    backend.since = 86400 * 365
+    assert list(backend.accounts([(JOBS['exit3'], 0)])) == [(JOBS['exit3'], 0)]
+    assert '-S 1970-12-3' in (tmp_path / 'bin' / 'asked').read_text()
+
+
+# ---- find, cancel, limits, usage, run
+
+def test_a_lost_submission_is_found_by_its_name():
+    assert slurm.parse_find(text('squeue found')) == slurm.parse_find(text('sacct found')) != ''
+    assert slurm.parse_find(text('squeue not found')) == ''
+
+
+def test_the_record_of_a_refused_submission_is_not_found():
+    line = slurm.SEPARATOR.join(('5', 'FAILED', 'BadConstraints'))
+    assert slurm.parse_find(line) == ''
+    assert slurm.parse_find(line + '\n' + slurm.SEPARATOR.join(('6', 'PENDING', 'Priority'))) == '6'
+
+
+def test_a_name_is_surely_absent_only_when_the_queue_says_so(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'squeue', squeue('squeue down'))
+    command(tmp_path, monkeypatch, 'sacct', squeue('sacct found'))
+    assert load('slurm').find('stuck') is None
+    command(tmp_path, monkeypatch, 'squeue', squeue('squeue not found'))
+    assert load('slurm').find('stuck') == slurm.parse_find(text('sacct found'))
+    for name in ('sacct disabled', 'sacct down', 'sacct gone'):
+        command(tmp_path, monkeypatch, 'sacct', squeue(name))
+        assert load('slurm').find('stuck') == ''
+
+
+def test_cancelling_names_whole_arrays_by_their_id_and_parts_as_ranges():
+    tasks = [('41', 0), ('27', 1), ('27', 2), ('27', 3), ('28', 1), ('28', 2), ('28', 3), ('28', 7)]
+    assert slurm.cancel_words(tasks, {'41': 1, '27': 3, '28': 9}) == ['27', '28_[1-3,7]', '41']
+
+
+def test_the_largest_array():
+    assert slurm.parse_limits(text('scontrol config')) == {'array': 1000}
+    assert slurm.parse_limits('MaxArraySize            = 100001\n'
+                              'SchedulerParameters     = bf_interval=5,max_array_tasks=500\n') == {'array': 500}
+    assert slurm.parse_limits('MaxArraySize            = 0\n') == {'array': 1}
+    assert slurm.parse_limits('') == {}
+
+
+def test_limits_are_asked_once_and_again_after_an_array_was_refused(monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'scontrol', squeue('scontrol down'))
+    command(tmp_path, monkeypatch, 'sbatch', squeue('sbatch array'))
+    backend = load('slurm')
+    assert backend.limits() == {'array': 1000}
+    command(tmp_path, monkeypatch, 'scontrol', 'echo "MaxArraySize = 11"; echo >>"${0%/*}/times"')
+    assert backend.limits() == backend.limits() == {'array': 10}
+    assert (tmp_path / 'bin' / 'times').read_text() == '\n'
+    assert backend.submit('/s', 'n', 500, {}, '/o')[0] == 'busy'
+    backend.limits()
+    assert (tmp_path / 'bin' / 'times').read_text() == '\n\n'
+
+
+def test_usage_counts_each_node_once():
+    assert slurm.parse_usage(text('sinfo'), text('squeue cpus')) == {'nodes': 4, 'used': 12.5, 'mine': 12.5}
+
+
+def test_usage_without_what_is_down():
+    lines = [('n1', 'mixed', '8/8/0/16'), ('n2', 'down*', '0/0/16/16'), ('n3', 'idle~', '0/16/0/16'),
+             ('n4', 'drained', '0/0/16/16'), ('n5', 'idle*', '0/16/0/16')]
+    found = slurm.parse_usage('\n'.join(slurm.SEPARATOR.join(line) for line in lines), '4\n')
+    assert found['nodes'] == 2 and round(found['used'], 1) == 16.7 and round(found['mine'], 1) == 8.3
+    assert slurm.parse_usage('', '') is None
+
+
+def test_run_in_a_terminal_and_without_one():
+    words = slurm.interactive_argv({'cores': 2, 'queue': 'main'}, 'ls "$HOME"', True, True, True)
+    assert words[0] == 'srun' and '--pty' in words and words[-3:] == ['bash', '-c', 'ls "$HOME"']
+    words = slurm.interactive_argv({}, 'ls', False, True, True)
+    assert '--pty' not in words and '--unbuffered' in words and '--quit-on-interrupt' in words
+    words = slurm.interactive_argv({'quiet': True}, 'ls', True, False, True)
+    assert '--pty' not in words and '--unbuffered' not in words and '-Q' in words
+
+
+def test_run_on_several_nodes_runs_the_command_once():
+    words = slurm.interactive_argv({'nodes': 2, 'tasks': 8}, 'mpirun x', False, False, True)
+    step = words[words.index('srun'):]
+    assert words[0] == 'salloc' and '--ntasks=8' in words[:words.index('srun')]
+    assert '--ntasks=1' in step and '--overlap' in step
+    assert '--overlap' not in slurm.interactive_argv({'tasks': 2}, 'x', False, False, False)
+
+
+@pytest.mark.parametrize('printed, version', [
+    ('slurm 20.11.9', (20, 11)), ('slurm-wlm 22.05.8', (22, 5)), ('slurm 17.11.13-2', (17, 11)), ('', (0, 0))])
+def test_versions(printed, version):
+    assert slurm.parse_version(printed) == version
+
+
+def test_names_of_tasks_for_people():
+    backend = load('slurm')
+    assert backend.task_name(('123', 4)) == '123_4' and backend.task_name(('123', 0)) == '123'
