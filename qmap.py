@@ -1060,7 +1060,8 @@ class Failures:
 
     def add(self, record):
         """Count a record."""
-        key = (describe_end(record), record.get('error', ''))
+        what, error = describe_end(record), record.get('error', '')
+        key = (error, '') if what in error else (what, error)
         if key not in self._groups and len(self._groups) >= self.LIMIT:
             key = ('other', 'various')
         group = self._groups.setdefault(key, [0, []])
@@ -1159,9 +1160,18 @@ RUNNER = r'''
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
     if [ -n "${EPOCHREALTIME:-}" ]; then now=${EPOCHREALTIME/,/.}; else printf -v now '%(%s)T' -1; fi
 }
+qmap_memory() {  # the most that the cgroup of the scheduler's job $1 held (cgroups(7), versions 1 and 2)
+    local line path
+    while read -r line; do
+        [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$1)(/|$) ]] || continue
+        path=${BASH_REMATCH[4]}
+        read -r memory <"/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" ||
+            read -r memory <"/sys/fs/cgroup$path/memory.peak"
+    done </proc/self/cgroup
+} 2>/dev/null
 qmap_run() {
-    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 now line host= born= boot= claimed= child status again try
-    local said=$logs/.qmap/run/$3.$4
+    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 said=$1/.qmap/run/$3.$4
+    local now line host= born= boot= claimed= child status again try memory=0
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r host 2>/dev/null </proc/sys/kernel/hostname
     read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
@@ -1199,10 +1209,12 @@ qmap_run() {
     while [ -n "$again" ]; do again=; wait $child 2>/dev/null; status=$?; done
     trap '' TERM INT HUP USR2
     qmap_now
+    qmap_memory "$executor_id"
     # What the job left in the background would hold what was given to it.
     kill -KILL -- -$child 2>/dev/null
     for try in {1..30}; do
-        { times && printf '{"exit_code":%d,"time":%s}\n' $status "$now"; } 2>/dev/null >"$said.end" && break
+        { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $status "$now" "$memory"; } 2>/dev/null \
+            >"$said.end" && break
         sleep 10
     done
     # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
@@ -1573,6 +1585,10 @@ class Local:
         """Return {}: nobody else writes about a task here."""
         return {}
 
+    def chatter(self, text):
+        """Return '', for the same reason."""
+        return ''
+
     def job_name(self, prefix, batch, token):
         """Return the name of a batch."""
         return '{}.{}.{}'.format(prefix, token, batch)
@@ -1820,7 +1836,10 @@ def write_parameters(params):
 
 
 def read_end(path):
-    """Return what a job said at its end: exit_code, time and cpu (seconds). None where it is not (yet) whole."""
+    """Return what a job said at its end: exit_code, time and cpu (seconds), memory (bytes, 0 where not known).
+
+    None where it is not (yet) whole.
+    """
     try:
         with open(path, 'rb') as source:
             lines = source.read().decode('ascii', 'replace').split('\n')
@@ -1869,8 +1888,7 @@ def end_event(record, start, end, account, why, error):
     if end:
         event['finished'] = end['time']
         event['exit_code'] = end['exit_code']
-        if event.get('cpu') is None:
-            event['cpu'] = end.get('cpu')
+        add_usage(event, {'cpu': end.get('cpu'), 'memory': end.get('memory') or None})
         if not end['exit_code']:
             event['status'] = COMPLETED
             return event
@@ -2287,7 +2305,7 @@ class Driver:
         error, start = '', self._starts.pop(word, None) or {}
         if not end or end['exit_code']:
             note = tail(self._output(record))
-            error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(note)
+            error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(self.backend.chatter(note))
             account = dict(self.backend.note(note), **account or {})
         event = end_event(record, start, end, account, why, error)
         event['executor_id'] = self._executor_id(number, start) or record.get('executor_id', '')
@@ -2351,7 +2369,7 @@ class Driver:
         if now < self._due['accounts']:
             return
         over = [number for number, gone in self._gone.items()
-                if number in self.ledger.live and (gone.end or now - gone.since > self.backend.grace)]
+                if number in self.ledger.live and (gone.end or now - gone.since > min(10, self.backend.grace))]
         late = [number for number, (since, _) in self._unknown.items() if now - since > 5]
         if not over and not late:
             return
@@ -2381,11 +2399,14 @@ class Driver:
             account = dict((accounts or {}).get(task) or {})
             begun = word in self._starts or word + '.start' in names
             note = self.backend.note(tail(self._output(record)))
+            known = {account.get('reason'), note.get('reason'), gone.reason}
             if gone.end:
-                if not (account.get('reason') or note or gone.reason or now - gone.since > self.PATIENCE):
+                if known == {None, ''} and now - gone.since < self.PATIENCE:
                     continue
             elif word + '.end' in names or accounts is None:
                 continue    # it will be read; or there was no answer, and that proves nothing
+            elif now - gone.since < self.backend.grace and not known & {'memory', 'time', 'cancelled', 'node'}:
+                continue    # its own words may not yet be seen from here
             elif not begun and account.get('reason', 'exit') == 'exit' and not gone.reason and not note:
                 # It was never begun, and nobody says why: as if it had not been submitted. An account of another job
                 # with the same number is none.

@@ -247,6 +247,10 @@ class Backend:
                 return {'reason': reason, 'words': match.group().strip()}
         return {}
 
+    def chatter(self, text):
+        """Return the part of a task's output beside the job's own that says what went wrong in starting it."""
+        return text
+
     def usage(self):
         """Return the load of the cluster, or None without an answer.
 

@@ -717,6 +717,10 @@ class Lsf(Backend):
         size = parse_bparams(self._ask(['bparams', '-a']).out) or ARRAY
         return {'array': min(size, self._array or size)}
 
+    def chatter(self, text):
+        """See `Backend`: what stands below the job report."""
+        return text.rpartition('The output (if any) follows:')[2]
+
     def task_name(self, task):
         """Return '123[4]', or '123' for a single job."""
         return '{}[{}]'.format(*task) if task[1] else task[0]

@@ -31,7 +31,7 @@ def test_memory_shared_by_forks_counts_once(qmap):
 def test_a_job_over_its_time_fails_with_its_whole_tree(qmap):
     qmap.write('a.map', '[params]\ntime = 1s\n[jobs]\nsleep 1234 & (sleep 1235); echo never\necho quick\n')
     result = qmap('submit', 'a.map', '--logs', 'out')
-    assert result.code == 1 and 'over its time: ran over its time of 00:00:01' in result.out
+    assert result.code == 1 and '1 job: ran over its time of 00:00:01' in result.out
     assert qmap.info('out', '0')['error_reason'] == 'time' and qmap.read('out', '0.out') == ''
     assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
     until(lambda: not running(qmap, '1234') and not running(qmap, '1235'))
