@@ -420,8 +420,16 @@ SETTINGS = collections.OrderedDict([
     ('max_running', 'jobs in the scheduler at once, where --max-running is not given'),
     ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
     ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
-    ('poll', 'seconds between two questions to the scheduler'),
+    ('poll', 'seconds between two questions to the scheduler, while all is well'),
+    ('penv', 'Grid Engine: the parallel environment for more than one core'),
+    ('memory_resource', 'Grid Engine: the resource that limits memory'),
+    ('accounting', 'Grid Engine: path of the accounting file'),
+    ('memory_unit', 'LSF: how numbers of memory are written'),
+    ('memory_per', 'LSF: what a reservation of memory is for'),
+    ('memory_limit_per', 'LSF: what a limit of memory is for'),
 ])
+
+TRUE = ('true', 'yes', '1')
 
 EXECUTORS = ('local', 'slurm', 'sge', 'lsf')
 
@@ -1655,7 +1663,7 @@ class Local:
                 self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
-            process.end(signal.SIGTERM, 'cancelled', 'cancelled')
+            process.end(signal.SIGTERM, **CANCELLED)
         self._guard()
         self._wake()
 
@@ -1914,6 +1922,9 @@ def end_event(record, start, end, account, why, error):
     return event
 
 
+#: What is noted of a job that this execution cancelled.
+CANCELLED = {'reason': 'cancelled', 'words': 'cancelled'}
+
 SIGNALS = {int(number) for number in signal.Signals}
 
 
@@ -2000,6 +2011,7 @@ class Driver:
         self._starts = {}
         self._gone = {}
         self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
+        self._cancelled = set()
         self._tries = {}    # how often a job left the queue without a trace
         self._changed = {}
         self._lasting = set()
@@ -2008,7 +2020,9 @@ class Driver:
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
         self._most = self._array = 0
-        self._due = {'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0}
+        self._silent = 0
+        self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
+        self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
     # Becoming the driver, and ceasing to be
@@ -2160,6 +2174,9 @@ class Driver:
             if now >= self._due['beat']:
                 self._check_epoch()
                 self._show_beat()
+            if now >= self._due['load'] and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
+                self._due['load'] = now + 60
+                self.load = self.backend.usage() or {}
             if self._owed:
                 self._write([])
             self._collect()
@@ -2301,7 +2318,9 @@ class Driver:
         task = self._task(number)
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
-        why = read_json(self._said(record, '.why')) if word + '.why' in names else None
+        why = CANCELLED if number in self._cancelled else None
+        if word + '.why' in names:
+            why = read_json(self._said(record, '.why')) or why
         error, start = '', self._starts.pop(word, None) or {}
         if not end or end['exit_code']:
             note = tail(self._output(record))
@@ -2329,9 +2348,14 @@ class Driver:
             return
         answer = self.backend.poll(ids)
         if answer is None:
+            self._silent = self._silent or self.clock.time()
+            self._troubles['poll'] = 'no answer from {} since {}'.format(
+                self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent)))
             self._waits['poll'] = min(300, 2 * self._waits['poll'] + 5)
             self._due['poll'] = now + self._waits['poll']
             return
+        self._silent = 0
+        self._troubles.pop('poll', None)
         self._waits['poll'] = 0
         self._due['poll'] = now + self.backend.poll_interval
         events = []
@@ -2370,11 +2394,12 @@ class Driver:
             return
         over = [number for number, gone in self._gone.items()
                 if number in self.ledger.live and (gone.end or now - gone.since > min(10, self.backend.grace))]
-        late = [number for number, (since, _) in self._unknown.items() if now - since > 5]
+        busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
+        late = [number for number, (since, _) in self._unknown.items() if now - since > (5 if busy else 1)]
         if not over and not late:
             return
         if not self.backend.immediate:
-            self._due['accounts'] = now + 5
+            self._due['accounts'] = now + (5 if busy else 2)
         tasks = {number: self._task(number) for number in over}
         tasks.update((number, self._unknown[number][1]['task']) for number in late)
         accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
@@ -2385,7 +2410,7 @@ class Driver:
             account = (accounts or {}).get(tuple(tasks[number] or ())) or {}
             if account.get('host', event['host']) == event['host'] and add_usage(event, account):
                 events.append(dict(event, event='usage'))
-            if accounts == {} or account or now - since > self.PATIENCE:
+            if accounts == {} or account or now - since > (self.PATIENCE if busy else 6):
                 del self._unknown[number]
         self._log(events)
 
@@ -2399,9 +2424,10 @@ class Driver:
             account = dict((accounts or {}).get(task) or {})
             begun = word in self._starts or word + '.start' in names
             note = self.backend.note(tail(self._output(record)))
-            known = {account.get('reason'), note.get('reason'), gone.reason}
+            known = {account.get('reason'), note.get('reason'), gone.reason,
+                     'cancelled' if number in self._cancelled else None}
             if gone.end:
-                if known == {None, ''} and now - gone.since < self.PATIENCE:
+                if not known - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
             elif word + '.end' in names or accounts is None:
                 continue    # it will be read; or there was no answer, and that proves nothing
@@ -2590,7 +2616,16 @@ class Driver:
 
     def cancel(self):
         """Cancel all that was submitted."""
-        self.backend.cancel([task for task in map(self._task, list(self.ledger.live)) if task], self._counts())
+        tasks = []
+        for number, record in self.ledger.live.items():
+            task = self._task(number)
+            if task:
+                tasks.append(task)
+                self._cancelled.add(number)
+                if self._word(record) in self._starts:
+                    # For the next driver, should this one not live to see the end.
+                    write_json(self._said(record, '.why'), CANCELLED)
+        self.backend.cancel(tasks, self._counts())
 
     def _counts(self):
         return {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
@@ -2769,6 +2804,12 @@ class Execution:
     def trouble(self):
         """What keeps the execution from going on, '' for nothing."""
         return self._driver.trouble if self._driver else ''
+
+    @property
+    def load(self):
+        """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
+        mine (percent of the cores)."""
+        return self._driver.load if self._driver else {}
 
     @property
     def failures(self):
@@ -3159,6 +3200,9 @@ class View:
             driver = self._execution.driver()
             parts.append('viewing; {}'.format('driver: {} on {}'.format(driver['pid'], driver['host'])
                                               if driver else 'nobody drives'))
+        load = self._execution.load
+        if load:
+            parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
         if trouble:
             parts.append('! ' + trouble)
         if not self._terminal:

@@ -29,7 +29,7 @@ def test_failures_are_grouped_with_their_last_stderr_line_and_the_way_to_rerun_t
     result = qmap('submit', 'a.map', '--logs', 'out')
     assert result.code == 1
     assert '3 jobs: exit 3: no such sample  (ids 1, 2, 3)' in result.out
-    assert '1 job: signal 11 (SEGV)' in result.out
+    assert '1 job: killed by signal 11 (SEGV)' in result.out
     assert '1 job: exit 127' in result.out and 'nosuchprogram: command not found' in result.out
     assert 'info -l out -o rerun.map && ' in result.out and 'submit rerun.map' in result.out
     assert [qmap.info('out', id)['error_reason'] for id in '14'] == ['exit', 'signal']

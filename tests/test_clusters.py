@@ -1,0 +1,201 @@
+"""The same cases through every executor: this machine, the LSF stand-in, and real Slurm and Grid Engine where they run.
+
+tests/run starts the clusters; by hand: tests/clusters/slurm-up --accounting, then QMAP_TEST_SLURM=/var/lib/qmap-slurm;
+tests/clusters/sge-up, then QMAP_TEST_SGE=1.
+"""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+
+import pytest
+from conftest import ROOT, until
+
+EXECUTORS = ['local', 'lsf', pytest.param('slurm', marks=pytest.mark.cluster),
+             pytest.param('sge', marks=pytest.mark.cluster)]
+
+
+@pytest.fixture(params=EXECUTORS)
+def cluster(request, qmap):
+    """QMap with a profile for an executor that is there, and its commands counted in the file `calls`."""
+    name = request.param
+    commands = []
+    if name == 'lsf':
+        commands = ['bsub', 'bjobs', 'bkill', 'bhist', 'bacct', 'bparams', 'bhosts']
+        os.mkdir(qmap.path('lsf'))
+        qmap.environ.update(FAKE_LSF_DIR=qmap.path('lsf'), FAKE_LSF_MINUTE='2',
+                            PATH=os.path.join(ROOT, 'tests', 'fakes', 'lsf') + ':' + qmap.environ['PATH'])
+    elif name == 'slurm':
+        commands = ['sbatch', 'squeue', 'sacct', 'scancel', 'scontrol', 'sinfo']
+        folder = os.environ.get('QMAP_TEST_SLURM')
+        if not folder:
+            pytest.skip('no real Slurm (QMAP_TEST_SLURM is not set)')
+        shown = subprocess.check_output(['bash', '-c', '. "$0/env"; env', folder]).decode()
+        qmap.environ.update(line.split('=', 1) for line in shown.splitlines() if line.startswith(('SLURM_', 'PATH=')))
+    elif name == 'sge':
+        commands = ['qsub', 'qstat', 'qacct', 'qdel', 'qconf']
+        if not os.environ.get('QMAP_TEST_SGE'):
+            pytest.skip('no real Grid Engine (QMAP_TEST_SGE is not set)')
+    count_calls(qmap, commands)
+    qmap.executor = name
+    qmap.write('mine.conf', 'executor = {}\npoll = 2\n'.format(name))
+    qmap.environ['QMAP_PROFILE'] = 'mine'
+    yield qmap
+    qmap.environ.pop('FAKE_LSF_DIR', None)
+
+
+def count_calls(qmap, commands):
+    """Put a wrapper in front of each command that notes its calls."""
+    os.mkdir(qmap.path('bin'))
+    for command in commands:
+        real = subprocess.check_output(['bash', '-c', 'type -P ' + command], env=qmap.environ).decode().strip()
+        name = os.path.join('bin', command)
+        qmap.write(name, '#!/bin/bash\necho {0} >>{1}\nexec {2} "$@"\n'.format(command, qmap.path('calls'), real))
+        os.chmod(qmap.path(name), os.stat(qmap.path(name)).st_mode | stat.S_IXUSR)
+    qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
+
+
+def calls(qmap):
+    return qmap.read('calls').split() if os.path.exists(qmap.path('calls')) else []
+
+
+SUBMISSIONS = {'sbatch', 'qsub', 'bsub'}
+
+
+def test_ends_of_all_kinds(cluster):
+    cluster.write('a.map', 'echo out; echo err >&2\nexit 3\nkill -9 $$\nnosuchcommand\nexit 99\nexit 100\n'
+                           'echo $QMAP_CORES $PWD\n')
+    result = cluster('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1, result
+    rows = [line.split('\t') for line in cluster(
+        'info', '-l', 'out', '-s', 'all', 'status', 'exit_code', 'error_reason', 'executor_id', 'host').lines[1:]]
+    assert [row[1:4] for row in rows] == [
+        ['COMPLETED', '0', ''], ['FAILED', '3', 'exit'], ['FAILED', '137', 'signal'], ['FAILED', '127', 'exit'],
+        ['FAILED', '99', 'exit'], ['FAILED', '100', 'exit'], ['COMPLETED', '0', '']]
+    assert all(row[4] and row[5] for row in rows)
+    assert cluster.read('out', '0.out') == 'out\n' and cluster.read('out', '0.err') == 'err\n'
+    assert cluster.read('out', '6.out') == '1 {}\n'.format(cluster.folder)
+    assert cluster.info('out', '0')['usage']['time']['cpu'] >= 0
+    assert os.listdir(cluster.path('out', '.qmap', 'run')) == os.listdir(cluster.path('out', '.qmap', 'batch')) == []
+    if cluster.executor != 'local':
+        assert len(SUBMISSIONS & set(calls(cluster))) == 1 and sum(call in SUBMISSIONS for call in calls(cluster)) == 1
+
+
+def test_equal_parameters_go_out_together_and_job_cmd_can_be_pasted(cluster):
+    cluster.write('a.map', 'echo ran >>ran_${QMAP_LINE}\n' * 30 + 'echo ran >>ran_${QMAP_LINE} ## time=30m\n')
+    assert cluster('submit', 'a.map', '-t', '1h', '-r', '40', '--logs', 'out').code == 0
+    assert all(cluster.read('ran_{:02d}'.format(number)) == 'ran\n' for number in range(31))
+    if cluster.executor != 'local':
+        assert sum(call in SUBMISSIONS for call in calls(cluster)) == 2
+        command = cluster.info('out', '00')['job_cmd']
+        assert re.match(r'(\w+=\w+ )?(sbatch|qsub|bsub) ', command)
+
+
+def test_parameters_are_asked_for_and_the_job_sees_them(cluster):
+    cluster.write('a.map', 'echo $QMAP_CORES $QMAP_MEMORY; ulimit -n >/dev/null\n')
+    result = cluster('submit', 'a.map', '-c', '2', '-m', '500M', '-t', '10m', '-n', 'my name: 1/x', '--logs', 'out')
+    assert result.code == 0, result
+    assert cluster.read('out', '0.out') == '2 500M\n'
+
+
+def test_odd_folders(cluster):
+    for name in ('a b', "a'; echo x", '%j%d', '$HOME', 'h\u00e9', 'c:d,e'):
+        os.mkdir(cluster.path(name))
+        cluster.write(os.path.join(name, 'a.map'), 'pwd\n')
+        inner = cluster.folder
+        cluster.folder = cluster.path(name)
+        try:
+            result = cluster('submit', 'a.map', '--logs', 'out')
+            assert result.code == 0, result
+            assert cluster.read('out', '0.out') == cluster.folder + '\n'
+        finally:
+            cluster.folder = inner
+
+
+def test_the_environment_reaches_the_job_without_that_of_a_surrounding_one(cluster):
+    cluster.environ.update(MINE='a b,c="d"', SLURM_ARRAY_TASK_ID='77', SGE_TASK_ID='77', LSB_JOBINDEX='77',
+                           SLURM_MEM_PER_CPU='1', SLURM_CPU_BIND='x')
+    cluster.write('a.map', 'echo "$MINE" $SLURM_CPU_BIND\n' * 2)
+    assert cluster('submit', 'a.map', '--logs', 'out').code == 0
+    bound = ' x' if cluster.executor == 'local' else ''    # nothing is submitted there: it is the user's own
+    assert cluster.read('out', '0.out') == cluster.read('out', '1.out') == 'a b,c="d"{}\n'.format(bound)
+
+
+def test_what_is_refused_fails_with_the_schedulers_own_words(cluster):
+    if cluster.executor == 'local':
+        pytest.skip('this machine has no queues')
+    cluster.write('a.map', 'true ## queue=nosuchqueue\ntrue\n')
+    result = cluster('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1
+    info = cluster.info('out', '0')
+    assert info['error_reason'] == 'submit' and re.search('partition|queue', info['error'])
+    assert cluster.info('out', '1')['status'] == 'COMPLETED'
+
+
+def test_ctrl_c_twice_cancels_what_runs_and_what_waits(cluster):
+    cluster.write('a.map', 'echo begun; sleep 1000\n' * 3)
+    with open(cluster.path('screen'), 'wb') as screen:
+        process = cluster.start('submit', 'a.map', '--logs', 'out', '-r', '2', stdout=screen)
+    until(lambda: all(os.path.exists(cluster.path('out', id + '.out')) for id in '01'))
+    until(lambda: 'running' in cluster.read('screen'))
+    os.kill(process.pid, signal.SIGINT)
+    until(lambda: 'Ctrl-C again' in cluster.read('screen'))
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert cluster.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
+    assert {cluster.info('out', id)['error_reason'] for id in '01'} == {'cancelled'}
+
+
+def test_a_driver_that_dies_and_one_that_comes_back(cluster):
+    cluster.write('a.map', 'echo ${QMAP_LINE} >>ran_${QMAP_LINE}; sleep 0.3\n' * 40)
+    process = cluster.start('submit', 'a.map', '--logs', 'out', '-r', '10')
+    until(lambda: len([name for name in os.listdir(cluster.folder) if name.startswith('ran_')]) > 5)
+    process.kill()
+    process.communicate()
+    result = cluster('reattach', '-l', 'out')
+    assert result.code == 0, result
+    assert all(cluster.read('ran_{:02d}'.format(number)).count('\n') == 1 for number in range(40))
+
+
+@pytest.mark.slow
+def test_a_job_over_its_memory(cluster):
+    if cluster.executor == 'lsf':
+        pytest.skip('LSF enforces it only where the site wants it: see test_lsf_fake.py')
+    cluster.write('eat.py', 'x = bytearray(400 << 20)\nimport time\ntime.sleep(60)\n')
+    cluster.write('a.map', '{} eat.py\n'.format(cluster.program[0]))
+    result = cluster('submit', 'a.map', '-m', '100M', '--logs', 'out')
+    assert result.code == 1
+    info = cluster.info('out', '0')
+    # Grid Engine makes malloc fail: Python itself says so
+    assert info['error_reason'] == 'memory' or cluster.executor == 'sge' and 'MemoryError' in info['error'], info
+
+
+@pytest.mark.slow
+def test_a_job_over_its_time(cluster):
+    if cluster.executor == 'slurm':
+        pytest.skip('Slurm counts in minutes: see test_slurm_real.py')
+    cluster.write('a.map', 'sleep 1000\n')
+    assert cluster('submit', 'a.map', '-t', '3s', '--logs', 'out').code == 1
+    assert cluster.info('out', '0')['error_reason'] == 'time'
+
+
+@pytest.mark.slow
+def test_two_thousand_short_jobs_cost_few_calls(cluster):
+    if cluster.executor == 'local':
+        pytest.skip('this machine has no scheduler to spare')
+    cluster.write('a.map', 'sleep 0.1\n' * 2000)
+    cluster.write('mine.conf', 'executor = {}\n'.format(cluster.executor))
+    result = cluster('submit', 'a.map', '-r', '64', '--logs', 'out', timeout=900)
+    assert result.code == 0, result
+    made = calls(cluster)
+    seconds = json.loads(cluster.read('out', 'execution.info'))
+    submissions = sum(call in SUBMISSIONS for call in made)
+    assert submissions < 100, submissions
+    last = max(cluster.info('out', '{:04d}'.format(number))['seconds']['finished'] for number in range(2000))
+    minutes = max(1, (last - seconds['created_seconds']) / 60)
+    assert (len(made) - submissions) / minutes < 20
+    assert cluster('info', '-l', 'out', '-s', 'c', 'usage.time.cpu').out.count('\n') == 2001
