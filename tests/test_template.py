@@ -1,9 +1,7 @@
 """What `template` makes of a command: groups, wildcards, quotes, and the lines that bring the environment along."""
 
 import os
-import re
 import subprocess
-import sys
 import time
 import unittest.mock
 import venv
@@ -75,81 +73,44 @@ def wrong(command, *words, **options):
         assert word in str(caught.value)
 
 
-# ------------------------------------------------------------------------------------------------ lists and files
-
 def test_a_command_without_groups_is_one_job_as_typed():
     command = 'echo  "a  b"\t\'c  d\'   $$ "$HOME" ~ \\* $? ${x[0]} $((1+2)) ; true 2>&1 | cat && [ -f x ] # *'
     assert template(command) == ['[jobs]', command]
+    assert jobs('echo a \\\n  b') == ['echo a   b']
 
 
-def test_a_list_makes_all_combinations_the_first_group_slowest():
-    assert jobs('x {{a,b}}  {{1,2,3}}') == ['x a  1', 'x a  2', 'x a  3', 'x b  1', 'x b  2', 'x b  3']
+@pytest.mark.parametrize('command, expected', [
+    ('x {{a,b}}  {{1,2,3}}', ['x a  1', 'x a  2', 'x a  3', 'x b  1', 'x b  2', 'x b  3']),
+    ('x {{ a b ,\tc}}', ['x a b', 'x c']),
+    ('x{{, -v}} {{a,}}.', ['x a.', 'x .', 'x-v a.', 'x-v .']),
+    ('x {{a\\,b,c}}', ['x a,b', 'x c']),
+    ('x {{$HOME,"a b",\'*\',a{b}c,${a}}}', ['x $HOME', 'x "a b"', "x '*'", 'x a{b}c', 'x ${a}']),
+    ('x ${y:-{{a,b}}} ${{{c,d}}}', ['x ${y:-a} ${c}', 'x ${y:-a} ${d}', 'x ${y:-b} ${c}', 'x ${y:-b} ${d}']),
+    ('{{?=w}} {{?w:a,b}}{{?=w}} "{{?=w}}"', ['a aa "a"', 'b bb "b"']),
+    ('echo {{?w:hello,world}} > /tmp/x_{{?=w}}', ['echo hello > /tmp/x_hello', 'echo world > /tmp/x_world']),
+])
+def test_lists_make_all_combinations_the_first_group_slowest(command, expected):
+    assert jobs(command) == expected
 
 
-def test_blanks_around_items_are_dropped_and_those_within_kept():
-    assert jobs('x {{ a b ,\tc}}') == ['x a b', 'x c']
-
-
-def test_an_item_may_be_empty():
-    assert jobs('x{{, -v}}') == ['x', 'x-v']
-    assert jobs('x {{a,}}.') == ['x a.', 'x .']
-
-
-def test_a_comma_of_an_item_is_escaped():
-    assert jobs('x {{a\\,b,c}}') == ['x a,b', 'x c']
-
-
-def test_items_go_in_as_typed():
-    assert jobs('x {{$HOME,"a b",\'*\',a{b}c}}') == ['x $HOME', 'x "a b"', "x '*'", 'x a{b}c']
-    assert jobs('x ${y:-{{a,b}}} ${{{c,d}}}')[0] == 'x ${y:-a} ${c}'
-    assert jobs('x {{${a},b}}') == ['x ${a}', 'x b']
-
-
-def test_a_file_gives_its_lines():
+def test_a_file_gives_its_lines(folder):
     write('names', '# comment\r\n\r\none\r\n  # too\r\n  two  words \r\n"three"\r\n\udcff')
     assert jobs('x {{names}}') == ['x one', 'x two  words', 'x "three"', 'x \udcff']
-
-
-def test_a_file_may_be_named_from_home_or_a_variable(folder):
-    write('names', 'one\n')
+    write('names', 'a\nb')
     for name in ('~/names', '$D/names', '${D}/names'):
-        assert jobs('x {{' + name + '}}', {'HOME': str(folder), 'D': str(folder)}) == ['x one']
+        assert jobs('{{?=n}} {{?n:' + name + '}}', {'HOME': folder, 'D': folder}) == ['a a', 'b b']
 
 
-def test_a_missing_or_empty_file_is_an_error():
+def test_a_missing_or_wrong_file_is_an_error():
     write('empty', '# nothing\n\n')
+    write('data', 'ok\na\0b\n')
+    os.mkdir('dir')
     wrong('x {{nowhere}}', '{{nowhere}}', 'No such file', 'comma')
     wrong('x {{?n:nowhere}}', '{{?n:nowhere}}')
     wrong('x {{empty}}', '{{empty}}')
-    os.mkdir('dir')
     wrong('x {{dir}}', '{{dir}}', 'directory')
-
-
-def test_a_file_with_a_nul_byte_is_an_error():
-    write('data', 'ok\na\0b\n')
     wrong('x {{data}}', 'data', 'NUL')
     wrong('data', 'data, line 2', 'NUL')
-
-
-# ----------------------------------------------------------------------------------------------------------- names
-
-def test_a_name_repeats_the_value_also_in_front():
-    assert jobs('{{?=w}} {{?w:a,b}}{{?=w}} "{{?=w}}"') == ['a aa "a"', 'b bb "b"']
-
-
-def test_the_hello_world_of_the_manual():
-    assert jobs('echo {{?w:hello,world}} > /tmp/x_{{?=w}}') == [
-        'echo hello > /tmp/x_hello', 'echo world > /tmp/x_world']
-
-
-def test_a_named_file():
-    write('names', 'a\nb\n')
-    assert jobs('x {{?n:names}} {{?=n}}') == ['x a a', 'x b b']
-
-
-def test_an_item_that_looks_like_a_group_is_text():
-    write('names', '{{.Name}}\n')
-    assert jobs('x {{names}}') == ['x {{.Name}}']
 
 
 @pytest.mark.parametrize('command, words', [
@@ -178,78 +139,57 @@ def test_an_ill_formed_group_is_an_error_that_names_it(command, words):
 
 def test_two_braces_themselves():
     assert seen(jobs(ARGS + "'{''{.Name}}'")[0]) == ['{{.Name}}']
+    write('names', '{{.Name}}\n')
+    assert jobs('x {{names}}') == ['x {{.Name}}']
 
 
-# ------------------------------------------------------------------------------------------------------- wildcards
-
-def test_wildcards_of_the_command_are_sorted_and_combined():
+def test_wildcards_are_sorted_and_combined():
     touch('b.txt', 'a.txt', 'd/2', 'd/10', 'd/1')
     assert jobs('x *.txt d/*') == ['x a.txt d/1', 'x a.txt d/10', 'x a.txt d/2',
                                    'x b.txt d/1', 'x b.txt d/10', 'x b.txt d/2']
 
 
-def test_all_kinds_of_wildcards():
-    touch('a1', 'a2', 'b1', 'c/d/e.x', 'c/f.x', 'g.x', '.hidden')
-    assert jobs('x a?') == ['x a1', 'x a2']
-    assert jobs('x [a-b]1') == ['x a1', 'x b1']
-    assert jobs('x [!a]1') == ['x b1']
-    assert jobs('x c/*.x') == ['x c/f.x']
-    assert jobs('x **/*.x') == ['x c/d/e.x', 'x c/f.x', 'x g.x']
-    assert jobs('x {{**/*.x}}') == ['x c/d/e.x', 'x c/f.x', 'x g.x']
-    assert jobs('x [cg]**') == ['x c', 'x g.x']
-    assert jobs('x .h*') == ['x .hidden']
-    wrong('x [z-a]1', '[z-a]1')
-
-
-def test_lists_and_files_are_expanded_before_wildcards():
-    touch('a1', 'a2', 'b1')
+@pytest.mark.parametrize('command, expected', [
+    ('x a?', ['x a1', 'x a2']),
+    ('x [a-b]1', ['x a1', 'x b1']),
+    ('x [!a]1', ['x b1']),
+    ('x c/*.x', ['x c/f.x']),
+    ('x **/*.x', ['x c/d/e.x', 'x c/f.x', "x 'g h.x'"]),
+    ('x {{?=f}} {{?f:**/*.x}}', ['x c/d/e.x c/d/e.x', 'x c/f.x c/f.x', "x 'g h.x' 'g h.x'"]),
+    ('x {{?f:g *.x}} {{?=f}}', ["x 'g h.x' 'g h.x'"]),
+    ('x [cg]**', ['x c', "x 'g h.x'"]),
+    ('x .h*', ['x .hidden']),
+    # lists and files before wildcards
+    ('x a* {{1,2}}', ['x a1 1', 'x a2 1', 'x a1 2', 'x a2 2']),
+    ('x {{a*,b*}}', ['x a1', 'x a2', 'x b1']),
+    ('x {{a,b}}*', ['x a1', 'x a2', 'x b1']),
+    ('x {{patterns}}', ['x b1', 'x a1', 'x a2']),
+    # the name of a wildcard in a list stands for the path
+    ('x {{?f:a*,b*,c}} {{?=f}}', ['x a1 a1', 'x a2 a2', 'x b1 b1', 'x c c']),
+])
+def test_all_kinds_of_wildcards(command, expected):
+    touch('a1', 'a2', 'b1', 'c/d/e.x', 'c/f.x', 'g h.x', '.hidden')
     write('patterns', 'b*\na?\n')
-    assert jobs('x a* {{1,2}}') == ['x a1 1', 'x a2 1', 'x a1 2', 'x a2 2']
-    assert jobs('x {{a*,b*}}') == ['x a1', 'x a2', 'x b1']
-    assert jobs('x {{a,b}}*') == ['x a1', 'x a2', 'x b1']
-    assert jobs('x {{patterns}}') == ['x b1', 'x a1', 'x a2']
+    assert jobs(command) == expected
 
 
-def test_the_name_of_a_list_of_wildcards_stands_for_the_path():
-    touch('a1', 'a2', 'b1')
-    assert jobs('x {{?f:a*,b*,c}} {{?=f}}') == ['x a1 a1', 'x a2 a2', 'x b1 b1', 'x c c']
-
-
-def test_groups_with_wildcards():
-    touch('a.txt', 'b c.txt')
-    assert jobs('x {{*.txt}}') == ['x a.txt', "x 'b c.txt'"]
-    assert jobs('x {{?f:*.txt}} {{?=f}}') == ['x a.txt a.txt', "x 'b c.txt' 'b c.txt'"]
-    assert jobs('x {{?=f}} {{?f:*}}.txt') == ['x a a.txt', "x 'b c' 'b c.txt'"]
-    assert jobs('x {{?f:b *.txt}}') == ["x 'b c.txt'"]
-
-
-def test_several_named_wildcards_in_one_path_are_told_apart():
-    touch('top.txt', 'd/one.txt', 'd/e/two.txt')
-    assert jobs('x {{?dir:**}}/{{?f:*}}.txt {{?=dir}} {{?=f}}') == [
-        'x d/e/two.txt d/e two', 'x d/one.txt d one', 'x top.txt . top']
-    assert jobs('x d/{{?dir:**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}') == ['x d/e/two.txt e/two', 'x d/one.txt ./one']
-    assert jobs('x {{?dir:d/**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}') == ['x d/e/two.txt d/e/two', 'x d/one.txt d/one']
-    assert jobs('x {{?p:**/*}}.txt {{?=p}}') == ['x d/e/two.txt d/e/two', 'x d/one.txt d/one', 'x top.txt top']
-    assert jobs('x d/{{?a:?}}{{?b:*}}.txt {{?=a}}-{{?=b}}') == ['x d/one.txt o-ne']
-    assert jobs('x {{?a:[a-e]}}/{{?b:*}}.txt {{?=b}}') == ['x d/one.txt one']
-    assert jobs('x */{{?b:*}}.txt {{?=b}}') == ['x d/one.txt one']
-
-
-def test_a_double_star_at_the_end_gives_the_folder_and_all_in_it():
-    touch('d/e/f')
-    assert jobs('x d/{{?p:**}} {{?=p}}') == ['x d/ .', 'x d/e e', 'x d/e/f e/f']
-
-
-def test_two_stars_side_by_side_are_not_a_double_star():
-    touch('a', 'd/b')
-    assert jobs('x {{?a:*}}{{?b:*}} {{?=a}}') == ['x a a', 'x d d']
-
-
-def test_a_name_again_in_its_own_path():
-    touch('s1/s1.bam', 's1/s2.bam', 's2/s2.bam')
-    expected = ['x s1/s1.bam s1', 'x s2/s2.bam s2']
-    assert jobs('x {{?s:*}}/{{?=s}}.bam {{?=s}}') == expected
-    assert jobs('x {{?=s}}/{{?s:*}}.bam {{?=s}}') == expected
+@pytest.mark.parametrize('command, expected', [
+    ('x {{?dir:**}}/{{?f:*}}.txt {{?=dir}} {{?=f}}', ['x d/e/two.txt d/e two', 'x d/one.txt d one', 'x top.txt . top']),
+    ('x d/{{?dir:**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}', ['x d/e/two.txt e/two', 'x d/one.txt ./one']),
+    ('x {{?dir:d/**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}', ['x d/e/two.txt d/e/two', 'x d/one.txt d/one']),
+    ('x {{?p:**/*}}.txt {{?=p}}', ['x d/e/two.txt d/e/two', 'x d/one.txt d/one', 'x top.txt top']),
+    ('x d/{{?a:?}}{{?b:*}}.txt {{?=a}}-{{?=b}}', ['x d/one.txt o-ne']),
+    ('x {{?a:[a-e]}}/{{?b:*}}.txt {{?=b}}', ['x d/one.txt one']),
+    ('x */{{?b:*}}.txt {{?=b}}', ['x d/one.txt one']),
+    ('x d/{{?p:**}} {{?=p}}', ['x d/ .', 'x d/e e', 'x d/e/two.txt e/two.txt', 'x d/one.txt one.txt']),
+    ('x {{?a:*}}{{?b:*}} {{?=a}}', ['x d d', 'x s1 s1', 'x s2 s2', 'x top.txt top.txt']),
+    # a name again in its own path
+    ('x {{?s:*}}/{{?=s}}.bam {{?=s}}', ['x s1/s1.bam s1', 'x s2/s2.bam s2']),
+    ('x {{?=s}}/{{?s:*}}.bam {{?=s}}', ['x s1/s1.bam s1', 'x s2/s2.bam s2']),
+])
+def test_several_named_wildcards_in_one_path_are_told_apart(command, expected):
+    touch('top.txt', 'd/one.txt', 'd/e/two.txt', 's1/s1.bam', 's1/s2.bam', 's2/s2.bam')
+    assert jobs(command) == expected
 
 
 def test_a_name_in_the_wildcards_of_others():
@@ -296,23 +236,17 @@ def test_what_is_no_wildcard_in_a_shell():
         assert jobs(command) == [command]
 
 
-def test_the_shell_behind_case_and_test_goes_on():
+def test_the_shell_goes_on_behind_what_stays_as_typed():
     touch('a.txt')
-    assert jobs('case $x in *.gz) z *.gz;; *) y;; esac; ls a*') == [
-        'case $x in *.gz) z *.gz;; *) y;; esac; ls a.txt']
-    assert jobs('[[ $x == *.gz ]] && ls a*') == ['[[ $x == *.gz ]] && ls a.txt']
-    assert jobs('[ -f a* ] && y') == ['[ -f a.txt ] && y']
-
-
-def test_words_in_substitutions_and_redirections_are_words():
-    touch('a.txt')
-    assert jobs('x $(cat *.txt) "$(cat "a"*)" <(cat *.txt) (cat *.txt); y<*.txt>*.txt|z *.txt&') == [
-        'x $(cat a.txt) "$(cat a.txt)" <(cat a.txt) (cat a.txt); y<a.txt>a.txt|z a.txt&']
+    for start in ('case $x in *.gz) z *.gz;; *) y;; esac; ', '[[ $x == *.gz ]] && ', '((i*2)) || ', 'x $(cat <<< "*");'):
+        assert jobs(start + 'ls a*') == [start + 'ls a.txt']
+    assert jobs('[ -f a* ] && y $(cat *.txt) "$(cat "a"*)" <(cat *.txt) (cat *.txt); y<*.txt>*.txt|z *.txt&') == [
+        '[ -f a.txt ] && y $(cat a.txt) "$(cat a.txt)" <(cat a.txt) (cat a.txt); y<a.txt>a.txt|z a.txt&']
 
 
 def test_home_and_variables_are_replaced_to_match(folder):
     touch('x1.txt', 'x 2.txt')
-    environ = {'HOME': str(folder), 'DATA': str(folder)}
+    environ = {'HOME': folder, 'DATA': folder}
     for word in ('~/x*.txt', '$HOME/x*.txt', '${DATA}/x*.txt', '"$DATA"/x*.txt', '{{~/x*.txt}}', '{{$DATA/x*.txt}}'):
         assert [seen(line) for line in jobs(ARGS + word, environ)] == [
             ['{}/x 2.txt'.format(folder)], ['{}/x1.txt'.format(folder)]]
@@ -338,8 +272,6 @@ def test_a_part_of_a_word_is_matched_where_the_whole_is_not():
     touch('year=1/a.txt')
     assert jobs('x year=*/*.txt') == ['x year=1/a.txt']
 
-
-# ----------------------------------------------------------------------------------------------------- odd names
 
 @pytest.mark.parametrize('name', ODD_NAMES, ids=ascii)
 def test_any_name_is_one_word_wherever_it_stands(name):
@@ -378,8 +310,6 @@ def test_names_of_any_bytes_in_any_locale(qmap, locale):
     assert sorted(qmap('template', b'\xc3\xa9 \xff in/{{?f:*}} {{?=f}}').lines) == ['[jobs]'] + expected
 
 
-# ------------------------------------------------------------------------------------------- files of commands, base
-
 def test_a_file_of_commands_is_expanded_command_by_command():
     write('commands', '# first\n\necho {{a,b}}\r\n   # second\ncat \\\n  {{c,d}}')
     assert template('commands') == ['[jobs]', 'echo a', 'echo b', 'cat   c', 'cat   d']
@@ -398,11 +328,6 @@ def test_errors_in_a_file_of_commands_say_where():
     wrong('empty', 'empty')
     write('sections', '[jobs]\na\n[foo]\n')
     wrong('sections', 'sections, line 3', '[foo]', '[params]')
-
-
-def test_a_command_in_brackets_is_no_section():
-    write('commands', '[ -f x ] && y\n[[ a ]] && z\n')
-    assert jobs('commands') == ['[ -f x ] && y', '[[ a ]] && z']
 
 
 def test_only_what_holds_something_gets_a_section():
@@ -434,38 +359,21 @@ def test_a_missing_or_wrong_base_is_an_error():
     wrong('x', 'base, line 2', '[prams]', base='base')
 
 
-def test_a_base_line_is_not_repeated():
-    touch('lmod/init/bash')
-    write('base', '[pre]\nmodule load a\n')
-    lines = template('x', {'LOADEDMODULES': 'a', 'LMOD_PKG': os.path.abspath('lmod')}, base='base')
-    assert lines.count('module load a') == 1
-
-
 @pytest.mark.parametrize('command', ['', '  ', '{{,a}}', '[pre]', '# x', 'x {{a,b\\}}', 'a\nb', 'x \\'], ids=repr)
 def test_what_a_map_cannot_hold_is_an_error(command):
     wrong(command)
 
 
-def test_a_continued_command_is_one_line():
-    assert jobs('echo a \\\n  b') == ['echo a   b']
-
-
-# ------------------------------------------------------------------------------------------------------------ size
-
-def test_a_hundred_thousand_combinations_take_about_a_second():
+@pytest.mark.parametrize('command', ['x {{?a:FIRST}} {{?b:SECOND}} {{?=a}}_{{?=b}} $#', 'x a/{{?a:*}} b/{{?b:*}} {{?=b}}'])
+def test_a_hundred_thousand_combinations_take_about_a_second(command):
     touch(*['a/{}'.format(i) for i in range(100)] + ['b/{} x'.format(i) for i in range(1000)])
-    first, second = [','.join(str(i) for i in range(count)) for count in (100, 1000)]
-    for command in ('x {{?a:' + first + '}} {{?b:' + second + '}} {{?=a}}_{{?=b}} $?',
-                    'x a/{{?a:*}} b/{{?b:*}} {{?=b}}'):
-        started = time.process_time()
-        lines = jobs(command)
-        # five times what it takes here, for slow machines; one by one through the lexer it would be far more
-        assert time.process_time() - started < 5
-        assert len(lines) == len(set(lines)) == 100000
-        assert lines == jobs(command)
+    command = command.replace('FIRST', ','.join(map(str, range(100)))).replace('SECOND', ','.join(map(str, range(1000))))
+    started = time.process_time()
+    lines = jobs(command)
+    # five times what it takes, for slow machines; one by one through the lexer it would be far more
+    assert time.process_time() - started < 5
+    assert len(lines) == len(set(lines)) == 100000
 
-
-# -------------------------------------------------------------------------------------------------------- the tool
 
 @pytest.mark.parametrize('option', ['-f', '-o', '--output'])
 def test_the_map_is_written_to_a_file_that_submit_takes(qmap, option):
@@ -504,8 +412,6 @@ def test_the_options_of_the_tool(qmap):
     assert qmap('template', 'x').lines == ['[pre]', 'set -u', '', '[params]', 'queue = q', 'cores = 1', '', '[jobs]', 'x']
 
 
-# ------------------------------------------------------------------------------------------------- the environment
-
 def pre(environ, **options):
     """The lines of [pre]."""
     lines = template('x', environ=environ, **options)
@@ -517,33 +423,25 @@ def run_pre(lines, command):
     return bash('\n'.join(["trap 'exit $?' ERR"] + lines + [command]))
 
 
-def real_modules(init, folder):
-    """The environment after two modules were loaded for real."""
-    os.makedirs('modules/tool')
-    for name in ('1.0', '2.0'):
-        write('modules/tool/' + name, '#%Module1.0\nprepend-path PATH /opt/tool-{0}\nsetenv TOOL {0}\n'.format(name))
-    write('modules/other', '#%Module1.0\nsetenv OTHER "a b"\n')
-    printed = bash('source {}; module use "$PWD/modules"; module load tool/1.0 other; env -0'.format(init),
-                   environ={'PATH': os.environ['PATH'], 'HOME': str(folder)})
-    return dict(entry.split('=', 1) for entry in printed.split('\0') if '=' in entry)
+def fails(lines, word):
+    """Expect that the first line that cannot do its work ends the job, and says why."""
+    script = '\n'.join(["trap 'exit $?' ERR"] + lines + ['echo went on'])
+    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', script], env={}, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    assert done.returncode != 0 and done.stdout == b'' and word in done.stderr.decode()
 
 
 @pytest.mark.parametrize('init', INITS)
 def test_real_modules_are_loaded_again(init, folder):
     if not os.path.isfile(init):
         pytest.skip('no Environment Modules there')
-    environ = real_modules(init, folder)
-    lines = pre(environ)
-    assert lines[-1] == 'module load tool/1.0 other'
-    assert run_pre(lines, 'echo "$TOOL $OTHER ${PATH%%:*}"') == '1.0 a b /opt/tool-1.0\n'
-    # also where the job inherits the environment
-    script = '\n'.join(["trap 'exit $?' ERR"] + lines + ['echo "$TOOL $OTHER"'])
-    assert bash(script, environ=environ) == '1.0 a b\n'
-    assert run_pre(pre(environ, modules=['tool/2.0']), 'echo "$TOOL $OTHER"') == '2.0 \n'
-    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', '\n'.join(
-        ["trap 'exit $?' ERR"] + pre(environ, modules=['nope']) + ['echo went on'])],
-        env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode != 0 and done.stdout == b'' and b'nope' in done.stderr
+    touch('modules/tool/1.0')
+    write('modules/tool/1.0', '#%Module1.0\nsetenv TOOL "a b"\n')
+    printed = bash('source {}; module use "$PWD/modules"; module load tool/1.0; env -0'.format(init),
+                   environ={'PATH': os.environ['PATH'], 'HOME': folder})
+    environ = dict(entry.split('=', 1) for entry in printed.split('\0') if '=' in entry)
+    assert run_pre(pre(environ), 'echo "$TOOL"') == 'a b\n'
+    fails(pre(environ, modules=['nope']), 'nope')
 
 
 def stand_in_modules(home):
@@ -563,9 +461,10 @@ def test_module_is_defined_from_where_it_is(variable):
 def test_given_modules_stand_in_for_loaded_ones():
     environ = {'LOADEDMODULES': 'gcc', 'MODULESHOME': stand_in_modules('m')}
     assert pre(environ, modules=['R', 'a b'])[-1] == "module load R 'a b'"
-    assert pre(environ, modules=[]) == []
+    assert pre(environ, modules=[]) == [] and pre({'LOADEDMODULES': ''}) == []
     assert pre({}, modules=['R']) == ['module load R']
-    assert pre({'LOADEDMODULES': ''}) == []
+    write('base', '[pre]\nmodule load gcc\n')
+    assert pre(environ, base='base').count('module load gcc') == 1
 
 
 def test_modules_that_came_from_elsewhere_do_no_harm():
@@ -599,22 +498,15 @@ def test_a_given_conda_environment():
     assert run_pre(pre(environ, conda_env='my env'), 'true') == 'conda activate my env\n'
     assert run_pre(pre({'PATH': root + '/bin'}, conda_env='/some/where'), 'true') == 'conda activate /some/where\n'
     assert pre(environ, conda_env='') == []
-    assert pre({}, conda_env='x') == ['eval "$(conda shell.bash hook)" || :', 'conda activate x']
+    assert pre({'PATH': ''}, conda_env='x') == ['eval "$(conda shell.bash hook)" || :', 'conda activate x']
 
 
 def test_a_conda_without_its_usual_folders_is_asked_for_its_hook():
     root = stand_in_conda('odd conda')
+    usual = pre(conda_environ(root, '/p q'))
     os.remove(root + '/etc/profile.d/conda.sh')
     assert run_pre(pre(conda_environ(root, '/p q')), 'true') == 'hook conda activate /p q\n'
-
-
-def test_a_missing_conda_ends_the_job():
-    root = stand_in_conda('conda')
-    lines = pre(conda_environ(root, root))
-    os.remove(root + '/etc/profile.d/conda.sh')
-    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', '\n'.join(
-        ["trap 'exit $?' ERR"] + lines + ['echo went on'])], env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == 127 and done.stdout == b'' and b'conda.sh' in done.stderr
+    fails(usual, 'conda.sh')
 
 
 @pytest.mark.parametrize('program', ['mamba', 'micromamba'])
@@ -643,9 +535,7 @@ def test_a_real_virtual_environment_is_active_in_the_job():
     assert pre({'VIRTUAL_ENV': '/nowhere'}) == []
     assert pre({'VIRTUAL_ENV': path}, conda_env='') == []
     os.remove(path + '/bin/activate')
-    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', '\n'.join(lines + ['echo went on'])],
-                          env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == 1 and done.stdout == b''
+    fails(lines, 'activate')
 
 
 def test_modules_conda_and_virtual_environment_in_their_order():
@@ -653,10 +543,8 @@ def test_modules_conda_and_virtual_environment_in_their_order():
     venv.create(path, with_pip=False)
     root = stand_in_conda('conda')
     environ = dict(conda_environ(root, '/c'), VIRTUAL_ENV=path, LOADEDMODULES='m', MODULESHOME=stand_in_modules('m'))
-    order = [re.sub(r'.*(module load|conda activate|venv/bin/activate).*', r'\1', line) for line in
-             pre(dict(environ, PATH=path + '/bin:/c/bin:/usr/bin'))]
-    assert [line for line in order if not line.endswith(':')] == ['module load', 'conda activate', 'venv/bin/activate']
-    lines = pre(dict(environ, PATH='/c/bin:' + path + '/bin:/usr/bin'))
-    assert run_pre(lines, 'echo "${PATH%%/bin:*}"').endswith('\n/c\n')
-    lines = pre(dict(environ, PATH=path + '/bin:/c/bin:/usr/bin'))
-    assert run_pre(lines, 'echo "${PATH%%/bin:*}"').endswith('\n' + path + '\n')
+    text = '\n'.join(pre(dict(environ, PATH=path + '/bin:/c/bin:/usr/bin')))
+    assert text.index('module load') < text.index('conda activate') < text.index('venv/bin/activate')
+    for first, second in ((path, '/c'), ('/c', path)):
+        lines = pre(dict(environ, PATH='{}/bin:{}/bin:/usr/bin'.format(first, second)))
+        assert run_pre(lines, 'echo "${PATH%%/bin:*}"').endswith('\n' + first + '\n')
