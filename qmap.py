@@ -36,6 +36,7 @@ attempt by creating `.start` (O_EXCL), so that no attempt runs twice, and leaves
 import array
 import collections
 import errno
+import glob
 import itertools
 import json
 import os
@@ -266,8 +267,12 @@ class Map:
         warnings: list of sentences about what looks odd in it
     """
 
-    def __init__(self, path):
+    def __init__(self, path, empty=False):
         """Read a map once from end to end, and keep the place of each command.
+
+        Args:
+            path: of the file
+            empty: whether it may be without commands
 
         Raises:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
@@ -283,7 +288,7 @@ class Map:
             self._scan()
         except OSError as error:
             raise QMapError('{}: {}'.format(path, error.strerror or error))
-        if not len(self):
+        if not len(self) and not empty:
             raise QMapError('{}: no commands in it'.format(path))
         self._file = open(self.path, 'rb')
 
@@ -406,8 +411,396 @@ class Map:
 # Templates
 ########################################################################################################################
 
+# One command line with groups and wildcards stands for many commands:
+#
+#   {{a,b,c}}          a list: blanks around the items are dropped, an item may be empty, a comma of an item is \,
+#   {{file}}           its lines, without blank ones and comments
+#   {{*.txt}}          the paths that match; so does any word with a wildcard, as in a shell
+#   {{?name:...}}      any of these, with a name
+#   {{?=name}}         its value once more, anywhere in the command
+#
+# Lists and files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would. Where nothing
+# is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other signs and
+# quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay replaced. What only the shell can know
+# stays as typed: a word with $(...), ${x%.*}, or a variable that is not set here or that the command sets; also [[ ]],
+# case and (( )) without groups in them.
+
+GROUP = re.compile(r'\{\{(?!\{)((?:\{[^{}]*\}|[^{}]|\}(?!\}))*)\}\}')
+NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
+REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)')
+COMMA = re.compile(r'(?<!\\),')
+WILDCARD = re.compile(r'[*?[]')
+#: A list item that is one unquoted path with wildcards: its name stands for the path that matches.
+PATTERN = re.compile(r'(?=.*[*?[])[\w./~$*?[\]!+@%=-]+')
+#: A command without any of these need not be taken apart.
+SUSPECT = re.compile(r'\{\{|[*?]|\[[^\s[]')
+
+#: What a command is made of, by the quote that is open.
+SPECIAL = '(?P<group>' + GROUP.pattern + r""")|(?P<closed>`[^`]*`)|(?P<var>\$[A-Za-z_]\w*|\$\{\w+\})|(?P<unknown>
+    \$\{(?:[^{}]|\{[^{}]*\})*\}|\$\(\((?:(?!\{\{)[^()]|\([^()]*\))*\)\)|\$\[[^]]*\]|\$[-\d@*\#?$!])|(?P<inside>\$\()|"""
+TOKENS = {quote: re.compile(pattern, re.VERBOSE | re.DOTALL) for quote, pattern in {
+    "'": '(?P<group>' + GROUP.pattern + r""")|(?P<quote>')|(?P<split>[\s=,:;|&<>()"`])|(?P<text>[\w./%+@-]+|.)""",
+    '"': SPECIAL + r"""(?P<escape>\\[$`"\\])|(?P<quote>")|(?P<split>[\s=,:;|&<>()'])|(?P<text>[\w./%+@-]+|.)""",
+    '': r"""(?P<ansi>\$'(?:\\.|[^'\\])*')|""" + SPECIAL + r"""
+        (?P<end> [\s;&|<>)] | (?<![^\s;&|(]) (?:    # what is no word, and where one begins, what stays as typed
+            \[\[\s(?:(?!\{\{).)*?\s\]\] | case\s(?:(?!\{\{).)*?\sesac\b | \#(?:(?!\{\{).)* |
+            \(\((?:(?!\{\{)[^()]|\([^()]*\))*\)\) | [A-Za-z_]\w*\[[^]\s]*\]\+?= )) |
+        (?P<nested>\()|(?P<escape>\\.?)|(?P<quote>['"])|(?P<split>[=,:])|
+        (?P<wild>\*+|\?|\[(?!!?\])[^][\s;&|<>()'"$`\\/]+\])|
+        (?P<home>(?<![^\s;&|<>(=,:])~[\w.-]*(?=[/\s]|\Z))|(?P<text>[\w./%+@-]+|.)""",
+}.items()}
+
+#: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such a group;
+#: unknown, which only the shell can read. value: what it means. name: of a group or ref. start, end: its place in the
+#: command. before, after: the quote that is open there.
+Piece = collections.namedtuple('Piece', 'kind value name start end before after')
+
+#: What a pattern for `glob` is made of, with \0name\0 where a named group begins, \0\0 at its end, and \0=name\0 where
+#: its value stands again.
+GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>\0=?\w*\0)|(?P<set>\[[^]]+\])|
+    (?P<star>\*+)|(?P<one>\?)|(?P<text>.)""", re.VERBOSE | re.DOTALL)
+
+
 def template(command, params=None, base=None, conda_env=None, modules=None):
-    raise QMapError('not yet')
+    """Return the lines of a map with every command that a template stands for.
+
+    All combinations are made, the first group varying slowest: lists and files first, in the order of the command, then
+    the wildcards, sorted.
+
+    Args:
+        command: the command, or the path of a file of commands: a list, or a map, whose sections are kept
+        params: dict of parameters; they go before those of the file, and these before those of the base
+        base: path of a map whose sections are carried over; its commands are not
+        conda_env: name or path of a conda environment; by default the active one, and Python's active virtual
+            environment; '' is none
+        modules: list of Environment Modules; by default the loaded ones
+
+    Raises:
+        QMapError: nothing matches, a file is missing, a group is ill-formed
+    """
+    maps = [Map(base, empty=True)] if base else []
+    commands = [(None, command)]
+    if os.path.isfile(command):
+        own = Map(command)
+        maps.append(own)
+        commands = [(own.line(index), on_disk(own.raw(index))) for index in range(len(own))]
+    pre, post = ([line for part in maps for line in part.sections[section]] for section in ('pre', 'post'))
+    pre += [line for line in map(native, environment_lines(conda_env, modules)) if line not in pre]
+    merged = collections.OrderedDict()
+    for part in [part.params for part in maps] + [params or {}]:
+        merged.update(part)
+    settings = ['{} = {}'.format(key, write_parameter(key, value)) for key, value in merged.items()]
+
+    jobs, cache = [], {}
+    for number, text in commands:
+        try:
+            jobs += [native(line) for line in expand(text.replace('\\\n', ''), cache)]
+        except QMapError as error:
+            place = '{}, line {}: '.format(command, number) if number else ''
+            raise QMapError(place + str(error).replace('\n', '\\n'))
+    lines = []
+    for section, content in (('pre', pre), ('post', post), ('params', settings)):
+        if content:
+            lines += ['[{}]'.format(section)] + content + ['']
+    return lines + ['[jobs]'] + jobs
+
+
+def on_disk(text):
+    """Return text as the functions of `os` take it: the opposite of `native`."""
+    return os.fsdecode(encode(text))
+
+
+def expand(command, cache):
+    """Yield every command that a template stands for. cache: a dict, kept between calls: what each pattern matched."""
+    pieces = GROUP.split(command)
+    names = set()
+    lists = []      # (items, places): of each item what stands in its place, and what where it is referred to
+    named = {}      # places of the lists that have a name
+    references = []
+    for index, piece in enumerate(pieces):
+        if index % 2 == 0:
+            if '{{' in piece:
+                raise QMapError('{}: the braces are not closed, or hold a group'.format(piece[piece.index('{{'):]))
+            continue
+        pieces[index] = written = '{{' + piece + '}}'
+        if REFERENCE.fullmatch(piece):
+            references.append((piece[2:], index))
+            continue
+        name, body = NAMED.fullmatch(piece).groups('')
+        if not body or body.startswith('?') and not name:
+            raise QMapError('{}: write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or {{{{?=name}}}}; a name '
+                            'is made of letters, digits and _'.format(written))
+        if name in names:
+            raise QMapError('{}: the name {} is there twice'.format(written, name))
+        names.update([name] if name else [])
+        if COMMA.search(body) or not WILDCARD.search(body):
+            items = [('{{?' + name + ':' + item + '}}', '{{?=' + name + '}}') if name and PATTERN.fullmatch(item) else
+                     (item, item) for item in read_list(body, written)]
+            lists.append((items, [(index, 0)]))
+            named[name] = lists[-1][1]
+    for name, index in references:
+        if name not in names:
+            raise QMapError('{{{{?={0}}}}}: no group is called {0}'.format(name))
+        named.get(name, []).append((index, 1))
+
+    for combination in itertools.product(*(items for items, _ in lists)):
+        for item, (_, places) in zip(combination, lists):
+            for index, which in places:
+                pieces[index] = item[which]
+        text = ''.join(pieces)
+        for line in match_all(text, cache) if SUSPECT.search(text) else [text]:
+            start = line.lstrip()[:1]
+            if start in ('', '#') or start == '[' and HEADER.match(line) or '\n' in line or continues(encode(line)):
+                raise QMapError('this cannot be a line of a map, for it is blank, a comment, a header, or not one '
+                                'line: {!r:.200}'.format(line))
+            yield line
+
+
+def read_list(body, written):
+    """Return the items of a list, or the lines of the file that it names."""
+    if COMMA.search(body):
+        return [item.strip().replace('\\,', ',') for item in COMMA.split(body)]
+    try:
+        with open(os.path.expanduser(os.path.expandvars(body)), 'rb') as lines:
+            items = [line.strip() for line in lines.read().splitlines()]
+    except OSError as error:
+        raise QMapError('{}: {} (a list needs a comma, a wildcard * ? or [ ])'.format(written, error.strerror))
+    items = [os.fsdecode(item) for item in items if item and not item.startswith(b'#')]
+    if not items or any('\0' in item for item in items):
+        raise QMapError('{}: the file {}'.format(written, 'holds a NUL byte' if items else 'has no lines'))
+    return items
+
+
+def split_words(text):
+    """Return the words of a command, also those within ( ) and $( ), each as a list of pieces."""
+    words, quote, word, outer, position = [], '', [], [], 0
+    while position < len(text):
+        match = TOKENS[quote].match(text, position)
+        kind, value, start, position = match.lastgroup, match.group(), position, match.end()
+        name, before = '', quote
+        if kind == 'end':
+            words.append(word)
+            word = []
+            if value == ')' and outer:
+                quote, word = outer.pop()
+            continue
+        if kind == 'group' and REFERENCE.fullmatch(value[2:-2]):
+            kind, name = 'ref', value[4:-2]
+        elif kind == 'group' and WILDCARD.search(value):
+            name, value = NAMED.fullmatch(value[2:-2]).groups('')
+            value = os.path.expanduser(os.path.expandvars(value))
+        elif kind == 'var':
+            variable = value.strip('${}')
+            kind, value = 'text', os.environ.get(variable, '')
+            if variable not in os.environ or re.search(r'(?<!\w)' + variable + r'(\+?=|\s+in\s)', text):
+                kind = 'unknown'
+        elif kind == 'home':
+            kind, value = 'text', os.path.expanduser(value)
+        elif kind == 'escape':
+            kind, value = 'text', value[1:]
+        elif kind == 'quote':
+            quote = '' if quote else value
+            kind, value = 'text', ''
+        elif kind in ('closed', 'ansi'):
+            if GROUP.search(value):
+                raise QMapError("{}: paths cannot stand in backticks or $'...'; write $(...) or \"...\"".format(value))
+            kind = 'unknown'
+        elif kind == 'group':
+            kind = 'text'
+        if kind in ('inside', 'nested'):
+            word.append(Piece('unknown', '', '', start, position, before, quote))
+            outer.append((quote, word))
+            quote, word = '', []
+        else:
+            word.append(Piece(kind, value, name, start, position, before, quote))
+    return words + [word] + [word for _, word in outer]
+
+
+def split_parts(text, cache):
+    """Return the parts of a command that change, in their order, each as a list of pieces."""
+    parts = []
+    for word in split_words(text):
+        kinds = {piece.kind for piece in word}
+        chosen = [word]
+        if kinds & {'wild', 'group'} and ('unknown' in kinds or not match_paths(word, None, cache)):
+            stops = [piece for piece in word if piece.kind == 'split'
+                     and ('group' in kinds or piece.value in '=,' and not piece.before)]
+            chosen = [list(part) for stop, part in itertools.groupby(word, stops.__contains__) if not stop]
+        for part in chosen:
+            kinds = {piece.kind for piece in part}
+            if 'unknown' in kinds and 'group' in kinds:
+                raise QMapError('{}: what only the shell will know cannot be matched'.format(
+                    text[part[0].start:part[-1].end]))
+            if kinds & {'wild', 'group'} and 'unknown' not in kinds:
+                parts.append(part)
+            else:
+                parts += [[piece] for piece in part if piece.kind == 'ref']
+    return sorted(parts, key=lambda part: part[0].start)
+
+
+def match_all(text, cache):
+    """Yield the commands that the wildcards of one command stand for."""
+    cells, references, waiting, position = [], {}, [], 0
+    for part in split_parts(text, cache):
+        cells += [text[position:part[0].start], '']
+        position = part[-1].end
+        if part[0].kind == 'ref' and len(part) == 1:
+            references.setdefault(part[0].name, []).append((len(cells) - 1, part[0]))
+        else:
+            own = {piece.name for piece in part if piece.kind == 'group'}
+            waiting.append((len(cells) - 1, part, own, {piece.name for piece in part if piece.kind == 'ref'} - own))
+    cells.append(text[position:])
+
+    order, known = [], set()
+    while waiting:
+        ready = [entry for entry in waiting if entry[3] <= known]
+        if not ready:
+            raise QMapError('{}: these groups wait for one another'.format(
+                ' '.join(sorted({name for entry in waiting for name in entry[3]}))))
+        order.append(ready[0])
+        waiting.remove(ready[0])
+        known |= ready[0][2]
+    values = {}
+
+    def fill(depth):
+        if depth == len(order):
+            yield ''.join(cells)
+            return
+        cell, part, _, _ = order[depth]
+        found = match_paths(part, values, cache)
+        if not found:
+            raise QMapError('{}: nothing matches (to keep a wildcard for the command itself, quote it)'.format(
+                text[part[0].start:part[-1].end]))
+        for path, captured in found:
+            cells[cell] = insert(path, part[0].before, part[-1].after)
+            values.update(captured)
+            for name, value in captured.items():
+                for place, piece in references.get(name, ()):
+                    cells[place] = insert(value, piece.before, piece.after)
+            yield from fill(depth + 1)
+
+    return fill(0)
+
+
+def match_paths(part, values, cache):
+    """Return [(path, {name: value}), ...] of what a part of a command matches, sorted.
+
+    values are those of the groups in other parts, a dict; None: whatever they are.
+    """
+    own = {piece.name: piece.value for piece in part if piece.kind == 'group' and piece.name}
+    pattern, names = '', set()      # see GLOB
+    for piece in part:
+        if piece.name in names:
+            pattern += '\0={}\0'.format(piece.name)
+        elif piece.name in own:
+            names.add(piece.name)
+            pattern += '\0{}\0{}\0\0'.format(piece.name, own[piece.name])
+        elif piece.kind == 'ref':
+            pattern += '*' if values is None else glob.escape(values[piece.name])
+        else:
+            pattern += piece.value if piece.kind in ('wild', 'group') else glob.escape(piece.value)
+    if pattern not in cache:
+        wanted = re.sub('\0=?(\\w*)\0', lambda match: own[match.group(1)] if '=' in match.group() else '', pattern)
+        try:
+            recursive = any(match.group('deep') for match in GLOB.finditer(pattern))
+            found = sorted(set(glob.glob(wanted, recursive=recursive)))
+            regex = re.compile(GLOB.sub(as_regex, pattern), re.DOTALL)
+        except re.error as error:
+            raise QMapError('{}: {}'.format(wanted, error))
+        matches = [(path, regex.fullmatch(path)) for path in found]
+        cache[pattern] = [(path, {name: value.rstrip('/') or value or '.' if own[name].endswith('**') else value
+                                  for name, value in match.groupdict().items()}) for path, match in matches if match]
+    return cache[pattern]
+
+
+def as_regex(match):
+    """Return what a match of GLOB is in a regular expression."""
+    kind, text = match.lastgroup, match.group()
+    if kind == 'deep':      # **/ may be no folder at all, and then there is no slash either
+        return ('(?:.*/)?' if text.endswith('/') else '.*') + (')' if '\0' in text else '')
+    if kind == 'name':
+        name = text.strip('\0=')
+        return '(?P={})'.format(name) if '=' in text else '(?P<{}>'.format(name) if name else ')'
+    if kind == 'set':
+        inside = re.sub(r'([\\^[&|~])', r'\\\1', text[1:-1])
+        return '[{}]'.format('^' + inside[1:] if inside[0] == '!' else inside)
+    return {'star': '[^/]*', 'one': '[^/]'}.get(kind) or re.escape(text)
+
+
+def quote_word(text):
+    """Return text as one word for the shell, on one line, and so that nothing in it means anything to a map."""
+    if re.search(r'[\0-\x1f\x7f]|\$\{QMAP| ## ', text):
+        return "$'" + re.sub(r"[\0-\x1f\x7f\\'$#]", lambda match: '\\x{:02x}'.format(ord(match.group())), text) + "'"
+    return shlex.quote(text)
+
+
+def insert(value, before, after):
+    """Return a value as it has to be written where these quotes are open, so that the shell reads it as it is."""
+    plain = {'"': r'[^\0-\x1f\x7f"\\$`!#]*', "'": r"[^\0-\x1f\x7f'$#]*"}.get(before)
+    if plain and before == after and re.fullmatch(plain, value):
+        return value
+    return before + quote_word(value) + after
+
+
+# What the job's shell has to do to stand where this one stands. It is no login shell and has read no start-up file, so
+# `module` and `conda activate` are unknown to it. It may also stop at the first command that fails, even one within a
+# file that it sources: hence `|| :` behind those. What they leave undone, the next line notices.
+
+def environment_lines(conda_env, modules):
+    """Return the lines for [pre] that bring modules, a conda environment and a virtual environment; see `template`."""
+    lines = module_lines(modules)
+    conda = conda_lines(conda_env)
+    venv = os.path.join(os.environ.get('VIRTUAL_ENV', ''), 'bin')
+    if conda_env is not None or not os.path.isfile(os.path.join(venv, 'activate')):
+        return lines + conda
+    activate = ['source {} || exit'.format(quote_word(os.path.join(venv, 'activate')))]
+    # of two environments, the one that is first on PATH was activated last
+    both = [folder for folder in os.environ.get('PATH', '').split(':')
+            if folder in (venv, os.path.join(os.environ.get('CONDA_PREFIX', ''), 'bin'))]
+    return lines + (activate + conda if both and both[0] != venv else conda + activate)
+
+
+def module_lines(modules):
+    """Return the lines that load Environment Modules, of either make (modules.readthedocs.io, lmod.readthedocs.io).
+
+    Both leave LOADEDMODULES, MODULEPATH and MODULESHOME in the environment, Lmod also LMOD_PKG; the file init/bash of
+    either defines `module`, and keeps a MODULEPATH that is set.
+    """
+    names = os.environ.get('LOADEDMODULES', '').split(':') if modules is None else modules
+    names = ' '.join(quote_word(name) for name in names if name)
+    files = [os.path.join(os.environ.get(home, ''), 'init', 'bash') for home in ('MODULESHOME', 'LMOD_PKG')]
+    files = [file for file in files if os.path.isfile(file)]
+    if not names:
+        return []
+    if not files and modules is None:
+        return ['# modules that are loaded, but that this machine has not: ' + names]
+    path = os.environ.get('MODULEPATH') if files else ''
+    return (['export MODULEPATH=' + quote_word(path)] if path else []) + [
+        'source {} || :'.format(quote_word(file)) for file in files[:1]] + ['module load ' + names]
+
+
+def conda_lines(conda_env):
+    """Return the lines that activate a conda environment: the active one by its path, which is good everywhere.
+
+    CONDA_EXE is ROOT/bin/conda, and ROOT/etc/profile.d/conda.sh defines `conda activate` (conda 4.4 and newer); other
+    layouts have `conda shell.bash hook`. MAMBA_EXE and MAMBA_ROOT_PREFIX are set by micromamba and mamba 2, whose hook
+    defines a function with the name of the program (mamba.readthedocs.io).
+    """
+    wanted = os.environ.get('CONDA_PREFIX', '') if conda_env is None else conda_env
+    conda = os.environ.get('CONDA_EXE') or shutil.which('conda') or ''
+    mamba, mamba_root = os.environ.get('MAMBA_EXE', ''), os.environ.get('MAMBA_ROOT_PREFIX', '')
+    root = os.path.dirname(os.path.dirname(conda))
+    script = os.path.join(root, 'etc', 'profile.d', 'conda.sh')
+    line = 'source {} || :'.format(quote_word(script))
+    if not os.path.isfile(script):
+        line = 'eval "$({} shell.bash hook)" || :'.format(quote_word(conda or 'conda'))
+    command = 'conda'
+    in_conda, in_mamba = (os.path.isdir(os.path.join(folder, 'envs', wanted)) for folder in (root, mamba_root))
+    if mamba and (not conda or in_mamba and not in_conda):
+        line = 'export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'.format(
+            quote_word(mamba), quote_word(mamba_root))
+        command = os.path.basename(mamba)
+    return [line, '{} activate {}'.format(command, quote_word(wanted))] if wanted else []
 
 
 ########################################################################################################################
@@ -3456,13 +3849,11 @@ def bundle(path):
 
 def tool_template(options):
     """Run `qmap template`."""
-    params = [(key, getattr(options, key)) for key in ('cores', 'memory', 'time')]
-    params = collections.OrderedDict((key, text) for key, text in params if text is not None)
-    for key, text in params.items():
-        checked(key, text)
+    given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
+    params = collections.OrderedDict((key, checked(key, text)) for key, text in given if text is not None)
     if options.output and os.path.exists(options.output) and not options.force:
         raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.output))
-    lines = template(native(options.command), params, options.base, options.conda_env, options.module)
+    lines = template(options.command, params, options.base, options.conda_env, options.module)
     write_output(options.output, lines)
     return 0
 

@@ -1,0 +1,550 @@
+"""What `template` makes of a command: groups, wildcards, quotes, and the lines that bring the environment along."""
+
+import os
+import subprocess
+import time
+import unittest.mock
+import venv
+
+import pytest
+
+import qmap as module
+
+#: Prints its arguments, each with a NUL behind it.
+ARGS = "printf '%s\\0' "
+INITS = ('/usr/share/modules/init/bash', '/usr/share/Modules/init/bash', '/usr/share/lmod/lmod/init/bash')
+ODD_NAMES = ['with blank', 'it\'s', 'say "hi"', 'back\\slash', '$HOME', '`tick`', '100%', 'new\nline', 'tab\there',
+             'ünïcödé', '\udcff\udcfe', '-dash', 'a;b|c&d', '(x)', '{a,b}', '[b]', 'star*', 'q?', '#hash', 'a ## b=c',
+             '!bang', 'a=b', '~', "'\"", '${QMAP_LINE}', '{{x}}', ' lead', 'trail ', '\\', "\\'", '日本']
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return str(tmp_path)
+
+
+def touch(*names):
+    for name in names:
+        path = os.fsencode(name) if isinstance(name, str) else name
+        if os.path.dirname(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'wb'):
+            pass
+
+
+def write(name, text):
+    with open(name, 'wb') as file:
+        file.write(text.encode('utf-8', 'surrogateescape'))
+
+
+def template(command, environ=None, **options):
+    """The lines of the map, in an environment."""
+    with unittest.mock.patch.dict(os.environ, environ or {}, clear=True):
+        return module.template(command, **options)
+
+
+def jobs(command, environ=None, **options):
+    """The commands of the map."""
+    lines = template(command, environ, **options)
+    return lines[lines.index('[jobs]') + 1:]
+
+
+def bash(script, environ=None, check=True):
+    """What bash prints, without start-up files; bytes as text."""
+    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', script.encode('utf-8', 'surrogateescape')],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environ)
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout.decode('utf-8', 'surrogateescape')
+
+
+def seen(command):
+    """The arguments that the shell hands over when it runs the command."""
+    return bash(command).split('\0')[:-1]
+
+
+def wrong(command, *words, **options):
+    """Expect an error in one line with these words."""
+    with pytest.raises(module.QMapError) as caught:
+        template(command, **options)
+    assert '\n' not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_command_without_groups_is_one_job_as_typed():
+    command = 'echo  "a  b"\t\'c  d\'   $$ "$HOME" ~ \\* $? ${x[0]} $((1+2)) ; true 2>&1 | cat && [ -f x ] # *'
+    assert template(command) == ['[jobs]', command]
+    assert jobs('echo a \\\n  b') == ['echo a   b']
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{a,b}}  {{1,2,3}}', ['x a  1', 'x a  2', 'x a  3', 'x b  1', 'x b  2', 'x b  3']),
+    ('x {{ a b ,\tc}}', ['x a b', 'x c']),
+    ('x{{, -v}} {{a,}}.', ['x a.', 'x .', 'x-v a.', 'x-v .']),
+    ('x {{a\\,b,c}}', ['x a,b', 'x c']),
+    ('x {{$HOME,"a b",\'*\',a{b}c,${a}}}', ['x $HOME', 'x "a b"', "x '*'", 'x a{b}c', 'x ${a}']),
+    ('x ${y:-{{a,b}}} ${{{c,d}}}', ['x ${y:-a} ${c}', 'x ${y:-a} ${d}', 'x ${y:-b} ${c}', 'x ${y:-b} ${d}']),
+    ('{{?=w}} {{?w:a,b}}{{?=w}} "{{?=w}}"', ['a aa "a"', 'b bb "b"']),
+    ('echo {{?w:hello,world}} > /tmp/x_{{?=w}}', ['echo hello > /tmp/x_hello', 'echo world > /tmp/x_world']),
+])
+def test_lists_make_all_combinations_the_first_group_slowest(command, expected):
+    assert jobs(command) == expected
+
+
+def test_a_file_gives_its_lines(folder):
+    write('names', '# comment\r\n\r\none\r\n  # too\r\n  two  words \r\n"three"\r\n\udcff')
+    assert jobs('x {{names}}') == ['x one', 'x two  words', 'x "three"', 'x \udcff']
+    write('names', 'a\nb')
+    for name in ('~/names', '$D/names', '${D}/names'):
+        assert jobs('{{?=n}} {{?n:' + name + '}}', {'HOME': folder, 'D': folder}) == ['a a', 'b b']
+
+
+def test_a_missing_or_wrong_file_is_an_error():
+    write('empty', '# nothing\n\n')
+    write('data', 'ok\na\0b\n')
+    os.mkdir('dir')
+    wrong('x {{nowhere}}', '{{nowhere}}', 'No such file', 'comma')
+    wrong('x {{?n:nowhere}}', '{{?n:nowhere}}')
+    wrong('x {{empty}}', '{{empty}}')
+    wrong('x {{dir}}', '{{dir}}', 'directory')
+    wrong('x {{data}}', 'data', 'NUL')
+    wrong('data', 'data, line 2', 'NUL')
+
+
+@pytest.mark.parametrize('command, words', [
+    ('x {{?:a}}', ['{{?:a}}', '{{?name:...}}']),
+    ('x {{?=nope}}', ['nope']),
+    ('x {{?=}} {{?a:b,c}}', ['{{?=}}']),
+    ('x {{?1a:b,c}}', ['{{?1a:b,c}}']),
+    ('x {{?a b:b,c}}', ['{{?a b:b,c}}']),
+    ('x {{?a*:b,c}}', ['{{?a*:b,c}}']),
+    ('x {{?name}}', ['{{?name}}']),
+    ('x {{a,b', ['{{a,b']),
+    ('x {{a,b} y', ['{{a,b}']),
+    ('x {{}}', ['{{}}']),
+    ('x {{?a:}}', ['{{?a:}}']),
+    ('x {{a,{{b,c}}}}', ['closed']),
+    ('x {{?a:b\nc}}', ['b\\nc']),
+    ('x {{*\n}}', ['nothing']),
+    ('x {{?a:b,c}} {{?a:d,e}}', ['twice', '{{?a:d,e}}']),
+    ('x {{?a:b,c}} {{?a:*}}', ['twice', '{{?a:*}}']),
+    ('x {{?a:b,c}} {{f{{?=a}}}}', ['{{f']),
+    ('x `y {{?f:*}}`', ['$(...)']),
+])
+def test_an_ill_formed_group_is_an_error_that_names_it(command, words):
+    wrong(command, *words)
+
+
+def test_two_braces_themselves():
+    assert seen(jobs(ARGS + "'{''{.Name}}'")[0]) == ['{{.Name}}']
+    write('names', '{{.Name}}\n')
+    assert jobs('x {{names}}') == ['x {{.Name}}']
+
+
+def test_wildcards_are_sorted_and_combined():
+    touch('b.txt', 'a.txt', 'd/2', 'd/10', 'd/1')
+    assert jobs('x *.txt d/*') == ['x a.txt d/1', 'x a.txt d/10', 'x a.txt d/2',
+                                   'x b.txt d/1', 'x b.txt d/10', 'x b.txt d/2']
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x a?', ['x a1', 'x a2']),
+    ('x [a-b]1', ['x a1', 'x b1']),
+    ('x [!a]1', ['x b1']),
+    ('x c/*.x', ['x c/f.x']),
+    ('x **/*.x', ['x c/d/e.x', 'x c/f.x', "x 'g h.x'"]),
+    ('x {{?=f}} {{?f:**/*.x}}', ['x c/d/e.x c/d/e.x', 'x c/f.x c/f.x', "x 'g h.x' 'g h.x'"]),
+    ('x {{?f:g *.x}} {{?=f}}', ["x 'g h.x' 'g h.x'"]),
+    ('x [cg]**', ['x c', "x 'g h.x'"]),
+    ('x .h*', ['x .hidden']),
+    # lists and files before wildcards
+    ('x a* {{1,2}}', ['x a1 1', 'x a2 1', 'x a1 2', 'x a2 2']),
+    ('x {{a*,b*}}', ['x a1', 'x a2', 'x b1']),
+    ('x {{a,b}}*', ['x a1', 'x a2', 'x b1']),
+    ('x {{patterns}}', ['x b1', 'x a1', 'x a2']),
+    # the name of a wildcard in a list stands for the path
+    ('x {{?f:a*,b*,c}} {{?=f}}', ['x a1 a1', 'x a2 a2', 'x b1 b1', 'x c c']),
+])
+def test_all_kinds_of_wildcards(command, expected):
+    touch('a1', 'a2', 'b1', 'c/d/e.x', 'c/f.x', 'g h.x', '.hidden')
+    write('patterns', 'b*\na?\n')
+    assert jobs(command) == expected
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{?dir:**}}/{{?f:*}}.txt {{?=dir}} {{?=f}}', ['x d/e/two.txt d/e two', 'x d/one.txt d one', 'x top.txt . top']),
+    ('x d/{{?dir:**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}', ['x d/e/two.txt e/two', 'x d/one.txt ./one']),
+    ('x {{?dir:d/**}}/{{?f:*}}.txt {{?=dir}}/{{?=f}}', ['x d/e/two.txt d/e/two', 'x d/one.txt d/one']),
+    ('x {{?p:**/*}}.txt {{?=p}}', ['x d/e/two.txt d/e/two', 'x d/one.txt d/one', 'x top.txt top']),
+    ('x d/{{?a:?}}{{?b:*}}.txt {{?=a}}-{{?=b}}', ['x d/one.txt o-ne']),
+    ('x {{?a:[a-e]}}/{{?b:*}}.txt {{?=b}}', ['x d/one.txt one']),
+    ('x */{{?b:*}}.txt {{?=b}}', ['x d/one.txt one']),
+    ('x d/{{?p:**}} {{?=p}}', ['x d/ .', 'x d/e e', 'x d/e/two.txt e/two.txt', 'x d/one.txt one.txt']),
+    ('x {{?a:*}}{{?b:*}} {{?=a}}', ['x d d', 'x s1 s1', 'x s2 s2', 'x top.txt top.txt']),
+    # a name again in its own path
+    ('x {{?s:*}}/{{?=s}}.bam {{?=s}}', ['x s1/s1.bam s1', 'x s2/s2.bam s2']),
+    ('x {{?=s}}/{{?s:*}}.bam {{?=s}}', ['x s1/s1.bam s1', 'x s2/s2.bam s2']),
+])
+def test_several_named_wildcards_in_one_path_are_told_apart(command, expected):
+    touch('top.txt', 'd/one.txt', 'd/e/two.txt', 's1/s1.bam', 's1/s2.bam', 's2/s2.bam')
+    assert jobs(command) == expected
+
+
+def test_a_name_in_the_wildcards_of_others():
+    touch('s1/a', 's1/b', 's2/c', 's1.ref', 's2.ref')
+    assert jobs('x {{?s:s?}} {{?=s}}/*') == ['x s1 s1/a', 'x s1 s1/b', 'x s2 s2/c']
+    assert jobs('x {{?=s}}/{{?f:*}} {{?s:s?}}') == ['x s1/a s1', 'x s1/b s1', 'x s2/c s2']
+    assert jobs('x {{?s:s1,s2}} {{?=s}}/{{?f:*}}') == ['x s1 s1/a', 'x s1 s1/b', 'x s2 s2/c']
+    wrong('x {{?=b}}{{?a:*}} {{?=a}}{{?b:*}}', 'a b')
+
+
+def test_what_matches_nothing_is_an_error():
+    touch('a.txt', 'd1/x', 'd2/y')
+    wrong('x *.bam', '*.bam', 'quote')
+    wrong('x {{*.bam}}', '{{*.bam}}')
+    wrong('x {{?f:*.bam}}', '{{?f:*.bam}}')
+    wrong('x {{?s:*}}/{{?=s}}', '{{?s:*}}/{{?=s}}')
+    wrong('x *.txt *.bam', '*.bam')
+    wrong('x {{*.txt,*.bam}}', '*.bam')
+    wrong('x {{?d:d?}} {{?=d}}/x*', '{{?=d}}/x*')
+    wrong('curl http://x.org/?q=1', 'x.org/?q')
+
+
+def test_quoted_and_escaped_wildcards_are_literal():
+    touch('a.txt', 'a*b')
+    command = 'grep \'a*b\' "x?[a-b]" \\* \\? \\[a] a\\*b {{1,2}}'
+    assert jobs(command) == [command.replace('{{1,2}}', '1'), command.replace('{{1,2}}', '2')]
+    touch('x*1', 'xy1')
+    assert jobs('x x\\** "x*"?') == ["x 'x*1' 'x*1'"]
+    assert jobs("x x'*'{{?n:*}} {{?=n}}") == ["x 'x*1' 1"]
+
+
+def test_wildcards_may_stand_in_a_word_with_quotes():
+    touch('a b/1.txt')
+    for word in ('"a b"/*.txt', "'a b'/*.txt", 'a\\ b/*.txt', '"a b/"*.txt', '"a b/{{*.txt}}"', "'a b/{{*.txt}}'"):
+        assert seen(jobs(ARGS + word)[0]) == ['a b/1.txt']
+
+
+def test_what_is_no_wildcard_in_a_shell():
+    for command in ('echo $? $* $@ $# $! $- $$', 'echo ${x[0]} ${x[*]} ${x%.*} ${x//?/-}', '[ -f x ] && y',
+                    '[[ $x == *.txt ]] && y', 'echo $((a*b)) $(( $(echo 1) * 2 ))', '((i*2))', 'a[0]=1; b[$i]+=2',
+                    'case $x in *.gz) z;; a?|b*) y;; (*) c;; esac', 'jq .[] f', 'y # all *.bam', 'y ## cores=2',
+                    "echo $'a*\\'b?'", 'cat <<< "*"', 'echo "${x:-*}" "$(echo "a*")"', 'y 2>&1', 'x=$[2*3]',
+                    'echo a] ['):
+        assert jobs(command) == [command]
+
+
+def test_the_shell_goes_on_behind_what_stays_as_typed():
+    touch('a.txt')
+    for start in ('case $x in *.gz) z *.gz;; *) y;; esac; ', '[[ $x == *.gz ]] && ', '((i*2)) || ', 'x $(cat <<< "*");'):
+        assert jobs(start + 'ls a*') == [start + 'ls a.txt']
+    assert jobs('[ -f a* ] && y $(cat *.txt) "$(cat "a"*)" <(cat *.txt) (cat *.txt); y<*.txt>*.txt|z *.txt&') == [
+        '[ -f a.txt ] && y $(cat a.txt) "$(cat a.txt)" <(cat a.txt) (cat a.txt); y<a.txt>a.txt|z a.txt&']
+
+
+def test_home_and_variables_are_replaced_to_match(folder):
+    touch('x1.txt', 'x 2.txt')
+    environ = {'HOME': folder, 'DATA': folder}
+    for word in ('~/x*.txt', '$HOME/x*.txt', '${DATA}/x*.txt', '"$DATA"/x*.txt', '{{~/x*.txt}}', '{{$DATA/x*.txt}}'):
+        assert [seen(line) for line in jobs(ARGS + word, environ)] == [
+            ['{}/x 2.txt'.format(folder)], ['{}/x1.txt'.format(folder)]]
+    assert jobs('x $HOME ~ $HOME/y *1.txt', environ) == ['x $HOME ~ $HOME/y x1.txt']
+
+
+def test_what_only_the_job_knows_is_left_to_the_shell():
+    touch('a1')
+    for command in ('x $NOPE/*', 'for i in a b; do ls $i*; done', 'ls $(pwd)/*', 'ls ${x%.*}*', 'ls $1*', 'ls `x *`*',
+                    'x=1; ls $x*'):
+        assert jobs(command, {'i': 'a', 'x': 'a'}) == [command]
+    assert jobs('ls $i* a*', {}) == ['ls $i* a1']
+    wrong('x $NOPE/{{?f:*}}', '$NOPE')
+    wrong('x \\{{?f:*}}', '{{?f:*}}')
+
+
+def test_a_part_of_a_word_is_matched_where_the_whole_is_not():
+    touch('a.txt', 'b c.txt')
+    assert jobs('x --in=*.txt') == ['x --in=a.txt', "x --in='b c.txt'"]
+    assert jobs('x "-i {{?f:*.txt}} -o {{?=f}}.out"') == ['x "-i a.txt -o a.txt.out"', 'x "-i b c.txt -o b c.txt.out"']
+    assert jobs("python -c 'open(\"{{a*}}\")'") == ["python -c 'open(\"a.txt\")'"]
+    assert jobs('x -v {{a*}}:/mnt out={{?=f}},in={{?f:a*}}') == ['x -v a.txt:/mnt out=a.txt,in=a.txt']
+    touch('year=1/a.txt')
+    assert jobs('x year=*/*.txt') == ['x year=1/a.txt']
+
+
+@pytest.mark.parametrize('name', ODD_NAMES, ids=ascii)
+def test_any_name_is_one_word_wherever_it_stands(name):
+    touch('in/' + name)
+    words = ['{}', '"{}"', "'{}'", 'pre_{}_post', '"pre {} post"', "'pre '{}' post'", '"a"{}\'b\'',
+             '"$(printf %s {})"', '"$(printf %s "{}")"']
+    line, = jobs(ARGS + ' '.join(words).replace('{}', '{{?=f}}') + ' in/{{?f:*}}')
+    assert '\n' not in line
+    assert seen(line) == [name, name, name, 'pre_' + name + '_post', 'pre ' + name + ' post', 'pre ' + name + ' post',
+                          'a' + name + 'b', name, name, 'in/' + name]
+
+
+@pytest.mark.parametrize('name', ODD_NAMES, ids=ascii)
+def test_a_folder_of_any_name_is_matched(name):
+    touch(name + '/file.txt')
+    for word in ('*/*.txt', '{{?d:*}}/*.txt', '"{{?d:*}}/{{?f:*}}".txt', '**/*.txt'):
+        line, = jobs(ARGS + word)
+        assert '\n' not in line
+        assert seen(line) == [name + '/file.txt']
+
+
+def test_a_path_cannot_be_taken_for_what_a_map_means():
+    touch('a ## cores=2', '${QMAP_LINE}')
+    first, second = jobs(ARGS + '*')
+    assert '${QMAP_LINE}' not in first and ' ## ' not in second
+    assert [seen(first), seen(second)] == [['${QMAP_LINE}'], ['a ## cores=2']]
+
+
+@pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
+def test_names_of_any_bytes_in_any_locale(qmap, locale):
+    touch(b'in/\xff\xfe', 'in/é')
+    write('commands', 'é \udcff in/{{?f:*}} {{?=f}}\n')
+    qmap.environ.update(LC_ALL=locale)
+    expected = ["é \udcff 'in/é' 'é'", "é \udcff 'in/\udcff\udcfe' '\udcff\udcfe'"]
+    assert sorted(qmap('template', 'commands').lines) == ['[jobs]'] + expected
+    assert sorted(qmap('template', b'\xc3\xa9 \xff in/{{?f:*}} {{?=f}}').lines) == ['[jobs]'] + expected
+
+
+def test_a_file_of_commands_is_expanded_command_by_command():
+    write('commands', '# first\n\necho {{a,b}}\r\n   # second\ncat \\\n  {{c,d}}')
+    assert template('commands') == ['[jobs]', 'echo a', 'echo b', 'cat   c', 'cat   d']
+
+
+def test_a_map_of_commands_keeps_its_sections():
+    write('commands', '[params]\ncores = 2\n[jobs]\necho {{a,b}} ## time=1h\n[pre]\ncd /\n\n[post]\ntrue\n')
+    assert template('commands') == ['[pre]', 'cd /', '', '[post]', 'true', '', '[params]', 'cores = 2', '',
+                                    '[jobs]', 'echo a ## time=1h', 'echo b ## time=1h']
+
+
+def test_errors_in_a_file_of_commands_say_where():
+    write('commands', 'echo a\n\necho *.nope\n')
+    wrong('commands', 'commands, line 3', '*.nope')
+    write('empty', '# nothing\n')
+    wrong('empty', 'empty')
+    write('sections', '[jobs]\na\n[foo]\n')
+    wrong('sections', 'sections, line 3', '[foo]', '[params]')
+
+
+def test_only_what_holds_something_gets_a_section():
+    assert template('x') == ['[jobs]', 'x']
+    assert template('x', params={'memory': 4 << 30, 'cores': 2}) == [
+        '[params]', 'memory = 4G', 'cores = 2', '', '[jobs]', 'x']
+
+
+def test_base_sections_are_carried_over_and_its_commands_are_not():
+    write('base', '[pre]\n# set up\n\nmodule purge\n[post]\nrm "$TMP"\n[params]\ncores = 2\nextra = --a=b\n'
+                  '[jobs]\nold\n')
+    assert template('x', params={'cores': 4}, base='base') == [
+        '[pre]', 'module purge', '', '[post]', 'rm "$TMP"', '', '[params]', 'cores = 4', 'extra = --a=b', '',
+        '[jobs]', 'x']
+    write('base', '[pre]\nset -e\n')
+    assert template('x', base='base') == ['[pre]', 'set -e', '', '[jobs]', 'x']
+
+
+def test_a_file_of_commands_comes_before_the_base():
+    write('base', '[pre]\none\n[params]\ncores = 2\nqueue = q\n')
+    write('commands', '[pre]\ntwo\n[params]\ncores = 3\n[jobs]\nx\n')
+    assert template('commands', base='base') == [
+        '[pre]', 'one', 'two', '', '[params]', 'cores = 3', 'queue = q', '', '[jobs]', 'x']
+
+
+def test_a_missing_or_wrong_base_is_an_error():
+    wrong('x', 'nowhere', 'No such file', base='nowhere')
+    write('base', '[pre]\n[prams]\n')
+    wrong('x', 'base, line 2', '[prams]', base='base')
+
+
+@pytest.mark.parametrize('command', ['', '  ', '{{,a}}', '[pre]', '# x', 'x {{a,b\\}}', 'a\nb', 'x \\'], ids=repr)
+def test_what_a_map_cannot_hold_is_an_error(command):
+    wrong(command)
+
+
+@pytest.mark.parametrize('command', ['x {{?a:FIRST}} {{?b:SECOND}} {{?=a}}_{{?=b}} $#', 'x a/{{?a:*}} b/{{?b:*}} {{?=b}}'])
+def test_a_hundred_thousand_combinations_take_about_a_second(command):
+    touch(*['a/{}'.format(i) for i in range(100)] + ['b/{} x'.format(i) for i in range(1000)])
+    command = command.replace('FIRST', ','.join(map(str, range(100)))).replace('SECOND', ','.join(map(str, range(1000))))
+    started = time.process_time()
+    lines = jobs(command)
+    # five times what it takes, for slow machines; one by one through the lexer it would be far more
+    assert time.process_time() - started < 5
+    assert len(lines) == len(set(lines)) == 100000
+
+
+@pytest.mark.parametrize('option', ['-f', '-o', '--output'])
+def test_the_map_is_written_to_a_file_that_submit_takes(qmap, option):
+    done = qmap('template', 'echo {{?w:hello,world}} > x_{{?=w}}', option, 'hello.map')
+    assert (done.code, done.out, done.err) == (0, '', '')
+    assert qmap.read('hello.map') == '[jobs]\necho hello > x_hello\necho world > x_world\n'
+    assert qmap('submit', 'hello.map', '--no-console').code == 0
+    assert qmap.read('x_world') == 'world\n'
+
+
+def test_an_existing_file_is_kept_without_force(qmap):
+    qmap.write('old', 'mine\n')
+    done = qmap('template', 'x', '-f', 'old')
+    assert done.code == 2 and '--force' in done.err and qmap.read('old') == 'mine\n'
+    assert qmap('template', 'x', '-f', 'old', '--force').code == 0
+    assert qmap.read('old') == '[jobs]\nx\n'
+
+
+def test_no_file_is_left_by_an_error_and_an_old_one_is_kept(qmap):
+    qmap.write('old', 'mine\n')
+    for words in (['x *.nope'], ['x {{nowhere}}'], ['x {{?=f}}'], ['x', '-c', 'many'], ['x', '--base', 'nowhere']):
+        for output in ('new', 'old'):
+            done = qmap('template', '-f', output, '--force', *words)
+            assert done.code == 2 and done.err.count('\n') == 1
+    assert os.listdir('.') == ['old'] and qmap.read('old') == 'mine\n'
+
+
+def test_the_options_of_the_tool(qmap):
+    qmap.write('base', '[pre]\nset -u\n[params]\nqueue = q\ncores = 1\n')
+    done = qmap('template', 'x', '-c', '4', '-m', '16', '-t', '90m', '--conda-env', '/e', '--module', 'a', '--module', 'b',
+                '--base', 'base')
+    assert done.lines[:2] == ['[pre]', 'set -u'] and 'module load a b' in done.lines
+    assert done.lines[done.lines.index('conda activate /e'):] == [
+        'conda activate /e', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]', 'x']
+    qmap.environ['QMAP_TEMPLATE_BASE'] = 'base'
+    assert qmap('template', 'x').lines == ['[pre]', 'set -u', '', '[params]', 'queue = q', 'cores = 1', '', '[jobs]', 'x']
+
+
+def pre(environ, **options):
+    """The lines of [pre]."""
+    lines = template('x', environ=environ, **options)
+    return lines[1:lines.index('')] if lines[0] == '[pre]' else []
+
+
+def run_pre(lines, command):
+    """Run the lines as a job does: empty environment, no start-up files, and the first failure ends it."""
+    return bash('\n'.join(["trap 'exit $?' ERR"] + lines + [command]))
+
+
+def fails(lines, word):
+    """Expect that the first line that cannot do its work ends the job, and says why."""
+    script = '\n'.join(["trap 'exit $?' ERR"] + lines + ['echo went on'])
+    done = subprocess.run(['bash', '--norc', '--noprofile', '-c', script], env={}, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    assert done.returncode != 0 and done.stdout == b'' and word in done.stderr.decode()
+
+
+@pytest.mark.parametrize('init', INITS)
+def test_real_modules_are_loaded_again(init, folder):
+    if not os.path.isfile(init):
+        pytest.skip('no Environment Modules there')
+    touch('modules/tool/1.0')
+    write('modules/tool/1.0', '#%Module1.0\nsetenv TOOL "a b"\n')
+    printed = bash('source {}; module use "$PWD/modules"; module load tool/1.0; env -0'.format(init),
+                   environ={'PATH': os.environ['PATH'], 'HOME': folder})
+    environ = dict(entry.split('=', 1) for entry in printed.split('\0') if '=' in entry)
+    assert run_pre(pre(environ), 'echo "$TOOL"') == 'a b\n'
+    fails(pre(environ, modules=['nope']), 'nope')
+
+
+def stand_in_modules(home):
+    """A file init/bash that defines `module` and, as some do, has a command that fails in it."""
+    touch(home + '/init/bash')
+    write(home + '/init/bash', 'false\nmodule() { echo "$MODULEPATH: $*"; }\ntrue\n')
+    return os.path.abspath(home)
+
+
+@pytest.mark.parametrize('variable', ['MODULESHOME', 'LMOD_PKG'])
+def test_module_is_defined_from_where_it_is(variable):
+    home = stand_in_modules("it's lmod")
+    environ = {variable: home, 'LOADEDMODULES': 'gcc/12:mpi', 'MODULEPATH': '/a b:$c'}
+    assert run_pre(pre(environ), 'true') == '/a b:$c: load gcc/12 mpi\n'
+
+
+def test_given_modules_stand_in_for_loaded_ones():
+    environ = {'LOADEDMODULES': 'gcc', 'MODULESHOME': stand_in_modules('m')}
+    assert pre(environ, modules=['R', 'a b'])[-1] == "module load R 'a b'"
+    assert pre(environ, modules=[]) == [] and pre({'LOADEDMODULES': ''}) == []
+    assert pre({}, modules=['R']) == ['module load R']
+    write('base', '[pre]\nmodule load gcc\n')
+    assert pre(environ, base='base').count('module load gcc') == 1
+
+
+def test_modules_that_came_from_elsewhere_do_no_harm():
+    lines = pre({'LOADEDMODULES': 'gcc', 'MODULESHOME': '/nowhere'})
+    assert len(lines) == 1 and lines[0].startswith('#') and 'gcc' in lines[0]
+
+
+def stand_in_conda(root):
+    """What conda puts in the environment needs: ROOT/bin/conda and the file that defines `conda activate`."""
+    touch(root + '/bin/conda', root + '/etc/profile.d/conda.sh', root + '/envs/my env/bin/x')
+    write(root + '/bin/conda', '#!/bin/bash\necho \'conda() { echo "hook conda $*"; }\'\n')
+    os.chmod(root + '/bin/conda', 0o755)
+    write(root + '/etc/profile.d/conda.sh', 'false\nconda() { PATH="$2/bin:$PATH"; echo "conda $*"; }\n')
+    return os.path.abspath(root)
+
+
+def conda_environ(root, prefix):
+    return {'CONDA_EXE': root + '/bin/conda', 'CONDA_PREFIX': prefix, 'CONDA_DEFAULT_ENV': os.path.basename(prefix)}
+
+
+def test_a_conda_environment_is_activated_by_its_path():
+    root = stand_in_conda("mini'conda 3")
+    for prefix in (root, root + '/envs/my env', '/scratch/p'):
+        assert run_pre(pre(conda_environ(root, prefix)), 'true') == 'conda activate {}\n'.format(prefix)
+    assert pre({'CONDA_EXE': root + '/bin/conda'}) == []
+
+
+def test_a_given_conda_environment():
+    root = stand_in_conda('conda')
+    environ = conda_environ(root, root)
+    assert run_pre(pre(environ, conda_env='my env'), 'true') == 'conda activate my env\n'
+    assert run_pre(pre({'PATH': root + '/bin'}, conda_env='/some/where'), 'true') == 'conda activate /some/where\n'
+    assert pre(environ, conda_env='') == []
+    assert pre({'PATH': ''}, conda_env='x') == ['eval "$(conda shell.bash hook)" || :', 'conda activate x']
+
+
+def test_a_conda_without_its_usual_folders_is_asked_for_its_hook():
+    root = stand_in_conda('odd conda')
+    usual = pre(conda_environ(root, '/p q'))
+    os.remove(root + '/etc/profile.d/conda.sh')
+    assert run_pre(pre(conda_environ(root, '/p q')), 'true') == 'hook conda activate /p q\n'
+    fails(usual, 'conda.sh')
+
+
+@pytest.mark.parametrize('program', ['mamba', 'micromamba'])
+def test_mamba_and_micromamba(program):
+    root = os.path.abspath('mamba root')
+    touch('mamba root/envs/e/x', 'some bin/' + program)
+    exe = os.path.abspath('some bin/' + program)
+    write(exe, '#!/bin/bash\necho "hook" >&2\n[ "$*" = "shell hook --shell bash" ] || exit 1\n'
+               'echo "' + program + '() { echo $MAMBA_ROOT_PREFIX \\"\\$@\\"; }"\n')
+    os.chmod(exe, 0o755)
+    environ = {'MAMBA_EXE': exe, 'MAMBA_ROOT_PREFIX': root, 'CONDA_PREFIX': root + '/envs/e', 'CONDA_DEFAULT_ENV': 'e'}
+    for prefix in (root + '/envs/e', '/p q', root):
+        assert run_pre(pre(dict(environ, CONDA_PREFIX=prefix)), 'true') == root + ' activate ' + prefix + '\n'
+    # with conda there as well, the one activates that the environment belongs to
+    conda = stand_in_conda('conda')
+    both = dict(conda_environ(conda, conda), **{key: environ[key] for key in ('MAMBA_EXE', 'MAMBA_ROOT_PREFIX')})
+    assert pre(both)[-1] == 'conda activate ' + conda
+    assert pre(both, conda_env='e')[-1] == program + ' activate e'
+
+
+def test_a_real_virtual_environment_is_active_in_the_job():
+    path = os.path.abspath("v env's")
+    venv.create(path, with_pip=False)
+    lines = pre({'VIRTUAL_ENV': path})
+    assert run_pre(lines, 'python -c "import sys; print(sys.prefix)"') == path + '\n'
+    assert pre({'VIRTUAL_ENV': '/nowhere'}) == []
+    assert pre({'VIRTUAL_ENV': path}, conda_env='') == []
+    os.remove(path + '/bin/activate')
+    fails(lines, 'activate')
+
+
+def test_modules_conda_and_virtual_environment_in_their_order():
+    path = os.path.abspath('venv')
+    venv.create(path, with_pip=False)
+    root = stand_in_conda('conda')
+    environ = dict(conda_environ(root, '/c'), VIRTUAL_ENV=path, LOADEDMODULES='m', MODULESHOME=stand_in_modules('m'))
+    text = '\n'.join(pre(dict(environ, PATH=path + '/bin:/c/bin:/usr/bin')))
+    assert text.index('module load') < text.index('conda activate') < text.index('venv/bin/activate')
+    for first, second in ((path, '/c'), ('/c', path)):
+        lines = pre(dict(environ, PATH='{}/bin:{}/bin:/usr/bin'.format(first, second)))
+        assert run_pre(lines, 'echo "${PATH%%/bin:*}"').endswith('\n' + first + '\n')
