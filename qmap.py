@@ -483,7 +483,7 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
     if os.path.isfile(command):
         own = Map(command)
         maps.append(own)
-        commands = [(own.line(index), on_disk(own.raw(index))) for index in range(len(own))]
+        commands = [(own.line(index), file_name(own.raw(index))) for index in range(len(own))]
     pre, post = ([line for part in maps for line in part.sections[section]] for section in ('pre', 'post'))
     pre += [line for line in map(native, environment_lines(conda_env, modules)) if line not in pre]
     merged = collections.OrderedDict()
@@ -505,11 +505,6 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
     return lines + ['[jobs]'] + jobs
 
 
-def on_disk(text):
-    """Return text as the functions of `os` take it: the opposite of `native`."""
-    return os.fsdecode(encode(text))
-
-
 def expand(command, cache):
     """Yield every command that a template stands for. cache: a dict, kept between calls: what each pattern matched."""
     pieces = GROUP.split(command)
@@ -528,8 +523,8 @@ def expand(command, cache):
             continue
         name, body = NAMED.fullmatch(piece).groups('')
         if not body or body.startswith('?') and not name:
-            raise QMapError('{}: write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or {{{{?=name}}}}; a name '
-                            'is made of letters, digits and _'.format(written))
+            raise QMapError('{}: write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or {{{{?=name}}}}; a '
+                            'name is made of letters, digits and _'.format(written))
         if name in names:
             raise QMapError('{}: the name {} is there twice'.format(written, name))
         names.update([name] if name else [])
@@ -1473,7 +1468,7 @@ class Failures:
     def groups(self):
         """Return a list of (number of jobs, what happened, last line of stderr, some ids), the most frequent first."""
         return sorted(((count, key[0], key[1], ids) for key, (count, ids) in self._groups.items()),
-                      key=lambda group: -group[0])
+                      key=lambda group: (-group[0], group[3]))
 
 
 def signal_name(number):

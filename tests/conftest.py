@@ -106,3 +106,29 @@ def qmap(tmp_path):
 def odd(request):
     """A name that hurts."""
     return request.param
+
+
+#: Where the same cases run: this machine, the LSF stand-in, and real Slurm and Grid Engine where they are.
+EXECUTORS = ['local', 'lsf', pytest.param('slurm', marks=pytest.mark.cluster),
+             pytest.param('sge', marks=pytest.mark.cluster)]
+
+
+def at_executor(tool, name):
+    """Point a tool to an executor, and return the list of the scheduler's commands that it will use."""
+    if name == 'lsf':
+        os.mkdir(tool.path('lsf'))
+        tool.environ.update(FAKE_LSF_DIR=tool.path('lsf'), FAKE_LSF_MINUTE='2',
+                            PATH=os.path.join(ROOT, 'tests', 'fakes', 'lsf') + ':' + tool.environ['PATH'])
+        return ['bsub', 'bjobs', 'bkill', 'bhist', 'bacct', 'bparams', 'bhosts']
+    if name == 'slurm':
+        folder = os.environ.get('QMAP_TEST_SLURM')
+        if not folder:
+            pytest.skip('no real Slurm (QMAP_TEST_SLURM is not set)')
+        shown = subprocess.check_output(['bash', '-c', '. "$0/env"; env', folder]).decode()
+        tool.environ.update(line.split('=', 1) for line in shown.splitlines() if line.startswith(('SLURM_', 'PATH=')))
+        return ['sbatch', 'squeue', 'sacct', 'scancel', 'scontrol', 'sinfo']
+    if name == 'sge':
+        if not os.environ.get('QMAP_TEST_SGE'):
+            pytest.skip('no real Grid Engine (QMAP_TEST_SGE is not set)')
+        return ['qsub', 'qstat', 'qacct', 'qdel', 'qconf']
+    return []

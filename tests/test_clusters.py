@@ -12,39 +12,19 @@ import stat
 import subprocess
 
 import pytest
-from conftest import ROOT, until
-
-EXECUTORS = ['local', 'lsf', pytest.param('slurm', marks=pytest.mark.cluster),
-             pytest.param('sge', marks=pytest.mark.cluster)]
+from conftest import EXECUTORS, at_executor, until
 
 
 @pytest.fixture(params=EXECUTORS)
 def cluster(request, qmap):
     """QMap with a profile for an executor that is there, and its commands counted in the file `calls`."""
     name = request.param
-    commands = []
-    if name == 'lsf':
-        commands = ['bsub', 'bjobs', 'bkill', 'bhist', 'bacct', 'bparams', 'bhosts']
-        os.mkdir(qmap.path('lsf'))
-        qmap.environ.update(FAKE_LSF_DIR=qmap.path('lsf'), FAKE_LSF_MINUTE='2',
-                            PATH=os.path.join(ROOT, 'tests', 'fakes', 'lsf') + ':' + qmap.environ['PATH'])
-    elif name == 'slurm':
-        commands = ['sbatch', 'squeue', 'sacct', 'scancel', 'scontrol', 'sinfo']
-        folder = os.environ.get('QMAP_TEST_SLURM')
-        if not folder:
-            pytest.skip('no real Slurm (QMAP_TEST_SLURM is not set)')
-        shown = subprocess.check_output(['bash', '-c', '. "$0/env"; env', folder]).decode()
-        qmap.environ.update(line.split('=', 1) for line in shown.splitlines() if line.startswith(('SLURM_', 'PATH=')))
-    elif name == 'sge':
-        commands = ['qsub', 'qstat', 'qacct', 'qdel', 'qconf']
-        if not os.environ.get('QMAP_TEST_SGE'):
-            pytest.skip('no real Grid Engine (QMAP_TEST_SGE is not set)')
+    commands = at_executor(qmap, name)
     count_calls(qmap, commands)
     qmap.executor = name
     qmap.write('mine.conf', 'executor = {}\npoll = 2\n'.format(name))
     qmap.environ['QMAP_PROFILE'] = 'mine'
-    yield qmap
-    qmap.environ.pop('FAKE_LSF_DIR', None)
+    return qmap
 
 
 def count_calls(qmap, commands):

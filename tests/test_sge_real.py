@@ -16,7 +16,8 @@ from qmap_backends import load
 HERE = os.path.dirname(os.path.abspath(__file__))
 UP, DOWN = (os.path.join(HERE, 'clusters', name) for name in ('sge-up', 'sge-down'))
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not os.environ.get('QMAP_TEST_SGE'), reason='QMAP_TEST_SGE is not set: no Grid Engine')]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(
+    not os.environ.get('QMAP_TEST_SGE'), reason='QMAP_TEST_SGE is not set: no Grid Engine')]
 
 
 class Site:

@@ -238,7 +238,8 @@ def test_what_is_no_wildcard_in_a_shell():
 
 def test_the_shell_goes_on_behind_what_stays_as_typed():
     touch('a.txt')
-    for start in ('case $x in *.gz) z *.gz;; *) y;; esac; ', '[[ $x == *.gz ]] && ', '((i*2)) || ', 'x $(cat <<< "*");'):
+    for start in ('case $x in *.gz) z *.gz;; *) y;; esac; ', '[[ $x == *.gz ]] && ', '((i*2)) || ',
+                  'x $(cat <<< "*");'):
         assert jobs(start + 'ls a*') == [start + 'ls a.txt']
     assert jobs('[ -f a* ] && y $(cat *.txt) "$(cat "a"*)" <(cat *.txt) (cat *.txt); y<*.txt>*.txt|z *.txt&') == [
         '[ -f a.txt ] && y $(cat a.txt) "$(cat a.txt)" <(cat a.txt) (cat a.txt); y<a.txt>a.txt|z a.txt&']
@@ -364,10 +365,12 @@ def test_what_a_map_cannot_hold_is_an_error(command):
     wrong(command)
 
 
-@pytest.mark.parametrize('command', ['x {{?a:FIRST}} {{?b:SECOND}} {{?=a}}_{{?=b}} $#', 'x a/{{?a:*}} b/{{?b:*}} {{?=b}}'])
+@pytest.mark.parametrize('command', [
+    'x {{?a:FIRST}} {{?b:SECOND}} {{?=a}}_{{?=b}} $#', 'x a/{{?a:*}} b/{{?b:*}} {{?=b}}'])
 def test_a_hundred_thousand_combinations_take_about_a_second(command):
     touch(*['a/{}'.format(i) for i in range(100)] + ['b/{} x'.format(i) for i in range(1000)])
-    command = command.replace('FIRST', ','.join(map(str, range(100)))).replace('SECOND', ','.join(map(str, range(1000))))
+    first, second = (','.join(map(str, range(count))) for count in (100, 1000))
+    command = command.replace('FIRST', first).replace('SECOND', second)
     started = time.process_time()
     lines = jobs(command)
     # five times what it takes, for slow machines; one by one through the lexer it would be far more
@@ -403,13 +406,15 @@ def test_no_file_is_left_by_an_error_and_an_old_one_is_kept(qmap):
 
 def test_the_options_of_the_tool(qmap):
     qmap.write('base', '[pre]\nset -u\n[params]\nqueue = q\ncores = 1\n')
-    done = qmap('template', 'x', '-c', '4', '-m', '16', '-t', '90m', '--conda-env', '/e', '--module', 'a', '--module', 'b',
-                '--base', 'base')
+    done = qmap('template', 'x', '-c', '4', '-m', '16', '-t', '90m', '--conda-env', '/e', '--module', 'a', '--module',
+                'b', '--base', 'base')
     assert done.lines[:2] == ['[pre]', 'set -u'] and 'module load a b' in done.lines
     assert done.lines[done.lines.index('conda activate /e'):] == [
-        'conda activate /e', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]', 'x']
+        'conda activate /e', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]',
+        'x']
     qmap.environ['QMAP_TEMPLATE_BASE'] = 'base'
-    assert qmap('template', 'x').lines == ['[pre]', 'set -u', '', '[params]', 'queue = q', 'cores = 1', '', '[jobs]', 'x']
+    assert qmap('template', 'x').lines == [
+        '[pre]', 'set -u', '', '[params]', 'queue = q', 'cores = 1', '', '[jobs]', 'x']
 
 
 def pre(environ, **options):

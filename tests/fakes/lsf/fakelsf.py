@@ -1197,8 +1197,8 @@ def bacct():
         if element['start']:
             lines.append('{}: {}Dispatched {} Task(s) on Host(s) <{}>, Allocated {} Slot(s) on Host(s) <{}>;'.format(
                 stamp(element['start']), mark, job['n'], element['host'], job['n'], element['host']))
-        lines.append('{}: Completed <{}>{}.'.format(stamp(element['end']), element['stat'].lower(),
-                                                   '; ' + element['why'] if element['why'] else ''))
+        why = '; ' + element['why'] if element['why'] else ''
+        lines.append('{}: Completed <{}>{}.'.format(stamp(element['end']), element['stat'].lower(), why))
         say('\n' + '\n'.join(fold(text) for text in lines))
         say('\nAccounting information about this job:\n     CPU_T     WAIT     TURNAROUND   STATUS     HOG_FACTOR  '
             '  MEM    SWAP\n {:>9.2f} {:>8} {:>14} {:>8} {:>14.4f} {:>6} {:>7}'.format(
