@@ -51,6 +51,7 @@ def matches(expected, lines):
 def test_the_examples_come_out_as_they_stand_there(qmap, executor):
     at_executor(qmap, executor)
     shutil.copy(QMAP, qmap.path('qmap.py'))
+    shutil.copytree(os.path.join(ROOT, 'qmap_backends'), qmap.path('qmap_backends'))
     os.mkdir(qmap.path('bin'))
     os.symlink(qmap.program[0], qmap.path('bin', 'python3'))
     qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
