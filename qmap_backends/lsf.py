@@ -586,8 +586,10 @@ class Lsf(Backend):
 
     def submit(self, script, name, count, params, output):
         """Submit: see the border, and `parse_submit` for what counts as what."""
+        # The environment becomes that of the job, where LC_ALL=C has no business.
         answer = call(self.submit_argv(script, name, count, params, output), stdin=script,
-                      LSB_NTRIES='{}'.format(SUBMIT_TRIES), LSB_EXIT_IF_CWD_NOTEXIST='Y')
+                      LC_ALL=os.environ.get('LC_ALL'), LSB_NTRIES='{}'.format(SUBMIT_TRIES),
+                      LSB_EXIT_IF_CWD_NOTEXIST='Y')
         kind, words = parse_submit(answer)
         if kind == 'busy' and count > 1 and 'array index too large' in words:
             # `bparams` did not say, or the queue allows less: `limits` has a smaller number from now on.

@@ -98,7 +98,8 @@ def test_odd_folders(cluster):
 def test_the_environment_reaches_the_job_without_that_of_a_surrounding_one(cluster):
     cluster.environ.update(MINE='a b,c="d"', SLURM_ARRAY_TASK_ID='77', SGE_TASK_ID='77', LSB_JOBINDEX='77',
                            SLURM_MEM_PER_CPU='1', SLURM_CPU_BIND='x')
-    cluster.write('a.map', 'echo "$MINE" $SLURM_CPU_BIND\n' * 2)
+    cluster.environ.pop('LC_ALL', None)
+    cluster.write('a.map', 'echo "$MINE" $LC_ALL $SLURM_CPU_BIND\n' * 2)
     assert cluster('submit', 'a.map', '--logs', 'out').code == 0
     bound = ' x' if cluster.executor == 'local' else ''    # nothing is submitted there: it is the user's own
     assert cluster.read('out', '0.out') == cluster.read('out', '1.out') == 'a b,c="d"{}\n'.format(bound)
