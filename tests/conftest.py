@@ -132,3 +132,29 @@ def at_executor(tool, name):
             pytest.skip('no real Grid Engine (QMAP_TEST_SGE is not set)')
         return ['qsub', 'qstat', 'qacct', 'qdel', 'qconf']
     return []
+
+
+def outage(tool, executor, stop, start):
+    """See an execution through the scheduler's end and new start: every job runs once, and none fails.
+
+    Args:
+        tool: Tool
+        executor: name
+        stop, start: functions that end the scheduler, and start it again
+    """
+    def ran():
+        return [name for name in os.listdir(tool.folder) if name.startswith('ran_')]
+
+    tool.write('mine.conf', 'executor = {}\npoll = 2\n'.format(executor))
+    tool.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 1\n' * 40)
+    with open(tool.path('screen'), 'wb') as screen:
+        process = tool.start('submit', 'a.map', '-p', 'mine', '-r', '8', '--logs', 'out', stdout=screen)
+    until(lambda: len(ran()) > 10)
+    stop()
+    try:
+        until(lambda: '! ' in tool.read('screen'))
+    finally:
+        start()
+    process.communicate(timeout=200)
+    assert process.returncode == 0, tool.read('screen')
+    assert all(tool.read('ran_{:02d}'.format(number)) == 'ran\n' for number in range(40))

@@ -180,3 +180,20 @@ def test_two_thousand_short_jobs_cost_few_calls(cluster):
     minutes = max(1, (last - seconds['created_seconds']) / 60)
     assert (len(made) - submissions) / minutes < 20
     assert cluster('info', '-l', 'out', '-s', 'c', 'usage.time.cpu').out.count('\n') == 2001
+
+
+@pytest.mark.parametrize('accepted', [True, False])
+def test_a_submission_whose_reply_is_lost(cluster, accepted):
+    if cluster.executor == 'local':
+        pytest.skip('nothing is between QMap and this machine')
+    cluster.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 0.1\n' * 12)
+    command = sorted(SUBMISSIONS & set(os.listdir(cluster.path('bin'))))[0]
+    wrapper = cluster.read('bin', command).splitlines()
+    # The first call ends as if it had been killed: without a word, and nobody knows whether it got through.
+    quietly = '{} >/dev/null 2>&1'.format(wrapper[-1].replace('exec ', '') if accepted else 'true')
+    lost = ['if mkdir {}; then'.format(cluster.path('first')), quietly, 'exit 143', 'fi']
+    cluster.write('bin/' + command, '\n'.join(wrapper[:-1] + lost + wrapper[-1:]) + '\n')
+    result = cluster('submit', 'a.map', '-r', '6', '--logs', 'out')
+    assert result.code == 0, result
+    assert all(cluster.read('ran_{:02d}'.format(number)) == 'ran\n' for number in range(12))
+    assert sum(call in SUBMISSIONS for call in calls(cluster)) >= (2 if accepted else 3)

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from conftest import at_executor, outage
 from qmap_backends import load
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -358,3 +359,10 @@ def test_a_command_now(site, monkeypatch):
     assert done.returncode == 7
     assert done.stdout.decode() == 'a  b 2 {}\n'.format(site.folder)
     assert done.stderr.decode() == 'e\n'
+
+
+@pytest.mark.parametrize('how', [[], ['--kill']])
+def test_an_execution_goes_on_through_an_outage(qmap, how):
+    at_executor(qmap, 'sge')
+    outage(qmap, 'sge', lambda: subprocess.check_call([DOWN] + how + ['qmaster']),
+           lambda: subprocess.check_call([UP, 'qmaster']))

@@ -18,6 +18,7 @@ import time
 
 import pytest
 
+from conftest import at_executor, outage
 from qmap_backends import call, clean_environment, load
 
 CLUSTERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'clusters')
@@ -465,3 +466,10 @@ def test_run_has_a_terminal_where_there_is_one(backend, monkeypatch):
     assert child.wait(60) == 6
     assert b'got hello' in os.read(master, 10000)
     os.close(master)
+
+
+@as_root
+@pytest.mark.parametrize('how', [[], ['--kill']])
+def test_an_execution_goes_on_through_an_outage(qmap, how):
+    at_executor(qmap, 'slurm')
+    outage(qmap, 'slurm', lambda: down(*(how + ['slurmctld'])), lambda: up())
