@@ -1462,8 +1462,7 @@ class Failures:
             key = ('other', 'various')
         group = self._groups.setdefault(key, [0, []])
         group[0] += 1
-        if len(group[1]) < 3:
-            group[1].append(record['job'])
+        group[1] = sorted(group[1] + [record['job']])[:3]
 
     def groups(self):
         """Return a list of (number of jobs, what happened, last line of stderr, some ids), the most frequent first."""
@@ -1788,11 +1787,11 @@ def proportional_memory(pid):
             for line in source:
                 if line.startswith(b'Pss:'):
                     return int(line.split()[1]) * 1024
+        return 0    # it is ending: nothing is left of it
     except (FileNotFoundError, ProcessLookupError):
         return None if os.path.exists('/proc/{}'.format(pid)) else 0
     except OSError:
-        pass
-    return None
+        return None
 
 
 def send(pids, number):
