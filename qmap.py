@@ -1641,6 +1641,13 @@ def batch_script(logs, tasks, paths, task_variable, id_variable):
         '"${', id_variable, ':-$$}"\n'])
 
 
+def exports(params):
+    """Return the variables that tell a command its parameters."""
+    found = collections.OrderedDict([('QMAP_CORES', '1')])
+    found.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
+    return found
+
+
 def job_script(id, attempt, commands, sections, params, logs, line_ids):
     """Return the text of a job's script.
 
@@ -1654,8 +1661,8 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
         line_ids: list of the commands' own ids
     """
     export = collections.OrderedDict([('QMAP_JOB', id), ('QMAP_ATTEMPT', str(attempt)), ('QMAP_LOGS', logs.path),
-                                      ('QMAP_LINE', line_ids[0]), ('QMAP_CORES', '1')])
-    export.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
+                                      ('QMAP_LINE', line_ids[0])])
+    export.update(exports(params))
     cores = export['QMAP_CORES']
     lines = ['#!/bin/bash', '# Job {} of {}. By hand: bash {}.sh'.format(id, repr(logs.path), id)]
     lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
@@ -3666,8 +3673,6 @@ def run_here(command, params, quiet=False):
     if params.get('memory', 0) > machine_memory():
         raise QMapError('asks for {} of memory, this machine has {}'.format(
             exact_memory(params['memory']), memory_text(machine_memory())))
-    environ = dict(os.environ, QMAP_CORES='1')
-    environ.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
     running = Running(None, params, runner=False)
     pending = []
 
@@ -3682,8 +3687,8 @@ def run_here(command, params, quiet=False):
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', command], env=environ,
-                                 cwd=params.get('working_directory'))
+        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', command],
+                                 env=dict(os.environ, **exports(params)), cwd=params.get('working_directory'))
         running.pid = child.pid
         for number in pending:
             forward(number, None)
@@ -3730,8 +3735,8 @@ def run_there(backend, command, params, quiet=False):
     since = time.monotonic()
     try:
         argv = backend.interactive(dict(params, quiet=quiet), command)
-        child = subprocess.Popen(argv, env=clean_environment(), preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL))
+        child = subprocess.Popen(argv, env=dict(clean_environment(), **exports(params)),
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))
         status = child.wait()

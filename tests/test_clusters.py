@@ -7,6 +7,7 @@ tests/clusters/sge-up, then QMAP_TEST_SGE=1.
 import json
 import os
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -197,3 +198,37 @@ def test_a_submission_whose_reply_is_lost(cluster, accepted):
     assert result.code == 0, result
     assert all(cluster.read('ran_{:02d}'.format(number)) == 'ran\n' for number in range(12))
     assert sum(call in SUBMISSIONS for call in calls(cluster)) >= (2 if accepted else 3)
+
+
+def test_run_is_as_if_it_had_been_typed(cluster):
+    cluster.environ['MINE'] = 'a b'
+    result = cluster('run', '-q', 'echo "$MINE"; pwd; echo err >&2; exit 5')
+    assert result.code == 5, result
+    assert result.out == 'a b\n{}\n'.format(cluster.folder) and 'err\n' in result.err
+    assert 'qmap: elapsed 00:00:0' in cluster('run', 'true').err
+    result = cluster('run', '-q', '-c', '2', '-m', '500M', '-t', '10m', 'echo "$QMAP_CORES  \'x\'"\necho b')
+    assert result.out == "2  'x'\nb\n"
+    assert cluster('run', '-q', 'kill -9 $$').code == 137
+
+
+def test_ctrl_c_ends_what_run_runs(cluster):
+    import pty
+    pid, terminal = pty.fork()
+    if not pid:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.chdir(cluster.folder)
+        os.execve(cluster.program[0], cluster.program + ['run', 'test -t 1 && echo tty; touch begun; exec sleep 1000'],
+                  cluster.environ)
+    until(lambda: os.path.exists(cluster.path('begun')))
+    os.write(terminal, b'\x03')
+    seen = b''
+    try:
+        while select.select([terminal], [], [], 60)[0]:
+            seen += os.read(terminal, 1000)
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass    # the other end is closed
+    status = os.waitpid(pid, 0)[1]
+    os.close(terminal)
+    assert b'tty' in seen
+    assert os.WEXITSTATUS(status) != 0 or cluster.executor == 'sge'    # qrsh says 0 then
