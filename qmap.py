@@ -2378,6 +2378,8 @@ class Driver:
     FLUSH = 0.5
     #: Seconds for which to wait for what the scheduler's accounts say of an end.
     PATIENCE = 20
+    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
+    GATHER = 10
 
     def __init__(self, logs, plan, backend, clock, heard=None):
         """
@@ -2414,6 +2416,7 @@ class Driver:
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
         self._most = self._array = 0
+        self._submitted = float('-inf')
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
         self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0}
@@ -2910,7 +2913,11 @@ class Driver:
         if now < self._due['submit']:
             return
         self.backend.throttle(self.max_running)
-        numbers = self.ledger.following(max(0, self.room()))
+        room = self.room()
+        if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
+                and now - self._submitted < self.GATHER:
+            return
+        numbers = self.ledger.following(max(0, room))
         if not numbers:
             return
         self._check_epoch()
@@ -2950,6 +2957,7 @@ class Driver:
                     self._return_batch(other)    # a scheduler that gives an id again has forgotten who had it
             self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
+            self._submitted = self.clock.monotonic()
             self._troubles.pop('submit', None)
             self._due['poll'] = min(self._due['poll'], self.clock.monotonic() + 5)
             self._write([])
