@@ -281,6 +281,7 @@ class Map:
         self.sections = {'pre': [], 'post': []}
         self.params = {}
         self.warnings = []
+        self._foreign = set()
         self._offsets = array.array('Q')
         self._lines = array.array('L')
         self._file = None
@@ -355,7 +356,8 @@ class Map:
             params[key] = read_parameter(key, value)
         except ValueError as error:
             raise self._wrong(number, str(error))
-        if key not in PARAMETERS and len(self.warnings) < 20:
+        if key not in PARAMETERS and key not in self._foreign:
+            self._foreign.add(key)
             self.warnings.append('{}, line {}: {}'.format(self.path, number, foreign_parameter(key)))
 
     def __len__(self):
@@ -999,11 +1001,18 @@ class Logs:
         try:
             os.makedirs(self.path, exist_ok=True)
             if os.listdir(self.path):
-                raise QMapError('{}: the logs folder is not empty; give another one with --logs'.format(self.path))
+                raise QMapError(self.taken())
             for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
                 os.mkdir(folder)
         except OSError as error:
             raise QMapError('{}: {}'.format(self.path, error.strerror or error))
+
+    def taken(self):
+        """Return what to say where the folder is not empty."""
+        if os.path.isdir(self.qmap):
+            return '{0}: holds an execution already; go on with it by reattach -l {0}, or give another folder'.format(
+                shown_path(self.path))
+        return '{}: the logs folder is not empty; give another one with --logs'.format(self.path)
 
     def journal(self, epoch):
         """Return the path of a journal's segment."""
@@ -1669,8 +1678,8 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     lines.append('cd -- {} || exit'.format(shlex.quote(params['working_directory'])))
     if sections['pre']:
         lines += ['', '# [pre]: the first of these that fails ends the job',
-                  "trap 'qmap_status=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || {",
-                  '    echo "qmap: [pre] failed with exit status $qmap_status: $BASH_COMMAND" >&2; exit $qmap_status',
+                  "trap 'QMAP_STATUS=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || {",
+                  '    echo "qmap: [pre] failed with exit status $QMAP_STATUS: $BASH_COMMAND" >&2; exit $QMAP_STATUS',
                   "}' ERR"]
         lines += sections['pre'] + ['trap - ERR']
     texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
@@ -1679,18 +1688,18 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     if len(texts) == 1 and not sections['post']:
         lines += texts
     elif len(texts) == 1:
-        lines += ['('] + texts + [')', 'qmap_status=$?']
+        lines += ['('] + texts + [')', 'QMAP_STATUS=$?']
     else:
-        lines.append('qmap_status=0')
+        lines.append('QMAP_STATUS=0')
         for text, line_id in zip(texts, line_ids):
-            lines += ['', '# command {}'.format(line_id), 'if [ $qmap_status = 0 ]; then', '(',
-                      'export QMAP_LINE={}'.format(line_id), text, ')', 'qmap_status=$?',
-                      '[ $qmap_status != 0 ] || [ -z "$QMAP_DONE" ] || echo {} >>"$QMAP_DONE"'.format(line_id), 'fi']
+            lines += ['', '# command {}'.format(line_id), 'if [ $QMAP_STATUS = 0 ]; then', '(',
+                      'export QMAP_LINE={}'.format(line_id), text, ')', 'QMAP_STATUS=$?',
+                      '[ $QMAP_STATUS != 0 ] || [ -z "$QMAP_DONE" ] || echo {} >>"$QMAP_DONE"'.format(line_id), 'fi']
     if sections['post']:
-        lines += ['', '# [post]'] + sections['post']
-        lines += ['qmap_post=$?', '[ $qmap_status != 0 ] || qmap_status=$qmap_post']
+        lines += ['', '# [post]', 'export QMAP_STATUS'] + sections['post']
+        lines += ['qmap_post=$?', '[ $QMAP_STATUS != 0 ] || QMAP_STATUS=$qmap_post']
     if len(texts) > 1 or sections['post']:
-        lines.append('exit $qmap_status')
+        lines.append('exit $QMAP_STATUS')
     return '\n'.join(lines) + '\n'
 
 
@@ -1742,6 +1751,15 @@ def cgroup_values(controller, name2, name1):
             if path in ('/', ''):
                 break
             path = os.path.dirname(path)
+
+
+def too_large(params, cores, memory):
+    """Return why a machine with so many cores and bytes of memory cannot hold a job, '' where it can."""
+    if params.get('cores', 1) > cores:
+        return 'asks for {}, this machine has {}'.format(plural(params['cores'], 'core'), cores)
+    if params.get('memory', 0) > memory:
+        return 'asks for {} of memory, this machine has {}'.format(exact_memory(params['memory']), memory_text(memory))
+    return ''
 
 
 class Processes:
@@ -1964,14 +1982,15 @@ class Local:
         """Return how many jobs with these parameters the machine holds at once."""
         return max(1, min(self.cores // params.get('cores', 1), self.memory // params.get('memory', 1)))
 
+    def refusal(self, params):
+        """Return why the machine cannot hold a job with these parameters, '' where it can."""
+        return too_large(params, self.cores, self.memory)
+
     def submit(self, script, name, count, params, output):
         """Queue the tasks of a script. A job that is larger than the machine is refused."""
-        cores, memory = params.get('cores', 1), params.get('memory', 0)
-        if cores > self.cores:
-            return 'refused', 'asks for {}, this machine has {}'.format(plural(cores, 'core'), self.cores)
-        if memory > self.memory:
-            return 'refused', 'asks for {} of memory, this machine has {}'.format(
-                exact_memory(memory), memory_text(self.memory))
+        words = self.refusal(params)
+        if words:
+            return 'refused', words
         with self._lock:
             self._known.add(name)
             for k in range(1, count + 1):
@@ -2548,7 +2567,7 @@ class Driver:
 
     def counts(self):
         """Return {status: number of jobs}."""
-        return collections.OrderedDict(zip(STATUSES, self.ledger.counts))
+        return dict(zip(STATUSES, self.ledger.counts))
 
     def _pause(self):
         now = self.clock.monotonic()
@@ -3086,6 +3105,7 @@ class Execution:
         path: of the logs folder
         warnings: list of sentences about what looks odd in the map, the profile or the journal
         viewing: whether another process drives
+        asked: whether a new max_running was asked for, and nobody has been told yet that it must wait
     """
 
     def __init__(self, path, max_running=None, force=False):
@@ -3099,6 +3119,7 @@ class Execution:
         self.plan = Plan(self.logs)
         self.warnings = []
         self._max_running = max_running
+        self.asked = bool(max_running)
         self._force = force
         self._clock = Clock()
         self._driver = None
@@ -3222,13 +3243,20 @@ class Execution:
         """Return how many jobs have not reached a final status."""
         return self._ledger.left()
 
+    def waits_for(self):
+        """Return what the scheduler says of a job that waits, '' where it says nothing."""
+        try:
+            return next((record['words'] for record in self._ledger.live.values() if record.get('words')), '')
+        except RuntimeError:    # the driver has just changed it
+            return ''
+
     def working(self):
         """Tell whether this process drives or views it at the moment."""
         return self._thread.is_alive()
 
     def counts(self):
         """Return {status: number of jobs}, in the order of STATUSES."""
-        return collections.OrderedDict(zip(STATUSES, self._ledger.counts))
+        return dict(zip(STATUSES, self._ledger.counts))
 
     def jobs(self, status='all'):
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
@@ -3352,17 +3380,21 @@ class Preparation:
         Raises:
             QMapError: something is wrong
         """
+        if max_running is not None and max_running < 1:
+            raise QMapError('max_running = {}: is no whole number of 1 or more'.format(max_running))
         self.profile = Profile(profile)
         self.map = Map(map)
+        #: What has to be given again to submit a rest of the map in the same way.
+        self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
+            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else [])
         self.group = group
         self.warnings = self.profile.warnings + self.map.warnings
         given = collections.OrderedDict(self.map.params)
         for key, value in (params or {}).items():
             if value is not None:
-                try:
-                    given[key] = read_parameter(key, value)
-                except ValueError as error:
-                    raise QMapError(str(error))
+                given[key] = checked(key, value)
+                if key not in PARAMETERS:
+                    self.warnings.append(foreign_parameter(key))
         folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.getcwd()
         folder = os.path.abspath(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
@@ -3381,6 +3413,8 @@ class Preparation:
                 self.map.path))
         self.jobs = -(-len(self.map) // group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
+        if self.backend.refusal(self.params):
+            raise QMapError('each job ' + self.backend.refusal(self.params))
         self.max_running = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
         if self.profile.executor == 'local' and self.max_running > self.backend.holds(self.params):
             self.warnings.append('this machine holds {} at once: the others of --max-running {} wait their turn'.format(
@@ -3417,7 +3451,7 @@ class Preparation:
                 ('profile', self.profile.name), ('executor', self.profile.executor),
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
-                ('max_running', self.max_running), ('group', self.group), ('jobs', self.jobs),
+                ('max_running', self.max_running), ('group', self.group), ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
@@ -3454,6 +3488,20 @@ def parse_statuses(texts):
                     word or '(empty)', ', '.join(STATUSES).lower()))
             wanted.update(found)
     return wanted
+
+
+#: The fields of a job's metadata, beside params.* and seconds.*
+FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd', 'params', 'exit_code', 'error_reason',
+          'error', 'reason', 'submitted', 'started', 'finished', 'host', 'usage', 'usage.time', 'usage.time.elapsed',
+          'usage.time.seconds', 'usage.time.cpu', 'usage.memory', 'usage.memory.peak', 'usage.memory.bytes', 'seconds',
+          'commands', 'commands.count', 'commands.done')
+
+
+def unknown_field(path):
+    """Return the warning about a field that no job has, with the nearest one."""
+    from difflib import get_close_matches
+    near = get_close_matches(path, FIELDS, 1)
+    return 'no job has a field {}{}'.format(path, ': did you mean {}?'.format(near[0]) if near else '')
 
 
 def field(info, path):
@@ -3565,7 +3613,7 @@ class View:
             last: whether this is the last look
         """
         now = time.monotonic()
-        if now < self._next and not last:
+        if now < self._next and not last or self._terminal and not in_foreground(self._stream):
             return
         counts = self._execution.counts()
         trouble = self._execution.trouble
@@ -3596,7 +3644,7 @@ class View:
                   if number and status not in (UNSUBMITTED, COMPLETED)]
         if more and seconds > 0.5:
             parts.append('{:.1f} jobs/s'.format(more / seconds))
-            if total > ended:
+            if total > ended and counts[RUNNING]:
                 parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
         if self._execution.viewing and total > ended:
             driver = self._execution.driver()
@@ -3605,14 +3653,25 @@ class View:
         load = self._execution.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
+        reason = self._execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
+        if reason:
+            parts.append('waits: ' + reason)
         if trouble:
             parts.append('! ' + trouble)
         if not self._terminal:
             return ', '.join(parts)
         done, failed = (20 * number // total for number in (ended, counts[FAILED]))
         failed = max(failed, 1 if counts[FAILED] else 0)
-        bar = '#' * (done - failed) + 'x' * failed
-        return '[{:.<20}] {}'.format(bar, '  '.join(parts))
+        bar = '[{:.<20}] '.format('#' * (done - failed) + 'x' * failed)
+        return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
+
+
+def in_foreground(stream):
+    """Tell whether a terminal is ours to draw on: not while this process is in the background."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return True    # no controlling terminal
 
 
 def summary(execution, elapsed=None):
@@ -3634,10 +3693,10 @@ def summary(execution, elapsed=None):
     if len(groups) > 10:
         yield '  and {} of failures'.format(plural(len(groups) - 10, 'other kind'))
     yield 'logs folder: {}'.format(shown_path(execution.path))
-    group = ' -g {}'.format(execution.plan.group) if execution.plan.group > 1 else ''
     if counts[FAILED]:
-        yield 'to rerun what failed: {0} info -l {1} -o rerun.map && {0} submit rerun.map{2}'.format(
-            program(), shlex.quote(shown_path(execution.path)), group)
+        yield 'to rerun what failed: {0} info -l {1} -o rerun.map && {0} submit {2}'.format(
+            program(), shlex.quote(shown_path(execution.path)),
+            ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.plan.info['repeat']))
     if execution.left():
         yield 'to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path)))
 
@@ -3676,11 +3735,9 @@ def run_here(command, params, quiet=False):
     Raises:
         QMapError: this machine does not hold it
     """
-    if params.get('cores', 1) > machine_cores():
-        raise QMapError('asks for {}, this machine has {}'.format(plural(params['cores'], 'core'), machine_cores()))
-    if params.get('memory', 0) > machine_memory():
-        raise QMapError('asks for {} of memory, this machine has {}'.format(
-            exact_memory(params['memory']), memory_text(machine_memory())))
+    words = too_large(params, machine_cores(), machine_memory())
+    if words:
+        raise QMapError('the command ' + words)
     running = Running(None, params, runner=False)
     pending = []
 
@@ -3894,7 +3951,7 @@ def dry_run(preparation, logs):
     base = '{}_{}'.format(os.path.splitext(os.path.basename(preparation.map.path))[0], time.strftime('%Y%m%d'))
     folder = Logs(logs or base)
     if logs and os.path.isdir(logs) and os.listdir(logs):
-        raise QMapError('{}: the logs folder is not empty; give another one with --logs'.format(folder.path))
+        raise QMapError(folder.taken())
     say('{}, at most {} at once, logs folder {}'.format(
         jobs_text(preparation), preparation.max_running, shown_path(folder.path)))
     indices = range(min(preparation.group, len(preparation.map)))
@@ -3943,6 +4000,9 @@ def follow(execution):
     interrupts, leave_at = 0, None
     while execution.working():
         view.update()
+        if execution.viewing and execution.asked:
+            view.say('Another process drives: --max-running counts once this one does.')
+            execution.asked = False
         try:
             execution.wait(0.1)
         except QMapError:
@@ -3981,8 +4041,8 @@ def interrupted(execution, view, interrupts):
         return time.monotonic()
     if interrupts == 1:
         execution.halt()
-        view.say('No new jobs. {} still run: they go on without qmap, which leaves in 10 s.'.format(counts[RUNNING])
-                 if submitted else 'No new jobs.')
+        view.say('No new jobs. {} still with {}: they go on without qmap, which leaves in 10 s.'.format(
+            plural(submitted, 'job'), execution.plan.info['executor']) if submitted else 'No new jobs.')
         view.say('Ctrl-C again cancels them. To come back: {} reattach -l {}'.format(
             program(), shlex.quote(shown_path(execution.path))))
         return time.monotonic() + 10
@@ -4004,17 +4064,36 @@ def tool_info(options):
         source = Execution(options.logs)
         plan = source.plan
         params = read_parameters(plan.info['map_params'])
+        if wanted_live(source, statuses):
+            warn(['nobody drives this execution: what was submitted may have ended since; see {} reattach -l {}'.format(
+                program(), shlex.quote(shown_path(source.path)))])
     jobs = source.jobs(statuses)
     if options.fields:
+        options.fields = [path for path in options.fields if path != 'id'] or ['status']
+        warn(unknown_field(path) for path in options.fields if path not in FIELDS and not path.startswith(
+            ('params.', 'seconds.')) and not isinstance(source, Old))
         lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
     elif options.format == 'json':
         lines = table(jobs, None, 'json')
+    elif options.format:
+        raise QMapError('--format {} is for fields: name some, such as status exit_code'.format(options.format))
     else:
+        jobs = list(jobs)
+        if not jobs:
+            warn(['no job is {}: the map has no commands'.format(' or '.join(sorted(statuses)))])
         lines = left_map(plan, jobs, params)
         if options.collapse:
             lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
     write_output(options.output, lines)
     return 0
+
+
+def wanted_live(execution, statuses):
+    """Tell whether statuses are asked that may be out of date, because no driver on this machine keeps them."""
+    driver, counts = execution.driver(), execution.counts()
+    if not statuses & {PENDING, RUNNING, OTHER} or not counts[PENDING] + counts[RUNNING] + counts[OTHER]:
+        return False
+    return not driver or driver['host'] == socket.gethostname() and birth(driver['pid']) != driver['born']
 
 
 def table(jobs, fields, format):
@@ -4127,6 +4206,10 @@ def make_parser():
     import argparse
 
     class Parser(argparse.ArgumentParser):
+        def __init__(self, *args, **options):
+            # Before 3.8 this would also forbid -r5 for -r 5.
+            super().__init__(*args, allow_abbrev=sys.version_info < (3, 8), **options)
+
         def error(self, message):
             raise QMapError('{} (see {} --help)'.format(message, self.prog))
 
@@ -4227,8 +4310,9 @@ def main(argv=None):
         if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
             options.fields += rest    # fields on both sides of an option
         elif rest:
-            raise QMapError('unrecognised: {} (see qmap {}--help)'.format(
-                ' '.join(rest), options.tool + ' ' if options.tool else ''))
+            raise QMapError('unrecognised: {} ({}see qmap {}--help)'.format(
+                ' '.join(rest), 'put the command in quotes; ' if options.tool in ('run', 'template') else '',
+                options.tool + ' ' if options.tool else ''))
         if not options.tool:
             parser.print_help()
             return 2

@@ -277,6 +277,10 @@ class Backend:
         """Return how many jobs with these params to have in the scheduler at once, where nobody says."""
         return 100
 
+    def refusal(self, params):
+        """Return why a job with these params can never run, '' where only the scheduler knows."""
+        return ''
+
     def throttle(self, jobs):
         """Hear how many jobs may run at once."""
 

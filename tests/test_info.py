@@ -52,6 +52,28 @@ def test_a_wrong_status_names_the_right_ones(done):
     assert result.code == 2 and 'done: no status; known are unsubmitted, pending' in result.err
 
 
+def test_a_field_that_no_job_has_is_warned_about(done):
+    result = done('info', '-l', 'out', 'exitcode', 'params.mine')
+    assert result.code == 0 and result.err == 'qmap: warning: no job has a field exitcode: did you mean exit_code?\n'
+    assert done('info', '-l', 'out', 'id', 'status').lines[0] == 'id\tstatus'
+
+
+def test_a_map_without_commands_is_warned_about(done):
+    assert 'no job is RUNNING: the map has no commands' in done('info', '-l', 'out', '-s', 'r').err
+
+
+def test_what_may_be_out_of_date_is_said(qmap):
+    import module_submit
+    from conftest import until
+    module_submit.prepare(qmap, 'sleep 1000\n', 'out')
+    process = qmap.start('reattach', '-l', 'out')
+    until(lambda: 'RUNNING' in qmap.statuses('out'))
+    assert qmap('info', '-l', 'out', '-s', 'r', 'status').err == ''
+    process.kill()
+    process.communicate()
+    assert 'nobody drives this execution' in qmap('info', '-l', 'out', '-s', 'r', 'status').err
+
+
 def test_options_may_stand_between_fields(done):
     assert done('info', 'status', '-l', 'out', '-s', 'c', 'exit_code').lines[0] == 'id\tstatus\texit_code'
 

@@ -28,7 +28,7 @@ def test_failures_are_grouped_with_their_last_stderr_line_and_the_way_to_rerun_t
     qmap.write('a.map', 'true\n' + 'echo "no such sample" >&2; exit 3\n' * 3 + 'kill -SEGV $$\nnosuchprogram\n')
     result = qmap('submit', 'a.map', '--logs', 'out')
     assert result.code == 1
-    assert '3 jobs: exit 3: no such sample  (ids 1, 2, 3)' in result.out
+    assert '3 jobs: exit 3: no such sample  (ids 1, 2, 3)' in result.out, result
     assert '1 job: killed by signal 11 (SEGV)' in result.out
     assert '1 job: exit 127' in result.out and 'nosuchprogram: command not found' in result.out
     assert 'info -l out -o rerun.map && ' in result.out and 'submit rerun.map' in result.out
@@ -114,6 +114,18 @@ def test_in_groups_own_parameters_are_ignored_with_a_warning(qmap):
     assert result.code == 0 and 'ignored in groups' in result.err
 
 
+def test_the_way_to_rerun_is_the_way_it_was_run(qmap):
+    qmap.write('a.map', 'false\n' * 2)
+    result = qmap('submit', 'a.map', '--logs', 'out', '-p', 'local', '-r', '1', '-g', '2')
+    assert 'submit rerun.map -p local -r 1 -g 2\n' in result.out
+
+
+def test_post_commands_know_how_the_commands_ended(qmap):
+    qmap.write('a.map', '[post]\nsh -c \'echo $QMAP_STATUS\'\n[jobs]\nexit 4\ntrue\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 1
+    assert (qmap.read('out', '0.out'), qmap.read('out', '1.out')) == ('4\n', '0\n')
+
+
 def test_a_syntax_error_fails_its_own_job_only(qmap):
     qmap.write('a.map', 'echo "open\necho )\ntrue\n')
     assert qmap('submit', 'a.map', '--logs', 'out').code == 1
@@ -190,6 +202,10 @@ def test_default_logs_folders_never_collide(qmap):
 
 def test_a_folder_that_is_not_empty_is_refused(qmap):
     qmap.write('a.map', 'true\n')
+    assert qmap('submit', 'a.map', '--logs', 'before').code == 0
+    for more in ([], ['--dry-run']):
+        result = qmap('submit', 'a.map', '--logs', 'before', *more)
+        assert result.code == 2 and 'holds an execution already; go on with it by reattach -l before' in result.err
     os.mkdir(qmap.path('out'))
     qmap.write('out/mine', 'x')
     result = qmap('submit', 'a.map', '--logs', 'out')
@@ -201,6 +217,8 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
     ('', [], 'no commands'),
     ('x\n', ['-m', '5X'], 'memory = 5X'),
     ('x\n', ['-r', '0'], '-r/--max-running: 0 is no whole number'),
+    ('x\n', ['-c', '9999'], 'each job asks for 9,999 cores, this machine has'),
+    ('x\n', ['-m', '999T'], 'each job asks for 999T of memory, this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
     ('x\n', ['--nonsense'], 'unrecognised: --nonsense'),
     ('x\n[jobs]\n', [], 'a.map, line 1'),
@@ -293,7 +311,7 @@ def test_ctrl_c_says_what_goes_on_and_a_second_one_cancels(qmap):
     process.communicate(timeout=60)
     assert process.returncode == 130
     out = qmap.read('screen')
-    assert '1 still run' in out and 'Cancelling 1 job' in out
+    assert '1 job still with local' in out and 'Cancelling 1 job' in out
     assert qmap.statuses('out') == ['FAILED', 'UNSUBMITTED', 'UNSUBMITTED']
     info = qmap.info('out', '0')
     assert info['error_reason'] == 'cancelled'
