@@ -282,6 +282,7 @@ class Map:
         self.params = {}
         self.warnings = []
         self._foreign = set()
+        self._reading = threading.Lock()    # the driver and those who ask share the file
         self._offsets = array.array('Q')
         self._lines = array.array('L')
         self._file = None
@@ -370,13 +371,14 @@ class Map:
 
     def raw(self, index):
         """Return a command as it stands in the map, own parameters included, continued lines joined."""
-        self._file.seek(self._offsets[index])
-        line = self._file.readline().rstrip(b'\r\n')
-        while continues(line):
-            more = self._file.readline()
-            if not more:
-                break
-            line = line[:-1] + more.rstrip(b'\r\n')
+        with self._reading:
+            self._file.seek(self._offsets[index])
+            line = self._file.readline().rstrip(b'\r\n')
+            while continues(line):
+                more = self._file.readline()
+                if not more:
+                    break
+                line = line[:-1] + more.rstrip(b'\r\n')
         return decode(line)
 
     def command(self, index):
@@ -1191,7 +1193,7 @@ class Ledger:
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
         batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
         submitted   the scheduler took it: batch, id, job_cmd
-        returned    these tasks were not submitted after all: tasks
+        returned    these tasks were not submitted after all: tasks; unsure: unless they begin later
         run, end    a job's record: job, attempt, status and all that is known of it
         usage       the record again, with what the scheduler's accounts added
         set         what steers the driver: max_running, halted
@@ -1208,6 +1210,7 @@ class Ledger:
         damage: list of (segment, line) that cannot be read
         settings: what was set last
         unsaved: numbers of the jobs whose .info may say less
+        unsure: attempts of which a copy may still begin, so that the claim must stay
     """
 
     def __init__(self, logs, commands, group):
@@ -1229,6 +1232,7 @@ class Ledger:
         self.damage = []
         self.settings = {}
         self.unsaved = set()
+        self.unsure = set()
         self.again = collections.deque()
         self.last_batch = 0
         self.status = bytearray(self.count)
@@ -1273,7 +1277,9 @@ class Ledger:
         """Return the numbers of the next jobs to submit, at most `limit`."""
         if self.next_job() is None:
             return []
-        found = [number for number in itertools.islice(self.again, limit) if not self.status[number]]
+        # A job that was returned twice stands there twice.
+        found = list(collections.OrderedDict.fromkeys(number for number in self.again if not self.status[number]))
+        found = found[:limit]
         taken, number = set(found), self._next
         while len(found) < limit and number < self.count:
             if not self.status[number] and number not in taken:
@@ -1377,6 +1383,7 @@ class Ledger:
                 self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
                 self._submitted[event['batch']] = place
         elif kind == 'returned':
+            self.unsure.update(event['tasks'] if event.get('unsure') else ())
             for task in event['tasks']:
                 number = self.number(task.partition('.')[0])
                 self._release(number)
@@ -1422,6 +1429,8 @@ class Ledger:
         place = self._where[number]
         if record is None and place:
             record = self._at(place >> 44, place & (1 << 44) - 1)
+            if record and 'job' not in record:    # the driver is just changing it
+                record = self.live.get(number)
         return record or {'job': self.id(number), 'attempt': self.attempts[number],
                           'status': STATUSES[self.status[number]]}
 
@@ -1852,6 +1861,14 @@ def spawn(argv, environ):
     return child.pid
 
 
+def note_why(said, verdict):
+    """Write down why an attempt is ended, for the next driver, should this one not live to see it."""
+    try:
+        write_json(said + '.why', verdict)
+    except OSError:
+        pass
+
+
 class Running:
     """Something that was started, by this process or by an earlier driver, with its limits.
 
@@ -1916,10 +1933,7 @@ class Running:
         if not self.killed:
             self.killed, self.verdict = time.monotonic(), {'reason': reason, 'words': words}
             if self.said:
-                try:
-                    write_json(self.said + '.why', self.verdict)    # for the next driver, should this one die
-                except OSError:
-                    pass
+                note_why(self.said, self.verdict)
         if self.pid:
             send(self.pids(Processes()), number)
 
@@ -1957,7 +1971,6 @@ class Local:
         self._queue = collections.deque()
         self._running = {}
         self._ended = {}
-        self._known = set()
         self._elsewhere = {}
         self._free = [self.cores, self.memory]
         self._slots = self.cores
@@ -1992,7 +2005,6 @@ class Local:
         if words:
             return 'refused', words
         with self._lock:
-            self._known.add(name)
             for k in range(1, count + 1):
                 self._queue.append(((name, k if count > 1 else 0), script, params))
         self._start()
@@ -2020,7 +2032,9 @@ class Local:
 
     def find(self, name):
         """Return the name where this process queued it, else '': what an earlier driver queued went with it."""
-        return name if name in self._known else ''
+        with self._lock:
+            tasks = itertools.chain((entry[0] for entry in self._queue), self._running, self._ended)
+            return name if any(task[0] == name for task in tasks) else ''
 
     def started(self, task, start, params, said):
         """Hear what a task said when it started. One that is not our child is watched from now on.
@@ -2034,10 +2048,12 @@ class Local:
         with self._lock:
             running = self._running.get(task)
             if running is None or running.pid not in (None, start.get('pid')):
-                if start.get('host') != socket.gethostname():
-                    self._elsewhere[task] = start['host']
-                if birth(start['pid']) != start.get('born') or task in self._elsewhere:
+                if birth(start['pid']) != start.get('born'):
+                    if start.get('host') != socket.gethostname():
+                        self._elsewhere[task] = start['host']
                     return
+                if running:
+                    self._over(task, None, running)    # ours came too late to claim the attempt
                 running = self._running[task] = Running(start['pid'], params, start['born'])
                 running.since = time.monotonic() - max(0, time.time() - start['time'])
                 self._free[0] -= params.get('cores', 1)
@@ -2055,16 +2071,20 @@ class Local:
         return tasks
 
     def accounts(self, tasks):
-        """Return what is known of ended tasks, and forget them."""
+        """Return what is known of ended tasks."""
         with self._lock:
-            return {task: self._ended.pop(task) for task in tasks if task in self._ended}
+            return {task: self._ended[task] for task in tasks if task in self._ended}
+
+    def forget(self, task):
+        """Forget an ended task: what was known of it is written down."""
+        self._ended.pop(task, None)
 
     def settled(self, task):
         """Tell whether nothing more is to come from a task: it is no longer ours to wait for."""
         with self._lock:
             running = self._running.get(task)
             if running and not running.alive():
-                self._over(task, dict(running.verdict, memory=running.peak))
+                self._over(task, dict(running.verdict, memory=running.peak), running)
             return task not in self._running
 
     def cancel(self, tasks, counts):
@@ -2114,15 +2134,24 @@ class Local:
 
     def _slot(self, task, script):
         environ = dict(os.environ, QMAP_TASK=str(task[1]))
-        try:
-            pid = spawn([self._bash, script], environ)
-        except OSError as error:
-            self._over(task, {'status': FAILED, 'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)})
-            return
         running = self._running[task]
-        running.pid = pid
+        try:
+            pid = running.pid = spawn([self._bash, script], environ)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+                self._stop.wait(1)    # the machine has no room for a process just now
+                with self._lock:
+                    self._queue.appendleft((task, script, running.params))
+                self._over(task, None, running)
+            else:
+                self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
+            return
         self._guard()
-        _, status, used = os.wait4(pid, 0)
+        try:
+            _, status, used = os.wait4(pid, 0)
+        except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
+            self._over(task, dict(running.verdict), running)
+            return
         account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3),
                        memory=max(running.peak, used.ru_maxrss * 1024))
         if os.WIFSIGNALED(status):
@@ -2132,12 +2161,12 @@ class Local:
             account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
         elif os.WEXITSTATUS(status) == 75:
             account = None    # a second copy of an attempt that another process runs
-        self._over(task, account)
+        self._over(task, account, running)
 
-    def _over(self, task, account):
+    def _over(self, task, account, running):
         with self._lock:
-            running = self._running.pop(task, None)
-            if running:
+            if self._running.get(task) is running:
+                del self._running[task]
                 self._free[0] += running.params.get('cores', 1)
                 self._free[1] += running.params.get('memory', 0)
             if account is not None:
@@ -2486,12 +2515,12 @@ class Driver:
         except BaseException:
             self._lock.release()
             raise
-        self._nonce = os.urandom(8).hex()
-        self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
-                      'host': socket.gethostname(), 'pid': os.getpid(), 'time': self.clock.time()}])
-        self._journal.sync()
-        sync_folder(self.logs.qmap)
-        self._show_beat()
+        try:
+            self._begin()
+        except BaseException:
+            self._journal.close()
+            self._lock.release()
+            raise
         if self.ledger.damage:
             self._restore()
         for number, record in self.ledger.live.items():
@@ -2501,6 +2530,14 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
         return True
+
+    def _begin(self):
+        self._nonce = os.urandom(8).hex()
+        self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
+                      'host': socket.gethostname(), 'pid': os.getpid(), 'time': self.clock.time()}])
+        self._journal.sync()
+        sync_folder(self.logs.qmap)
+        self._show_beat()
 
     def _restore(self):
         # What the journal lost, a job's own .info may still know.
@@ -2545,7 +2582,6 @@ class Driver:
                                                self.ledger.left() and not self.leaving):
                 self.clock.sleep(self._pause())
                 self.tick()
-            self._give_back(self.backend.withdraw())
             self._finish()
         finally:
             self.backend.close()
@@ -2556,6 +2592,8 @@ class Driver:
         self._due['flush'] = 0
         self._lasting = set(self._changed)
         try:
+            self._check_epoch()
+            self._give_back(self.backend.withdraw())
             self._flush()
             self._write([{'event': 'left', 'time': self.clock.time()}])
             self._journal.sync()
@@ -2602,10 +2640,10 @@ class Driver:
             if not self.leaving:
                 self._submit()
             elif self.leaving != self._left:
-                self._left = self.leaving
                 self._give_back(self.backend.withdraw())
                 if self.leaving == 'cancel':
                     self.cancel()
+                self._left = self.leaving
             self._flush()
             if now >= self._due['retry']:
                 self._waits['retry'] = 0
@@ -2669,7 +2707,7 @@ class Driver:
             has_end = word + '.end' in names
             if word in self._merged or not has_end and word in self._starts:
                 continue
-            number = self._spoken_for(word)
+            number = self._spoken_for(word, has_end)
             if number is None:
                 continue
             record = self.ledger.live[number]
@@ -2685,14 +2723,14 @@ class Driver:
             if not end or not self.backend.settled(self._task(number)):
                 continue
             self._starts[word] = start
-            if end['exit_code'] > 128 and not self.backend.immediate:
+            if end['exit_code'] - 128 in SIGNALS and not self.backend.immediate:
                 # By a signal: only the scheduler knows whether a limit, a person or the job itself was behind it.
                 self._gone.setdefault(number, Gone(self.clock.monotonic())).end = end
             else:
-                events.append(self._ended(number, record, word, end, names))
+                events.append(self._ended(number, record, word, end))
         self._log(events)
 
-    def _spoken_for(self, word):
+    def _spoken_for(self, word, has_end):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
         id, _, attempt = word.partition('.')
         try:
@@ -2703,13 +2741,17 @@ class Driver:
         record = self.ledger.live.get(number)
         if record and record['attempt'] == attempt:
             return number
-        if attempt <= self.ledger.attempts[number]:
+        if attempt <= self.ledger.attempts[number] and (has_end or word not in self.ledger.unsure):
             self._merged[word] = None    # merged before, and left by a crash
         return None
 
     def _log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
+        tasks = [self._task(number) for number in (self.ledger.number(event['job']) for event in events
+                                                   if event['event'] == 'end') if number in self.ledger.live]
         self._write(events)
+        for task in tasks:
+            self.backend.forget(task)
         now = self.clock.monotonic()
         for event in events:
             number = self.ledger.number(event['job'])
@@ -2729,13 +2771,13 @@ class Driver:
             record = self.ledger.live[number]
             self.backend.started(task, start, self.plan.job_params(number), self._said(record))
 
-    def _ended(self, number, record, word, end, names=(), account=None):
+    def _ended(self, number, record, word, end, account=None):
         """Return the event with which an attempt ends."""
         task = self._task(number)
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
         why = CANCELLED if number in self._cancelled else None
-        if word + '.why' in names:
+        if not end or end['exit_code']:
             why = read_json(self._said(record, '.why')) or why
         error, start = '', self._starts.pop(word, None) or {}
         if not end or end['exit_code']:
@@ -2746,9 +2788,8 @@ class Driver:
         event['executor_id'] = self._executor_id(number, start) or record.get('executor_id', '')
         if not self.backend.immediate:
             event['task'] = task
-        if self.plan.group > 1 and word + '.done' in names:
-            with open(self._said(record, '.done'), 'rb') as lines:
-                event['done'] = sum(1 for line in lines)
+        if self.plan.group > 1 and event['status'] == FAILED:
+            event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
             event['finished'] = self.clock.time()
         return event
@@ -2845,11 +2886,13 @@ class Driver:
             if gone.end:
                 if not known - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
-            elif word + '.end' in names or accounts is None:
-                continue    # it will be read; or there was no answer, and that proves nothing
+            elif accounts is None or read_end(self._said(record, '.end')):
+                continue    # there was no answer, and that proves nothing; or it will be read
+            elif word in self.ledger.unsure and begun and self._lives(word):
+                continue    # another copy was first
             elif now - gone.since < self.backend.grace and not known & {'memory', 'time', 'cancelled', 'node'}:
                 continue    # its own words may not yet be seen from here
-            elif not begun and account.get('reason', 'exit') == 'exit' and not gone.reason and not note:
+            elif not begun and not known & {'memory', 'time', 'cancelled', 'node', 'lost', 'signal'} and not note:
                 # It was never begun, and nobody says why: as if it had not been submitted. An account of another job
                 # with the same number is none.
                 self._tries[number] = self._tries.get(number, 0) + 1
@@ -2866,11 +2909,17 @@ class Driver:
                 account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
             if gone.listed:
                 stuck.append(task)
-            events.append(self._ended(number, record, word, gone.end, names, account))
+            events.append(self._ended(number, record, word, gone.end, account))
         self._log(events)
-        self._unsubmit(back)
+        self._unsubmit(back, unsure=not self.backend.immediate)
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
+
+    def _lives(self, word):
+        """Tell whether the scheduler still has the task that claimed an attempt, under the id that it said itself."""
+        id = (self._starts.get(word) or {}).get('executor_id')
+        answer = self.backend.poll([id]) if id else {}
+        return answer is None or any(status in (PENDING, RUNNING, OTHER) for status, _, _ in answer.values())
 
     def _give_back(self, tasks):
         """Make these tasks unsubmitted again: they will never be begun."""
@@ -2880,9 +2929,9 @@ class Driver:
             words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
             self._unsubmit([word for word in words if word + '.start' not in names])
 
-    def _unsubmit(self, words):
+    def _unsubmit(self, words, unsure=False):
         if words:
-            self._write([{'event': 'returned', 'tasks': words}])
+            self._write([{'event': 'returned', 'tasks': words, 'unsure': unsure}])
         for word in words:
             number = self.ledger.number(word.partition('.')[0])
             self._gone.pop(number, None)
@@ -2893,28 +2942,36 @@ class Driver:
         now = self.clock.monotonic()
         if now < self._due.get('find', now + 1):
             return
-        self._due.pop('find')
+        self._due['find'] = now + 15
+        silent = False
         for number, batch in list(self.ledger.batches.items()):
             if batch.get('id') is None:
                 id = self.backend.find(batch['name'])
                 if id is None:
-                    self._due['find'] = now + 15
+                    silent = True
                 elif id:
                     self._write([{'event': 'submitted', 'batch': number, 'id': id}])
                     for job, record in self.ledger.live.items():
                         start = self._starts.get(self._word(record))
                         if record['batch'] == number and start:
                             self.backend_started(job, start)
+                    if self.leaving == 'cancel':
+                        self.cancel()
                 else:
-                    self._return_batch(batch)
+                    self._return_batch(batch, unsure=not self.backend.immediate)
 
-    def _return_batch(self, batch):
-        """Make a batch that was surely not submitted unsubmitted again, but for what is seen to have started."""
+        if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
+            del self._due['find']
+
+    def _return_batch(self, batch, unsure=False):
+        """Make a batch unsubmitted again, but for what is seen to have started."""
         names = set(self.logs.listing())
         words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
         back = [word for word in words if word + '.start' not in names]
-        self._unsubmit(back)
-        if len(back) < len(words) and batch.get('id') is None:
+        self._unsubmit(back, unsure)
+        if len(back) < len(words) and not self.backend.immediate:
+            self._due['find'] = self.clock.monotonic() + 60    # some did start, so it must be somewhere
+        elif len(back) < len(words):
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
             for job, record in list(self.ledger.live.items()):
@@ -2939,7 +2996,6 @@ class Driver:
         numbers = self.ledger.following(max(0, room))
         if not numbers:
             return
-        self._check_epoch()
         groups = collections.OrderedDict()
         for number in numbers:
             params = self.plan.job_params(number)
@@ -2947,12 +3003,13 @@ class Driver:
         if not self._most:
             self._most = self._array = self.backend.limits().get('array', 1)
         for items, members in groups.items():
-            while members:
+            while members and self.clock.monotonic() < self._due['beat']:
                 some, members = members[:self._most], members[self._most:]
                 if not self._submit_batch(some, dict(items)):
                     return
 
     def _submit_batch(self, numbers, params):
+        self._check_epoch()
         batch = self.ledger.last_batch + 1
         tasks = [self.ledger.task(number) for number in numbers]
         ids = [self.ledger.id(number) for number in numbers]
@@ -2964,6 +3021,7 @@ class Driver:
                                         self.backend.task_variable, self.backend.id_variable))
         output = script + '.out'
         self._write([{'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.clock.time()}])
+        self._due['find'] = self.clock.monotonic() + 5    # should anything below fail, it is looked for
         self._journal.sync()
         word, text = self.backend.submit(script, name, len(tasks), params, output)
         if word == 'ok':
@@ -2973,7 +3031,8 @@ class Driver:
                 self._changed[number] = self.ledger.live[number]
             for other in list(self.ledger.batches.values()):
                 if other.get('id') == text and other['batch'] != batch and not self.backend.immediate:
-                    self._return_batch(other)    # a scheduler that gives an id again has forgotten who had it
+                    # A scheduler that gives an id again has forgotten who had it.
+                    self._return_batch(other, unsure=True)
             self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
             self._submitted = self.clock.monotonic()
@@ -2990,8 +3049,6 @@ class Driver:
             if len(tasks) > 1:
                 self._most = len(tasks) // 2    # it may be the number that is too large: fewer are tried at once
                 return False
-        else:
-            self._due['find'] = self.clock.monotonic() + 5
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
         self._due['submit'] = self.clock.monotonic() + self._waits['submit']
@@ -3026,13 +3083,15 @@ class Driver:
         self._due['flush'] = now + self.FLUSH
         names = self.logs.listing() if self._merged else ()
         for name in names:
-            if name.rpartition('.')[0] in self._merged:
+            word, _, kind = name.rpartition('.')
+            if word in self._merged and not (kind == 'start' and word in self.ledger.unsure):
                 remove(os.path.join(self.logs.run, name))
         self._merged.clear()
         self._write([{'event': 'saved'}])
         folder = os.path.join(self.logs.qmap, 'batch')
         for name in os.listdir(folder) if names else ():
-            if int(name.partition('.')[0]) not in self.ledger.batches:
+            number = name.partition('.')[0]    # others' names may be there: .nfs0123 of a file that is still open
+            if number.isdigit() and int(number) not in self.ledger.batches:
                 remove(os.path.join(folder, name))
 
     def cancel(self):
@@ -3044,8 +3103,7 @@ class Driver:
                 tasks.append(task)
                 self._cancelled.add(number)
                 if self._word(record) in self._starts:
-                    # For the next driver, should this one not live to see the end.
-                    write_json(self._said(record, '.why'), CANCELLED)
+                    note_why(self._said(record), CANCELLED)
         self.backend.cancel(tasks, self._counts())
 
     def _counts(self):
@@ -3124,7 +3182,7 @@ class Execution:
         self._clock = Clock()
         self._driver = None
         self._leaving = ''
-        self.viewing = False
+        self.viewing = self._over = False
         self._error = None
         self._foreign = None
         self._listeners = []
@@ -3155,6 +3213,7 @@ class Execution:
         except BaseException as error:
             self._error = error
         finally:
+            self._over = True
             for listener in self._listeners:
                 listener.put(None)
 
@@ -3179,12 +3238,14 @@ class Execution:
         if self._max_running:
             driver.set(max_running=self._max_running)
             self._max_running = None
-        driver.leaving = self._leaving
         self._ledger, self._driver = driver.ledger, driver
+        driver.leaving = self._leaving
         try:
             driver.drive()
             return True
         except NotDriver:
+            self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)    # what it wrote last may not count
+            self._ledger.load()
             return False
         finally:
             self._driver = None
@@ -3226,13 +3287,15 @@ class Execution:
     @property
     def trouble(self):
         """What keeps the execution from going on, '' for nothing."""
-        return self._driver.trouble if self._driver else ''
+        driver = self._driver
+        return driver.trouble if driver else ''
 
     @property
     def load(self):
         """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
         mine (percent of the cores)."""
-        return self._driver.load if self._driver else {}
+        driver = self._driver
+        return driver.load if driver else {}
 
     @property
     def failures(self):
@@ -3276,7 +3339,7 @@ class Execution:
         import queue
         listener = queue.Queue()
         self._listeners.append(listener)
-        if not self._thread.is_alive():
+        if self._over or not self._thread.ident:
             listener.put(None)
         return iter(listener.get, None)
 
@@ -3306,9 +3369,9 @@ class Execution:
         return not self.left()
 
     def _steer(self, leaving):
-        self._leaving = leaving
-        if self._driver:
-            self._driver.leaving = leaving
+        self._leaving, driver = leaving, self._driver
+        if driver:
+            driver.leaving = leaving
         self._clock.wake()
 
     def halt(self):
@@ -3463,7 +3526,7 @@ class Preparation:
                 os.makedirs(folder.path, exist_ok=True)
             if isinstance(error, QMapError):
                 raise
-            raise QMapError('{}: {}'.format(error.filename or folder.path, error.strerror))
+            raise QMapError('{}: {}'.format(folder.path, error.strerror))
         return folder.path
 
 
@@ -3993,7 +4056,8 @@ def follow(execution):
     view = View(execution, sys.stdout)
     received = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: received.append(number))
+        if signal.getsignal(number) != signal.SIG_IGN:    # nohup
+            signal.signal(number, lambda number, frame: received.append(number))
     begun = execution.left()
     if begun:
         execution.start()

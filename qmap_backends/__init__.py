@@ -294,6 +294,9 @@ class Backend:
             said: path of its words, without the suffix
         """
 
+    def forget(self, task):
+        """Hear that the end of a task is written down."""
+
     def settled(self, task):
         """Tell whether a task that has said its end will bring no more news."""
         return True

@@ -1,0 +1,213 @@
+"""The driver against a scheduler that says what it likes: nothing is lost, nothing runs twice."""
+
+import collections
+import os
+import signal
+import subprocess
+import threading
+
+import module_submit
+import pytest
+
+import qmap as module
+from qmap_backends import Backend
+
+
+class Clock(module.Clock):
+    """A clock that goes a hundred times as fast: the waits of minutes pass in a second."""
+
+    @staticmethod
+    def monotonic():
+        return module.Clock.monotonic() * 100
+
+    @staticmethod
+    def rest(seconds):
+        module.Clock.rest(seconds / 100)
+
+    def sleep(self, seconds):
+        super().sleep(min(seconds, 1) / 100)
+
+
+class Scripted(Backend):
+    """A scheduler that runs each task as a process, and answers submissions as it is told first."""
+
+    name = title = 'scripted'
+    task_variable, id_variable = 'SCRIPTED_K', 'SCRIPTED_ID'
+
+    def __init__(self, answers=()):
+        super().__init__({})
+        self.answers = list(answers)
+        self.processes = {}
+        self.names = {}
+        self.count = 0
+        self.late = []
+
+    def job_name(self, prefix, batch, token):
+        return '{}.{}.{}'.format(prefix, batch, token)
+
+    def job_cmd(self, *args):
+        return 'scripted'
+
+    def task_name(self, task):
+        return '{}.{}'.format(*task)
+
+    def run(self, script, name, count):
+        self.count += 1
+        id = str(self.count)
+        self.names[name] = id
+        for k in range(1, count + 1):
+            self.processes[id, k if count > 1 else 0] = subprocess.Popen(
+                ['bash', script], stdin=subprocess.DEVNULL, start_new_session=True,
+                env=dict(os.environ, SCRIPTED_K=str(k), SCRIPTED_ID=id))
+        return id
+
+    def submit(self, script, name, count, params, output):
+        answer = self.answers.pop(0) if self.answers else 'ok'
+        if answer == 'late':    # accepted without an answer, but begun only when somebody calls begin_late
+            copy = script.partition('/out/')[0] + '/late'    # the scheduler keeps its own
+            with open(script) as source, open(copy, 'w') as target:
+                target.write(source.read())
+            self.late.append((copy, name, count))
+            return 'silent', 'no answer'
+        if answer in ('ok', 'accepted'):
+            id = self.run(script, name, count)
+            return ('ok', id) if answer == 'ok' else ('silent', 'no answer')
+        return answer, 'as it is told'
+
+    def find(self, name):
+        return self.names.get(name, '')
+
+    def poll(self, ids):
+        return {task: ('RUNNING', '', '') for task, process in self.processes.items()
+                if task[0] in ids and process.poll() is None}
+
+    def accounts(self, tasks):
+        return {}
+
+    def cancel(self, tasks, counts):
+        for task in tasks:
+            if task in self.processes:
+                os.killpg(self.processes[task].pid, signal.SIGTERM)
+
+
+def execution(qmap, text, backend, **changes):
+    """Return a driver for a map, not yet leading."""
+    logs = module.Logs(module_submit.prepare(qmap, text, qmap.path('out')))
+    plan = module.Plan(logs)
+    plan.info.update(max_running=4, **changes)
+    return module.Driver(logs, plan, backend, Clock())
+
+
+def ran(qmap):
+    path = qmap.path('ran')
+    return collections.Counter(qmap.read('ran').split() if os.path.exists(path) else [])
+
+
+def each_once(qmap, driver):
+    assert driver.counts()['COMPLETED'] == driver.ledger.count, driver.counts()
+    assert ran(qmap) == {driver.ledger.id(number): 1 for number in range(driver.ledger.count)}
+    again = module.Ledger(driver.logs, driver.ledger.commands, driver.ledger.group)
+    again.load()
+    assert (again.status, again.attempts, again.counts, again.live) == (
+        driver.ledger.status, driver.ledger.attempts, driver.ledger.counts, driver.ledger.live)
+
+
+@pytest.mark.parametrize('answers', [
+    ['busy', 'busy', 'ok', 'busy', 'busy', 'busy'], ['silent', 'ok', 'silent'], ['accepted', 'accepted', 'busy'],
+    ['silent', 'busy', 'accepted', 'busy', 'silent']])
+def test_answers_in_any_order(qmap, answers):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, Scripted(answers))
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+
+
+def test_a_submission_that_begins_after_it_was_given_up(qmap):
+    backend = Scripted(['late'])
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, backend)
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    # Only now does the scheduler begin what it took long ago.
+    for script, name, count in backend.late:
+        late = backend.run(script, name, count)
+        assert [backend.processes[late, k + 1].wait() for k in range(count)] == [75] * count
+    assert sum(ran(qmap).values()) == 3
+
+
+def test_groups_keep_their_ids(qmap):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, Scripted(['busy', 'silent']), group=3)
+    driver.plan.group = 3
+    driver.lead()
+    driver.drive()
+    assert driver.counts()['COMPLETED'] == 4
+    assert ran(qmap) == {str(number): 1 for number in range(10)}
+
+
+def test_a_full_disk_stops_submitting_and_then_goes_on(qmap, monkeypatch):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, Scripted())
+    driver.lead()
+    real, left = os.fdatasync, [3, 2, 1]
+
+    def full(handle):
+        if left:
+            left.pop()
+            raise OSError(28, 'No space left on device')
+        real(handle)
+
+    monkeypatch.setattr(os, 'fdatasync', full)
+    driver.drive()
+    assert not left
+    each_once(qmap, driver)
+
+
+def test_an_end_that_was_torn_is_no_end(qmap):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n', Scripted())
+    backend = driver.backend
+
+    def torn(script, name, count, params, output):
+        backend.processes['1', 0] = subprocess.Popen(['true'])
+        qmap.write('out/.qmap/run/0.1.start', '{"job":"0","attempt":1,"host":"x","pid":1,"born":"y","time":1}\n')
+        qmap.write('out/.qmap/run/0.1.end', '')
+        return 'ok', '1'
+
+    backend.submit = torn
+    driver.lead()
+    driver.drive()
+    assert driver.counts()['FAILED'] == 1
+    assert driver.ledger.record(0)['error_reason'] == 'lost'
+
+
+def test_a_driver_that_was_overtaken_stops_before_it_submits(qmap):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, Scripted())
+    driver.lead()
+    module.Journal(driver.logs.journal(2)).close()
+    with pytest.raises(module.NotDriver):
+        driver.drive()
+    assert not ran(qmap)
+    assert not module.read_json(driver.logs.driver)['released']
+
+
+def test_commands_are_read_by_several_threads(qmap):
+    qmap.write('a.map', ''.join('echo {}\n'.format('x' * (number % 97)) for number in range(2000)))
+    map = module.Map(qmap.path('a.map'))
+    wrong = []
+
+    def read():
+        wrong.extend(number for number in range(2000) if map.raw(number) != 'echo ' + 'x' * (number % 97))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_others_names_in_the_folder_do_no_harm(qmap):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, Scripted())
+    for name in ('batch/.nfs0001', 'run/.nfs0002', 'run/x.y.start', 'run/9999.1.end', 'journal.x'):
+        qmap.write('out/.qmap/' + name, '')
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
