@@ -2521,8 +2521,6 @@ class Driver:
             self._journal.close()
             self._lock.release()
             raise
-        if self.ledger.damage:
-            self._restore()
         for number, record in self.ledger.live.items():
             if self.ledger.batch_of(record).get('id') is None:
                 self._due['find'] = 0
@@ -2538,6 +2536,8 @@ class Driver:
         self._journal.sync()
         sync_folder(self.logs.qmap)
         self._show_beat()
+        if self.ledger.damage:
+            self._restore()
 
     def _restore(self):
         # What the journal lost, a job's own .info may still know.
@@ -2578,6 +2578,7 @@ class Driver:
             NotDriver: another process has become the driver meanwhile
         """
         try:
+            self.tick()
             while self.leaving != 'leave' and (self.ledger.live or self._unknown or
                                                self.ledger.left() and not self.leaving):
                 self.clock.sleep(self._pause())
@@ -2613,7 +2614,7 @@ class Driver:
             self._rate.popleft()
         if len(self._rate) > 20:
             self.clock.rest(0.02)    # so many jobs end that each look should find some
-        if not self._beat or self.ledger.next_job() is not None and self.room() > 0 and not self.leaving:
+        if self.backend.immediate and not self.leaving and self.room() > 0 and self.ledger.next_job() is not None:
             return max(0, min(self.LOOK, self._due['submit'] - now))
         if self._changed or self._merged:
             return max(0, min(self.LOOK, self._due['flush'] - now))

@@ -13,12 +13,11 @@ parameter that nobody asked for is not in it.
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 from importlib import import_module
 
-#: The names that `load` knows, in the order in which `detect` tries them.
+#: The names that `load` knows.
 NAMES = ('slurm', 'sge', 'lsf')
 
 #: Seconds that a scheduler's command may take before its silence counts as no answer.
@@ -138,7 +137,7 @@ class Backend:
     #: The name in profiles, and the one for people.
     name = ''
     title = ''
-    #: The commands without which it cannot work; the first is what `detect` looks for.
+    #: The commands without which it cannot work.
     commands = ()
     #: Variables in the job's environment: the index in the array, and the scheduler's id.
     task_variable = ''
@@ -319,15 +318,3 @@ def load(name, options=None):
         raise KeyError(name)
     module = import_module('{}.{}'.format(__name__, name))
     return module.BACKEND(options)
-
-
-def detect():
-    """Return the name of the scheduler whose submission command is on this machine's PATH, or ''."""
-    for name in NAMES:
-        if shutil.which(COMMANDS[name]):
-            return name
-    return ''
-
-
-#: The submission command of each scheduler.
-COMMANDS = {'slurm': 'sbatch', 'sge': 'qsub', 'lsf': 'bsub'}
