@@ -18,7 +18,7 @@ import time
 
 import pytest
 
-from conftest import at_executor, outage
+from conftest import at_executor, outage, until
 from qmap_backends import call, clean_environment, load
 
 CLUSTERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'clusters')
@@ -473,3 +473,27 @@ def test_run_has_a_terminal_where_there_is_one(backend, monkeypatch):
 def test_an_execution_goes_on_through_an_outage(qmap, how):
     at_executor(qmap, 'slurm')
     outage(qmap, 'slurm', lambda: down(*(how + ['slurmctld'])), lambda: up())
+
+
+@as_root
+@pytest.mark.slow
+def test_a_node_whose_daemon_is_killed(qmap, tmp_path_factory):
+    place = str(tmp_path_factory.mktemp('nodes'))
+    slurm = ['--dir', place]
+    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), *slurm, '--port', '28900', '--node', 'lost', '--nodes',
+                           '2', '--cpus', '1', '--set', 'SlurmdTimeout=10'], stdout=subprocess.DEVNULL)
+    try:
+        qmap.environ['SLURM_CONF'] = os.path.join(place, 'etc', 'slurm.conf')
+        qmap.write('mine.conf', 'executor = slurm\npoll = 2\n')
+        qmap.write('a.map', 'echo $SLURMD_NODENAME; sleep 100\necho $SLURMD_NODENAME; sleep 20\n')
+        process = qmap.start('submit', 'a.map', '-p', 'mine', '--logs', 'out')
+        for id in '01':
+            until(lambda: os.path.exists(qmap.path('out', id + '.out')) and qmap.read('out', id + '.out'))
+        node = qmap.read('out', '0.out').strip()
+        subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), *slurm, '--kill', 'slurmd-' + node])
+        process.communicate(timeout=150)
+        assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
+        info = qmap.info('out', '0')
+        assert info['error_reason'] == 'node' and info['error']
+    finally:
+        subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), *slurm, '--purge'])

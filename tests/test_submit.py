@@ -330,3 +330,24 @@ def test_lines_in_a_log_say_what_happened(qmap):
     assert result.lines[1].startswith('3 jobs, at most ')
     assert '\r' not in result.out
     assert json.loads(qmap.read('out', 'execution.info'))['counts']['COMPLETED'] == 3
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_however_many_jobs_there_were(qmap):
+    def resident():
+        return int(open('/proc/{}/statm'.format(process.pid)).read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+    def ended():
+        path = ('out', '.qmap', 'journal.0001')
+        return qmap.read(*path).count('"event":"end"') if os.path.exists(qmap.path(*path)) else 0
+
+    qmap.write('a.map', 'true\n' * 4000)
+    process = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: ended() > 1000)
+    before = resident()
+    until(lambda: ended() > 3500)
+    after = resident()
+    process.communicate()
+    assert process.returncode == 0
+    # 2,500 records of a few hundred bytes would be seen.
+    assert after - before < 600000, (before, after)
