@@ -1821,8 +1821,10 @@ def proportional_memory(pid):
             for line in source:
                 if line.startswith(b'Pss:'):
                     return int(line.split()[1]) * 1024
-        return 0    # it is ending: nothing is left of it
-    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    except ProcessLookupError:    # it has ended, and was not yet waited for
+        return 0
+    except FileNotFoundError:    # gone, or a kernel before 4.14
         return None if os.path.exists('/proc/{}'.format(pid)) else 0
     except OSError:
         return None

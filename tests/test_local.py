@@ -28,6 +28,16 @@ def test_memory_shared_by_forks_counts_once(qmap):
     assert qmap('submit', 'a.map', '--logs', 'out').code == 0
 
 
+def test_a_process_that_has_ended_holds_no_memory():
+    import subprocess
+    ended = subprocess.Popen(['true'])
+    until(lambda: open('/proc/{}/stat'.format(ended.pid)).read().split()[2] == 'Z')
+    assert module.proportional_memory(ended.pid) == 0
+    ended.wait()
+    assert module.proportional_memory(ended.pid) == 0
+    assert module.proportional_memory(os.getpid()) > 1 << 20
+
+
 def test_a_job_over_its_time_fails_with_its_whole_tree(qmap):
     qmap.write('a.map', '[params]\ntime = 1s\n[jobs]\nsleep 1234 & (sleep 1235); echo never\necho quick\n')
     result = qmap('submit', 'a.map', '--logs', 'out')

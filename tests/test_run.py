@@ -44,7 +44,7 @@ def test_the_same_folder_and_environment(qmap):
 
 
 def test_a_signal_to_qmap_is_passed_on(qmap):
-    process = qmap.start('run', '-q', 'trap "echo told; exit 4" TERM; touch ready; sleep 100 & wait')
+    process = qmap.start('run', '-q', 'trap "echo told; exit 4" TERM; sleep 100 >/dev/null 2>&1 & touch ready; wait')
     until(lambda: os.path.exists(qmap.path('ready')))
     process.send_signal(signal.SIGTERM)
     assert process.communicate()[0] == b'told\n' and process.returncode == 4
