@@ -2884,8 +2884,8 @@ class Driver:
             account = dict((accounts or {}).get(task) or {})
             begun = word in self._starts or word + '.start' in names
             note = self.backend.note(tail(self._output(record)))
-            known = {account.get('reason'), note.get('reason'), gone.reason,
-                     'cancelled' if number in self._cancelled else None}
+            heard = {note.get('reason'), gone.reason, 'cancelled' if number in self._cancelled else None}
+            known = heard | {account.get('reason')}
             if gone.end:
                 if not known - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
@@ -2895,9 +2895,9 @@ class Driver:
                 continue    # another copy was first
             elif now - gone.since < self.backend.grace and not known & {'memory', 'time', 'cancelled', 'node'}:
                 continue    # its own words may not yet be seen from here
-            elif not begun and not known & {'memory', 'time', 'cancelled', 'node', 'lost', 'signal'} and not note:
-                # It was never begun, and nobody says why: as if it had not been submitted. An account of another job
-                # with the same number is none.
+            elif not begun and not heard - {None, '', 'exit'}:
+                # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
+                # speak of an older job: a controller that was killed forgets what it took last, and gives the ids again.
                 self._tries[number] = self._tries.get(number, 0) + 1
                 if self._tries[number] < 4:
                     back.append(word)
