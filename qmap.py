@@ -2897,7 +2897,7 @@ class Driver:
                 continue    # its own words may not yet be seen from here
             elif not begun and not heard - {None, '', 'exit'}:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
-                # speak of an older job: a controller that was killed forgets what it took last, and gives the ids again.
+                # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
                 self._tries[number] = self._tries.get(number, 0) + 1
                 if self._tries[number] < 4:
                     back.append(word)
