@@ -469,9 +469,11 @@ def test_run_has_a_terminal_where_there_is_one(backend, monkeypatch):
 
 
 @as_root
-def test_an_execution_goes_on_through_an_outage(qmap):
+@pytest.mark.parametrize('how', [[], pytest.param(['--kill'], marks=pytest.mark.xfail(
+    reason='a killed controller gives ids again, and jobs of the wave it forgot are called cancelled'))])
+def test_an_execution_goes_on_through_an_outage(qmap, how):
     at_executor(qmap, 'slurm')
-    outage(qmap, 'slurm', lambda: down('slurmctld'), lambda: up())
+    outage(qmap, 'slurm', lambda: down(*(how + ['slurmctld'])), lambda: up())
 
 
 @as_root
