@@ -1958,6 +1958,7 @@ class Local:
     ahead = 0.5
     #: Whether `accounts` knows of a job as soon as it has ended.
     immediate = True
+    lingers = False
 
     def __init__(self, options=None, wake=None):
         """
@@ -2886,6 +2887,13 @@ class Driver:
             note = self.backend.note(tail(self._output(record)))
             heard = {note.get('reason'), gone.reason, 'cancelled' if number in self._cancelled else None}
             known = heard | {account.get('reason')}
+            if not begun and gone.reason == 'cancelled' and number not in self._cancelled:
+                if not account and now - gone.since < self.PATIENCE:
+                    continue
+                if account.get('host'):
+                    # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
+                    # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
+                    heard, known = heard - {'cancelled'}, known - {'cancelled'}
             if gone.end:
                 if not known - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
@@ -2910,7 +2918,7 @@ class Driver:
             if not account.get('reason') and start.get('born') and start.get('host') == socket.gethostname() \
                     and not start['born'].startswith(boot()):
                 account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
-            if gone.listed:
+            if gone.listed and self.backend.lingers:
                 stuck.append(task)
             events.append(self._ended(number, record, word, gone.end, account))
         self._log(events)
@@ -3223,7 +3231,7 @@ class Execution:
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._clock.wake)
-        backend.since = self.plan.info['created_seconds']
+        backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
         driver = Driver(self.logs, self.plan, backend, self._clock, self._heard)
         try:
             if not driver.lead(self._force, self._beats_elsewhere):

@@ -150,6 +150,8 @@ class Backend:
     ahead = 0
     #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
     immediate = False
+    #: Whether a task that the queue calls FAILED stays there until it is cancelled.
+    lingers = False
 
     def __init__(self, options=None):
         """Make a backend.
@@ -161,6 +163,8 @@ class Backend:
         #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it, because
         #: schedulers use their ids again: without it the accounts may speak of a job of long ago.
         self.since = 0
+        #: With what the names of this execution's submissions end. The driver sets it, for the same reason.
+        self.token = ''
 
     def submit_argv(self, script, name, count, params, output):
         """Return the submission command as a list of words.

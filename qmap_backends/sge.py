@@ -505,6 +505,8 @@ class GridEngine(Backend):
     commands = ('qsub', 'qstat', 'qdel')
     task_variable = 'SGE_TASK_ID'
     id_variable = 'JOB_ID'
+    # Eqw: its node has shut it out, and there it stays.
+    lingers = True
 
     def submit_argv(self, script, name, count, params, output):
         """See `Backend`. Raises ValueError where extra has an open quote."""

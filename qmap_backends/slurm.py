@@ -307,30 +307,40 @@ WHOLE = {'SLURM_BITSTR_LEN': '0'}
 def poll_argv(ids, each=False):
     """Return the words of squeue that list all tasks of these ids, ended ones too while they are known.
 
-    The ids are asked as %F and %K, because %i is cut at 30 characters, and %A is another number for each task.
+    The ids are asked as %F and %K, because %i is cut at 30 characters, and %A is another number for each task. The name
+    tells whose id it is now: a controller that was killed forgets what it took last, and gives its ids again.
 
     Args:
         ids: list of ids
         each: whether pending tasks come one a line. Not by default: `-r` forgets the last of the tasks where they are
             every second or third one of an array ('2-200:2', seen with 22.05).
     """
-    return (['squeue', '-h', '-t', 'all', '-o', SEPARATOR.join(('%F', '%K', '%T', '%r')), '-j', ','.join(ids)]
+    return (['squeue', '-h', '-t', 'all', '-o', SEPARATOR.join(('%F', '%K', '%T', '%r', '%j')), '-j', ','.join(ids)]
             + (['-r'] if each else []))
 
 
-def parse_poll(text):
+def foreign(names, token):
+    """Tell whether a job is another's, by the field with its name, where there is one."""
+    return any(not name.endswith(token) for name in names)
+
+
+def parse_poll(text, token=''):
     """Return {task: (status, reason, words)} for what `poll_argv` lists.
 
     Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before they started
     may leave one record without index: it comes as task 0 of the array.
+
+    Args:
+        text: what it printed
+        token: with which the names of ours end
     """
     found = {}
     for line in text.splitlines():
-        fields = line.split(SEPARATOR)
+        fields = [field.strip() for field in line.split(SEPARATOR)]
         # With SLURM_CLUSTERS there may be lines like 'CLUSTER: name' in between.
-        if len(fields) != 4:
+        if len(fields) < 4 or foreign(fields[4:], token):
             continue
-        number, index, word, why = (field.strip() for field in fields)
+        number, index, word, why = fields[:4]
         status, reason = state(word)
         why = '' if why == 'None' else why
         words = word
@@ -360,7 +370,7 @@ def accounts_argv(ids, since):
         since: seconds since the epoch; a job that ended before is not ours
     """
     return ['sacct', '-n', '-P', '--delimiter={}'.format(SEPARATOR), '-S', day(since), '-j', ','.join(ids),
-            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList']
+            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList,JobName']
 
 
 def day(seconds):
@@ -368,21 +378,25 @@ def day(seconds):
     return time.strftime('%Y-%m-%d', time.localtime(seconds))
 
 
-def parse_accounts(text):
+def parse_accounts(text, token=''):
     """Return {task: dict} as `Backend.accounts` does, of the tasks that have ended.
 
     Sources of odd facts: sacct shows exit codes over 128 without the 128 (137 reads 9:0), so that `exit_code` is less
     sure than what the job says itself; `0:53` is an output file that could not be opened; the memory of a job is that
     of its largest step, and sampled, hence often too little for a short job. Tasks that were cancelled before they
     started share one row, `27_[5-6,8-9%4]`, which may name some that did start: their own rows count.
+
+    Args:
+        text: what `accounts_argv` printed
+        token: with which the names of ours end; steps have names of their own
     """
     found = {}
     never = {}
     for line in text.splitlines():
         fields = [field.strip() for field in line.split(SEPARATOR)]
-        if len(fields) != 8:
+        if len(fields) < 8 or '.' not in fields[0] and foreign(fields[8:], token):
             continue
-        name, word, exits, end, elapsed, cpu, memory, host = fields
+        name, word, exits, end, elapsed, cpu, memory, host = fields[:8]
         name, _, step = name.partition('.')
         number, _, index = name.partition('_')
         status, reason = state(word)
@@ -648,7 +662,7 @@ class Slurm(Backend):
         if answer.code == 0 and '...' in answer.out:
             answer = call(poll_argv(ids, True))
         if answer.code == 0:
-            return parse_poll(answer.out)
+            return parse_poll(answer.out, self.token)
         if 'Invalid job id specified' not in answer.err:
             return None
         if len(ids) == 1:
@@ -671,7 +685,7 @@ class Slurm(Backend):
                 return {}
             if answer.code != 0:
                 return None
-            found.update(parse_accounts(answer.out))
+            found.update(parse_accounts(answer.out, self.token))
         return {task: job for task, job in found.items() if task in wanted}
 
     def _since(self):

@@ -326,9 +326,13 @@ def test_a_heading_of_the_cluster_is_no_job():
     assert list(slurm.parse_poll('CLUSTER: qmap\n' + text('squeue cluster'))) == [(JOBS['exit3'], 0)]
 
 
-def test_the_names_of_jobs_are_never_asked_for():
-    words = ' '.join(slurm.poll_argv(['1', '2']))
-    assert '%j' not in words and '-j 1,2' in words
+@pytest.mark.parametrize('name, ours', [('map.3.abc', True), ('map.3.abd', False), ('a\nmap\x1f.3.abd', False)])
+def test_an_id_that_was_given_again_is_told_by_its_name(name, ours):
+    line = slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name))
+    assert list(slurm.parse_poll(line, '.abc')) == [('7', 0)] * ours
+    row = slurm.SEPARATOR.join(('7', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '00:00.001', '', 'n1', name))
+    step = slurm.SEPARATOR.join(('7.batch', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '', '9M', 'n1', 'batch'))
+    assert list(slurm.parse_accounts(row + '\n' + step, '.abc')) == [('7', 0)] * ours
 
 
 def squeue(name):
@@ -420,7 +424,7 @@ def test_a_record_without_an_end_is_not_believed():
 def test_accounts_ask_only_for_fields_that_every_release_has():
     words = slurm.accounts_argv(['1'], 0)
     asked = [word for word in words if word.startswith('--format=')][0][len('--format='):].split(',')
-    assert set(asked) <= {'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList'}
+    assert set(asked) <= {'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList', 'JobName'}
     assert '-j' in words and '-S' in words
 
 
