@@ -27,10 +27,15 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
     LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
     LOGS/.qmap/run/<id>.<attempt>.start  .end  .done  .why
                                the job's own words, written where it runs; merged into the journal and removed
+    LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
-Nothing that was not written here first is ever done: the driver writes its intent to the journal, and that to the disk,
-before it submits. Nothing that a job did not say itself is believed while it may still say it: the runner claims an
-attempt by creating `.start` (O_EXCL), so that no attempt runs twice, and leaves its exit status in `.end`.
+Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to the disk;
+then it looks whether another has begun a newer segment, which ends it; only then it acts. A new driver begins its
+segment before it reads the older ones. So whatever an old one may still do after a sleep, the new one knows of.
+
+Nothing that a job did not say itself is believed while it may still say it. The runner claims an attempt by creating
+`.start` (O_EXCL), and leaves its exit status in `.end`. The claims stay until the script of their batch is gone, and
+without that script no copy of the batch that comes late runs anything. So no attempt runs twice, whoever submits it.
 """
 
 import array
@@ -1193,10 +1198,13 @@ class Ledger:
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
         batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
         submitted   the scheduler took it: batch, id, job_cmd
-        returned    these tasks were not submitted after all: tasks; unsure: unless they begin later
+        returned    these tasks were not submitted after all: tasks
         run, end    a job's record: job, attempt, status and all that is known of it
         usage       the record again, with what the scheduler's accounts added
-        set         what steers the driver: max_running, halted
+        command     what somebody told the driver: command (its id), by, said (what is done about it)
+        set         what steers the driver: max_running, halted, params of what is not yet submitted
+        cancel      these jobs shall end: jobs
+        retry       these jobs shall run once more: jobs, params
         saved       all .info files say what stands above
         torn        the line before was not written whole, and has been written again
         left        the driver goes, and says so
@@ -1210,7 +1218,9 @@ class Ledger:
         damage: list of (segment, line) that cannot be read
         settings: what was set last
         unsaved: numbers of the jobs whose .info may say less
-        unsure: attempts of which a copy may still begin, so that the claim must stay
+        cancelled: numbers of the live jobs that shall end
+        obeyed: {id: what was said} of the commands of others
+        changes: {number: dict of texts}, the parameters that a retry changed
     """
 
     def __init__(self, logs, commands, group):
@@ -1232,7 +1242,10 @@ class Ledger:
         self.damage = []
         self.settings = {}
         self.unsaved = set()
-        self.unsure = set()
+        self.cancelled = set()
+        self.obeyed = {}
+        self.changes = {}
+        self._earlier = {}
         self.again = collections.deque()
         self.last_batch = 0
         self.status = bytearray(self.count)
@@ -1277,10 +1290,14 @@ class Ledger:
         """Return the numbers of the next jobs to submit, at most `limit`."""
         if self.next_job() is None:
             return []
-        # A job that was returned twice stands there twice.
-        found = list(collections.OrderedDict.fromkeys(number for number in self.again if not self.status[number]))
-        found = found[:limit]
-        taken, number = set(found), self._next
+        found = collections.OrderedDict()    # a job that was returned twice stands there twice
+        for number in self.again:
+            if len(found) == limit:
+                break
+            if not self.status[number]:
+                found[number] = True
+        found, number = list(found), self._next
+        taken = set(found)
         while len(found) < limit and number < self.count:
             if not self.status[number] and number not in taken:
                 found.append(number)
@@ -1303,13 +1320,15 @@ class Ledger:
         for epoch in epochs:
             if epoch >= max(self._read, default=0):
                 # What an old driver wrote after the next one had read its segment counts for nothing.
-                leads = (self._first(later) for later in epochs if later > epoch)
+                leads = (self.first(self.logs, later) for later in epochs if later > epoch)
                 lead = next((event for event in leads if event.get('event') == 'lead'), {})
                 self._segment(epoch, lead.get('read', {}).get(str(epoch)), heard)
 
-    def _first(self, epoch):
+    @staticmethod
+    def first(logs, epoch):
+        """Return the first event of a segment: who drove, and what counts of the older ones; {} where there is none."""
         try:
-            with open(self.logs.journal(epoch), 'rb') as source:
+            with open(logs.journal(epoch), 'rb') as source:
                 return parse_event(source.readline()) or {}
         except OSError:
             return {}
@@ -1353,62 +1372,97 @@ class Ledger:
             event: dict
             place: where it stands: the segment in the upper bits, the byte in the lower 44
         """
-        kind = event['event']
-        if kind in ('end', 'run'):
-            number = self.number(event['job'])
-            self._where[number] = place
-            self.unsaved.add(number)
-            self._set(number, event['status'])
-            if kind == 'end':
-                self._ended(number, event)
-            else:
-                self.live[number] = event
-                self.attempts[number] = event['attempt']
-        elif kind == 'batch':
-            self.batches[event['batch']] = event
-            event['live'] = len(event['tasks'])
-            self.last_batch = max(self.last_batch, event['batch'])
-            for k, task in enumerate(event['tasks'], 1):
-                id, _, attempt = task.partition('.')
-                number = self.number(id)
-                self.attempts[number] = int(attempt)
-                self._where[number] = place
-                self._set(number, PENDING)
-                self.live[number] = {'job': id, 'attempt': int(attempt), 'status': PENDING, 'batch': event['batch'],
-                                     'k': k if len(event['tasks']) > 1 else 0, 'submitted': event['time']}
-        elif kind == 'submitted':
-            if event['batch'] in self.batches:
-                self.batches[event['batch']]['id'] = event['id']
-            if event.get('job_cmd'):
-                self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
-                self._submitted[event['batch']] = place
-        elif kind == 'returned':
-            self.unsure.update(event['tasks'] if event.get('unsure') else ())
-            for task in event['tasks']:
-                number = self.number(task.partition('.')[0])
-                self._release(number)
-                self.unsaved.add(number)
-                self.attempts[number] -= 1
-                self._where[number] = 0
-                self._set(number, UNSUBMITTED)
-                self.again.append(number)
-        elif kind == 'usage':
-            number = self.number(event['job'])
-            self._where[number] = place
-            self.unsaved.add(number)
-        elif kind == 'saved':
-            self.unsaved.clear()
-        elif kind == 'set':
-            self.settings.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+        heard = getattr(self, '_hear_' + event['event'], None)
+        if heard:
+            heard(event, place)
 
-    def _ended(self, number, event):
+    def _hear_run(self, event, place):
+        number = self._note(event, place)
+        self._set(number, event['status'])
+        self.live[number] = event
+        self.attempts[number] = event['attempt']
+
+    def _hear_end(self, event, place):
+        number = self._note(event, place)
+        self._set(number, event['status'])
         self._release(number)
         self.attempts[number] = event['attempt']
         if event['status'] == FAILED:
             self.failures.add(event)
 
+    def _hear_usage(self, event, place):
+        self._note(event, place)
+
+    def _note(self, event, place):
+        number = self.number(event['job'])
+        self._where[number] = place
+        self.unsaved.add(number)
+        return number
+
+    def _hear_batch(self, event, place):
+        self.batches[event['batch']] = event
+        event['live'] = len(event['tasks'])
+        self.last_batch = max(self.last_batch, event['batch'])
+        for k, task in enumerate(event['tasks'], 1):
+            id, _, attempt = task.partition('.')
+            number = self.number(id)
+            self.attempts[number] = int(attempt)
+            self._where[number] = place
+            self._set(number, PENDING)
+            self.live[number] = {'job': id, 'attempt': int(attempt), 'status': PENDING, 'batch': event['batch'],
+                                 'k': k if len(event['tasks']) > 1 else 0, 'submitted': event['time']}
+            if event.get('params'):
+                self.live[number]['params'] = event['params']
+
+    def _hear_submitted(self, event, place):
+        if event['batch'] in self.batches:
+            self.batches[event['batch']]['id'] = event['id']
+        if event.get('job_cmd'):
+            self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
+            self._submitted[event['batch']] = place
+
+    def _hear_returned(self, event, place):
+        for task in event['tasks']:
+            number = self.number(task.partition('.')[0])
+            self._release(number)
+            self.unsaved.add(number)
+            self.attempts[number] -= 1
+            self._where[number] = 0
+            self._set(number, UNSUBMITTED)
+            self.again.append(number)
+
+    def _hear_saved(self, event, place):
+        self.unsaved.clear()
+
+    def _hear_set(self, event, place):
+        self.settings.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+
+    def _hear_command(self, event, place):
+        self.obeyed[event['command']] = event['said']
+
+    def _hear_cancel(self, event, place):
+        self.cancelled.update(number for number in map(self.number, event['jobs']) if number in self.live)
+
+    def _hear_retry(self, event, place):
+        for number in map(self.number, event['jobs']):
+            self._retry(number, event.get('params'))
+
+    def _retry(self, number, params):
+        record = self.record(number)
+        if record['status'] == FAILED:
+            self.failures.remove(record)
+        if self._where[number]:
+            self._earlier.setdefault(number, []).append(self._where[number])
+        if params:
+            self.changes[number] = dict(self.changes.get(number, {}), **params)
+        self._where[number] = 0
+        self.unsaved.add(number)
+        self._set(number, UNSUBMITTED)
+        self.again.append(number)
+
     def _release(self, number):
         record = self.live.pop(number, None)
+        self.cancelled.discard(number)
         batch = self.batches.get(record['batch']) if record else None
         if batch:
             batch['live'] -= 1
@@ -1433,6 +1487,10 @@ class Ledger:
                 record = self.live.get(number)
         return record or {'job': self.id(number), 'attempt': self.attempts[number],
                           'status': STATUSES[self.status[number]]}
+
+    def earlier(self, number):
+        """Return the last records of a job's earlier attempts."""
+        return [self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ())]
 
     def _at(self, epoch, place):
         with self._reading:
@@ -1472,15 +1530,32 @@ class Failures:
     def __init__(self):
         self._groups = collections.OrderedDict()
 
+    #: Where the rest of them is counted.
+    OTHERS = ('other', 'various')
+
+    @staticmethod
+    def _key(record):
+        what, error = describe_end(record), record.get('error', '')
+        return (error, '') if what in error else (what, error)
+
     def add(self, record):
         """Count a record."""
-        what, error = describe_end(record), record.get('error', '')
-        key = (error, '') if what in error else (what, error)
+        key = self._key(record)
         if key not in self._groups and len(self._groups) >= self.LIMIT:
-            key = ('other', 'various')
+            key = self.OTHERS
         group = self._groups.setdefault(key, [0, []])
         group[0] += 1
         group[1] = sorted(group[1] + [record['job']])[:3]
+
+    def remove(self, record):
+        """Count a record no more."""
+        key = self._key(record)
+        key = key if key in self._groups else self.OTHERS
+        group = self._groups[key]
+        group[0] -= 1
+        group[1] = [id for id in group[1] if id != record['job']]
+        if not group[0]:
+            del self._groups[key]
 
     def groups(self):
         """Return a list of (number of jobs, what happened, last line of stderr, some ids), the most frequent first."""
@@ -1568,7 +1643,7 @@ class Journal:
 ########################################################################################################################
 
 #: The runner: runs one attempt of one job where the scheduler put it. It needs bash 4.2 and nothing else there.
-#: $1 is LOGS, $2 the job's script without its suffix, $3 its id, $4 the attempt, $5 the scheduler's id.
+#: $1 is LOGS, $2 the job's script without its suffix, $3 its id, $4 the attempt, $5 the scheduler's id, $6 the batch.
 RUNNER = r'''
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
     if [ -n "${EPOCHREALTIME:-}" ]; then now=${EPOCHREALTIME/,/.}; else printf -v now '%(%s)T' -1; fi
@@ -1583,16 +1658,18 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job $1 held (cgro
     done </proc/self/cgroup
 } 2>/dev/null
 qmap_run() {
-    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 said=$1/.qmap/run/$3.$4
+    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 said=$1/.qmap/run/$3.$4 batch=$1/.qmap/batch/$6
     local now line host= born= boot= claimed= child status again try memory=0
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r host 2>/dev/null </proc/sys/kernel/hostname
     read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
     if read -r line 2>/dev/null </proc/$$/stat; then line=(${line##*) }); born=$boot/${line[19]}; fi
-    # A folder that was just made may not be seen from here for a while. Opening the folder above asks anew.
+    # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
+    # is gone is over: what is left of it comes too late, and runs nothing.
     for try in {1..60}; do
-        [ -r "$base.sh" ] && break
-        set -- "${base%/*}"/.[q]*; sleep 1
+        [ -r "$base.sh" ] && { : <"$batch"; } 2>/dev/null && break
+        [ "$try" = 60 ] && { echo "qmap: $batch or $base.sh is not there on $host" >&2; return 75; }
+        set -- "${base%/*}"/.[q]* "${batch%/*}"/.[q]*; sleep 1
     done
     qmap_now
     # The claim: whoever makes the file runs the attempt, and nobody else ever does.
@@ -1605,6 +1682,8 @@ qmap_run() {
         echo "qmap: $said.start cannot be written on $host" >&2
         return 74
     fi
+    # Once more: the claims of a batch are removed after its script, and so may have been this attempt's first one.
+    { : <"$batch"; } 2>/dev/null || { echo '{"void":1}' >|"$said.start"; return 75; }
     # A disk that is full now may have room later.
     for try in {1..30}; do
         { : >"$base.out" && : >"$base.err"; } 2>/dev/null && break
@@ -1636,13 +1715,14 @@ qmap_run() {
 '''
 
 
-def batch_script(logs, tasks, paths, task_variable, id_variable):
+def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
     """Return the script that is submitted for a batch: the runner, and the list of what its tasks run.
 
     It carries all that it needs: a file that was just made may not be seen on the node for a minute.
 
     Args:
         logs: Logs
+        batch: its number
         tasks: list of '<id>.<attempt>'
         paths: list of the paths of the jobs' scripts, without their suffix
         task_variable: the environment variable that holds the index from 1, in an array
@@ -1656,7 +1736,7 @@ def batch_script(logs, tasks, paths, task_variable, id_variable):
         'task=${tasks[2*k-2]}\n',
         'cd / || exit\n',
         'qmap_run ', shlex.quote(logs.path), ' "${tasks[2*k-1]}" "${task%.*}" "${task#*.}" ',
-        '"${', id_variable, ':-$$}"\n'])
+        '"${', id_variable, ':-$$}" ', str(batch), '\n'])
 
 
 def exports(params):
@@ -2243,12 +2323,17 @@ class Plan:
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
 
-    def info_of(self, record, job_cmd=''):
+    def params_of(self, record):
+        """Return the parameters with which the attempt of a record was submitted."""
+        return changed(self.job_params(int(record['job']) // self.group), record.get('params'))
+
+    def info_of(self, record, job_cmd='', earlier=()):
         """Return the whole of a job's metadata, as it stands in its .info file.
 
         Args:
             record: dict, the job's last event
             job_cmd: the command that submitted its batch; '' where jobs run by their own scripts
+            earlier: the last events of its earlier attempts
         """
         number = int(record['job']) // self.group
         texts = [self.map.command(index)[0] for index in self.commands(number)]
@@ -2258,7 +2343,7 @@ class Plan:
             ('executor_id', record.get('executor_id', '')),
             ('job_cmd', job_cmd or record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''),
             ('params', collections.OrderedDict(
-                (key, write_parameter(key, value)) for key, value in self.job_params(number).items())),
+                (key, write_parameter(key, value)) for key, value in self.params_of(record).items())),
             ('exit_code', record.get('exit_code')), ('error_reason', record.get('error_reason', '')),
             ('error', record.get('error', '')), ('reason', record.get('words', ''))])
         for key in ('submitted', 'started', 'finished'):
@@ -2272,10 +2357,21 @@ class Plan:
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
         info['usage'] = usage
         info['seconds'] = {key: record.get(key) for key in ('submitted', 'started', 'finished')}
+        info['attempts'] = [{key: iso(past.get(key)) if key in ('started', 'finished') else past.get(key) for key in (
+            'attempt', 'status', 'exit_code', 'error_reason', 'error', 'started', 'finished', 'host', 'executor_id',
+            'cpu', 'memory')} for past in earlier]
         if len(texts) > 1:
             done = len(texts) if record['status'] == COMPLETED else record.get('done', 0)
             info['commands'] = {'count': len(texts), 'done': done}
         return info
+
+
+def changed(params, changes):
+    """Return parameters with changes, a dict of texts, made in them; an empty text takes one away."""
+    if not changes:
+        return params
+    params = dict(params, **read_parameters({key: text for key, text in changes.items() if text}))
+    return {key: value for key, value in params.items() if changes.get(key) != ''}
 
 
 def read_parameters(texts):
@@ -2377,12 +2473,16 @@ SIGNALS = {int(number) for number in signal.Signals}
 # The driver
 ########################################################################################################################
 
-class Clock:
-    """The time. The driver gets it from outside."""
+class Here:
+    """This process: its machine, its number and its time. The driver gets them from outside."""
 
     def __init__(self):
+        self.host = socket.gethostname()
+        self.pid = os.getpid()
+        self.born = birth(self.pid)
         self._woken = threading.Event()
 
+    birth = staticmethod(birth)
     monotonic = staticmethod(time.monotonic)
     rest = staticmethod(time.sleep)
     time = staticmethod(time.time)
@@ -2432,25 +2532,28 @@ class Driver:
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
     GATHER = 10
 
-    def __init__(self, logs, plan, backend, clock, heard=None):
+    def __init__(self, logs, plan, backend, here, heard=None):
         """
         Args:
             logs: Logs
             plan: Plan
             backend: as qmap_backends.Backend
-            clock: Clock
+            here: Here
             heard: function that is called with each event that was written
         """
         self.logs = logs
         self.plan = plan
         self.backend = backend
-        self.clock = clock
+        self.here = here
         self.heard = heard
         self.ledger = None
         self._troubles = {}
-        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted.
+        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
+        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends.
         self.leaving = ''
+        self.inbox = Inbox(logs)
         self._left = ''
+        self._again = False    # jobs have still to be cancelled
         self._lock = Lock(logs.lock)
         self._journal = None
         self._epoch = 0
@@ -2458,11 +2561,10 @@ class Driver:
         self._starts = {}
         self._gone = {}
         self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
-        self._cancelled = set()
         self._tries = {}    # how often a job left the queue without a trace
         self._changed = {}
         self._lasting = set()
-        self._merged = {}
+        self._spent = set()
         self._owed = []
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
@@ -2470,17 +2572,20 @@ class Driver:
         self._submitted = float('-inf')
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
-        self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0}
+        self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
+                     'inbox': 0}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
     # Becoming the driver, and ceasing to be
 
-    def lead(self, force=False, foreign=None):
+    def lead(self, force=False, foreign=None, idle=False):
         """Become the driver.
 
         Args:
             force: go on although some records of the journal cannot be read
-            foreign: function of driver.json that tells whether a driver on another host still beats
+            foreign: function of what is known of a driver on another host that tells whether it still beats; None to
+                take its place whether it does or not
+            idle: also where no job is left
 
         Returns:
             whether there is anything to drive
@@ -2494,20 +2599,15 @@ class Driver:
         if locked is False:
             raise NotDriver()
         try:
-            driver = read_json(self.logs.driver) or {'released': True}
-            if not driver['released']:
-                here = driver['host'] == socket.gethostname()
-                if locked is None and here and driver['born'] and birth(driver['pid']) == driver['born']:
-                    raise NotDriver()
-                if not here and foreign and foreign(driver):
-                    raise NotDriver()
+            if self._driven(locked, foreign):
+                raise NotDriver()
             self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
             self.ledger.load()
             if self.ledger.damage and not force:
                 epoch, place = self.ledger.damage[0]
                 raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
                     self.logs.journal(epoch), plural(len(self.ledger.damage), 'record'), place))
-            if not self.ledger.left():
+            if not self.ledger.left() and not idle and not self.inbox.waiting():
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
@@ -2519,23 +2619,42 @@ class Driver:
             self._lock.release()
             raise
         try:
+            # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
+            self.ledger.load()
             self._begin()
-        except BaseException:
+        except BaseException as error:
             self._journal.close()
+            if isinstance(error, OSError):
+                remove(self.logs.journal(self._epoch))    # empty or void, it would pass for a driver that nobody knows
             self._lock.release()
             raise
-        for number, record in self.ledger.live.items():
-            if self.ledger.batch_of(record).get('id') is None:
-                self._due['find'] = 0
+        if any(batch.get('id') is None for batch in self.ledger.batches.values()):
+            self._due['find'] = 0
         # What the last driver did not come to write, and what may have changed since.
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
+        self._again = bool(self.ledger.cancelled)
         return True
+
+    def _driven(self, locked, foreign):
+        """Tell whether another process must be taken for the driver, by the newest segment of the journal."""
+        epochs = self.logs.epochs()
+        if not epochs:
+            return False
+        driver = read_json(self.logs.driver) or {}
+        if driver.get('epoch') != epochs[-1]:    # that one has not come to say so
+            driver = dict(Ledger.first(self.logs, epochs[-1]), beat=None)
+            driver['epoch'] = epochs[-1]
+        if driver.get('released'):
+            return False
+        if driver.get('host') == self.here.host:
+            return locked is None and bool(driver.get('born')) and self.here.birth(driver['pid']) == driver['born']
+        return bool(foreign and foreign(driver))
 
     def _begin(self):
         self._nonce = os.urandom(8).hex()
         self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
-                      'host': socket.gethostname(), 'pid': os.getpid(), 'time': self.clock.time()}])
+                      'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born, 'time': self.here.time()}])
         self._journal.sync()
         sync_folder(self.logs.qmap)
         self._show_beat()
@@ -2559,9 +2678,9 @@ class Driver:
 
     def _show_beat(self, released=False):
         self._beat += 1
-        self._due['beat'] = self.clock.monotonic() + self.BEAT
+        self._due['beat'] = self.here.monotonic() + self.BEAT
         write_json(self.logs.driver, {
-            'host': socket.gethostname(), 'pid': os.getpid(), 'born': birth(os.getpid()), 'nonce': self._nonce,
+            'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born, 'nonce': self._nonce,
             'epoch': self._epoch, 'beat': self._beat, 'released': released, 'trouble': self.trouble,
             'max_running': self.max_running})
 
@@ -2570,9 +2689,14 @@ class Driver:
         """How many jobs may be in the scheduler at once."""
         return self.ledger.settings.get('max_running') or self.plan.info['max_running']
 
+    @property
+    def halted(self):
+        """Whether nothing is submitted for now."""
+        return bool(self.ledger.settings.get('halted'))
+
     def set(self, **settings):
-        """Change what steers the driver: max_running."""
-        self._write([dict(settings, event='set', time=self.clock.time())])
+        """Change what steers the driver: max_running, halted, params."""
+        self._write([dict(settings, event='set', time=self.here.time())])
 
     def drive(self):
         """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
@@ -2584,7 +2708,7 @@ class Driver:
             self.tick()
             while self.leaving != 'leave' and (self.ledger.live or self._unknown or
                                                self.ledger.left() and not self.leaving):
-                self.clock.sleep(self._pause())
+                self.here.sleep(self._pause())
                 self.tick()
             self._finish()
         finally:
@@ -2599,9 +2723,9 @@ class Driver:
             self._check_epoch()
             self._give_back(self.backend.withdraw())
             self._flush()
-            self._write([{'event': 'left', 'time': self.clock.time()}])
+            self._write([{'event': 'left', 'time': self.here.time()}])
             self._journal.sync()
-            write_json(self.logs.execution, dict(self.plan.info, finished=iso(self.clock.time())
+            write_json(self.logs.execution, dict(self.plan.info, finished=iso(self.here.time())
                                                  if not self.ledger.left() else '', counts=self.counts()))
             self._show_beat(released=True)
         except OSError as error:
@@ -2612,14 +2736,15 @@ class Driver:
         return dict(zip(STATUSES, self.ledger.counts))
 
     def _pause(self):
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         while self._rate and now - self._rate[0] > 1:
             self._rate.popleft()
         if len(self._rate) > 20:
-            self.clock.rest(0.02)    # so many jobs end that each look should find some
-        if self.backend.immediate and not self.leaving and self.room() > 0 and self.ledger.next_job() is not None:
+            self.here.rest(0.02)    # so many jobs end that each look should find some
+        if self.backend.immediate and not self.leaving and not self.halted and self.room() > 0 \
+                and self.ledger.next_job() is not None:
             return max(0, min(self.LOOK, self._due['submit'] - now))
-        if self._changed or self._merged:
+        if self._changed or self._spent:
             return max(0, min(self.LOOK, self._due['flush'] - now))
         return self.LOOK
 
@@ -2627,7 +2752,7 @@ class Driver:
 
     def tick(self):
         """Look at everything once, and do what is due."""
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         try:
             if now >= self._due['beat']:
                 self._check_epoch()
@@ -2641,12 +2766,18 @@ class Driver:
             self._ask_accounts()
             self._find_batches()
             self._poll()
-            if not self.leaving:
-                self._submit()
+            self._obey()
+            if self._again:
+                self._cancel()
+            if self.leaving in ('', 'hand over'):
+                if not self.halted:
+                    self._submit()
+                if self.leaving and self.ledger.next_job() is None:
+                    self.leaving = 'leave'
             elif self.leaving != self._left:
                 self._give_back(self.backend.withdraw())
                 if self.leaving == 'cancel':
-                    self.cancel()
+                    self.cancel(list(self.ledger.live))
                 self._left = self.leaving
             self._flush()
             if now >= self._due['retry']:
@@ -2709,13 +2840,16 @@ class Driver:
         events = []
         for word in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}:
             has_end = word + '.end' in names
-            if word in self._merged or not has_end and word in self._starts:
+            if word in self._spent or not has_end and word in self._starts:
                 continue
             number = self._spoken_for(word, has_end)
             if number is None:
                 continue
             record = self.ledger.live[number]
             start = self._starts.get(word) or read_json(self._said(record, '.start')) or {}
+            if start.get('void'):
+                remove(self._said(record, '.start'))    # it came too late, and ran nothing
+                continue
             if not has_end:
                 if 'time' in start:    # else it is not yet whole
                     self._starts[word] = start
@@ -2729,7 +2863,7 @@ class Driver:
             self._starts[word] = start
             if end['exit_code'] - 128 in SIGNALS and not self.backend.immediate:
                 # By a signal: only the scheduler knows whether a limit, a person or the job itself was behind it.
-                self._gone.setdefault(number, Gone(self.clock.monotonic())).end = end
+                self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
                 events.append(self._ended(number, record, word, end))
         self._log(events)
@@ -2745,8 +2879,8 @@ class Driver:
         record = self.ledger.live.get(number)
         if record and record['attempt'] == attempt:
             return number
-        if attempt <= self.ledger.attempts[number] and (has_end or word not in self.ledger.unsure):
-            self._merged[word] = None    # merged before, and left by a crash
+        if attempt <= self.ledger.attempts[number]:
+            self._spent.add(word)    # merged before, and left by a crash
         return None
 
     def _log(self, events):
@@ -2756,13 +2890,13 @@ class Driver:
         self._write(events)
         for task in tasks:
             self.backend.forget(task)
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         for event in events:
             number = self.ledger.number(event['job'])
             self._changed[number] = event
             if event['event'] == 'end':
                 self._gone.pop(number, None)
-                self._merged[self._word(event)] = None
+                self._spent.add(self._word(event))
                 self._rate.append(now)
                 if not self.backend.immediate and event.get('batch') and (
                         event.get('cpu') is None or event.get('memory') is None):
@@ -2773,14 +2907,14 @@ class Driver:
         task = self._task(number)
         if task:
             record = self.ledger.live[number]
-            self.backend.started(task, start, self.plan.job_params(number), self._said(record))
+            self.backend.started(task, start, self.plan.params_of(record), self._said(record))
 
     def _ended(self, number, record, word, end, account=None):
         """Return the event with which an attempt ends."""
         task = self._task(number)
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
-        why = CANCELLED if number in self._cancelled else None
+        why = CANCELLED if number in self.ledger.cancelled else None
         if not end or end['exit_code']:
             why = read_json(self._said(record, '.why')) or why
         error, start = '', self._starts.pop(word, None) or {}
@@ -2795,13 +2929,13 @@ class Driver:
         if self.plan.group > 1 and event['status'] == FAILED:
             event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
-            event['finished'] = self.clock.time()
+            event['finished'] = self.here.time()
         return event
 
     # What the scheduler says
 
     def _poll(self):
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         if now < self._due['poll'] or not self.ledger.live:
             return
         ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id') is not None]
@@ -2809,7 +2943,7 @@ class Driver:
             return
         answer = self.backend.poll(ids)
         if answer is None:
-            self._silent = self._silent or self.clock.time()
+            self._silent = self._silent or self.here.time()
             self._troubles['poll'] = 'no answer from {} since {}'.format(
                 self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent)))
             self._waits['poll'] = min(300, 2 * self._waits['poll'] + 5)
@@ -2850,7 +2984,7 @@ class Driver:
 
     def _ask_accounts(self):
         """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         if now < self._due['accounts']:
             return
         over = [number for number, gone in self._gone.items()
@@ -2885,9 +3019,9 @@ class Driver:
             account = dict((accounts or {}).get(task) or {})
             begun = word in self._starts or word + '.start' in names
             note = self.backend.note(tail(self._output(record)))
-            heard = {note.get('reason'), gone.reason, 'cancelled' if number in self._cancelled else None}
+            heard = {note.get('reason'), gone.reason, 'cancelled' if number in self.ledger.cancelled else None}
             known = heard | {account.get('reason')}
-            if not begun and gone.reason == 'cancelled' and number not in self._cancelled:
+            if not begun and gone.reason == 'cancelled' and number not in self.ledger.cancelled:
                 if not account and now - gone.since < self.PATIENCE:
                     continue
                 if account.get('host'):
@@ -2899,7 +3033,7 @@ class Driver:
                     continue
             elif accounts is None or read_end(self._said(record, '.end')):
                 continue    # there was no answer, and that proves nothing; or it will be read
-            elif word in self.ledger.unsure and begun and self._lives(word):
+            elif begun and self._lives(word, task):
                 continue    # another copy was first
             elif now - gone.since < self.backend.grace and not known & {'memory', 'time', 'cancelled', 'node'}:
                 continue    # its own words may not yet be seen from here
@@ -2922,15 +3056,18 @@ class Driver:
                 stuck.append(task)
             events.append(self._ended(number, record, word, gone.end, account))
         self._log(events)
-        self._unsubmit(back, unsure=not self.backend.immediate)
+        self._unsubmit(back)
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
-    def _lives(self, word):
-        """Tell whether the scheduler still has the task that claimed an attempt, under the id that it said itself."""
+    def _lives(self, word, task):
+        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has."""
         id = (self._starts.get(word) or {}).get('executor_id')
-        answer = self.backend.poll([id]) if id else {}
-        return answer is None or any(status in (PENDING, RUNNING, OTHER) for status, _, _ in answer.values())
+        if not id or self.backend.immediate:
+            return False
+        answer = self.backend.poll([id])
+        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other != task
+                                     for other, (status, _, _) in answer.items())
 
     def _give_back(self, tasks):
         """Make these tasks unsubmitted again: they will never be begun."""
@@ -2940,17 +3077,25 @@ class Driver:
             words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
             self._unsubmit([word for word in words if word + '.start' not in names])
 
-    def _unsubmit(self, words, unsure=False):
+    def _unsubmit(self, words):
+        numbers = [self.ledger.number(word.partition('.')[0]) for word in words]
+        ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
-            self._write([{'event': 'returned', 'tasks': words, 'unsure': unsure}])
-        for word in words:
-            number = self.ledger.number(word.partition('.')[0])
+            self._write([{'event': 'returned', 'tasks': words}])
+        self._log(self._ends(ended))
+        for number in numbers:
             self._gone.pop(number, None)
             self._changed[number] = self.ledger.record(number)
 
+    def _ends(self, numbers):
+        """Return the events that end jobs which are not submitted, and shall not be."""
+        return [{'event': 'end', 'job': self.ledger.id(number), 'attempt': self.ledger.attempts[number],
+                 'status': FAILED, 'error_reason': 'cancelled', 'error': 'cancelled before it was submitted',
+                 'finished': self.here.time()} for number in numbers]
+
     def _find_batches(self):
         """Look for the submissions that were never answered, by their name."""
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         if now < self._due.get('find', now + 1):
             return
         self._due['find'] = now + 15
@@ -2966,22 +3111,21 @@ class Driver:
                         start = self._starts.get(self._word(record))
                         if record['batch'] == number and start:
                             self.backend_started(job, start)
-                    if self.leaving == 'cancel':
-                        self.cancel()
+                    self._again = self._again or bool(self.ledger.cancelled)
                 else:
-                    self._return_batch(batch, unsure=not self.backend.immediate)
+                    self._return_batch(batch)
 
         if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
             del self._due['find']
 
-    def _return_batch(self, batch, unsure=False):
+    def _return_batch(self, batch):
         """Make a batch unsubmitted again, but for what is seen to have started."""
         names = set(self.logs.listing())
         words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
         back = [word for word in words if word + '.start' not in names]
-        self._unsubmit(back, unsure)
+        self._unsubmit(back)
         if len(back) < len(words) and not self.backend.immediate:
-            self._due['find'] = self.clock.monotonic() + 60    # some did start, so it must be somewhere
+            self._due['find'] = self.here.monotonic() + 60    # some did start, so it must be somewhere
         elif len(back) < len(words):
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
@@ -2995,12 +3139,22 @@ class Driver:
         """Return how many more jobs may be submitted now."""
         return self.max_running + int(len(self._rate) * self.backend.ahead) - len(self.ledger.live)
 
+    def job_params(self, number):
+        """Return the parameters with which a job would be submitted now, and those that have changed since the map was
+        submitted, as texts: what `set` says, but for the job's own, and what a retry says."""
+        changes = dict(self.ledger.settings.get('params') or {})
+        if changes and self.plan.group == 1:
+            for key in self.plan.map.command(number)[1]:
+                changes.pop(key, None)
+        changes.update(self.ledger.changes.get(number) or {})
+        return changed(self.plan.job_params(number), changes), changes
+
     def _submit(self):
-        now = self.clock.monotonic()
+        now = self.here.monotonic()
         if now < self._due['submit']:
             return
         self.backend.throttle(self.max_running)
-        room = self.room()
+        room = self.ledger.counts[0] if self.leaving else self.room()
         if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
                 and now - self._submitted < self.GATHER:
             return
@@ -3009,31 +3163,38 @@ class Driver:
             return
         groups = collections.OrderedDict()
         for number in numbers:
-            params = self.plan.job_params(number)
-            groups.setdefault(tuple(params.items()), []).append(number)
+            params, changes = self.job_params(number)
+            groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
         if not self._most:
             self._most = self._array = self.backend.limits().get('array', 1)
-        for items, members in groups.items():
-            while members and self.clock.monotonic() < self._due['beat']:
+        for (params, changes), members in groups.items():
+            while members and self.here.monotonic() < self._due['beat']:
                 some, members = members[:self._most], members[self._most:]
-                if not self._submit_batch(some, dict(items)):
+                if not self._submit_batch(some, dict(params), dict(changes)):
                     return
 
-    def _submit_batch(self, numbers, params):
-        self._check_epoch()
+    def _submit_batch(self, numbers, params, changes):
         batch = self.ledger.last_batch + 1
         tasks = [self.ledger.task(number) for number in numbers]
-        ids = [self.ledger.id(number) for number in numbers]
         name = self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
-        for number, id in zip(numbers, ids):
-            self._write_script(number, id, params)
-        script = self.logs.batch(batch)
-        write_text(script, batch_script(self.logs, tasks, [self.plan.path(id) for id in ids],
-                                        self.backend.task_variable, self.backend.id_variable))
-        output = script + '.out'
-        self._write([{'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.clock.time()}])
-        self._due['find'] = self.clock.monotonic() + 5    # should anything below fail, it is looked for
+        event = {'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.here.time()}
+        if changes:
+            event['params'] = changes
+        self._write([event])
+        self._due['find'] = self.here.monotonic() + 5    # should anything below fail, it is looked for
         self._journal.sync()
+        self._check_epoch()
+        script = self.logs.batch(batch)
+        output = script + '.out'
+        try:
+            ids = [self.ledger.id(number) for number in numbers]
+            for number, id in zip(numbers, ids):
+                self._write_script(number, id, params)
+            write_text(script, batch_script(self.logs, batch, tasks, [self.plan.path(id) for id in ids],
+                                            self.backend.task_variable, self.backend.id_variable))
+        except OSError:
+            self._unsubmit(tasks)
+            raise
         word, text = self.backend.submit(script, name, len(tasks), params, output)
         if word == 'ok':
             self._owed.append({'event': 'submitted', 'batch': batch, 'id': text,
@@ -3043,17 +3204,17 @@ class Driver:
             for other in list(self.ledger.batches.values()):
                 if other.get('id') == text and other['batch'] != batch and not self.backend.immediate:
                     # A scheduler that gives an id again has forgotten who had it.
-                    self._return_batch(other, unsure=True)
+                    self._return_batch(other)
             self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
-            self._submitted = self.clock.monotonic()
+            self._submitted = self.here.monotonic()
             self._troubles.pop('submit', None)
-            self._due['poll'] = min(self._due['poll'], self.clock.monotonic() + 5)
+            self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
             self._write([])
             return True
         if word == 'refused':
             self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
-                            finished=self.clock.time(), batch=0) for number in numbers])
+                            finished=self.here.time(), batch=0) for number in numbers])
             return True
         if word == 'busy':
             self._return_batch(self.ledger.batches[batch])
@@ -3062,11 +3223,11 @@ class Driver:
                 return False
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
-        self._due['submit'] = self.clock.monotonic() + self._waits['submit']
+        self._due['submit'] = self.here.monotonic() + self._waits['submit']
         return False
 
     def _write_script(self, number, id, params):
-        path = self.plan.path(id, '.sh')
+        path, attempt = self.plan.path(id, '.sh'), self.ledger.attempts[number]
         folder = os.path.dirname(path)
         if folder not in self._folders:
             os.makedirs(folder, exist_ok=True)
@@ -3074,65 +3235,194 @@ class Driver:
         indices = self.plan.commands(number)
         commands = [self.plan.map.command(index)[0] for index in indices]
         line_ids = ['{:0{}d}'.format(index, self.ledger.width) for index in indices]
-        write_text(path, job_script(id, self.ledger.attempts[number] + 1, commands, self.plan.map.sections, params,
-                                    self.logs, line_ids))
+        if attempt > 1:
+            for suffix in ('out', 'err'):
+                keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
+        write_text(path, job_script(id, attempt, commands, self.plan.map.sections, params, self.logs, line_ids))
 
     # Metadata
 
     def _flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
-        now = self.clock.monotonic()
-        if now < self._due['flush'] or not self._changed and not self._merged:
+        now = self.here.monotonic()
+        if now < self._due['flush'] or not self._changed and not self._spent:
             return
         self._journal.sync()
+        self._check_epoch()
         for number, record in list(self._changed.items()):
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
-                info = self.plan.info_of(record, self.ledger.job_cmd(record))
-                write_json(self.plan.path(record['job'], '.info'), info)
+                write_json(self.plan.path(record['job'], '.info'), self.info(number, record))
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
-        names = self.logs.listing() if self._merged else ()
-        for name in names:
-            word, _, kind = name.rpartition('.')
-            if word in self._merged and not (kind == 'start' and word in self.ledger.unsure):
-                remove(os.path.join(self.logs.run, name))
-        self._merged.clear()
+        self._clean()
         self._write([{'event': 'saved'}])
-        folder = os.path.join(self.logs.qmap, 'batch')
-        for name in os.listdir(folder) if names else ():
+
+    def info(self, number, record):
+        """Return the metadata of a job with this record."""
+        return self.plan.info_of(record, self.ledger.job_cmd(record), self.ledger.earlier(number))
+
+    def _clean(self):
+        """Remove the scripts of batches that are over, and what the jobs said of attempts that are.
+
+        The claims come after the script of their batch: without that, no copy that comes late runs anything.
+        """
+        if not self._spent:
+            return
+        folder = os.path.dirname(self.logs.batch(0))
+        for name in os.listdir(folder):
             number = name.partition('.')[0]    # others' names may be there: .nfs0123 of a file that is still open
             if number.isdigit() and int(number) not in self.ledger.batches:
                 remove(os.path.join(folder, name))
+        held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
+        for name in self.logs.listing():
+            word, _, kind = name.rpartition('.')
+            if word in self._spent and not (kind == 'start' and word in held):
+                remove(os.path.join(self.logs.run, name))
+        self._spent &= held
 
-    def cancel(self):
-        """Cancel all that was submitted."""
+    # Steering
+
+    def _obey(self):
+        """Do what the inbox asks for: each command once."""
+        now = self.here.monotonic()
+        if now < self._due['inbox']:
+            return
+        self._due['inbox'] = now + self.LOOK
+        for id, command in self.inbox.waiting():
+            if id not in self.ledger.obeyed:
+                events, said, leaving = self._answer(command)
+                self._write([{'event': 'command', 'command': id, 'by': command.get('by', ''), 'said': said,
+                              'time': self.here.time()}] + events)
+                self._journal.sync()
+                self._check_epoch()
+                for event in events:
+                    if event['event'] in ('retry', 'end'):
+                        for number in map(self.ledger.number, event.get('jobs') or [event['job']]):
+                            self._changed[number] = self.ledger.record(number)
+                            self._unknown.pop(number, None)
+                self._again = self._again or bool(self.ledger.cancelled)
+                self.leaving = leaving or self.leaving
+            self.inbox.remove(id)
+
+    def _answer(self, command):
+        """Return what is to be done about a command: the events, the sentence that says it, and how to leave."""
+        do, now = command.get('do'), self.here.time()
+        if do == 'pause':
+            return [{'event': 'set', 'halted': True, 'time': now}], 'paused: nothing is submitted until resume; {} ' \
+                'still with {}'.format(plural(len(self.ledger.live), 'job'), self.plan.info['executor']), ''
+        if do == 'resume':
+            return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} not yet submitted'.format(
+                plural(self.ledger.counts[0], 'job')), ''
+        if do == 'max-running':
+            return [{'event': 'set', 'max_running': command['number'], 'time': now}], \
+                'at most {} at once from now on, {} until now'.format(command['number'], self.max_running), ''
+        if do == 'set':
+            params = dict(self.ledger.settings.get('params') or {}, **command['params'])
+            words = ', '.join('{} = {}'.format(key, text) if text else 'no ' + key
+                              for key, text in command['params'].items())
+            return [{'event': 'set', 'params': params, 'time': now}], '{} for {} not yet submitted'.format(
+                words, plural(self.ledger.counts[0], 'job')), ''
+        if do == 'stop':
+            events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
+            return events, '{} {}'.format(
+                'stopping: cancels' if command.get('cancel') else 'stopping: leaves behind',
+                plural(len(self.ledger.live), 'job')), 'cancel' if command.get('cancel') else 'leave'
+        if do in ('cancel', 'retry'):
+            statuses = command.get('statuses') or (['FAILED'] if do == 'retry' else [])
+            numbers = self._selected(command.get('jobs'), statuses)
+            return (self._answer_cancel if do == 'cancel' else self._answer_retry)(numbers, command)
+        return [], '{}: a driver of version {} does not know this'.format(do, __version__), ''
+
+    def _selected(self, spans, statuses):
+        """Return the numbers of the jobs whose ids lie in one of these spans; of all, without any."""
+        codes = {STATUS_CODES[status] for status in statuses}
+        if spans is None:
+            numbers = range(self.ledger.count)
+        else:
+            group = self.plan.group
+            numbers = sorted(set(itertools.chain.from_iterable(
+                range(-(-first // group), min(last // group + 1, self.ledger.count)) for first, last in spans)))
+        if spans is None or statuses and len(numbers) > 1:
+            numbers = [number for number in numbers if not codes or self.ledger.status[number] in codes]
+        return numbers
+
+    def _cancel_events(self, numbers):
+        jobs = [self.ledger.id(number) for number in numbers]
+        return [{'event': 'cancel', 'jobs': jobs}] if jobs else []
+
+    def _answer_cancel(self, numbers, command):
+        live = [number for number in numbers if number in self.ledger.live]
+        waiting = [number for number in numbers if not self.ledger.status[number]]
+        events = self._cancel_events(live) + self._ends(waiting)
+        over = len(numbers) - len(live) - len(waiting) if command.get('jobs') else 0
+        parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live or not waiting else []
+        parts += ['{} not yet submitted will not be'.format(plural(len(waiting), 'job'))] if waiting else []
+        parts += ['{} had ended'.format(plural(over, 'job'))] if over else []
+        return events, ', '.join(parts), ''
+
+    def _answer_retry(self, numbers, command):
+        again = [number for number in numbers if self.ledger.status[number] in (
+            STATUS_CODES[FAILED], STATUS_CODES[COMPLETED])]
+        said = '{} to run again'.format(plural(len(again), 'job'))
+        if len(again) < len(numbers):
+            said += ', {} had not ended'.format(plural(len(numbers) - len(again), 'job'))
+        event = {'event': 'retry', 'jobs': [self.ledger.id(number) for number in again]}
+        if command.get('params'):
+            event['params'] = command['params']
+            said += ', with ' + ', '.join('{} = {}'.format(*item) for item in command['params'].items())
+        return [event] if again else [], said, ''
+
+    def cancel(self, numbers):
+        """Cancel live jobs."""
+        self._write(self._cancel_events(numbers))
+        self._cancel()
+
+    def _cancel(self):
+        """Tell the backend to end all that shall end, and has an id by which it can be told."""
+        self._journal.sync()
+        self._check_epoch()
         tasks = []
-        for number, record in self.ledger.live.items():
+        for number in list(self.ledger.cancelled):
+            record = self.ledger.live[number]
             task = self._task(number)
             if task:
                 tasks.append(task)
-                self._cancelled.add(number)
                 if self._word(record) in self._starts:
                     note_why(self._said(record), CANCELLED)
-        self.backend.cancel(tasks, self._counts())
+        self._again = False
+        if tasks:
+            self.backend.cancel(tasks, self._counts())
 
     def _counts(self):
         return {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
 
 
 def write_text(path, text):
-    """Write a file anew.
+    """Write a file; one that is there is replaced, so that who is reading it reads on in the old one.
 
     Raises:
-        OSError: it could not be written whole; then it is gone
+        OSError: it could not be written whole; then it is not there, or the old one is
     """
     try:
-        with open(path, 'wb') as target:
+        target, written = open(path, 'xb'), path
+    except FileExistsError:
+        written = '{}.tmp{}'.format(path, os.getpid())
+        target = open(written, 'wb')
+    try:
+        with target:
             target.write(encode(text))
+        if written != path:
+            os.replace(written, path)
     except OSError:
-        remove(path)
+        remove(written)
         raise
+
+
+def keep(path, other):
+    """Give a file another name, unless it is not there or that name is taken."""
+    if os.path.exists(path) and not os.path.exists(other):
+        os.rename(path, other)
 
 
 def remove(path):
@@ -3141,6 +3431,52 @@ def remove(path):
         os.unlink(path)
     except OSError:
         pass
+
+
+class Inbox:
+    """What others tell the driver: commands as files, dropped whole by whoever may write the folder."""
+
+    #: Makes the names of one process differ.
+    _count = itertools.count(1)
+
+    def __init__(self, logs):
+        self._logs = logs
+        self._folder = os.path.join(logs.qmap, 'inbox')
+
+    def drop(self, command):
+        """Put a command there, and return its id.
+
+        Args:
+            command: dict: do, and what belongs to it
+
+        Raises:
+            OSError: the folder cannot be written
+        """
+        id = '{:020d}-{}-{}-{}'.format(int(time.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', socket.gethostname()),
+                                       os.getpid(), next(self._count))
+        path = self._path(id)
+        with open(path + '.tmp', 'w') as target:
+            target.write(json.dumps(command) + '\n')
+            target.flush()
+            os.fsync(target.fileno())
+        os.rename(path + '.tmp', path)
+        return id
+
+    def _path(self, id):
+        return os.path.join(self._folder, id + '.json')
+
+    def waiting(self):
+        """Return a list of (id, command) of those that nobody has taken, the oldest first."""
+        try:
+            names = sorted(name for name in os.listdir(self._folder) if name.endswith('.json'))
+        except FileNotFoundError:    # some copies leave out empty folders
+            return []
+        found = ((name[:-5], read_json(os.path.join(self._folder, name))) for name in names)
+        return [(id, command) for id, command in found if isinstance(command, dict)]
+
+    def remove(self, id):
+        """Take a command away."""
+        remove(self._path(id))
 
 
 ########################################################################################################################
@@ -3174,11 +3510,17 @@ class Execution:
         path: of the logs folder
         warnings: list of sentences about what looks odd in the map, the profile or the journal
         viewing: whether another process drives
-        asked: whether a new max_running was asked for, and nobody has been told yet that it must wait
+        news: deque of sentences about what was done on demand, or went wrong, for a view to show
     """
 
-    def __init__(self, path, max_running=None, force=False):
+    def __init__(self, path, max_running=None, force=False, takeover=False):
         """Load an execution from its logs folder; `start` sets it going.
+
+        Args:
+            path: of the folder
+            max_running: jobs in the scheduler at once, from now on
+            force: go on although some records cannot be read
+            takeover: take the place of a driver on another host without waiting for its beat to stand still
 
         Raises:
             QMapError: there is none in the folder
@@ -3188,16 +3530,18 @@ class Execution:
         self.plan = Plan(self.logs)
         self.warnings = []
         self._max_running = max_running
-        self.asked = bool(max_running)
         self._force = force
-        self._clock = Clock()
+        self._takeover = takeover
+        self._here = Here()
         self._driver = None
         self._leaving = ''
         self.viewing = self._over = False
         self._error = None
         self._foreign = None
         self._listeners = []
+        self.news = collections.deque(maxlen=1000)
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
+        self._inbox = Inbox(self.logs)
         self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
         try:
             self._ledger.load()
@@ -3215,7 +3559,7 @@ class Execution:
 
     def _work(self):
         try:
-            while self.left() and self._leaving in ('', 'cancel'):
+            while (self.left() or self._inbox.waiting()) and self._leaving in ('', 'cancel', 'hand over'):
                 self.viewing = not self._lead()
                 if self.viewing:
                     self._view()
@@ -3230,11 +3574,11 @@ class Execution:
 
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
-        backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._clock.wake)
+        backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
-        driver = Driver(self.logs, self.plan, backend, self._clock, self._heard)
+        driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
         try:
-            if not driver.lead(self._force, self._beats_elsewhere):
+            if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere):
                 self._ledger = driver.ledger
                 backend.close()
                 return True
@@ -3253,8 +3597,11 @@ class Execution:
         driver.leaving = self._leaving
         try:
             driver.drive()
+            self._leaving = driver.leaving
             return True
         except NotDriver:
+            self.news.append('another process drives now')
+            self._takeover = False
             self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)    # what it wrote last may not count
             self._ledger.load()
             return False
@@ -3265,20 +3612,28 @@ class Execution:
         """Follow the journal for a while."""
         if self._leaving == 'cancel':
             self._leaving = 'leave'
+        if self._max_running:
+            try:
+                self._inbox.drop({'do': 'max-running', 'number': self._max_running, 'by': whoami()})
+            except OSError:
+                self.news.append('--max-running is not changed: {} cannot be written'.format(self.path))
+            self._max_running = None
         for _ in range(3):
             self._ledger.load(self._heard)
             if not self.left() or self._leaving:
                 break
-            self._clock.sleep(1)
+            self._here.sleep(1)
 
     def _beats_elsewhere(self, driver):
         """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long."""
-        beat = (driver.get('nonce'), driver.get('beat'))
+        beat, now = (driver['epoch'], driver.get('nonce'), driver.get('beat')), self._here.monotonic()
         if self._foreign is None or self._foreign[0] != beat:
-            self._foreign = (beat, time.monotonic())
-        return time.monotonic() - self._foreign[1] < Driver.SILENCE
+            self._foreign = (beat, now)
+        return now - self._foreign[1] < Driver.SILENCE
 
     def _heard(self, event):
+        if event['event'] == 'command':
+            self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
         if not self._listeners:
             return
         if event['event'] in ('run', 'end'):
@@ -3317,6 +3672,11 @@ class Execution:
         """Return how many jobs have not reached a final status."""
         return self._ledger.left()
 
+    @property
+    def halted(self):
+        """Whether nothing is submitted until somebody resumes it."""
+        return bool(self._ledger.settings.get('halted'))
+
     def waits_for(self):
         """Return what the scheduler says of a job that waits, '' where it says nothing."""
         try:
@@ -3342,7 +3702,7 @@ class Execution:
         for number in range(self._ledger.count):
             if STATUSES[self._ledger.status[number]] in wanted:
                 record = self._ledger.record(number)
-                yield self.plan.info_of(record, self._ledger.job_cmd(record))
+                yield self.plan.info_of(record, self._ledger.job_cmd(record), self._ledger.earlier(number))
 
     def __iter__(self):
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
@@ -3383,7 +3743,7 @@ class Execution:
         self._leaving, driver = leaving, self._driver
         if driver:
             driver.leaving = leaving
-        self._clock.wake()
+        self._here.wake()
 
     def halt(self):
         """Submit nothing more; go on following what was submitted."""
@@ -3396,6 +3756,19 @@ class Execution:
     def cancel(self):
         """Submit nothing more, and cancel what was submitted."""
         self._steer('cancel')
+
+    def hand_over(self):
+        """Submit all that the scheduler takes, whatever max_running says, and leave."""
+        self._steer('hand over')
+
+
+def whoami():
+    """Return user@host, for those who read what was done."""
+    import getpass
+    try:
+        return '{}@{}'.format(getpass.getuser(), socket.gethostname())
+    except (KeyError, OSError):    # a user without a name
+        return '{}@{}'.format(os.getuid(), socket.gethostname())
 
 
 def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
@@ -3730,6 +4103,8 @@ class View:
         reason = self._execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
         if reason:
             parts.append('waits: ' + reason)
+        if self._execution.halted and counts[UNSUBMITTED]:
+            parts.append('paused')
         if trouble:
             parts.append('! ' + trouble)
         if not self._terminal:
@@ -4075,9 +4450,8 @@ def follow(execution):
     interrupts, leave_at = 0, None
     while execution.working():
         view.update()
-        if execution.viewing and execution.asked:
-            view.say('Another process drives: --max-running counts once this one does.')
-            execution.asked = False
+        while execution.news:
+            view.say(execution.news.popleft())
         try:
             execution.wait(0.1)
         except QMapError:

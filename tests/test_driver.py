@@ -13,16 +13,16 @@ import qmap as module
 from qmap_backends import Backend
 
 
-class Clock(module.Clock):
-    """A clock that goes a hundred times as fast: the waits of minutes pass in a second."""
+class Here(module.Here):
+    """A process whose clock goes a hundred times as fast: the waits of minutes pass in a second."""
 
     @staticmethod
     def monotonic():
-        return module.Clock.monotonic() * 100
+        return module.Here.monotonic() * 100
 
     @staticmethod
     def rest(seconds):
-        module.Clock.rest(seconds / 100)
+        module.Here.rest(seconds / 100)
 
     def sleep(self, seconds):
         super().sleep(min(seconds, 1) / 100)
@@ -95,7 +95,7 @@ def execution(qmap, text, backend, **changes):
     logs = module.Logs(module_submit.prepare(qmap, text, qmap.path('out')))
     plan = module.Plan(logs)
     plan.info.update(max_running=4, **changes)
-    return module.Driver(logs, plan, backend, Clock())
+    return module.Driver(logs, plan, backend, Here())
 
 
 def ran(qmap):
