@@ -1203,8 +1203,9 @@ class Ledger:
         usage       the record again, with what the scheduler's accounts added
         command     what somebody told the driver: command (its id), by, said (what is done about it)
         set         what steers the driver: max_running, halted, params of what is not yet submitted
-        cancel      these jobs shall end: jobs
-        retry       these jobs shall run once more: jobs, params
+        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...]
+        dropped     these jobs were cancelled before they were submitted: numbers, time
+        retry       these jobs shall run once more: numbers, params
         saved       all .info files say what stands above
         torn        the line before was not written whole, and has been written again
         left        the driver goes, and says so
@@ -1441,10 +1442,20 @@ class Ledger:
         self.obeyed[event['command']] = event['said']
 
     def _hear_cancel(self, event, place):
-        self.cancelled.update(number for number in map(self.number, event['jobs']) if number in self.live)
+        self.cancelled.update(number for number in unspanned(event['numbers']) if number in self.live)
+
+    def _hear_dropped(self, event, place):
+        for number in unspanned(event['numbers']):
+            self._where[number] = place
+            self._set(number, FAILED)
+            self.failures.add(self._dropped(number, event))
+
+    def _dropped(self, number, event):
+        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
+                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
 
     def _hear_retry(self, event, place):
-        for number in map(self.number, event['jobs']):
+        for number in unspanned(event['numbers']):
             self._retry(number, event.get('params'))
 
     def _retry(self, number, params):
@@ -1483,6 +1494,8 @@ class Ledger:
         place = self._where[number]
         if record is None and place:
             record = self._at(place >> 44, place & (1 << 44) - 1)
+            if record and record['event'] == 'dropped':
+                return self._dropped(number, record)
             if record and 'job' not in record:    # the driver is just changing it
                 record = self.live.get(number)
         return record or {'job': self.id(number), 'attempt': self.attempts[number],
@@ -1490,7 +1503,8 @@ class Ledger:
 
     def earlier(self, number):
         """Return the last records of a job's earlier attempts."""
-        return [self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ())]
+        records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
+        return [record for record in records if record['event'] != 'dropped']
 
     def _at(self, epoch, place):
         with self._reading:
@@ -1510,6 +1524,22 @@ class Ledger:
         batch = record.get('batch', 0)
         place = self._submitted[batch] if batch < len(self._submitted) else 0
         return self._at(place >> 44, place & (1 << 44) - 1)['job_cmd'] if place else ''
+
+
+def spans(numbers):
+    """Return sorted whole numbers as spans: [1, 2, 3, 7] -> [[1, 3], [7, 7]]."""
+    found = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def unspanned(found):
+    """Return an iterator over the numbers in spans."""
+    return itertools.chain.from_iterable(range(first, last + 1) for first, last in found)
 
 
 def parse_event(line):
@@ -1614,7 +1644,7 @@ class Journal:
         data = memoryview(b''.join(parts))
         while data:
             try:
-                written = os.write(self._handle, data)
+                written = self._put(data)
             except OSError:
                 # Whole lines that did get there would count twice when they are written again, so all of it is void.
                 self._torn = True
@@ -1628,6 +1658,9 @@ class Journal:
         self._torn = False
         self.size = place
         return places
+
+    def _put(self, data):
+        return os.write(self._handle, data)
 
     def sync(self):
         """Wait until all of it is on the disk."""
@@ -2549,9 +2582,10 @@ class Driver:
         self.ledger = None
         self._troubles = {}
         #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
-        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends.
+        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
+        #: inbox asks for, waits at most PATIENCE for what it cancels, and ends.
         self.leaving = ''
-        self.inbox = Inbox(logs)
+        self.inbox = Inbox(logs, here)
         self._left = ''
         self._again = False    # jobs have still to be cancelled
         self._lock = Lock(logs.lock)
@@ -2573,7 +2607,7 @@ class Driver:
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
         self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
-                     'inbox': 0}
+                     'inbox': 0, 'cancel': 0}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
     # Becoming the driver, and ceasing to be
@@ -2704,10 +2738,10 @@ class Driver:
         Raises:
             NotDriver: another process has become the driver meanwhile
         """
+        self._until = self.here.monotonic() + self.PATIENCE
         try:
             self.tick()
-            while self.leaving != 'leave' and (self.ledger.live or self._unknown or
-                                               self.ledger.left() and not self.leaving):
+            while self._goes_on():
                 self.here.sleep(self._pause())
                 self.tick()
             self._finish()
@@ -2715,6 +2749,14 @@ class Driver:
             self.backend.close()
             self._journal.close()
             self._lock.release()
+
+    def _goes_on(self):
+        if self.leaving == 'leave':
+            return False
+        if self.leaving == 'obey':
+            return bool(self.inbox.waiting() or self.ledger.cancelled) and self.here.monotonic() < self._until
+        return bool(self.ledger.live or self._unknown or
+                    self.ledger.left() and self.leaving in ('', 'hand over') or self.inbox.waiting())
 
     def _finish(self):
         self._due['flush'] = 0
@@ -2767,12 +2809,12 @@ class Driver:
             self._find_batches()
             self._poll()
             self._obey()
-            if self._again:
+            if self._again or self.ledger.cancelled and now >= self._due['cancel']:
                 self._cancel()
             if self.leaving in ('', 'hand over'):
                 if not self.halted:
                     self._submit()
-                if self.leaving and self.ledger.next_job() is None:
+                if self.leaving and (self.ledger.next_job() is None or self._waits['submit']):
                     self.leaving = 'leave'
             elif self.leaving != self._left:
                 self._give_back(self.backend.withdraw())
@@ -2881,7 +2923,25 @@ class Driver:
             return number
         if attempt <= self.ledger.attempts[number]:
             self._spent.add(word)    # merged before, and left by a crash
+            if has_end and attempt == self.ledger.attempts[number]:
+                self._correct(number, word)
         return None
+
+    def _correct(self, number, word):
+        """Believe an attempt that was called failed without its own words, and says now how it ended."""
+        record = self.ledger.record(number)
+        if record['status'] != FAILED or record.get('heard') or 'batch' not in record:
+            return
+        end = read_end(self._said(record, '.end'))
+        if end:
+            record = {key: value for key, value in record.items() if key not in (
+                'exit_code', 'signal', 'error_reason', 'error', 'finished')}
+            self.ledger.failures.remove(self.ledger.record(number))
+            start = read_json(self._said(record, '.start'))
+            error = '' if not end['exit_code'] else last_line(tail(self.plan.path(record['job'], '.err')))
+            self._log([end_event(record, start, end, None, None, error)])
+        else:
+            self._spent.discard(word)    # not yet whole
 
     def _log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
@@ -3021,13 +3081,16 @@ class Driver:
             note = self.backend.note(tail(self._output(record)))
             heard = {note.get('reason'), gone.reason, 'cancelled' if number in self.ledger.cancelled else None}
             known = heard | {account.get('reason')}
+            sure = known - {gone.reason} | {account.get('reason')}
+            if gone.listed and self.backend.lingers:
+                sure.add(gone.reason)
             if not begun and gone.reason == 'cancelled' and number not in self.ledger.cancelled:
                 if not account and now - gone.since < self.PATIENCE:
                     continue
                 if account.get('host'):
                     # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
                     # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
-                    heard, known = heard - {'cancelled'}, known - {'cancelled'}
+                    heard, known, sure = (reasons - {'cancelled'} for reasons in (heard, known, sure))
             if gone.end:
                 if not known - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
@@ -3035,8 +3098,8 @@ class Driver:
                 continue    # there was no answer, and that proves nothing; or it will be read
             elif begun and self._lives(word, task):
                 continue    # another copy was first
-            elif now - gone.since < self.backend.grace and not known & {'memory', 'time', 'cancelled', 'node'}:
-                continue    # its own words may not yet be seen from here
+            elif now - gone.since < self.backend.grace and not sure & {'memory', 'time', 'cancelled', 'node'}:
+                continue    # its own words may not yet be seen from here, and a queue may be wrong for a while
             elif not begun and not heard - {None, '', 'exit'}:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
                 # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
@@ -3082,16 +3145,11 @@ class Driver:
         ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
             self._write([{'event': 'returned', 'tasks': words}])
-        self._log(self._ends(ended))
+        if ended:
+            self._write([{'event': 'dropped', 'numbers': spans(sorted(ended)), 'time': self.here.time()}])
         for number in numbers:
             self._gone.pop(number, None)
             self._changed[number] = self.ledger.record(number)
-
-    def _ends(self, numbers):
-        """Return the events that end jobs which are not submitted, and shall not be."""
-        return [{'event': 'end', 'job': self.ledger.id(number), 'attempt': self.ledger.attempts[number],
-                 'status': FAILED, 'error_reason': 'cancelled', 'error': 'cancelled before it was submitted',
-                 'finished': self.here.time()} for number in numbers]
 
     def _find_batches(self):
         """Look for the submissions that were never answered, by their name."""
@@ -3297,8 +3355,8 @@ class Driver:
                 self._journal.sync()
                 self._check_epoch()
                 for event in events:
-                    if event['event'] in ('retry', 'end'):
-                        for number in map(self.ledger.number, event.get('jobs') or [event['job']]):
+                    if event['event'] == 'retry':
+                        for number in unspanned(event['numbers']):
                             self._changed[number] = self.ledger.record(number)
                             self._unknown.pop(number, None)
                 self._again = self._again or bool(self.ledger.cancelled)
@@ -3323,41 +3381,43 @@ class Driver:
                               for key, text in command['params'].items())
             return [{'event': 'set', 'params': params, 'time': now}], '{} for {} not yet submitted'.format(
                 words, plural(self.ledger.counts[0], 'job')), ''
+        if do == 'stop' and self.leaving == 'obey' and not command.get('cancel'):
+            return [], 'nobody drives; {} submitted'.format(plural(len(self.ledger.live), 'job')), ''
         if do == 'stop':
             events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
             return events, '{} {}'.format(
                 'stopping: cancels' if command.get('cancel') else 'stopping: leaves behind',
                 plural(len(self.ledger.live), 'job')), 'cancel' if command.get('cancel') else 'leave'
         if do in ('cancel', 'retry'):
-            statuses = command.get('statuses') or (['FAILED'] if do == 'retry' else [])
-            numbers = self._selected(command.get('jobs'), statuses)
+            numbers = self._selected(command)
             return (self._answer_cancel if do == 'cancel' else self._answer_retry)(numbers, command)
         return [], '{}: a driver of version {} does not know this'.format(do, __version__), ''
 
-    def _selected(self, spans, statuses):
-        """Return the numbers of the jobs whose ids lie in one of these spans; of all, without any."""
-        codes = {STATUS_CODES[status] for status in statuses}
-        if spans is None:
-            numbers = range(self.ledger.count)
-        else:
-            group = self.plan.group
+    def _selected(self, command):
+        """Return the numbers of the jobs that a command is for: by their ids, their statuses, or both."""
+        statuses, ids = command.get('statuses'), command.get('ids')
+        numbers, group = range(self.ledger.count), self.plan.group
+        if ids:
             numbers = sorted(set(itertools.chain.from_iterable(
-                range(-(-first // group), min(last // group + 1, self.ledger.count)) for first, last in spans)))
-        if spans is None or statuses and len(numbers) > 1:
-            numbers = [number for number in numbers if not codes or self.ledger.status[number] in codes]
-        return numbers
+                range(-(-first // group), min(last // group + 1, self.ledger.count)) for first, last in ids)))
+        elif not statuses and command['do'] == 'retry':
+            statuses = [FAILED]
+        codes = {STATUS_CODES[status] for status in statuses or STATUSES}
+        return [number for number in numbers if self.ledger.status[number] in codes]
 
     def _cancel_events(self, numbers):
-        jobs = [self.ledger.id(number) for number in numbers]
-        return [{'event': 'cancel', 'jobs': jobs}] if jobs else []
+        return [{'event': 'cancel', 'numbers': spans(sorted(numbers))}] if numbers else []
 
     def _answer_cancel(self, numbers, command):
         live = [number for number in numbers if number in self.ledger.live]
         waiting = [number for number in numbers if not self.ledger.status[number]]
-        events = self._cancel_events(live) + self._ends(waiting)
-        over = len(numbers) - len(live) - len(waiting) if command.get('jobs') else 0
-        parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live or not waiting else []
-        parts += ['{} not yet submitted will not be'.format(plural(len(waiting), 'job'))] if waiting else []
+        events = self._cancel_events(live)
+        if waiting:
+            events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': self.here.time()})
+        over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
+        parts = ['{} cancelled'.format(plural(len(live), 'submitted job'))] if live or not waiting else []
+        parts += ['{} dropped that {} not yet submitted'.format(
+            plural(len(waiting), 'job'), 'was' if len(waiting) == 1 else 'were')] if waiting else []
         parts += ['{} had ended'.format(plural(over, 'job'))] if over else []
         return events, ', '.join(parts), ''
 
@@ -3367,7 +3427,7 @@ class Driver:
         said = '{} to run again'.format(plural(len(again), 'job'))
         if len(again) < len(numbers):
             said += ', {} had not ended'.format(plural(len(numbers) - len(again), 'job'))
-        event = {'event': 'retry', 'jobs': [self.ledger.id(number) for number in again]}
+        event = {'event': 'retry', 'numbers': spans(again)}
         if command.get('params'):
             event['params'] = command['params']
             said += ', with ' + ', '.join('{} = {}'.format(*item) for item in command['params'].items())
@@ -3391,6 +3451,7 @@ class Driver:
                 if self._word(record) in self._starts:
                     note_why(self._said(record), CANCELLED)
         self._again = False
+        self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
         if tasks:
             self.backend.cancel(tasks, self._counts())
 
@@ -3439,9 +3500,11 @@ class Inbox:
     #: Makes the names of one process differ.
     _count = itertools.count(1)
 
-    def __init__(self, logs):
+    def __init__(self, logs, here):
         self._logs = logs
+        self._here = here
         self._folder = os.path.join(logs.qmap, 'inbox')
+        self._places = {}
 
     def drop(self, command):
         """Put a command there, and return its id.
@@ -3452,15 +3515,32 @@ class Inbox:
         Raises:
             OSError: the folder cannot be written
         """
-        id = '{:020d}-{}-{}-{}'.format(int(time.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', socket.gethostname()),
-                                       os.getpid(), next(self._count))
+        id = '{:020d}-{}-{}-{}'.format(int(self._here.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._here.host),
+                                       self._here.pid, next(self._count))
         path = self._path(id)
+        self._places = {epoch: os.path.getsize(self._logs.journal(epoch)) for epoch in self._logs.epochs()}
         with open(path + '.tmp', 'w') as target:
             target.write(json.dumps(command) + '\n')
             target.flush()
             os.fsync(target.fileno())
         os.rename(path + '.tmp', path)
         return id
+
+    def answer(self, id):
+        """Return what a driver has written of a command since it was dropped; None for nothing yet."""
+        for epoch in self._logs.epochs():
+            place = self._places.get(epoch, 0)
+            with open(self._logs.journal(epoch), 'rb') as source:
+                source.seek(place)
+                for line in source:
+                    if not line.endswith(b'\n'):
+                        break
+                    place += len(line)
+                    event = parse_event(line) if id.encode() in line else None
+                    if event and event.get('command') == id:
+                        return event['said']
+            self._places[epoch] = place
+        return None
 
     def _path(self, id):
         return os.path.join(self._folder, id + '.json')
@@ -3535,13 +3615,13 @@ class Execution:
         self._here = Here()
         self._driver = None
         self._leaving = ''
-        self.viewing = self._over = False
+        self.viewing = self._over = self.handed_over = False
         self._error = None
         self._foreign = None
         self._listeners = []
         self.news = collections.deque(maxlen=1000)
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
-        self._inbox = Inbox(self.logs)
+        self._inbox = Inbox(self.logs, self._here)
         self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
         try:
             self._ledger.load()
@@ -3574,11 +3654,13 @@ class Execution:
 
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
+        self._refuse_copy()
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
         driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
         try:
-            if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere):
+            if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere,
+                               idle=self._leaving == 'obey'):
                 self._ledger = driver.ledger
                 backend.close()
                 return True
@@ -3596,6 +3678,7 @@ class Execution:
         self._ledger, self._driver = driver.ledger, driver
         driver.leaving = self._leaving
         try:
+            self._note_move()
             driver.drive()
             self._leaving = driver.leaving
             return True
@@ -3607,6 +3690,35 @@ class Execution:
             return False
         finally:
             self._driver = None
+
+    def _refuse_copy(self):
+        """Keep a copy of the folder from running the jobs of the first one again.
+
+        Raises:
+            QMapError: it is a copy, and the first one is still there
+        """
+        other = Logs(file_name(self.plan.info.get('logs') or native(self.path)))
+        if (read_json(other.execution) or {}).get('token') == self.plan.info['token'] and not os.path.samefile(
+                other.execution, self.logs.execution) and not self._force:
+            raise QMapError('{} is a copy of {}, and both would run the same jobs: go on with that one, or give '
+                            '--force to drive the copy'.format(self.path, other.path))
+
+    def _note_move(self):
+        """Write down where the folder is now, and say what that means for what was submitted before."""
+        here, there = native(self.path), self.plan.info.get('logs')
+        if there and there != here:
+            if self._ledger.live:
+                self.news.append(
+                    '{} were submitted from {}: if that is not this folder by another name, those that run are not '
+                    'heard of any more, and those that wait run again'.format(
+                        plural(len(self._ledger.live), 'job'), there))
+            self.plan.info['logs'] = here
+            write_json(self.logs.execution, self.plan.info)
+
+    def obey(self):
+        """Drive for a moment, only to do what the inbox asks for. Return whether nobody else drives."""
+        self._leaving = 'obey'
+        return self._lead()
 
     def _view(self):
         """Follow the journal for a while."""
@@ -3759,6 +3871,7 @@ class Execution:
 
     def hand_over(self):
         """Submit all that the scheduler takes, whatever max_running says, and leave."""
+        self.handed_over = True
         self._steer('hand over')
 
 
@@ -3791,19 +3904,20 @@ def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
     return execution.start()
 
 
-def reattach(logs='.', max_running=None, force=False):
+def reattach(logs='.', max_running=None, force=False, takeover=False):
     """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
     process drives.
 
     Args:
         logs: path of the folder
         max_running: jobs in the scheduler at once, from now on
-        force: go on although some records cannot be read
+        force: go on although some records cannot be read, or the folder is a copy
+        takeover: take the place of a driver on another host, also while its beat goes on
 
     Raises:
         QMapError: there is no execution in the folder
     """
-    return Execution(logs, max_running, force).start()
+    return Execution(logs, max_running, force, takeover).start()
 
 
 class Preparation:
@@ -3900,7 +4014,7 @@ class Preparation:
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
                 ('max_running', self.max_running), ('group', self.group), ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
-                ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
+                ('logs', native(folder.path)), ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
             if len(Map(folder.input)) != len(self.map):
                 raise QMapError('{}: it changed while it was read'.format(self.map.path))
@@ -3941,7 +4055,7 @@ def parse_statuses(texts):
 FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd', 'params', 'exit_code', 'error_reason',
           'error', 'reason', 'submitted', 'started', 'finished', 'host', 'usage', 'usage.time', 'usage.time.elapsed',
           'usage.time.seconds', 'usage.time.cpu', 'usage.memory', 'usage.memory.peak', 'usage.memory.bytes', 'seconds',
-          'commands', 'commands.count', 'commands.done')
+          'attempts', 'commands', 'commands.count', 'commands.done')
 
 
 def unknown_field(path):
@@ -4379,11 +4493,48 @@ def tool_submit(options):
     warn(preparation.warnings)
     if options.dry_run:
         return dry_run(preparation, options.logs)
+    if options.leave and preparation.profile.executor == 'local':
+        raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
     path = preparation.create(options.logs)
     say(preparation.profile.sentence())
     say('{}, at most {} at once, logs folder {}'.format(
-        jobs_text(preparation), preparation.max_running, shown_path(path)))
-    return follow(Execution(path))
+        jobs_text(preparation), 'as many as possible' if options.leave else preparation.max_running, shown_path(path)))
+    if options.detach:
+        return detach(path)
+    execution = Execution(path)
+    if options.leave:
+        execution.hand_over()
+    return follow(execution)
+
+
+def detach(path, *options):
+    """Let a driver go on with an execution in the background, in a session of its own; return the exit status.
+
+    Args:
+        path: of the logs folder
+        options: of `reattach`
+    """
+    logs = Logs(path)
+    messages = os.path.join(logs.path, 'execution.log')
+    try:
+        with open(messages, 'ab') as log:
+            child = subprocess.Popen(
+                [sys.executable, os.path.abspath(__file__), 'reattach', '--no-console', '-l', logs.path, *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    except OSError as error:
+        raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
+    end = time.monotonic() + 10    # it may find that another one drives, and look on
+    while child.poll() is None and time.monotonic() < end and (read_json(logs.driver) or {}).get('pid') != child.pid:
+        time.sleep(0.05)
+    if child.poll() == 2:
+        raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
+    child.returncode = child.returncode or 0    # it is not waited for
+    where = shlex.quote(shown_path(logs.path))
+    say('goes on in the background as process {} on {}, messages in {}'.format(
+        child.pid, socket.gethostname(), shown_path(messages)))
+    say('to look: {} reattach -l {}'.format(program(), where))
+    say('to stop: {} control -l {} stop'.format(program(), where))
+    return 0
 
 
 def jobs_text(preparation):
@@ -4428,8 +4579,12 @@ def tool_reattach(options):
     if Old.here(options.logs):
         raise QMapError('{}: has no journal (qmap 0.4 made none): it can be asked with `info`, not driven'.format(
             options.logs))
-    execution = Execution(options.logs, options.max_running, options.force)
+    execution = Execution(options.logs, options.max_running, options.force, options.takeover)
     warn(execution.warnings)
+    if options.detach:
+        given = ['-r', str(options.max_running)] if options.max_running else []
+        given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
+        return detach(execution.path, *given)
     if execution.left():
         say('{}, {} left, logs folder {}'.format(
             plural(sum(execution.counts().values()), 'job'), execution.left(), shown_path(execution.path)))
@@ -4477,6 +4632,8 @@ def follow(execution):
     counts = execution.counts()
     if interrupts > 0 and execution.left() or interrupts > 1:
         return 130
+    if execution.handed_over and not counts[UNSUBMITTED]:
+        return 1 if counts[FAILED] else 0
     return 3 if execution.left() else 1 if counts[FAILED] else 0
 
 
@@ -4501,6 +4658,106 @@ def interrupted(execution, view, interrupts):
         return None
     execution.leave()
     return time.monotonic()
+
+
+#: Seconds after which a driver that does not obey is named, and after which the command is taken back.
+NAMED, TAKEN_BACK = 5, 120
+
+
+def tool_control(options):
+    """Run `qmap control`."""
+    logs = Logs(options.logs)
+    command = control_command(options, Plan(logs))
+    inbox = Inbox(logs, Here())
+    try:
+        id = inbox.drop(dict(command, by=whoami()))
+    except OSError as error:
+        raise QMapError('{}: {}'.format(error.filename or logs.path, error.strerror))
+    since, named, said, execution = time.monotonic(), False, None, None
+    try:
+        while said is None:
+            if execution is None and not beats(logs):
+                execution = Execution(options.logs)
+            if execution and execution.obey():
+                execution.plan = Plan(logs)
+            elif time.monotonic() - since > NAMED and not named:
+                driver = read_json(logs.driver) or {}
+                warn(['waiting for the driver, process {} on {}'.format(driver.get('pid'), driver.get('host'))])
+                named = True
+            said = inbox.answer(id)
+            if said is None:
+                if time.monotonic() - since > TAKEN_BACK:
+                    raise QMapError('{}: its driver has not answered; the command is taken back'.format(
+                        shown_path(logs.path)))
+                time.sleep(0.1)
+    finally:
+        inbox.remove(id)
+    say(said)
+    if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
+        say('nobody drives; to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(logs.path))))
+    return 0
+
+
+def beats(logs):
+    """Tell whether a driver seems to live: on another host one that has not said that it left."""
+    driver = read_json(logs.driver) or {'released': True}
+    here = driver.get('host') == socket.gethostname()
+    return not driver.get('released') and not (here and birth(driver['pid']) != driver['born'])
+
+
+def control_command(options, plan):
+    """Return the command that the options of `qmap control` stand for.
+
+    Raises:
+        QMapError: an id, a status or a parameter is wrong
+    """
+    command = {'do': options.do}
+    if options.do in ('cancel', 'retry'):
+        if options.ids:
+            command['ids'] = [span for text in options.ids for span in parse_ids(text, plan)]
+        if options.status:
+            command['statuses'] = sorted(parse_statuses(options.status))
+    if options.do == 'max-running':
+        command['number'] = options.number
+    if options.do == 'stop':
+        command['cancel'] = options.cancel
+    if options.do == 'retry':
+        given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
+        command['params'] = {key: write_parameter(key, checked(key, text)) for key, text in given if text is not None}
+    if options.do == 'set':
+        command['params'] = collections.OrderedDict()
+        for text in options.params:
+            key, mark, value = (part.strip() for part in native(text).partition('='))
+            if not mark:
+                raise QMapError('{}: a parameter is written KEY=VALUE'.format(text))
+            if key == 'working_directory' and not os.path.isdir(file_name(value)):
+                raise QMapError('{}: the working directory is not there'.format(value))
+            if key == 'working_directory':
+                value = native(os.path.abspath(file_name(value)))
+            if key not in PARAMETERS:
+                warn([foreign_parameter(key)])
+            command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
+    return command
+
+
+def parse_ids(text, plan):
+    """Return the spans of ids that '3,7-12' stands for.
+
+    Raises:
+        QMapError: it is something else, or there is no such job
+    """
+    found = []
+    for part in text.split(','):
+        match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
+        if not match:
+            raise QMapError('{}: no id of a job: write 3 or 3,7-12'.format(part or '(empty)'))
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if first > last or last >= len(plan.map) or first == last and first % plan.group:
+            raise QMapError('{}: there is no such job: the ids are {}'.format(part.strip(), ', '.join(
+                str(id) for id in range(0, len(plan.map), plan.group)[:3]) + ' ... up to {}'.format(
+                    (len(plan.map) - 1) // plan.group * plan.group)))
+        found.append([first, last])
+    return found
 
 
 def tool_info(options):
@@ -4539,10 +4796,10 @@ def tool_info(options):
 
 def wanted_live(execution, statuses):
     """Tell whether statuses are asked that may be out of date, because no driver on this machine keeps them."""
-    driver, counts = execution.driver(), execution.counts()
+    counts = execution.counts()
     if not statuses & {PENDING, RUNNING, OTHER} or not counts[PENDING] + counts[RUNNING] + counts[OTHER]:
         return False
-    return not driver or driver['host'] == socket.gethostname() and birth(driver['pid']) != driver['born']
+    return not beats(execution.logs)
 
 
 def table(jobs, fields, format):
@@ -4712,13 +4969,50 @@ def make_parser():
                       help='where the commands run (default: here)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
     profile(made)
+    made.add_argument('--detach', action='store_true', help='go on in the background')
+    made.add_argument('--leave', action='store_true', help='hand everything to the scheduler at once, and leave')
     made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')
 
     made = tool('reattach', tool_reattach, 'go on with an execution, or look at it',
                 '  qmap reattach -l jobs_20260131\n')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
     watched(made, ' from now on')
-    made.add_argument('--force', action='store_true', help='go on although some records cannot be read')
+    made.add_argument('--detach', action='store_true', help='go on in the background')
+    made.add_argument('--takeover', action='store_true',
+                      help='take the place of a driver on another host without waiting for three minutes of silence')
+    made.add_argument('--force', action='store_true',
+                      help='go on although some records cannot be read, or the folder is a copy')
+
+    made = tool('control', tool_control, 'steer an execution, whoever drives it',
+                '  qmap control -l out pause\n  qmap control -l out retry -s failed -m 32G\n'
+                '  qmap control -l out cancel 3,7-12\n')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
+    orders = made.add_subparsers(dest='do', metavar='ORDER')
+    orders.required = True
+
+    def order(name, summary):
+        made = orders.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.')
+        made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='its logs folder')
+        return made
+
+    def selection(made, default):
+        made.add_argument('ids', nargs='*', metavar='ID', help='ids of jobs, such as 3 or 3,7-12 (default: {})'.format(
+            default))
+        made.add_argument('-s', '--status', metavar='STATUS', action='append',
+                          help='only jobs with these statuses: names or first letters')
+
+    order('pause', 'submit nothing more for now')
+    order('resume', 'submit again')
+    order('max-running', 'change how many jobs may be in the scheduler at once').add_argument(
+        'number', metavar='N', type=number_option, help='number of jobs')
+    selection(order('cancel', 'cancel jobs, and drop those that were not yet submitted'), 'all that have not ended')
+    again = order('retry', 'run jobs again that have ended')
+    selection(again, 'those that failed')
+    resources(again)
+    order('set', 'change parameters of the jobs that are not yet submitted').add_argument(
+        'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= takes one away')
+    order('stop', 'end the driver; what was submitted goes on').add_argument(
+        '--cancel', action='store_true', help='cancel what was submitted, too')
 
     made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',
                 '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
