@@ -1082,8 +1082,8 @@ def pretty(value):
     return '{\n' + ',\n'.join(lines) + '\n}\n'
 
 
-def sync_folder(path):
-    """Make the names in a folder survive a crash of the machine, where the file system can."""
+def bring_to_disk(path):
+    """Make a file, or the names in a folder, survive a crash of the machine, where the file system can."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -1384,6 +1384,8 @@ class Ledger:
         self.attempts[number] = event['attempt']
 
     def _hear_end(self, event, place):
+        if self.status[self.number(event['job'])] == STATUS_CODES[FAILED]:    # it was called failed too soon
+            self.failures.remove(self.record(self.number(event['job'])))
         number = self._note(event, place)
         self._set(number, event['status'])
         self._release(number)
@@ -1424,10 +1426,11 @@ class Ledger:
 
     def _hear_returned(self, event, place):
         for task in event['tasks']:
-            number = self.number(task.partition('.')[0])
+            id, _, attempt = task.partition('.')
+            number = self.number(id)
             self._release(number)
             self.unsaved.add(number)
-            self.attempts[number] -= 1
+            self.attempts[number] = int(attempt) - 1
             self._where[number] = 0
             self._set(number, UNSUBMITTED)
             self.again.append(number)
@@ -2462,7 +2465,10 @@ def end_event(record, start, end, account, why, error):
     event = dict(record, event='end')
     for key in ('reason', 'words', 'state'):
         event.pop(key, None)
-    start, account = start or {}, account or {}
+    start, account = start or {}, dict(account or {})
+    if not end and account.get('reason') == 'exit':
+        # The exit status of the runner, which says so itself if that is the job's: it came second, or could not write.
+        account = {key: account[key] for key in account if key not in ('reason', 'words', 'exit_code')}
     add_usage(event, account)
     event['host'] = start.get('host') or account.get('host') or record.get('host', '')
     if start:
@@ -2598,7 +2604,8 @@ class Driver:
         self._tries = {}    # how often a job left the queue without a trace
         self._changed = {}
         self._lasting = set()
-        self._spent = set()
+        self._spent = set()    # attempts that are over, and of which something lies in run/
+        self._news = False    # whether there is more to clean than at the last time
         self._owed = []
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
@@ -2655,6 +2662,8 @@ class Driver:
         try:
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self.ledger.load()
+            for epoch in self.ledger.read_so_far():
+                bring_to_disk(self.logs.journal(epoch))    # this driver builds on it, and the last one may not have
             self._begin()
         except BaseException as error:
             self._journal.close()
@@ -2690,7 +2699,7 @@ class Driver:
         self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
                       'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born, 'time': self.here.time()}])
         self._journal.sync()
-        sync_folder(self.logs.qmap)
+        bring_to_disk(self.logs.qmap)
         self._show_beat()
         if self.ledger.damage:
             self._restore()
@@ -2786,7 +2795,7 @@ class Driver:
         if self.backend.immediate and not self.leaving and not self.halted and self.room() > 0 \
                 and self.ledger.next_job() is not None:
             return max(0, min(self.LOOK, self._due['submit'] - now))
-        if self._changed or self._spent:
+        if self._changed or self._news:
             return max(0, min(self.LOOK, self._due['flush'] - now))
         return self.LOOK
 
@@ -2922,21 +2931,24 @@ class Driver:
         if record and record['attempt'] == attempt:
             return number
         if attempt <= self.ledger.attempts[number]:
-            self._spent.add(word)    # merged before, and left by a crash
+            self._spend(word)    # merged before, and left by a crash
             if has_end and attempt == self.ledger.attempts[number]:
                 self._correct(number, word)
         return None
 
+    def _spend(self, word):
+        self._spent.add(word)
+        self._news = True
+
     def _correct(self, number, word):
         """Believe an attempt that was called failed without its own words, and says now how it ended."""
         record = self.ledger.record(number)
-        if record['status'] != FAILED or record.get('heard') or 'batch' not in record:
+        if not record.get('unheard'):
             return
         end = read_end(self._said(record, '.end'))
         if end:
             record = {key: value for key, value in record.items() if key not in (
-                'exit_code', 'signal', 'error_reason', 'error', 'finished')}
-            self.ledger.failures.remove(self.ledger.record(number))
+                'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
             start = read_json(self._said(record, '.start'))
             error = '' if not end['exit_code'] else last_line(tail(self.plan.path(record['job'], '.err')))
             self._log([end_event(record, start, end, None, None, error)])
@@ -2956,7 +2968,7 @@ class Driver:
             self._changed[number] = event
             if event['event'] == 'end':
                 self._gone.pop(number, None)
-                self._spent.add(self._word(event))
+                self._spend(self._word(event))
                 self._rate.append(now)
                 if not self.backend.immediate and event.get('batch') and (
                         event.get('cpu') is None or event.get('memory') is None):
@@ -2990,6 +3002,8 @@ class Driver:
             event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
             event['finished'] = self.here.time()
+        if not end:
+            event['unheard'] = True
         return event
 
     # What the scheduler says
@@ -3081,8 +3095,8 @@ class Driver:
             note = self.backend.note(tail(self._output(record)))
             heard = {note.get('reason'), gone.reason, 'cancelled' if number in self.ledger.cancelled else None}
             known = heard | {account.get('reason')}
-            sure = known - {gone.reason} | {account.get('reason')}
-            if gone.listed and self.backend.lingers:
+            sure = {note.get('reason'), account.get('reason')}
+            if gone.listed and self.backend.lingers or gone.reason == 'cancelled' and number in self.ledger.cancelled:
                 sure.add(gone.reason)
             if not begun and gone.reason == 'cancelled' and number not in self.ledger.cancelled:
                 if not account and now - gone.since < self.PATIENCE:
@@ -3129,7 +3143,7 @@ class Driver:
         if not id or self.backend.immediate:
             return False
         answer = self.backend.poll([id])
-        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other != task
+        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != task[0]
                                      for other, (status, _, _) in answer.items())
 
     def _give_back(self, tasks):
@@ -3145,6 +3159,10 @@ class Driver:
         ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
             self._write([{'event': 'returned', 'tasks': words}])
+            self._journal.sync()
+            self._check_epoch()
+            self._close_batches()
+            self._news = True
         if ended:
             self._write([{'event': 'dropped', 'numbers': spans(sorted(ended)), 'time': self.here.time()}])
         for number in numbers:
@@ -3272,7 +3290,7 @@ class Driver:
             return True
         if word == 'refused':
             self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
-                            finished=self.here.time(), batch=0) for number in numbers])
+                            finished=self.here.time(), batch=0, unheard=True) for number in numbers])
             return True
         if word == 'busy':
             self._return_batch(self.ledger.batches[batch])
@@ -3303,7 +3321,7 @@ class Driver:
     def _flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
         now = self.here.monotonic()
-        if now < self._due['flush'] or not self._changed and not self._spent:
+        if now < self._due['flush'] or not self._changed and not self._news:
             return
         self._journal.sync()
         self._check_epoch()
@@ -3313,7 +3331,8 @@ class Driver:
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
-        self._clean()
+        if self._news:
+            self._clean()
         self._write([{'event': 'saved'}])
 
     def info(self, number, record):
@@ -3325,19 +3344,21 @@ class Driver:
 
         The claims come after the script of their batch: without that, no copy that comes late runs anything.
         """
-        if not self._spent:
-            return
-        folder = os.path.dirname(self.logs.batch(0))
-        for name in os.listdir(folder):
-            number = name.partition('.')[0]    # others' names may be there: .nfs0123 of a file that is still open
-            if number.isdigit() and int(number) not in self.ledger.batches:
-                remove(os.path.join(folder, name))
+        self._close_batches()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
         for name in self.logs.listing():
             word, _, kind = name.rpartition('.')
             if word in self._spent and not (kind == 'start' and word in held):
                 remove(os.path.join(self.logs.run, name))
         self._spent &= held
+        self._news = False
+
+    def _close_batches(self):
+        folder = os.path.dirname(self.logs.batch(0))
+        for name in os.listdir(folder):
+            number = name.partition('.')[0]    # others' names may be there: .nfs0123 of a file that is still open
+            if number.isdigit() and int(number) not in self.ledger.batches:
+                remove(os.path.join(folder, name))
 
     # Steering
 
@@ -3618,6 +3639,7 @@ class Execution:
         self.viewing = self._over = self.handed_over = False
         self._error = None
         self._foreign = None
+        self._barred = ''    # why this process cannot drive
         self._listeners = []
         self.news = collections.deque(maxlen=1000)
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
@@ -3639,7 +3661,8 @@ class Execution:
 
     def _work(self):
         try:
-            while (self.left() or self._inbox.waiting()) and self._leaving in ('', 'cancel', 'hand over'):
+            while self._leaving in ('', 'cancel', 'hand over') and (
+                    self.left() or self._inbox.waiting() and not self._barred):
                 self.viewing = not self._lead()
                 if self.viewing:
                     self._view()
@@ -3654,6 +3677,7 @@ class Execution:
 
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
+        self._barred = ''
         self._refuse_copy()
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
@@ -3669,8 +3693,7 @@ class Execution:
             return False
         except OSError as error:
             backend.close()
-            if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
-                raise QMapError('{}: {}'.format(error.filename or self.path, error.strerror))
+            self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
             return False
         if self._max_running:
             driver.set(max_running=self._max_running)
@@ -3732,7 +3755,7 @@ class Execution:
             self._max_running = None
         for _ in range(3):
             self._ledger.load(self._heard)
-            if not self.left() or self._leaving:
+            if self._leaving or not self.left() and (self._barred or not self._inbox.waiting()):
                 break
             self._here.sleep(1)
 
@@ -3766,7 +3789,7 @@ class Execution:
     def trouble(self):
         """What keeps the execution from going on, '' for nothing."""
         driver = self._driver
-        return driver.trouble if driver else ''
+        return driver.trouble if driver else '' if self.driver() else self._barred
 
     @property
     def load(self):
