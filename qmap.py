@@ -1197,7 +1197,7 @@ class Ledger:
 
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
         batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
-        submitted   the scheduler took it: batch, id, job_cmd
+        submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
         returned    these tasks were not submitted after all: tasks
         run, end    a job's record: job, attempt, status and all that is known of it
         usage       the record again, with what the scheduler's accounts added
@@ -2648,7 +2648,7 @@ class Driver:
                 epoch, place = self.ledger.damage[0]
                 raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
                     self.logs.journal(epoch), plural(len(self.ledger.damage), 'record'), place))
-            if not self.ledger.left() and not idle and not self.inbox.waiting():
+            if not (self.ledger.left() or idle or self.inbox.waiting() or self._late()):
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
@@ -2678,6 +2678,10 @@ class Driver:
             self._changed[number] = self.ledger.record(number)
         self._again = bool(self.ledger.cancelled)
         return True
+
+    def _late(self):
+        """Tell whether jobs have said something since the last driver left."""
+        return any(name.endswith('.end') for name in self.logs.listing())
 
     def _driven(self, locked, foreign):
         """Tell whether another process must be taken for the driver, by the newest segment of the journal."""
@@ -2871,7 +2875,7 @@ class Driver:
         """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
         record = self.ledger.live[number]
         id = self.ledger.batch_of(record).get('id')
-        return None if id is None else (id, record['k'])
+        return (id, record['k']) if id else None
 
     def _executor_id(self, number, start):
         task = self._task(number)
@@ -3012,7 +3016,10 @@ class Driver:
         now = self.here.monotonic()
         if now < self._due['poll'] or not self.ledger.live:
             return
-        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id') is not None]
+        for number, record in self.ledger.live.items():
+            if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
+                self._gone.setdefault(number, Gone(now))
+        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id')]
         if not ids:
             return
         answer = self.backend.poll(ids)
@@ -3048,7 +3055,7 @@ class Driver:
                 start = self._starts.get(self._word(record))
                 if start:
                     self.backend_started(number, start)
-            if reason:
+            if status:
                 gone.reason, gone.words = reason, words
             gone.listed = bool(status)
         self._log(events)
@@ -3143,7 +3150,7 @@ class Driver:
         if not id or self.backend.immediate:
             return False
         answer = self.backend.poll([id])
-        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != task[0]
+        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != (task or ' ')[0]
                                      for other, (status, _, _) in answer.items())
 
     def _give_back(self, tasks):
@@ -3187,6 +3194,7 @@ class Driver:
                         start = self._starts.get(self._word(record))
                         if record['batch'] == number and start:
                             self.backend_started(job, start)
+                    self._given(number, id)
                     self._again = self._again or bool(self.ledger.cancelled)
                 else:
                     self._return_batch(batch)
@@ -3201,7 +3209,10 @@ class Driver:
         back = [word for word in words if word + '.start' not in names]
         self._unsubmit(back)
         if len(back) < len(words) and not self.backend.immediate:
-            self._due['find'] = self.here.monotonic() + 60    # some did start, so it must be somewhere
+            # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
+            self._due['find'] = self.here.monotonic() + 60
+            for word in set(words) - set(back):
+                self._gone.setdefault(self.ledger.number(word.partition('.')[0]), Gone(self.here.monotonic()))
         elif len(back) < len(words):
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
@@ -3277,10 +3288,7 @@ class Driver:
                                'job_cmd': self.backend.job_cmd(script, name, len(tasks), params, output)})
             for number in numbers:
                 self._changed[number] = self.ledger.live[number]
-            for other in list(self.ledger.batches.values()):
-                if other.get('id') == text and other['batch'] != batch and not self.backend.immediate:
-                    # A scheduler that gives an id again has forgotten who had it.
-                    self._return_batch(other)
+            self._given(batch, text)
             self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
             self._submitted = self.here.monotonic()
@@ -3301,6 +3309,13 @@ class Driver:
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
         self._due['submit'] = self.here.monotonic() + self._waits['submit']
         return False
+
+    def _given(self, batch, id):
+        """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it."""
+        for other in list(self.ledger.batches.values()):
+            if other.get('id') == id and other['batch'] != batch and not self.backend.immediate:
+                self._write([{'event': 'submitted', 'batch': other['batch'], 'id': ''}])
+                self._return_batch(other)
 
     def _write_script(self, number, id, params):
         path, attempt = self.plan.path(id, '.sh'), self.ledger.attempts[number]
