@@ -4699,7 +4699,7 @@ def interrupted(execution, view, interrupts):
 
 
 #: Seconds after which a driver that does not obey is named, and after which the command is taken back.
-NAMED, TAKEN_BACK = 5, 120
+SLOW, TAKEN_BACK = 5, 120
 
 
 def tool_control(options):
@@ -4718,7 +4718,7 @@ def tool_control(options):
                 execution = Execution(options.logs)
             if execution and execution.obey():
                 execution.plan = Plan(logs)
-            elif time.monotonic() - since > NAMED and not named:
+            elif time.monotonic() - since > SLOW and not named:
                 driver = read_json(logs.driver) or {}
                 warn(['waiting for the driver, process {} on {}'.format(driver.get('pid'), driver.get('host'))])
                 named = True

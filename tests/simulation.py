@@ -6,9 +6,9 @@ seed decides what goes wrong. After each run the rules of README, "What is promi
     python tests/simulation.py --plant claim 200    with a bug planted: see PLANTED
 
 Drivers and viewers are the real `qmap.Execution`, each in a thread; one runs at a time, and the others stand where
-they last waited or touched a file, so that a seed repeats exactly. What they touch is real files; what they see of those
-that another host has written is up to a minute old. The runner is the one thing that is played: RUNNER in qmap.py is
-bash, and `Copy` does the same steps, any of which may be its last.
+they last waited or touched a file, so that a seed repeats exactly. What they touch is real files; what they see of
+those that another host has written is up to a minute old. The runner is the one thing that is played: RUNNER in
+qmap.py is bash, and `Copy` does the same steps, any of which may be its last.
 """
 
 import argparse
@@ -708,6 +708,8 @@ class World:
     def finish(self):
         """See it through to its end."""
         living = self.living()
+        if self.ledger().settings.get('halted'):    # commands of several hosts come in the order of their clocks
+            self.drop(self.hosts[0], {'do': 'resume'})
         if not living:
             ledger = self.ledger()
             if ledger.left() or os.listdir(os.path.join(self.logs.qmap, 'inbox')):
