@@ -1,0 +1,375 @@
+"""Steering: control, whoever drives and also where nobody does; leaving in the background and coming back."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT, at_executor, until
+
+
+def driving(qmap, logs='out'):
+    """Return what driver.json says while somebody drives."""
+    path = qmap.path(logs, '.qmap', 'driver.json')
+    driver = json.loads(qmap.read(path)) if os.path.exists(path) else {'released': True}
+    return not driver['released'] and driver
+
+
+@pytest.fixture
+def detached(qmap):
+    """Return a function that submits a map in the background, and stop what is left of it at the end."""
+    def detach(text, *words):
+        qmap.write('a.map', text)
+        result = qmap('submit', 'a.map', '--logs', 'out', '--detach', *words)
+        assert result.code == 0, result
+        return result
+
+    yield detach
+    if os.path.exists(qmap.path('out')):
+        qmap('control', '-l', 'out', 'stop', '--cancel')
+
+
+def control(qmap, *words):
+    result = qmap('control', '-l', 'out', *words)
+    assert result.code == 0, result
+    return result.out
+
+
+def over(qmap, count):
+    """Wait until so many jobs have ended."""
+    return until(lambda: sum(status in ('COMPLETED', 'FAILED') for status in qmap.statuses('out')) == count)
+
+
+def test_detach_goes_on_in_the_background_and_says_how_to_look_and_stop(qmap, detached):
+    result = detached('sleep 1; echo ${QMAP_LINE} >>ran\n' * 4, '-r', '2')
+    assert 'to look: ' in result.out and 'to stop: ' in result.out
+    view = qmap('reattach', '-l', 'out')
+    assert (view.code, sorted(qmap.read('ran').split())) == (0, list('0123')), view
+    until(lambda: not driving(qmap))
+    assert '4 jobs: 4 completed' in qmap.read('out', 'execution.log')
+
+
+def test_a_detached_driver_survives_the_end_of_its_session(qmap):
+    qmap.write('a.map', 'sleep 0.5\n' * 6)
+    process = subprocess.Popen(
+        ['setsid', '-w', 'bash', '-c', '"$0" "$@"; kill -HUP 0; kill -KILL 0'] + qmap.program +
+        ['submit', 'a.map', '--logs', 'out', '--detach', '-r', '2'], cwd=qmap.folder, env=qmap.environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process.wait()
+    over(qmap, 6)
+
+
+def test_what_is_wrong_is_said_before_it_detaches(qmap):
+    result = qmap('submit', 'nosuch.map', '--detach')
+    assert (result.code, result.err) == (2, 'qmap: error: nosuch.map: No such file or directory\n')
+
+
+def test_pause_and_resume(qmap, detached):
+    detached('sleep 0.2\n' * 12, '-r', '1')
+    assert control(qmap, 'pause').startswith('paused: nothing is submitted until resume; ')
+    until(lambda: set(qmap.statuses('out')) == {'COMPLETED', 'UNSUBMITTED'})
+    view = qmap.start('reattach', '-l', 'out')
+    assert 'jobs not yet submitted' in control(qmap, 'resume')
+    over(qmap, 12)
+    assert view.wait(30) == 0
+
+
+def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached):
+    detached('sleep 2; echo $QMAP_MEMORY $QMAP_SAMPLE >${QMAP_LINE}\n' * 2 + 'true ## memory=2G\n', '-r', '1')
+    until(lambda: 'RUNNING' in qmap.statuses('out'))
+    assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
+        'memory = 1536M, sample = x y for 2 jobs not yet submitted\n'
+    assert control(qmap, 'max-running', '2') == 'at most 2 at once from now on, 1 until now\n'
+    over(qmap, 3)
+    assert (qmap.read('0'), qmap.read('1')) == ('\n', '1536M x y\n')
+    lines = qmap('info', '-l', 'out', '-s', 'all', 'params.memory').lines[1:]
+    assert lines == ['0\t', '1\t1536M', '2\t2G']
+
+
+def test_cancel_some_and_retry_them(qmap, detached):
+    detached('sleep 100\n' + 'sleep 0.1\n' * 10, '-r', '1')
+    until(lambda: qmap.statuses('out')[0] == 'RUNNING')
+    assert control(qmap, 'cancel', '0,3-4') == '1 submitted job cancelled, 2 jobs dropped that were not yet submitted\n'
+    over(qmap, 11)
+    assert [number for number, status in enumerate(qmap.statuses('out')) if status == 'FAILED'] == [0, 3, 4]
+    assert {line.split('\t')[1] for line in qmap('info', '-l', 'out', 'error_reason').lines[1:]} == {'cancelled'}
+    until(lambda: not driving(qmap))
+    said = control(qmap, 'retry', '3')
+    assert said.startswith('1 job to run again\nnobody drives; to go on: ')
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert qmap.statuses('out').count('COMPLETED') == 9
+
+
+def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
+    qmap.write('a.map', 'echo out $QMAP_ATTEMPT; echo err $QMAP_ATTEMPT >&2; [ $QMAP_ATTEMPT = 3 ]\n')
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 1
+    control(qmap, 'retry')
+    assert qmap('reattach', '-l', 'out').code == 1
+    control(qmap, 'retry', '-s', 'failed', '-m', '3G', '-t', '90m')
+    last = qmap('reattach', '-l', 'out')
+    assert last.code == 0 and 'err' not in last.out, last
+    info = qmap.info('out', '0')
+    assert [(past['attempt'], past['status'], past['exit_code'], past['error']) for past in info['attempts']] == [
+        (1, 'FAILED', 1, 'err 1'), (2, 'FAILED', 1, 'err 2')]
+    assert (info['status'], info['retries'], info['params']['memory'], info['params']['time']) == (
+        'COMPLETED', 2, '3G', '01:30:00')
+    for suffix in ('out', 'err'):
+        assert [qmap.read('out', '0{}.{}'.format(n, suffix)) for n in ('.1', '.2', '')] == [
+            '{} {}\n'.format(suffix, n) for n in (1, 2, 3)]
+    assert json.loads(qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').out)['attempts'] == info['attempts']
+
+
+def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached):
+    detached('sleep 100\ntrue\n', '-r', '2')
+    until(lambda: qmap.statuses('out') == ['RUNNING', 'COMPLETED'])
+    assert control(qmap, 'retry', '0') == '0 jobs to run again, 1 job had not ended\n'
+    assert control(qmap, 'cancel', '1') == '0 submitted jobs cancelled, 1 job had ended\n'
+    assert qmap.statuses('out') == ['RUNNING', 'COMPLETED']
+
+
+@pytest.mark.parametrize('words, what', [
+    (['cancel', '3'], '3: there is no such job: the ids are 0, 1 ... up to 1'),
+    (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: there is no such job'),
+    (['cancel', '-s', 'bad'], 'bad: no status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
+    (['set', 'memory=much'], 'memory = much: is no amount of memory'), (['max-running', '0'], 'no whole number'),
+    (['set', 'working_directory=/nosuch'], '/nosuch: the working directory is not there'), ([], 'ORDER'),
+    (['nosuch'], 'nosuch')])
+def test_what_is_wrong_in_an_order(qmap, words, what):
+    qmap.write('a.map', 'true\ntrue\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    result = qmap('control', '-l', 'out', *words)
+    assert result.code == 2 and what in result.err and result.err.count('\n') == 1, result
+    assert not os.listdir(qmap.path('out', '.qmap', 'inbox'))
+
+
+def test_the_ids_of_groups(qmap):
+    qmap.write('a.map', 'true\n' * 10)
+    qmap('submit', 'a.map', '--logs', 'out', '-g', '3')
+    assert 'the ids are 0, 3, 6 ... up to 9' in qmap('control', '-l', 'out', 'retry', '4').err
+    assert control(qmap, 'retry', '1-6').startswith('2 jobs to run again\n')
+    assert qmap('info', '-l', 'out', '-s', 'u', 'status').lines[1:] == ['3\tUNSUBMITTED', '6\tUNSUBMITTED']
+
+
+def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
+    detached('sleep 2; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
+    until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
+    assert control(qmap, 'stop') == 'stopping: leaves behind 2 jobs\n'
+    until(lambda: not driving(qmap))
+    until(lambda: os.path.exists(qmap.path('1')))
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert control(qmap, 'stop') == 'nobody drives; 0 jobs submitted\n'
+
+
+def test_stop_and_cancel(qmap, detached):
+    detached('sleep 100\n' * 3, '-r', '2')
+    until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
+    assert control(qmap, 'stop', '--cancel') == 'stopping: cancels 2 jobs\n'
+    until(lambda: not driving(qmap))
+    assert qmap.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
+
+
+def test_cancel_ends_what_a_dead_driver_left(qmap, detached):
+    detached('sleep 100\n' * 4, '-r', '2')
+    until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
+    os.kill(driving(qmap)['pid'], signal.SIGKILL)
+    control(qmap, 'cancel')
+    assert qmap.statuses('out') == ['FAILED'] * 4
+
+
+def test_a_viewer_takes_over_and_what_it_is_told_counts(qmap, detached):
+    detached('sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 30, '-r', '1')
+    viewer = qmap.start('reattach', '-l', 'out', '-r', '2')
+    until(lambda: 'at most 2 at once' in qmap.read('out', 'execution.log'))
+    first = driving(qmap)['pid']
+    os.kill(first, signal.SIGKILL)
+    until(lambda: driving(qmap) and driving(qmap)['pid'] == viewer.pid, 15)
+    control(qmap, 'max-running', '1')
+    assert viewer.wait(60) == 0
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(30))
+
+
+def test_a_command_is_obeyed_once_whoever_takes_it(qmap):
+    qmap.write('a.map', 'false\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    control(qmap, 'retry')
+    journal = qmap.read('out', '.qmap', 'journal.0002')
+    id = json.loads(next(line for line in journal.splitlines() if '"command"' in line))['command']
+    # As a crash between the two would leave it: written down, and still in the inbox.
+    qmap.write('out/.qmap/inbox/{}.json'.format(id), '{"do": "retry"}')
+    qmap('reattach', '-l', 'out')
+    assert qmap.info('out', '0')['retries'] == 1
+    assert not os.listdir(qmap.path('out', '.qmap', 'inbox'))
+
+
+def test_a_folder_that_may_only_be_read_can_be_looked_at(qmap):
+    if os.getuid() == 0 and subprocess.call(['setpriv', '--version'], stdout=subprocess.DEVNULL) != 0:
+        pytest.skip('no setpriv to become another user with')
+    qmap.write('a.map', 'true\nfalse\nsleep 3\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
+    until(lambda: os.path.exists(qmap.path('out')) and 'RUNNING' in qmap.statuses('out'))
+    folder = qmap.folder
+    while os.getuid() == 0 and folder != '/':
+        os.chmod(folder, os.stat(folder).st_mode | 0o055)
+        folder = os.path.dirname(folder)
+    other = qmap.program
+    if os.getuid() == 0:
+        other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '/usr/bin/python3',
+                 qmap.program[1]]
+    if subprocess.call(other + ['--version'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) != 0:
+        pytest.skip('another user cannot run QMap here')
+    view = subprocess.run(other + ['reattach', '-l', 'out'], cwd=qmap.folder, env=qmap.environ, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60)
+    assert view.returncode == 1 and b'2 completed, 1 failed' in view.stdout, view
+    shown = subprocess.run(other + ['info', '-l', 'out', 'exit_code'], cwd=qmap.folder, env=qmap.environ,
+                           stdout=subprocess.PIPE)
+    assert shown.stdout == b'id\texit_code\n1\t1\n'
+    told = subprocess.run(other + ['control', '-l', 'out', 'pause'], cwd=qmap.folder, env=qmap.environ,
+                          stderr=subprocess.PIPE)
+    if os.getuid() == 0:
+        assert told.returncode == 2 and b'Permission denied' in told.stderr
+    process.communicate()
+
+
+def test_a_folder_that_was_moved_goes_on_and_a_copy_is_refused(qmap):
+    qmap.write('a.map', 'sleep 1; echo ${QMAP_LINE} >>ran\n' * 4)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    process.terminate()
+    process.communicate()
+    shutil.copytree(qmap.path('out'), qmap.path('copy'), symlinks=True)
+    refused = qmap('reattach', '-l', 'copy')
+    assert refused.code == 2 and 'is a copy of' in refused.err, refused
+    shutil.rmtree(qmap.path('copy'))
+    until(lambda: not subprocess.run(['pgrep', '-f', qmap.path('out', '.qmap', 'batch')],
+                                     stdout=subprocess.PIPE).stdout)
+    os.rename(qmap.path('out'), qmap.path('moved'))
+    assert qmap('reattach', '-l', 'moved').code == 0
+    assert sorted(qmap.read('ran').split()) == list('0123')
+
+
+@pytest.mark.parametrize('executor', ['lsf', pytest.param('slurm', marks=pytest.mark.cluster),
+                                      pytest.param('sge', marks=pytest.mark.cluster)])
+def test_leave_hands_everything_over_and_reattach_collects(qmap, executor):
+    at_executor(qmap, executor)
+    qmap.write('mine.conf', 'executor = {}\npoll = 2\n'.format(executor))
+    qmap.write('a.map', 'echo ${QMAP_LINE} >${QMAP_LINE}\n' * 12)
+    result = qmap('submit', 'a.map', '-p', 'mine', '-r', '2', '--leave', '--logs', 'out')
+    assert result.code == 0, result
+    assert 'UNSUBMITTED' not in qmap.statuses('out')
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert sorted(int(name) for name in os.listdir(qmap.folder) if name.isdigit()) == list(range(12))
+
+
+def test_this_machine_has_no_queue_to_leave_jobs_in(qmap):
+    qmap.write('a.map', 'true\n')
+    result = qmap('submit', 'a.map', '--leave', '--logs', 'out')
+    assert result.code == 2 and '--detach' in result.err, result
+    assert not os.path.exists(qmap.path('out'))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='only root can mount a small disk')
+def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
+    os.mkdir(qmap.path('disk'))
+    if subprocess.call(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', qmap.path('disk')]) != 0:
+        pytest.skip('nothing can be mounted here')
+    try:
+        qmap.write('a.map', 'sleep 0.1; echo ${QMAP_LINE} >>ran\n' * 60)
+        process = qmap.start('submit', 'a.map', '--logs', 'disk/out', '-r', '2', stdout=open(qmap.path('screen'), 'wb'))
+        until(lambda: os.path.exists(qmap.path('ran')))
+        with open(qmap.path('disk', 'filler'), 'wb') as filler:
+            try:
+                while True:
+                    filler.write(bytes(4096))
+                    filler.flush()
+            except OSError:
+                pass
+        until(lambda: 'No space left on device' in qmap.read('screen'))
+        os.unlink(qmap.path('disk', 'filler'))
+        process.communicate(timeout=120)
+        assert process.returncode == 0, qmap.read('screen')
+        assert sorted(map(int, qmap.read('ran').split())) == list(range(60))
+        assert qmap.statuses('disk/out') == ['COMPLETED'] * 60
+    finally:
+        subprocess.call(['umount', '-l', qmap.path('disk')])
+
+
+# ---- several hosts
+
+#: QMap on a host whose locks exclude nobody, with shorter beats.
+ELSEWHERE = '''
+import sys
+sys.path.insert(0, {root!r})
+import qmap
+qmap.Lock.acquire = lambda lock: True
+qmap.Lock.release = lambda lock: None
+qmap.Driver.BEAT, qmap.Driver.SILENCE = 0.5, 5
+qmap.entry()
+'''
+
+
+@pytest.fixture
+def hosts(qmap):
+    """Return a function that starts qmap on a host of some name, with locks that exclude nobody."""
+    if subprocess.call(['unshare', '--uts', 'true'], stderr=subprocess.DEVNULL) != 0:
+        pytest.skip('no UTS namespaces here, or not for this user')
+    at_executor(qmap, 'lsf')
+    qmap.write('mine.conf', 'executor = lsf\npoll = 1\n')
+    qmap.write('elsewhere.py', ELSEWHERE.format(root=ROOT))
+    started = []
+
+    def on(host, *words):
+        qmap.program = ['unshare', '--uts', 'bash', '-c', 'hostname {} && exec "$0" "$@"'.format(host), sys.executable,
+                        qmap.path('elsewhere.py')]
+        process = qmap.start(*words, stdout=open(qmap.path('screen.' + host), 'ab'))
+        started.append(process)
+        return process
+
+    yield on
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+
+
+def test_a_host_waits_for_the_beat_of_another_to_stand_still(qmap, hosts):
+    qmap.write('a.map', 'sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 40)
+    first = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    second = hosts('two', 'reattach', '-l', 'out')
+    until(lambda: 'on one' in qmap.read('screen.two'))
+    assert driving(qmap)['host'] == 'one'
+    os.kill(first.pid, signal.SIGKILL)
+    assert second.wait(120) == 0
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
+    assert len([name for name in os.listdir(qmap.path('out', '.qmap')) if name.startswith('journal')]) == 2
+
+
+def test_a_driver_that_is_taken_over_notices_and_never_both_submit(qmap, hosts):
+    qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 60)
+    one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    two = hosts('two', 'reattach', '-l', 'out', '--takeover')
+    until(lambda: 'another process drives now' in qmap.read('screen.one'))
+    three = hosts('three', 'reattach', '-l', 'out', '--takeover')
+    until(lambda: 'another process drives now' in qmap.read('screen.two'))
+    assert [process.wait(120) for process in (one, two, three)] == [0, 0, 0]
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(60))
+    batches = [[json.loads(line) for line in qmap.read('out', '.qmap', name).splitlines() if '"batch"' in line]
+               for name in sorted(os.listdir(qmap.path('out', '.qmap'))) if name.startswith('journal')]
+    assert len(batches) == 3 and batches[2]
+
+
+def test_a_driver_that_was_frozen_and_taken_over_wakes_up_as_a_viewer(qmap, hosts):
+    qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 40)
+    one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    one.send_signal(signal.SIGSTOP)
+    two = hosts('two', 'reattach', '-l', 'out')
+    until(lambda: driving(qmap)['host'] == 'two')
+    one.send_signal(signal.SIGCONT)
+    assert [process.wait(120) for process in (one, two)] == [0, 0]
+    assert 'another process drives now' in qmap.read('screen.one')
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
