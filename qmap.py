@@ -1198,7 +1198,8 @@ class Ledger:
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
         batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
-        returned    these tasks were not submitted after all: tasks
+        returned    these tasks were not submitted after all: tasks; spent: if that is not sure, so that the next time
+                    is another attempt
         run, end    a job's record: job, attempt, status and all that is known of it
         usage       the record again, with what the scheduler's accounts added
         command     what somebody told the driver: command (its id), by, said (what is done about it)
@@ -1430,7 +1431,7 @@ class Ledger:
             number = self.number(id)
             self._release(number)
             self.unsaved.add(number)
-            self.attempts[number] = int(attempt) - 1
+            self.attempts[number] = int(attempt) - (not event.get('spent'))
             self._where[number] = 0
             self._set(number, UNSUBMITTED)
             self.again.append(number)
@@ -2594,6 +2595,8 @@ class Driver:
         self.inbox = Inbox(logs, here)
         self._left = ''
         self._again = False    # jobs have still to be cancelled
+        self._restarted = False
+        self._before = 0    # jobs of batches up to this one may have begun without a trace
         self._lock = Lock(logs.lock)
         self._journal = None
         self._epoch = 0
@@ -2677,6 +2680,7 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
         self._again = bool(self.ledger.cancelled)
+        self._before = self.ledger.last_batch if self._restarted else 0
         return True
 
     def _late(self):
@@ -2695,6 +2699,9 @@ class Driver:
         if driver.get('released'):
             return False
         if driver.get('host') == self.here.host:
+            # This machine may have lost with its power that a job of its own had begun.
+            self._restarted = self.backend.immediate and \
+                driver.get('born', '').partition('/')[0] != self.here.born.partition('/')[0]
             return locked is None and bool(driver.get('born')) and self.here.birth(driver['pid']) == driver['born']
         return bool(foreign and foreign(driver))
 
@@ -3099,21 +3106,9 @@ class Driver:
             word = self._word(record)
             account = dict((accounts or {}).get(task) or {})
             begun = word in self._starts or word + '.start' in names
-            note = self.backend.note(tail(self._output(record)))
-            heard = {note.get('reason'), gone.reason, 'cancelled' if number in self.ledger.cancelled else None}
-            known = heard | {account.get('reason')}
-            sure = {note.get('reason'), account.get('reason')}
-            if gone.listed and self.backend.lingers or gone.reason == 'cancelled' and number in self.ledger.cancelled:
-                sure.add(gone.reason)
-            if not begun and gone.reason == 'cancelled' and number not in self.ledger.cancelled:
-                if not account and now - gone.since < self.PATIENCE:
-                    continue
-                if account.get('host'):
-                    # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
-                    # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
-                    heard, known, sure = (reasons - {'cancelled'} for reasons in (heard, known, sure))
+            heard, sure = self._heard_of(number, gone, account, begun, now)
             if gone.end:
-                if not known - {None, ''} and now - gone.since < self.PATIENCE:
+                if not (heard | sure) - {None, ''} and now - gone.since < self.PATIENCE:
                     continue
             elif accounts is None or read_end(self._said(record, '.end')):
                 continue    # there was no answer, and that proves nothing; or it will be read
@@ -3130,12 +3125,7 @@ class Driver:
                     continue
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
                            'submitted {} times, and each time gone before it began'.format(self._tries[number])}
-            if gone.reason and account.get('reason', 'exit') in ('exit', 'signal'):
-                account.update(reason=gone.reason, words=gone.words)
-            start = self._starts.get(word) or {}
-            if not account.get('reason') and start.get('born') and start.get('host') == socket.gethostname() \
-                    and not start['born'].startswith(boot()):
-                account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
+            self._explain(account, gone, self._starts.get(word) or {})
             if gone.listed and self.backend.lingers:
                 stuck.append(task)
             events.append(self._ended(number, record, word, gone.end, account))
@@ -3143,6 +3133,34 @@ class Driver:
         self._unsubmit(back)
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
+
+    def _heard_of(self, number, gone, account, begun, now):
+        """Return the reasons that there are for a job to be gone beside its accounts, and those that are sure, as sets."""
+        ours = number in self.ledger.cancelled
+        note = self.backend.note(tail(self._output(self.ledger.live[number]))).get('reason')
+        heard = {note, gone.reason, 'cancelled' if ours else None}
+        sure = {note, account.get('reason')}
+        if gone.listed and self.backend.lingers:
+            sure.add(gone.reason)
+        if ours and (gone.reason == 'cancelled' or not begun and now - gone.since > self.PATIENCE):
+            sure.add('cancelled')
+        if not begun and gone.reason == 'cancelled' and not ours:
+            if account.get('host'):
+                # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
+                # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
+                return heard - {'cancelled'}, sure - {'cancelled'}
+            if not account and now - gone.since > self.PATIENCE:
+                sure.add('cancelled')    # the accounts would have said so by now
+        return heard, sure
+
+    @staticmethod
+    def _explain(account, gone, start):
+        """Add to an account what the queue said, or that the machine was started anew."""
+        if gone.reason and account.get('reason', 'exit') in ('exit', 'signal'):
+            account.update(reason=gone.reason, words=gone.words)
+        if not account.get('reason') and start.get('born') and start.get('host') == socket.gethostname() \
+                and not start['born'].startswith(boot()):
+            account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
 
     def _lives(self, word, task):
         """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has."""
@@ -3165,7 +3183,9 @@ class Driver:
         numbers = [self.ledger.number(word.partition('.')[0]) for word in words]
         ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
-            self._write([{'event': 'returned', 'tasks': words}])
+            spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
+            self._write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent}
+                         for tasks in (set(words) - spent, spent) if tasks])
             self._journal.sync()
             self._check_epoch()
             self._close_batches()

@@ -252,3 +252,24 @@ def test_a_folder_without_its_journal_can_still_be_asked(qmap):
     assert qmap.statuses('out') == ['COMPLETED']
     result = qmap('reattach', '-l', 'out')
     assert result.code == 2 and 'has no journal' in result.err
+
+
+def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE}.$QMAP_ATTEMPT >>ran; sleep 1\n' * 6)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    process.kill()
+    process.wait()
+    until(lambda: len([name for name in os.listdir(qmap.path('out', '.qmap', 'run')) if name.endswith('.end')]) == 2)
+    # The machine starts anew, and what the jobs said last did not get to its disk.
+    for name in os.listdir(qmap.path('out', '.qmap', 'run')):
+        os.unlink(qmap.path('out', '.qmap', 'run', name))
+    path = qmap.path('out', '.qmap', 'driver.json')
+    driver = json.loads(qmap.read(path))
+    driver['born'] = 'another-start/' + driver['born'].partition('/')[2]
+    qmap.write(path, json.dumps(driver))
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == 0, result
+    ran = qmap.read('ran').split()
+    assert len(ran) == len(set(ran)) == 8, 'no attempt twice'
+    assert {word.partition('.')[0] for word in ran if word.endswith('.2')} >= {'0', '1'}

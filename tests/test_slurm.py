@@ -331,7 +331,7 @@ def test_an_id_that_was_given_again_is_told_by_its_name(name, ours):
     line = slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name))
     assert list(slurm.parse_poll(line, '.abc')) == [('7', 0)] * ours
     row = slurm.SEPARATOR.join(('7', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '00:00.001', '', 'n1', name))
-    step = slurm.SEPARATOR.join(('7.batch', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '', '9M', 'n1', 'batch'))
+    step = row.replace('7', '7.batch', 1).replace(name, 'batch')
     assert list(slurm.parse_accounts(row + '\n' + step, '.abc')) == [('7', 0)] * ours
 
 

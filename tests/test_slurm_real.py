@@ -469,8 +469,7 @@ def test_run_has_a_terminal_where_there_is_one(backend, monkeypatch):
 
 
 @as_root
-@pytest.mark.parametrize('how', [[], pytest.param(['--kill'], marks=pytest.mark.xfail(
-    reason='a killed controller gives ids again, and jobs of the wave it forgot are called cancelled'))])
+@pytest.mark.parametrize('how', [[], ['--kill']])
 def test_an_execution_goes_on_through_an_outage(qmap, how):
     at_executor(qmap, 'slurm')
     outage(qmap, 'slurm', lambda: down(*(how + ['slurmctld'])), lambda: up())
