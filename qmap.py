@@ -3135,7 +3135,7 @@ class Driver:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
     def _heard_of(self, number, gone, account, begun, now):
-        """Return the reasons that there are for a job to be gone beside its accounts, and those that are sure, as sets."""
+        """Return why a job may be gone, as its queue, its output and its user say, and what is sure, as two sets."""
         ours = number in self.ledger.cancelled
         note = self.backend.note(tail(self._output(self.ledger.live[number]))).get('reason')
         heard = {note, gone.reason, 'cancelled' if ours else None}

@@ -122,6 +122,7 @@ def test_answers_in_any_order(qmap, answers):
     each_once(qmap, driver)
 
 
+@pytest.mark.slow    # what comes late looks a minute long for the script of its batch
 def test_a_submission_that_begins_after_it_was_given_up(qmap):
     backend = Scripted(['late'])
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, backend)
@@ -211,3 +212,28 @@ def test_others_names_in_the_folder_do_no_harm(qmap):
     driver.lead()
     driver.drive()
     each_once(qmap, driver)
+
+
+@pytest.mark.slow
+def test_ten_thousand_ends_at_once(qmap):
+    backend = Scripted()
+    driver = execution(qmap, 'true\n' * 10000, backend)
+    driver.plan.info['max_running'] = 10000
+
+    def all_at_once(script, name, count, params, output):
+        backend.count += 1
+        with open(script) as source:
+            lines = source.read().partition('tasks=(\n')[2].partition('\n)\n')[0].split('\n')
+        for word in (line.split(' ')[0] for line in lines):
+            qmap.write('out/.qmap/run/{}.start'.format(word),
+                       '{"host":"x","pid":1,"born":"y","executor_id":"1","time":1}\n')
+            qmap.write('out/.qmap/run/{}.end'.format(word),
+                       '0m0s 0m0s\n0m0s 0m0s\n{"exit_code":0,"time":2,"memory":0}\n')
+        return 'ok', str(backend.count)
+
+    backend.submit = all_at_once
+    backend.limits = lambda: {'array': 10000}
+    driver.lead()
+    driver.drive()
+    assert driver.counts()['COMPLETED'] == 10000
+    assert not os.listdir(driver.logs.run) and not os.listdir(os.path.dirname(driver.logs.batch(1)))
