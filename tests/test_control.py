@@ -180,6 +180,7 @@ def test_cancel_ends_what_a_dead_driver_left(qmap, detached):
     assert qmap.statuses('out') == ['FAILED'] * 4
 
 
+@pytest.mark.slow
 def test_a_viewer_takes_over_and_what_it_is_told_counts(qmap, detached):
     detached('sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 30, '-r', '1')
     viewer = qmap.start('reattach', '-l', 'out', '-r', '2')
@@ -271,6 +272,7 @@ def test_this_machine_has_no_queue_to_leave_jobs_in(qmap):
     assert not os.path.exists(qmap.path('out'))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason='only root can mount a small disk')
 def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
     os.mkdir(qmap.path('disk'))
@@ -334,6 +336,7 @@ def hosts(qmap):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_host_waits_for_the_beat_of_another_to_stand_still(qmap, hosts):
     qmap.write('a.map', 'sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 40)
     first = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
@@ -347,6 +350,7 @@ def test_a_host_waits_for_the_beat_of_another_to_stand_still(qmap, hosts):
     assert len([name for name in os.listdir(qmap.path('out', '.qmap')) if name.startswith('journal')]) == 2
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_taken_over_notices_and_never_both_submit(qmap, hosts):
     qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 60)
     one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
@@ -362,6 +366,7 @@ def test_a_driver_that_is_taken_over_notices_and_never_both_submit(qmap, hosts):
     assert len(batches) == 3 and batches[2]
 
 
+@pytest.mark.slow
 def test_a_driver_that_was_frozen_and_taken_over_wakes_up_as_a_viewer(qmap, hosts):
     qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 40)
     one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
