@@ -394,12 +394,13 @@ class Map:
         command, pairs = split_own(text)
         return command, {key: read_parameter(key, value) for key, value in pairs}
 
-    def text(self, indices, params=None):
+    def text(self, indices, params=None, own=None):
         """Yield the lines of a map with these commands and all its sections, as `submit` takes it.
 
         Args:
             indices: the commands to keep
             params: dict of the parameters to write, the map's own by default
+            own: function of an index that returns a dict of texts, to be added to the command's own parameters
         """
         params = self.params if params is None else params
         for section in ('pre', 'post', 'params'):
@@ -413,7 +414,13 @@ class Map:
                 yield ''
         yield '[jobs]'
         for index in indices:
-            yield self.raw(index)
+            more = own(index) if own else None
+            if more:
+                command, pairs = split_own(self.raw(index))
+                pairs = dict(pairs, **more)
+                yield '{} ## {}'.format(command, ' '.join(shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()))
+            else:
+                yield self.raw(index)
 
 
 ########################################################################################################################
@@ -1202,7 +1209,8 @@ class Ledger:
                     is another attempt
         run, end    a job's record: job, attempt, status and all that is known of it
         usage       the record again, with what the scheduler's accounts added
-        command     what somebody told the driver: command (its id), by, said (what is done about it)
+        command     what somebody told the driver: command (its id), by, said (what is done about it, or why nothing is:
+                    refused)
         set         what steers the driver: max_running, halted, params of what is not yet submitted
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...]
         dropped     these jobs were cancelled before they were submitted: numbers, time
@@ -2356,6 +2364,16 @@ class Plan:
         own = self.map.command(number)[1]
         return dict(self.params, **own) if own else self.params
 
+    def changes(self, ledger, number):
+        """Return what has changed in a job's parameters since the map was submitted, as texts: what `set` says, but for
+        the job's own, and what a retry says."""
+        changes = dict(ledger.settings.get('params') or {})
+        if changes and self.group == 1:
+            for key in self.map.command(number)[1]:
+                changes.pop(key, None)
+        changes.update(ledger.changes.get(number) or {})
+        return changes
+
     def path(self, id, suffix=''):
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
@@ -2364,14 +2382,16 @@ class Plan:
         """Return the parameters with which the attempt of a record was submitted."""
         return changed(self.job_params(int(record['job']) // self.group), record.get('params'))
 
-    def info_of(self, record, job_cmd='', earlier=()):
+    def info_of(self, record, ledger):
         """Return the whole of a job's metadata, as it stands in its .info file.
 
         Args:
             record: dict, the job's last event
-            job_cmd: the command that submitted its batch; '' where jobs run by their own scripts
-            earlier: the last events of its earlier attempts
+            ledger: Ledger
         """
+        job_cmd = ledger.job_cmd(record)
+        if record['status'] == UNSUBMITTED:
+            record = dict(record, params=self.changes(ledger, ledger.number(record['job'])))
         number = int(record['job']) // self.group
         texts = [self.map.command(index)[0] for index in self.commands(number)]
         info = collections.OrderedDict([
@@ -2394,9 +2414,11 @@ class Plan:
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
         info['usage'] = usage
         info['seconds'] = {key: record.get(key) for key in ('submitted', 'started', 'finished')}
-        info['attempts'] = [{key: iso(past.get(key)) if key in ('started', 'finished') else past.get(key) for key in (
-            'attempt', 'status', 'exit_code', 'error_reason', 'error', 'started', 'finished', 'host', 'executor_id',
-            'cpu', 'memory')} for past in earlier]
+        info['attempts'] = [collections.OrderedDict(
+            [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
+            + [(key, iso(past.get(key))) for key in ('started', 'finished')]
+            + [(key, past.get(key)) for key in ('exit_code', 'cpu', 'memory')])
+            for past in ledger.earlier(ledger.number(record['job']))]
         if len(texts) > 1:
             done = len(texts) if record['status'] == COMPLETED else record.get('done', 0)
             info['commands'] = {'count': len(texts), 'done': done}
@@ -3184,17 +3206,18 @@ class Driver:
         ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
             spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
-            self._write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent}
-                         for tasks in (set(words) - spent, spent) if tasks])
+            events = [{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent}
+                      for tasks in (set(words) - spent, spent) if tasks]
+            if ended:
+                events.append({'event': 'dropped', 'numbers': spans(sorted(ended)), 'time': self.here.time()})
+            self._write(events)
+            for number in numbers:
+                self._gone.pop(number, None)
+                self._changed[number] = self.ledger.record(number)
+            self._news = True
             self._journal.sync()
             self._check_epoch()
             self._close_batches()
-            self._news = True
-        if ended:
-            self._write([{'event': 'dropped', 'numbers': spans(sorted(ended)), 'time': self.here.time()}])
-        for number in numbers:
-            self._gone.pop(number, None)
-            self._changed[number] = self.ledger.record(number)
 
     def _find_batches(self):
         """Look for the submissions that were never answered, by their name."""
@@ -3247,13 +3270,8 @@ class Driver:
         return self.max_running + int(len(self._rate) * self.backend.ahead) - len(self.ledger.live)
 
     def job_params(self, number):
-        """Return the parameters with which a job would be submitted now, and those that have changed since the map was
-        submitted, as texts: what `set` says, but for the job's own, and what a retry says."""
-        changes = dict(self.ledger.settings.get('params') or {})
-        if changes and self.plan.group == 1:
-            for key in self.plan.map.command(number)[1]:
-                changes.pop(key, None)
-        changes.update(self.ledger.changes.get(number) or {})
+        """Return the parameters with which a job would be submitted now, and the changes in them."""
+        changes = self.plan.changes(self.ledger, number)
         return changed(self.plan.job_params(number), changes), changes
 
     def _submit(self):
@@ -3362,17 +3380,13 @@ class Driver:
         self._check_epoch()
         for number, record in list(self._changed.items()):
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
-                write_json(self.plan.path(record['job'], '.info'), self.info(number, record))
+                write_json(self.plan.path(record['job'], '.info'), self.plan.info_of(record, self.ledger))
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
         if self._news:
             self._clean()
         self._write([{'event': 'saved'}])
-
-    def info(self, number, record):
-        """Return the metadata of a job with this record."""
-        return self.plan.info_of(record, self.ledger.job_cmd(record), self.ledger.earlier(number))
 
     def _clean(self):
         """Remove the scripts of batches that are over, and what the jobs said of attempts that are.
@@ -3405,11 +3419,15 @@ class Driver:
         self._due['inbox'] = now + self.LOOK
         for id, command in self.inbox.waiting():
             if id not in self.ledger.obeyed:
-                events, said, leaving = self._answer(command)
-                self._write([{'event': 'command', 'command': id, 'by': command.get('by', ''), 'said': said,
-                              'time': self.here.time()}] + events)
-                self._journal.sync()
-                self._check_epoch()
+                refused = False
+                try:
+                    events, said, leaving = self._answer(command)
+                except QMapError as error:
+                    events, said, leaving, refused = [], str(error), '', True
+                except (KeyError, TypeError, ValueError):
+                    events, said, leaving, refused = [], 'this driver knows no such order', '', True
+                self._write([{'event': 'command', 'command': id, 'by': str(command.get('by', '')), 'said': said,
+                              'refused': refused, 'time': self.here.time()}] + events)
                 for event in events:
                     if event['event'] == 'retry':
                         for number in unspanned(event['numbers']):
@@ -3417,6 +3435,8 @@ class Driver:
                             self._unknown.pop(number, None)
                 self._again = self._again or bool(self.ledger.cancelled)
                 self.leaving = leaving or self.leaving
+            self._journal.sync()
+            self._check_epoch()
             self.inbox.remove(id)
 
     def _answer(self, command):
@@ -3424,7 +3444,8 @@ class Driver:
         do, now = command.get('do'), self.here.time()
         if do == 'pause':
             return [{'event': 'set', 'halted': True, 'time': now}], 'paused: nothing is submitted until resume; {} ' \
-                'still with {}'.format(plural(len(self.ledger.live), 'job'), self.plan.info['executor']), ''
+                'not yet submitted, {} on the way'.format(
+                    plural(self.ledger.counts[0], 'job'), len(self.ledger.live)), ''
         if do == 'resume':
             return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} not yet submitted'.format(
                 plural(self.ledger.counts[0], 'job')), ''
@@ -3433,6 +3454,7 @@ class Driver:
                 'at most {} at once from now on, {} until now'.format(command['number'], self.max_running), ''
         if do == 'set':
             params = dict(self.ledger.settings.get('params') or {}, **command['params'])
+            self._refuse(params)
             words = ', '.join('{} = {}'.format(key, text) if text else 'no ' + key
                               for key, text in command['params'].items())
             return [{'event': 'set', 'params': params, 'time': now}], '{} for {} not yet submitted'.format(
@@ -3447,7 +3469,12 @@ class Driver:
         if do in ('cancel', 'retry'):
             numbers = self._selected(command)
             return (self._answer_cancel if do == 'cancel' else self._answer_retry)(numbers, command)
-        return [], '{}: a driver of version {} does not know this'.format(do, __version__), ''
+        raise ValueError(do)
+
+    def _refuse(self, changes):
+        words = self.backend.refusal(changed(self.plan.params, changes))
+        if words:
+            raise QMapError('each job ' + words)
 
     def _selected(self, command):
         """Return the numbers of the jobs that a command is for: by their ids, their statuses, or both."""
@@ -3471,11 +3498,11 @@ class Driver:
         if waiting:
             events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': self.here.time()})
         over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
-        parts = ['{} cancelled'.format(plural(len(live), 'submitted job'))] if live or not waiting else []
+        parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
         parts += ['{} dropped that {} not yet submitted'.format(
             plural(len(waiting), 'job'), 'was' if len(waiting) == 1 else 'were')] if waiting else []
         parts += ['{} had ended'.format(plural(over, 'job'))] if over else []
-        return events, ', '.join(parts), ''
+        return events, ', '.join(parts) or 'no such job is there to cancel', ''
 
     def _answer_retry(self, numbers, command):
         again = [number for number in numbers if self.ledger.status[number] in (
@@ -3485,6 +3512,7 @@ class Driver:
             said += ', {} had not ended'.format(plural(len(numbers) - len(again), 'job'))
         event = {'event': 'retry', 'numbers': spans(again)}
         if command.get('params'):
+            self._refuse(command['params'])
             event['params'] = command['params']
             said += ', with ' + ', '.join('{} = {}'.format(*item) for item in command['params'].items())
         return [event] if again else [], said, ''
@@ -3583,7 +3611,7 @@ class Inbox:
         return id
 
     def answer(self, id):
-        """Return what a driver has written of a command since it was dropped; None for nothing yet."""
+        """Return the event that a driver has written of a command since it was dropped; None for nothing yet."""
         for epoch in self._logs.epochs():
             place = self._places.get(epoch, 0)
             with open(self._logs.journal(epoch), 'rb') as source:
@@ -3594,7 +3622,7 @@ class Inbox:
                     place += len(line)
                     event = parse_event(line) if id.encode() in line else None
                     if event and event.get('command') == id:
-                        return event['said']
+                        return event
             self._places[epoch] = place
         return None
 
@@ -3734,6 +3762,9 @@ class Execution:
             driver.set(max_running=self._max_running)
             self._max_running = None
         self._ledger, self._driver = driver.ledger, driver
+        if self.viewing:
+            self.viewing = False
+            self.news.append('the driver is gone: this process drives now')
         driver.leaving = self._leaving
         try:
             self._note_move()
@@ -3755,22 +3786,25 @@ class Execution:
         Raises:
             QMapError: it is a copy, and the first one is still there
         """
-        other = Logs(file_name(self.plan.info.get('logs') or native(self.path)))
-        if (read_json(other.execution) or {}).get('token') == self.plan.info['token'] and not os.path.samefile(
-                other.execution, self.logs.execution) and not self._force:
-            raise QMapError('{} is a copy of {}, and both would run the same jobs: go on with that one, or give '
-                            '--force to drive the copy'.format(self.path, other.path))
+        info = self.plan.info
+        other = Logs(file_name(info.get('logs') or native(self.path)))
+        if self._force or other.path == self.path or info.get('inode') == os.stat(self.logs.qmap).st_ino:
+            return    # where it was, or moved
+        there = (read_json(other.execution) or {}).get('token') == info['token']
+        if there and os.path.samefile(other.execution, self.logs.execution):
+            return    # the same folder by another name
+        raise QMapError('{} is a copy of {}, and both would run the same jobs: {}, or give --force to drive this one'
+                        .format(self.path, other.path, 'go on with that one' if there else 'go on with the first one'))
 
     def _note_move(self):
         """Write down where the folder is now, and say what that means for what was submitted before."""
         here, there = native(self.path), self.plan.info.get('logs')
         if there and there != here:
             if self._ledger.live:
-                self.news.append(
-                    '{} were submitted from {}: if that is not this folder by another name, those that run are not '
-                    'heard of any more, and those that wait run again'.format(
-                        plural(len(self._ledger.live), 'job'), there))
-            self.plan.info['logs'] = here
+                self.news.append('submitted while this folder was {}: {}; if it is there no more, what runs is not '
+                                 'heard of, and what waits runs again'.format(
+                                     there, plural(len(self._ledger.live), 'job')))
+            self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
             write_json(self.logs.execution, self.plan.info)
 
     def obey(self):
@@ -3871,8 +3905,14 @@ class Execution:
         wanted = parse_statuses([status] if isinstance(status, str) else status)
         for number in range(self._ledger.count):
             if STATUSES[self._ledger.status[number]] in wanted:
-                record = self._ledger.record(number)
-                yield self.plan.info_of(record, self._ledger.job_cmd(record), self._ledger.earlier(number))
+                yield self.plan.info_of(self._ledger.record(number), self._ledger)
+
+    def changed_params(self):
+        """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
+        index that returns what a retry of its job changed."""
+        ledger = self._ledger
+        params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
+        return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
 
     def __iter__(self):
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
@@ -4072,7 +4112,8 @@ class Preparation:
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
                 ('max_running', self.max_running), ('group', self.group), ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
-                ('logs', native(folder.path)), ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
+                ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
+                ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
             if len(Map(folder.input)) != len(self.map):
                 raise QMapError('{}: it changed while it was read'.format(self.map.path))
@@ -4173,20 +4214,21 @@ class Old:
         return range(number * self.group, min((number + 1) * self.group, len(self.map)))
 
 
-def left_map(plan, jobs, params):
+def left_map(plan, jobs, params, more=None):
     """Yield the lines of the map with the commands of these jobs that did not end well.
 
     Args:
         plan: Plan, or Old
         jobs: iterable of metadata
         params: dict of parameters, for its [params]
+        more: as `own` in `Map.text`
     """
     indices = []
     for info in jobs:
         own = plan.commands(int(info['id']) // plan.group)
         done = field(info, 'commands.done') if info['status'] == FAILED else 0
         indices.extend(own[done or 0:])
-    return plan.map.text(indices, params)
+    return plan.map.text(indices, params, more)
 
 
 ########################################################################################################################
@@ -4314,11 +4356,12 @@ def summary(execution, elapsed=None):
     if len(groups) > 10:
         yield '  and {} of failures'.format(plural(len(groups) - 10, 'other kind'))
     yield 'logs folder: {}'.format(shown_path(execution.path))
-    if counts[FAILED]:
+    driven = execution.left() and not execution.driving and beats(execution.logs)
+    if counts[FAILED] and not driven:
         yield 'to rerun what failed: {0} info -l {1} -o rerun.map && {0} submit {2}'.format(
             program(), shlex.quote(shown_path(execution.path)),
             ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.plan.info['repeat']))
-    if execution.left():
+    if execution.left() and not driven:
         yield 'to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path)))
 
 
@@ -4731,9 +4774,9 @@ def tool_control(options):
         id = inbox.drop(dict(command, by=whoami()))
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or logs.path, error.strerror))
-    since, named, said, execution = time.monotonic(), False, None, None
+    since, named, answer, execution = time.monotonic(), False, None, None
     try:
-        while said is None:
+        while answer is None:
             if execution is None and not beats(logs):
                 execution = Execution(options.logs)
             if execution and execution.obey():
@@ -4742,15 +4785,17 @@ def tool_control(options):
                 driver = read_json(logs.driver) or {}
                 warn(['waiting for the driver, process {} on {}'.format(driver.get('pid'), driver.get('host'))])
                 named = True
-            said = inbox.answer(id)
-            if said is None:
+            answer = inbox.answer(id)
+            if answer is None:
                 if time.monotonic() - since > TAKEN_BACK:
                     raise QMapError('{}: its driver has not answered; the command is taken back'.format(
                         shown_path(logs.path)))
-                time.sleep(0.1)
+                time.sleep(1 if execution else 0.1)
     finally:
         inbox.remove(id)
-    say(said)
+    if answer.get('refused'):
+        raise QMapError(answer['said'])
+    say(answer['said'])
     if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
         say('nobody drives; to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(logs.path))))
     return 0
@@ -4810,10 +4855,12 @@ def parse_ids(text, plan):
         if not match:
             raise QMapError('{}: no id of a job: write 3 or 3,7-12'.format(part or '(empty)'))
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
-        if first > last or last >= len(plan.map) or first == last and first % plan.group:
-            raise QMapError('{}: there is no such job: the ids are {}'.format(part.strip(), ', '.join(
-                str(id) for id in range(0, len(plan.map), plan.group)[:3]) + ' ... up to {}'.format(
-                    (len(plan.map) - 1) // plan.group * plan.group)))
+        if first > last:
+            raise QMapError('{}: the range runs backwards'.format(part.strip()))
+        if last >= len(plan.map) or first == last and first % plan.group:
+            width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
+            raise QMapError('{}: there is no such job: the ids are {} ... up to {:0{}d}'.format(
+                part.strip(), ', '.join('{:0{}d}'.format(id, width) for id in ids[:3]), ids[-1], width))
         found.append([first, last])
     return found
 
@@ -4823,11 +4870,11 @@ def tool_info(options):
     statuses = parse_statuses(options.status or ['failed'])
     if Old.here(options.logs):
         plan = source = Old(options.logs)
-        params = plan.params
+        params, own = plan.params, None
     else:
         source = Execution(options.logs)
         plan = source.plan
-        params = read_parameters(plan.info['map_params'])
+        params, own = source.changed_params()
         if wanted_live(source, statuses):
             warn(['nobody drives this execution: what was submitted may have ended since; see {} reattach -l {}'.format(
                 program(), shlex.quote(shown_path(source.path)))])
@@ -4845,7 +4892,7 @@ def tool_info(options):
         jobs = list(jobs)
         if not jobs:
             warn(['no job is {}: the map has no commands'.format(' or '.join(sorted(statuses)))])
-        lines = left_map(plan, jobs, params)
+        lines = left_map(plan, jobs, params, own)
         if options.collapse:
             lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
     write_output(options.output, lines)
@@ -5069,7 +5116,7 @@ def make_parser():
     resources(again)
     order('set', 'change parameters of the jobs that are not yet submitted').add_argument(
         'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= takes one away')
-    order('stop', 'end the driver; what was submitted goes on').add_argument(
+    order('stop', 'end the driver; what was submitted goes on, or is cancelled with --cancel').add_argument(
         '--cancel', action='store_true', help='cancel what was submitted, too')
 
     made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',

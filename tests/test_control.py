@@ -93,7 +93,8 @@ def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached)
 def test_cancel_some_and_retry_them(qmap, detached):
     detached('sleep 100\n' + 'sleep 0.1\n' * 10, '-r', '1')
     until(lambda: qmap.statuses('out')[0] == 'RUNNING')
-    assert control(qmap, 'cancel', '0,3-4') == '1 submitted job cancelled, 2 jobs dropped that were not yet submitted\n'
+    assert control(qmap, 'cancel', '0,3-4') == \
+        'cancelling 1 submitted job, 2 jobs dropped that were not yet submitted\n'
     over(qmap, 11)
     assert [number for number, status in enumerate(qmap.statuses('out')) if status == 'FAILED'] == [0, 3, 4]
     assert {line.split('\t')[1] for line in qmap('info', '-l', 'out', 'error_reason').lines[1:]} == {'cancelled'}
@@ -127,15 +128,17 @@ def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached)
     detached('sleep 100\ntrue\n', '-r', '2')
     until(lambda: qmap.statuses('out') == ['RUNNING', 'COMPLETED'])
     assert control(qmap, 'retry', '0') == '0 jobs to run again, 1 job had not ended\n'
-    assert control(qmap, 'cancel', '1') == '0 submitted jobs cancelled, 1 job had ended\n'
+    assert control(qmap, 'cancel', '1') == '1 job had ended\n'
     assert qmap.statuses('out') == ['RUNNING', 'COMPLETED']
 
 
 @pytest.mark.parametrize('words, what', [
     (['cancel', '3'], '3: there is no such job: the ids are 0, 1 ... up to 1'),
-    (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: there is no such job'),
+    (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: the range runs backwards'),
     (['cancel', '-s', 'bad'], 'bad: no status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
     (['set', 'memory=much'], 'memory = much: is no amount of memory'), (['max-running', '0'], 'no whole number'),
+    (['set', 'cores=1000'], 'each job asks for 1,000 cores, this machine has'),
+    (['retry', '-m', '900T'], 'each job asks for 900T of memory'),
     (['set', 'working_directory=/nosuch'], '/nosuch: the working directory is not there'), ([], 'ORDER'),
     (['nosuch'], 'nosuch')])
 def test_what_is_wrong_in_an_order(qmap, words, what):
@@ -189,7 +192,8 @@ def test_a_viewer_takes_over_and_what_it_is_told_counts(qmap, detached):
     os.kill(first, signal.SIGKILL)
     until(lambda: driving(qmap) and driving(qmap)['pid'] == viewer.pid, 15)
     control(qmap, 'max-running', '1')
-    assert viewer.wait(60) == 0
+    out, _ = viewer.communicate(timeout=60)
+    assert viewer.returncode == 0 and b'the driver is gone: this process drives now' in out
     assert sorted(map(int, qmap.read('ran').split())) == list(range(30))
 
 
@@ -250,6 +254,29 @@ def test_a_folder_that_was_moved_goes_on_and_a_copy_is_refused(qmap):
     os.rename(qmap.path('out'), qmap.path('moved'))
     assert qmap('reattach', '-l', 'moved').code == 0
     assert sorted(qmap.read('ran').split()) == list('0123')
+
+
+def test_a_copy_is_refused_also_when_the_first_one_has_gone_elsewhere(qmap):
+    qmap.write('a.map', 'false\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    control(qmap, 'retry')
+    shutil.copytree(qmap.path('out'), qmap.path('copy'))
+    os.rename(qmap.path('out'), qmap.path('moved'))
+    refused = qmap('reattach', '-l', 'copy')
+    assert refused.code == 2 and 'is a copy of' in refused.err, refused
+    assert qmap('reattach', '-l', 'moved').code == 1
+    assert qmap('reattach', '-l', 'copy', '--force').code == 1
+
+
+def test_the_map_of_what_failed_has_the_changed_parameters(qmap):
+    qmap.write('a.map', 'false\nfalse ## sample=x\n')
+    qmap('submit', 'a.map', '--logs', 'out', '-m', '1G')
+    control(qmap, 'set', 'memory=2G', 'time=1h')
+    control(qmap, 'retry', '1', '-m', '3G')
+    assert qmap('info', '-l', 'out', '-s', 'u', 'params.memory').lines[1:] == ['1\t3G']
+    lines = qmap('info', '-l', 'out', '-s', 'all').lines
+    assert 'memory = 2G' in lines and 'time = 01:00:00' in lines
+    assert lines[-2:] == ['false', 'false ## sample=x memory=3G']
 
 
 @pytest.mark.parametrize('executor', ['lsf', pytest.param('slurm', marks=pytest.mark.cluster),
