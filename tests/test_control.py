@@ -309,11 +309,10 @@ def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
         qmap.write('a.map', 'sleep 0.1; echo ${QMAP_LINE} >>ran\n' * 60)
         process = qmap.start('submit', 'a.map', '--logs', 'disk/out', '-r', '2', stdout=open(qmap.path('screen'), 'wb'))
         until(lambda: os.path.exists(qmap.path('ran')))
-        with open(qmap.path('disk', 'filler'), 'wb') as filler:
+        with open(qmap.path('disk', 'filler'), 'wb', buffering=0) as filler:
             try:
                 while True:
                     filler.write(bytes(4096))
-                    filler.flush()
             except OSError:
                 pass
         until(lambda: 'No space left on device' in qmap.read('screen'))
