@@ -1230,6 +1230,7 @@ class Ledger:
         unsaved: numbers of the jobs whose .info may say less
         cancelled: numbers of the live jobs that shall end
         obeyed: {id: what was said} of the commands of others
+        before: the last batch before a driver's machine was started anew
         changes: {number: dict of texts}, the parameters that a retry changed
     """
 
@@ -1254,6 +1255,9 @@ class Ledger:
         self.unsaved = set()
         self.cancelled = set()
         self.obeyed = {}
+        self.before = 0
+        self._starts = {}
+        self._last = (0, None)
         self.changes = {}
         self._earlier = {}
         self.again = collections.deque()
@@ -1386,6 +1390,12 @@ class Ledger:
         if heard:
             heard(event, place)
 
+    def _hear_lead(self, event, place):
+        # A machine that was started anew may have lost with its power that jobs of its own had begun.
+        start = event.get('born', '').partition('/')[0]
+        if self._starts.setdefault(event.get('host'), start) != start:
+            self._starts[event.get('host')], self.before = start, self.last_batch
+
     def _hear_run(self, event, place):
         number = self._note(event, place)
         self._set(number, event['status'])
@@ -1437,9 +1447,13 @@ class Ledger:
         for task in event['tasks']:
             id, _, attempt = task.partition('.')
             number = self.number(id)
+            cancelled = number in self.cancelled
             self._release(number)
             self.unsaved.add(number)
             self.attempts[number] = int(attempt) - (not event.get('spent'))
+            if cancelled:
+                self._drop(number, event, place)
+                continue
             self._where[number] = 0
             self._set(number, UNSUBMITTED)
             self.again.append(number)
@@ -1458,9 +1472,14 @@ class Ledger:
 
     def _hear_dropped(self, event, place):
         for number in unspanned(event['numbers']):
-            self._where[number] = place
-            self._set(number, FAILED)
-            self.failures.add(self._dropped(number, event))
+            if self.attempts[number]:
+                self.unsaved.add(number)
+            self._drop(number, event, place)
+
+    def _drop(self, number, event, place):
+        self._where[number] = place
+        self._set(number, FAILED)
+        self.failures.add(self._dropped(number, event))
 
     def _dropped(self, number, event):
         return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
@@ -1505,8 +1524,9 @@ class Ledger:
         record = self.live.get(number)
         place = self._where[number]
         if record is None and place:
-            record = self._at(place >> 44, place & (1 << 44) - 1)
-            if record and record['event'] == 'dropped':
+            record = self._last[1] if self._last[0] == place else self._at(place >> 44, place & (1 << 44) - 1)
+            if record and record['event'] in ('dropped', 'returned'):
+                self._last = (place, record)    # it may be long, and many jobs are in it
                 return self._dropped(number, record)
             if record and 'job' not in record:    # the driver is just changing it
                 record = self.live.get(number)
@@ -1516,7 +1536,7 @@ class Ledger:
     def earlier(self, number):
         """Return the last records of a job's earlier attempts."""
         records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
-        return [record for record in records if record['event'] != 'dropped']
+        return [record for record in records if record['event'] not in ('dropped', 'returned')]
 
     def _at(self, epoch, place):
         with self._reading:
@@ -1592,8 +1612,10 @@ class Failures:
     def remove(self, record):
         """Count a record no more."""
         key = self._key(record)
+        group = self._groups.get(key) or self._groups.get(self.OTHERS)
+        if not group:
+            return    # a viewer has read what a full disk took back
         key = key if key in self._groups else self.OTHERS
-        group = self._groups[key]
         group[0] -= 1
         group[1] = [id for id in group[1] if id != record['job']]
         if not group[0]:
@@ -2617,7 +2639,6 @@ class Driver:
         self.inbox = Inbox(logs, here)
         self._left = ''
         self._again = False    # jobs have still to be cancelled
-        self._restarted = False
         self._before = 0    # jobs of batches up to this one may have begun without a trace
         self._lock = Lock(logs.lock)
         self._journal = None
@@ -2630,6 +2651,7 @@ class Driver:
         self._changed = {}
         self._lasting = set()
         self._spent = set()    # attempts that are over, and of which something lies in run/
+        self._copies = None    # when it was asked for copies of other submissions, and whether there may be some
         self._news = False    # whether there is more to clean than at the last time
         self._owed = []
         self._folders = set()
@@ -2673,7 +2695,7 @@ class Driver:
                 epoch, place = self.ledger.damage[0]
                 raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
                     self.logs.journal(epoch), plural(len(self.ledger.damage), 'record'), place))
-            if not (self.ledger.left() or idle or self.inbox.waiting() or self._late()):
+            if not (self.ledger.left() or idle or self.inbox.waiting(self.ledger.obeyed) or self._late()):
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
@@ -2702,7 +2724,7 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
         self._again = bool(self.ledger.cancelled)
-        self._before = self.ledger.last_batch if self._restarted else 0
+        self._before = self.ledger.before if self.backend.immediate else 0
         return True
 
     def _late(self):
@@ -2721,9 +2743,6 @@ class Driver:
         if driver.get('released'):
             return False
         if driver.get('host') == self.here.host:
-            # This machine may have lost with its power that a job of its own had begun.
-            self._restarted = self.backend.immediate and \
-                driver.get('born', '').partition('/')[0] != self.here.born.partition('/')[0]
             return locked is None and bool(driver.get('born')) and self.here.birth(driver['pid']) == driver['born']
         return bool(foreign and foreign(driver))
 
@@ -2796,9 +2815,11 @@ class Driver:
         if self.leaving == 'leave':
             return False
         if self.leaving == 'obey':
-            return bool(self.inbox.waiting() or self.ledger.cancelled) and self.here.monotonic() < self._until
+            busy = self.inbox.waiting(self.ledger.obeyed) or self.ledger.cancelled
+            return bool(busy) and self.here.monotonic() < self._until
         return bool(self.ledger.live or self._unknown or
-                    self.ledger.left() and self.leaving in ('', 'hand over') or self.inbox.waiting())
+                    self.ledger.left() and self.leaving in ('', 'hand over') or
+                    self.inbox.waiting(self.ledger.obeyed))
 
     def _finish(self):
         self._due['flush'] = 0
@@ -2807,6 +2828,9 @@ class Driver:
             self._check_epoch()
             self._give_back(self.backend.withdraw())
             self._flush()
+            while self._changed:
+                self._show_beat()
+                self._flush()
             self._write([{'event': 'left', 'time': self.here.time()}])
             self._journal.sync()
             write_json(self.logs.execution, dict(self.plan.info, finished=iso(self.here.time())
@@ -3134,10 +3158,10 @@ class Driver:
                     continue
             elif accounts is None or read_end(self._said(record, '.end')):
                 continue    # there was no answer, and that proves nothing; or it will be read
-            elif begun and self._lives(word, task):
-                continue    # another copy was first
             elif now - gone.since < self.backend.grace and not sure & {'memory', 'time', 'cancelled', 'node'}:
                 continue    # its own words may not yet be seen from here, and a queue may be wrong for a while
+            elif begun and self._lives(word, task, tasks):
+                continue    # another copy was first
             elif not begun and not heard - {None, '', 'exit'}:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
                 # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
@@ -3184,12 +3208,25 @@ class Driver:
                 and not start['born'].startswith(boot()):
             account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
 
-    def _lives(self, word, task):
-        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has."""
-        id = (self._starts.get(word) or {}).get('executor_id')
-        if not id or self.backend.immediate:
+    def _lives(self, word, task, tasks):
+        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has.
+
+        It is asked for all at once first, because it hardly ever has one.
+        """
+        said = {self._word(self.ledger.live[number]): None for number in tasks}
+        said = {other: (self._starts.get(other) or {}).get('executor_id') for other in said}
+        if self.backend.immediate or not said[word]:
             return False
-        answer = self.backend.poll([id])
+        now = self.here.monotonic()
+        if self._copies is None or now > self._copies[0] + 5:
+            answer = self.backend.poll(sorted({id for id in said.values() if id}))
+            own = {batch.get('id') for batch in self.ledger.batches.values()}
+            self._copies = (now, answer is None or any(
+                status in (PENDING, RUNNING, OTHER) and other[0] not in own
+                for other, (status, _, _) in answer.items()))
+        if not self._copies[1]:
+            return False
+        answer = self.backend.poll([said[word]])
         return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != (task or ' ')[0]
                                      for other, (status, _, _) in answer.items())
 
@@ -3203,14 +3240,11 @@ class Driver:
 
     def _unsubmit(self, words):
         numbers = [self.ledger.number(word.partition('.')[0]) for word in words]
-        ended = [number for number in numbers if number in self.ledger.cancelled]
         if words:
             spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
-            events = [{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent}
-                      for tasks in (set(words) - spent, spent) if tasks]
-            if ended:
-                events.append({'event': 'dropped', 'numbers': spans(sorted(ended)), 'time': self.here.time()})
-            self._write(events)
+            now = self.here.time()
+            self._write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent, 'time': now}
+                         for tasks in (set(words) - spent, spent) if tasks])
             for number in numbers:
                 self._gone.pop(number, None)
                 self._changed[number] = self.ledger.record(number)
@@ -3355,12 +3389,17 @@ class Driver:
                 self._write([{'event': 'submitted', 'batch': other['batch'], 'id': ''}])
                 self._return_batch(other)
 
-    def _write_script(self, number, id, params):
-        path, attempt = self.plan.path(id, '.sh'), self.ledger.attempts[number]
+    def _place(self, id, suffix):
+        """Return the path of a job's file, in a folder that is there."""
+        path = self.plan.path(id, suffix)
         folder = os.path.dirname(path)
         if folder not in self._folders:
             os.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
+        return path
+
+    def _write_script(self, number, id, params):
+        path, attempt = self._place(id, '.sh'), self.ledger.attempts[number]
         indices = self.plan.commands(number)
         commands = [self.plan.map.command(index)[0] for index in indices]
         line_ids = ['{:0{}d}'.format(index, self.ledger.width) for index in indices]
@@ -3379,8 +3418,10 @@ class Driver:
         self._journal.sync()
         self._check_epoch()
         for number, record in list(self._changed.items()):
+            if self.here.monotonic() >= self._due['beat']:
+                return    # there are so many of them that the rest has to wait
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
-                write_json(self.plan.path(record['job'], '.info'), self.plan.info_of(record, self.ledger))
+                write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
@@ -3424,15 +3465,17 @@ class Driver:
                     events, said, leaving = self._answer(command)
                 except QMapError as error:
                     events, said, leaving, refused = [], str(error), '', True
-                except (KeyError, TypeError, ValueError):
+                except (AttributeError, KeyError, TypeError, ValueError):
                     events, said, leaving, refused = [], 'this driver knows no such order', '', True
-                self._write([{'event': 'command', 'command': id, 'by': str(command.get('by', '')), 'said': said,
-                              'refused': refused, 'time': self.here.time()}] + events)
+                # The order last: where the record is torn, it is obeyed once more, and does no harm.
+                self._write(events + [{'event': 'command', 'command': id, 'by': str(command.get('by', '')),
+                                       'said': said, 'refused': refused, 'time': self.here.time()}])
                 for event in events:
-                    if event['event'] == 'retry':
+                    if event['event'] in ('retry', 'dropped'):
                         for number in unspanned(event['numbers']):
-                            self._changed[number] = self.ledger.record(number)
                             self._unknown.pop(number, None)
+                            if self.ledger.attempts[number]:    # else it has no .info
+                                self._changed[number] = self.ledger.record(number)
                 self._again = self._again or bool(self.ledger.cancelled)
                 self.leaving = leaving or self.leaving
             self._journal.sync()
@@ -3442,6 +3485,11 @@ class Driver:
     def _answer(self, command):
         """Return what is to be done about a command: the events, the sentence that says it, and how to leave."""
         do, now = command.get('do'), self.here.time()
+        for key, text in (command.get('params') or {}).items():
+            if text.strip():    # of text, as a map has it
+                read_parameter(key, text)
+        if not all(0 <= first <= last for first, last in command.get('ids') or ()):
+            raise ValueError(command)
         if do == 'pause':
             return [{'event': 'set', 'halted': True, 'time': now}], 'paused: nothing is submitted until resume; {} ' \
                 'not yet submitted, {} on the way'.format(
@@ -3449,7 +3497,7 @@ class Driver:
         if do == 'resume':
             return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} not yet submitted'.format(
                 plural(self.ledger.counts[0], 'job')), ''
-        if do == 'max-running':
+        if do == 'max-running' and command['number'] + 0 >= 1:
             return [{'event': 'set', 'max_running': command['number'], 'time': now}], \
                 'at most {} at once from now on, {} until now'.format(command['number'], self.max_running), ''
         if do == 'set':
@@ -3465,7 +3513,8 @@ class Driver:
             events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
             return events, '{} {}'.format(
                 'stopping: cancels' if command.get('cancel') else 'stopping: leaves behind',
-                plural(len(self.ledger.live), 'job')), 'cancel' if command.get('cancel') else 'leave'
+                plural(len(self.ledger.live), 'job')), \
+                '' if self.leaving == 'obey' else 'cancel' if command.get('cancel') else 'leave'
         if do in ('cancel', 'retry'):
             numbers = self._selected(command)
             return (self._answer_cancel if do == 'cancel' else self._answer_retry)(numbers, command)
@@ -3606,6 +3655,7 @@ class Inbox:
         with open(path + '.tmp', 'w') as target:
             target.write(json.dumps(command) + '\n')
             target.flush()
+            os.fchmod(target.fileno(), 0o644)    # the driver may be another user
             os.fsync(target.fileno())
         os.rename(path + '.tmp', path)
         return id
@@ -3629,10 +3679,15 @@ class Inbox:
     def _path(self, id):
         return os.path.join(self._folder, id + '.json')
 
-    def waiting(self):
-        """Return a list of (id, command) of those that nobody has taken, the oldest first."""
+    def waiting(self, obeyed=()):
+        """Return a list of (id, command) of those that nobody has taken, the oldest first.
+
+        Args:
+            obeyed: ids of those that are not meant: their files may be another's, and stay
+        """
         try:
-            names = sorted(name for name in os.listdir(self._folder) if name.endswith('.json'))
+            names = sorted(name for name in os.listdir(self._folder) if name.endswith('.json') and
+                           name[:-5] not in obeyed)
         except FileNotFoundError:    # some copies leave out empty folders
             return []
         found = ((name[:-5], read_json(os.path.join(self._folder, name))) for name in names)
@@ -3725,7 +3780,7 @@ class Execution:
     def _work(self):
         try:
             while self._leaving in ('', 'cancel', 'hand over') and (
-                    self.left() or self._inbox.waiting() and not self._barred):
+                    self.left() or self._inbox.waiting(self._ledger.obeyed) and not self._barred):
                 self.viewing = not self._lead()
                 if self.viewing:
                     self._view()
@@ -3758,16 +3813,19 @@ class Execution:
             backend.close()
             self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
             return False
-        if self._max_running:
-            driver.set(max_running=self._max_running)
-            self._max_running = None
         self._ledger, self._driver = driver.ledger, driver
         if self.viewing:
             self.viewing = False
             self.news.append('the driver is gone: this process drives now')
         driver.leaving = self._leaving
         try:
-            self._note_move()
+            try:
+                self._note_move()
+                if self._max_running:
+                    driver.set(max_running=self._max_running)
+                    self._max_running = None
+            except OSError as error:
+                self.news.append('{}: {}'.format(error.filename or self.path, error.strerror))
             driver.drive()
             self._leaving = driver.leaving
             return True
@@ -3824,7 +3882,7 @@ class Execution:
             self._max_running = None
         for _ in range(3):
             self._ledger.load(self._heard)
-            if self._leaving or not self.left() and (self._barred or not self._inbox.waiting()):
+            if self._leaving or not self.left() and (self._barred or not self._inbox.waiting(self._ledger.obeyed)):
                 break
             self._here.sleep(1)
 

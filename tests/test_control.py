@@ -79,11 +79,13 @@ def test_pause_and_resume(qmap, detached):
 
 
 def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached):
-    detached('sleep 2; echo $QMAP_MEMORY $QMAP_SAMPLE >${QMAP_LINE}\n' * 2 + 'true ## memory=2G\n', '-r', '1')
+    show = 'until [ -e go ]; do sleep 0.1; done; echo $QMAP_MEMORY $QMAP_SAMPLE >${QMAP_LINE}\n'
+    detached(show * 2 + 'true ## memory=2G\n', '-r', '1')
     until(lambda: 'RUNNING' in qmap.statuses('out'))
     assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
         'memory = 1536M, sample = x y for 2 jobs not yet submitted\n'
     assert control(qmap, 'max-running', '2') == 'at most 2 at once from now on, 1 until now\n'
+    qmap.write('go', '')
     over(qmap, 3)
     assert (qmap.read('0'), qmap.read('1')) == ('\n', '1536M x y\n')
     lines = qmap('info', '-l', 'out', '-s', 'all', 'params.memory').lines[1:]
@@ -404,3 +406,57 @@ def test_a_driver_that_was_frozen_and_taken_over_wakes_up_as_a_viewer(qmap, host
     assert [process.wait(120) for process in (one, two)] == [0, 0]
     assert 'another process drives now' in qmap.read('screen.one')
     assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
+
+
+# ---- what a review found
+
+def test_orders_of_another_version_or_by_a_strange_hand_harm_nobody(qmap, detached):
+    detached('sleep 1\n' * 4, '-r', '2')
+    inbox = qmap.path('out', '.qmap', 'inbox')
+    for number, text in enumerate([
+            '{"do": "set", "params": {"memory": 5}}', '{"do": "retry", "params": ["x"]}', '[1]', 'no JSON',
+            '{"do": "max-running", "number": "5"}', '{"do": "set", "params": {"foo": [1]}}', '{"do": "fly"}',
+            '{"do": "max-running", "number": -3}', '{"do": "cancel", "ids": [[-3, -3]]}', '{}']):
+        qmap.write(os.path.join(inbox, '{:020d}-x.json'.format(number)), text)
+    over(qmap, 4)
+    assert qmap.statuses('out') == ['COMPLETED'] * 4
+    until(lambda: not driving(qmap))
+    assert qmap.read('out', '.qmap', 'journal.0001').count('"refused":true') == 8
+
+
+def test_what_was_cancelled_unsubmitted_in_a_large_map_can_be_retried(qmap):
+    qmap.write('a.map', 'true\n' * 12000)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0001')))
+    process.kill()
+    process.communicate()
+    control(qmap, 'cancel', '2000-11999')
+    control(qmap, 'cancel', '-s', 'u')
+    control(qmap, 'retry', '11000-11009')
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert [status for status in qmap.statuses('out')[11000:11009]] == ['COMPLETED'] * 9
+
+
+def test_stop_and_cancel_where_the_scheduler_is_silent_ends(qmap):
+    at_executor(qmap, 'lsf')
+    qmap.write('mine.conf', 'executor = lsf\npoll = 1\n')
+    qmap.write('a.map', 'sleep 100\n' * 2)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-p', 'mine')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap')) and 'RUNNING' in qmap.statuses('out'))
+    process.kill()
+    process.communicate()
+    path, qmap.environ['PATH'] = qmap.environ['PATH'], os.defpath
+    result = qmap('control', '-l', 'out', 'stop', '--cancel', timeout=60)
+    assert result.code == 0 and 'cancels' in result.out, result
+    qmap.environ['PATH'] = path
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert qmap.statuses('out') == ['FAILED'] * 2
+
+
+def test_the_info_of_what_was_retried_and_then_dropped(qmap):
+    qmap.write('a.map', 'false\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    control(qmap, 'retry')
+    control(qmap, 'cancel')
+    assert qmap.info('out', '0')['error'] == 'cancelled before it was submitted'
+    assert qmap.statuses('out') == ['FAILED']

@@ -264,10 +264,9 @@ def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
     # The machine starts anew, and what the jobs said last did not get to its disk.
     for name in os.listdir(qmap.path('out', '.qmap', 'run')):
         os.unlink(qmap.path('out', '.qmap', 'run', name))
-    path = qmap.path('out', '.qmap', 'driver.json')
-    driver = json.loads(qmap.read(path))
-    driver['born'] = 'another-start/' + driver['born'].partition('/')[2]
-    qmap.write(path, json.dumps(driver))
+    path = qmap.path('out', '.qmap', 'journal.0001')
+    lead, _, rest = qmap.read(path).partition('\n')
+    qmap.write(path, json.dumps(dict(json.loads(lead), born='another-start/1')) + '\n' + rest)
     result = qmap('reattach', '-l', 'out')
     assert result.code == 0, result
     ran = qmap.read('ran').split()
