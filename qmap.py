@@ -2651,7 +2651,7 @@ class Driver:
         self._changed = {}
         self._lasting = set()
         self._spent = set()    # attempts that are over, and of which something lies in run/
-        self._copies = None    # when it was asked for copies of other submissions, and whether there may be some
+        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
         self._news = False    # whether there is more to clean than at the last time
         self._owed = []
         self._folders = set()
@@ -3147,6 +3147,7 @@ class Driver:
         """End the jobs that are gone, as far as it is known how."""
         names = set(self.logs.listing())
         events, back, stuck = [], [], []
+        self._copies = None
         for number, task in tasks.items():
             record, gone = self.ledger.live[number], self._gone[number]
             word = self._word(record)
@@ -3213,20 +3214,20 @@ class Driver:
 
         It is asked for all at once first, because it hardly ever has one.
         """
-        said = {self._word(self.ledger.live[number]): None for number in tasks}
-        said = {other: (self._starts.get(other) or {}).get('executor_id') for other in said}
-        if self.backend.immediate or not said[word]:
+        def said(word):
+            return (self._starts.get(word) or {}).get('executor_id')
+
+        if self.backend.immediate or not said(word):
             return False
-        now = self.here.monotonic()
-        if self._copies is None or now > self._copies[0] + 5:
-            answer = self.backend.poll(sorted({id for id in said.values() if id}))
+        if self._copies is None:
+            ids = {said(self._word(self.ledger.live[number])) for number in tasks}
+            answer = self.backend.poll(sorted(filter(None, ids)))
             own = {batch.get('id') for batch in self.ledger.batches.values()}
-            self._copies = (now, answer is None or any(
-                status in (PENDING, RUNNING, OTHER) and other[0] not in own
-                for other, (status, _, _) in answer.items()))
-        if not self._copies[1]:
+            self._copies = answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] not in own
+                                                 for other, (status, _, _) in answer.items())
+        if not self._copies:
             return False
-        answer = self.backend.poll([said[word]])
+        answer = self.backend.poll([said(word)])
         return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != (task or ' ')[0]
                                      for other, (status, _, _) in answer.items())
 
