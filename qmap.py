@@ -1340,12 +1340,18 @@ class Ledger:
 
     @staticmethod
     def first(logs, epoch):
-        """Return the first event of a segment: who drove, and what counts of the older ones; {} where there is none."""
+        """Return how a segment begins: its lead, which says who drives and what counts of the older ones, or who opened it
+        where that has not come yet; {} where neither has."""
+        found = {}
         try:
             with open(logs.journal(epoch), 'rb') as source:
-                return parse_event(source.readline()) or {}
+                for line in itertools.islice(source, 2):
+                    event = parse_event(line)
+                    if event and event['event'] in ('open', 'lead'):
+                        found = event
         except OSError:
-            return {}
+            pass
+        return found
 
     def _segment(self, epoch, limit, heard):
         start = self._read.get(epoch, 0)
@@ -1649,16 +1655,42 @@ def describe_end(record):
 class Journal:
     """The segment that this driver writes: whole lines, one writer."""
 
-    def __init__(self, path):
+    def __init__(self, path, opening):
         """Make the segment.
+
+        Args:
+            path: of the segment
+            opening: its first event, which says whose it is. Where the file system knows links, no segment is ever seen
+                without: whoever finds one would have to wait for a driver that nobody knows
 
         Raises:
             FileExistsError: another driver was first
             OSError: it cannot be made
         """
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._torn = False
+        temporary = '{}.{}'.format(path, os.urandom(8).hex())
+        self._open(temporary, opening)
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            # Over NFS a link can be there and its answer lost: open(2).
+            if os.fstat(self._handle).st_nlink != 2:
+                os.close(self._handle)
+                if error.errno in (errno.EEXIST, errno.ENOENT):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+                self._open(path, opening)
+        finally:
+            remove(temporary)
+
+    def _open(self, path, opening):
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self.size = 0
+        try:
+            self.write([opening])
+        except BaseException:
+            os.close(self._handle)
+            remove(path)
+            raise
 
     def write(self, events):
         """Add events, and return the place of each.
@@ -2699,7 +2731,7 @@ class Driver:
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
-            self._journal = Journal(self.logs.journal(self._epoch))
+            self._journal = Journal(self.logs.journal(self._epoch), dict(self._self(), event='open'))
         except FileExistsError:
             self._lock.release()
             raise NotDriver()
@@ -2746,10 +2778,13 @@ class Driver:
             return locked is None and bool(driver.get('born')) and self.here.birth(driver['pid']) == driver['born']
         return bool(foreign and foreign(driver))
 
+    def _self(self):
+        return {'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born}
+
     def _begin(self):
         self._nonce = os.urandom(8).hex()
-        self._write([{'event': 'lead', 'epoch': self._epoch, 'read': self.ledger.read_so_far(), 'version': __version__,
-                      'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born, 'time': self.here.time()}])
+        self._write([dict(self._self(), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
+                          version=__version__, time=self.here.time())])
         self._journal.sync()
         bring_to_disk(self.logs.qmap)
         self._show_beat()
@@ -2774,10 +2809,9 @@ class Driver:
     def _show_beat(self, released=False):
         self._beat += 1
         self._due['beat'] = self.here.monotonic() + self.BEAT
-        write_json(self.logs.driver, {
-            'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born, 'nonce': self._nonce,
-            'epoch': self._epoch, 'beat': self._beat, 'released': released, 'trouble': self.trouble,
-            'max_running': self.max_running})
+        write_json(self.logs.driver, dict(self._self(), **{
+            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beat, 'released': released, 'trouble': self.trouble,
+            'max_running': self.max_running}))
 
     @property
     def max_running(self):
@@ -3891,8 +3925,14 @@ class Execution:
         """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long."""
         beat, now = (driver['epoch'], driver.get('nonce'), driver.get('beat')), self._here.monotonic()
         if self._foreign is None or self._foreign[0] != beat:
-            self._foreign = (beat, now)
-        return now - self._foreign[1] < Driver.SILENCE
+            self._foreign = (beat, now, [])
+        since, told = self._foreign[1:]
+        if now - since > 3 * Driver.BEAT and not told:
+            told.append(True)
+            self.news.append('no sign of the driver ({} on {}) for {:.0f} s: this process takes its place after {} s '
+                             '(--takeover: at once)'.format(driver.get('pid', 'a process'), driver.get('host', 'some host'),
+                                                            now - since, Driver.SILENCE))
+        return now - since < Driver.SILENCE
 
     def _heard(self, event):
         if event['event'] == 'command':

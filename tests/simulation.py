@@ -835,10 +835,10 @@ class Journal(REAL['Journal']):
 
     all = []
 
-    def __init__(self, path):
+    def __init__(self, path, opening):
         WORLD.step('journal')
-        super().__init__(path)
         self.path, self.host, self.synced = path, WORLD.actor.host, 0
+        super().__init__(path, opening)
         self.all[:] = [other for other in self.all if other.path != path] + [self]    # one that came to nothing is gone
         WORLD.actor.fresh = True
 

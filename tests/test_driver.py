@@ -182,7 +182,7 @@ def test_an_end_that_was_torn_is_no_end(qmap):
 def test_a_driver_that_was_overtaken_stops_before_it_submits(qmap):
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, Scripted())
     driver.lead()
-    module.Journal(driver.logs.journal(2)).close()
+    module.Journal(driver.logs.journal(2), {'event': 'open', 'host': 'other'}).close()
     with pytest.raises(module.NotDriver):
         driver.drive()
     assert not ran(qmap)

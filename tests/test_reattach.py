@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
-from conftest import until
+from conftest import QMAP, until
 
 
 def kill(process):
@@ -265,10 +267,31 @@ def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
     for name in os.listdir(qmap.path('out', '.qmap', 'run')):
         os.unlink(qmap.path('out', '.qmap', 'run', name))
     path = qmap.path('out', '.qmap', 'journal.0001')
-    lead, _, rest = qmap.read(path).partition('\n')
-    qmap.write(path, json.dumps(dict(json.loads(lead), born='another-start/1')) + '\n' + rest)
+    events = [json.loads(line) for line in qmap.read(path).splitlines()]
+    qmap.write(path, ''.join(json.dumps(dict(event, born='another-start/1') if 'born' in event else event) + '\n'
+                             for event in events))
     result = qmap('reattach', '-l', 'out')
     assert result.code == 0, result
     ran = qmap.read('ran').split()
     assert len(ran) == len(set(ran)) == 8, 'no attempt twice'
     assert {word.partition('.')[0] for word in ran if word.endswith('.2')} >= {'0', '1'}
+
+
+def test_a_driver_that_was_killed_before_it_said_a_word_is_not_waited_for(qmap):
+    qmap.write('a.map', 'true\n' * 2)
+    qmap.write('dies.py', """
+import os, signal, sys
+import qmap
+qmap.bring_to_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+real = qmap.Driver._begin
+qmap.Driver._begin = lambda self: real(self) if sys.argv[1] == 'lead' else os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(qmap.main(sys.argv[2:]))
+""")
+    for moment, command in (('open', ['submit', 'a.map', '--logs', 'out']), ('lead', ['reattach', '-l', 'out']),
+                            ('open', ['reattach', '-l', 'out'])):
+        process = subprocess.Popen([sys.executable, qmap.path('dies.py'), moment] + command, cwd=qmap.folder, env=dict(
+            qmap.environ, PYTHONPATH=os.path.dirname(QMAP)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    assert len([name for name in os.listdir(qmap.path('out', '.qmap')) if name.startswith('journal')]) == 3
+    assert qmap('reattach', '-l', 'out', timeout=60).code == 0
