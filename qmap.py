@@ -41,6 +41,7 @@ without that script no copy of the batch that comes late runs anything. So no at
 import array
 import collections
 import errno
+import functools
 import glob
 import itertools
 import json
@@ -298,6 +299,8 @@ class Map:
         if not len(self) and not empty:
             raise QMapError('{}: no commands in it'.format(path))
         self._file = open(self.path, 'rb')
+        #: The driver asks for the same commands again and again, those of the jobs at work.
+        self.command = functools.lru_cache(4096)(self._command)
 
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
@@ -386,7 +389,7 @@ class Map:
                 line = line[:-1] + more.rstrip(b'\r\n')
         return decode(line)
 
-    def command(self, index):
+    def _command(self, index):
         """Return a command and the dict of its own parameters."""
         text = self.raw(index)
         if ' ## ' not in text:
@@ -1072,21 +1075,36 @@ def write_json(path, value):
     """
     temporary = '{}.tmp{}'.format(path, os.getpid())
     try:
-        with open(temporary, 'w') as target:
-            target.write(pretty(value))
+        write_bytes(temporary, os.O_TRUNC, pretty(value).encode())
         os.replace(temporary, path)
     except OSError:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
+        remove(temporary)
         raise
+
+
+def write_bytes(path, flags, data):
+    """Write a file from its beginning: what open() does, in half of its time.
+
+    Raises:
+        OSError: it could not be opened, or not all of it written
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
+    try:
+        done = os.write(handle, data)
+        while done < len(data):
+            done += os.write(handle, data[done:])
+    finally:
+        os.close(handle)
 
 
 def pretty(value):
     """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
-    lines = ['  {}: {}'.format(json.dumps(key), json.dumps(part)) for key, part in value.items()]
+    encode = ENCODER.encode
+    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part)) for key, part in value.items()]
     return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+ENCODER = json.JSONEncoder()
 
 
 def bring_to_disk(path):
@@ -1203,7 +1221,8 @@ class Ledger:
     The events, each a JSON object on a line of its own:
 
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
-        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time
+        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; shares: how many
+                    tasks of the scheduler run these in turn, where not each runs one
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
         returned    these tasks were not submitted after all: tasks; spent: if that is not sure, so that the next time
                     is another attempt
@@ -1431,14 +1450,15 @@ class Ledger:
         self.batches[event['batch']] = event
         event['live'] = len(event['tasks'])
         self.last_batch = max(self.last_batch, event['batch'])
-        for k, task in enumerate(event['tasks'], 1):
+        many = event.get('shares') or len(event['tasks'])
+        for k, task in enumerate(event['tasks']):
             id, _, attempt = task.partition('.')
             number = self.number(id)
             self.attempts[number] = int(attempt)
             self._where[number] = place
             self._set(number, PENDING)
             self.live[number] = {'job': id, 'attempt': int(attempt), 'status': PENDING, 'batch': event['batch'],
-                                 'k': k if len(event['tasks']) > 1 else 0, 'submitted': event['time']}
+                                 'k': k % many + 1 if many > 1 else 0, 'submitted': event['time']}
             if event.get('params'):
                 self.live[number]['params'] = event['params']
 
@@ -1741,77 +1761,136 @@ class Journal:
 # What a job runs: its script, and the runner
 ########################################################################################################################
 
-#: The runner: runs one attempt of one job where the scheduler put it. It needs bash 4.2 and nothing else there.
-#: $1 is LOGS, $2 the job's script without its suffix, $3 its id, $4 the attempt, $5 the scheduler's id, $6 the batch.
-RUNNER = r'''
+#: The runner: runs attempts of jobs where the scheduler put it. It needs bash 4.2 and nothing else there. All its names
+#: begin with qmap_, because a job that runs in a subshell of it would see them.
+RUNNER = r"""
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
-    if [ -n "${EPOCHREALTIME:-}" ]; then now=${EPOCHREALTIME/,/.}; else printf -v now '%(%s)T' -1; fi
+    if [ -n "${EPOCHREALTIME:-}" ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
 }
-qmap_memory() {  # the most that the cgroup of the scheduler's job $1 held (cgroups(7), versions 1 and 2)
+qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
     local line path
     while read -r line; do
-        [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$1)(/|$) ]] || continue
+        [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ]] || continue
         path=${BASH_REMATCH[4]}
-        read -r memory <"/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" ||
-            read -r memory <"/sys/fs/cgroup$path/memory.peak"
+        read -r qmap_peak <"/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" ||
+            read -r qmap_peak <"/sys/fs/cgroup$path/memory.peak"
     done </proc/self/cgroup
-} 2>/dev/null
-qmap_run() {
-    local logs=$1 base=$2 id=$3 attempt=$4 executor_id=$5 said=$1/.qmap/run/$3.$4 batch=$1/.qmap/batch/$6
-    local now line host= born= boot= claimed= child status again try memory=0
+}
+qmap_begin() {  # LOGS, the batch, the scheduler's id
+    local line boot
+    qmap_logs=$1 qmap_number=$2 qmap_id=$3
+    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_over= qmap_signal= qmap_child= qmap_again= qmap_born=
+    exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
-    read -r host 2>/dev/null </proc/sys/kernel/hostname
-    read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
-    if read -r line 2>/dev/null </proc/$$/stat; then line=(${line##*) }); born=$boot/${line[19]}; fi
+    read -r qmap_host </proc/sys/kernel/hostname
+    read -r boot </proc/sys/kernel/random/boot_id
+    if read -r line </proc/$$/stat; then line=(${line##*) }); qmap_born=$boot/${line[19]}; fi
+    for line in TERM INT HUP USR2; do trap "qmap_pass $line" $line; done
+    cd /
+}
+qmap_pass() {  # a signal: the job gets it, and is the last one
+    qmap_again=yes qmap_over=yes qmap_signal=$1
+    [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
+}
+qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 where it is not
+    local try=0 claimed=
+    qmap_said=$qmap_logs/.qmap/run/$1 qmap_base=$2
     # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
     # is gone is over: what is left of it comes too late, and runs nothing.
-    for try in {1..60}; do
-        [ -r "$base.sh" ] && { : <"$batch"; } 2>/dev/null && break
-        [ "$try" = 60 ] && { echo "qmap: $batch or $base.sh is not there on $host" >&2; return 75; }
-        set -- "${base%/*}"/.[q]* "${batch%/*}"/.[q]*; sleep 1
+    until [ -r "$qmap_base.sh" ] && { : <"$qmap_batch"; }; do
+        [ $((++try)) -lt 60 ] ||
+            { echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err; return 75; }
+        set -- "${qmap_base%/*}"/.[q]* "${qmap_batch%/*}"/.[q]*; sleep 1
     done
     qmap_now
     # The claim: whoever makes the file runs the attempt, and nobody else ever does.
     set -C
-    { claimed=yes; printf '{"job":"%s","attempt":%d,"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s}\n' \
-        "$id" "$attempt" "$host" $$ "$born" "$executor_id" "$now"; } 2>/dev/null >"$said.start"
+    { claimed=yes; printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s}\n' \
+        "$qmap_host" $$ "$qmap_born" "$qmap_id" "$qmap_time"; } >"$qmap_said.start"
     set +C
     if [ -z "$claimed" ]; then
-        [ -e "$said.start" ] && return 75
-        echo "qmap: $said.start cannot be written on $host" >&2
+        [ -e "$qmap_said.start" ] && return 75
+        echo "qmap: $qmap_said.start cannot be written on $qmap_host" >&$qmap_err
         return 74
     fi
     # Once more: the claims of a batch are removed after its script, and so may have been this attempt's first one.
-    { : <"$batch"; } 2>/dev/null || { echo '{"void":1}' >|"$said.start"; return 75; }
-    # A disk that is full now may have room later.
-    for try in {1..30}; do
-        { : >"$base.out" && : >"$base.err"; } 2>/dev/null && break
-        sleep 10
-    done
-    set -m
-    QMAP_DONE=$said.done bash "$base.sh" </dev/null >"$base.out" 2>"$base.err" &
-    child=$!
-    set +m
-    trap 'again=yes; kill -TERM -- -$child 2>/dev/null' TERM
-    trap 'again=yes; kill -INT -- -$child 2>/dev/null' INT
-    trap 'again=yes; kill -HUP -- -$child 2>/dev/null' HUP
-    trap 'again=yes; kill -USR2 -- -$child 2>/dev/null' USR2
-    again=yes
-    while [ -n "$again" ]; do again=; wait $child 2>/dev/null; status=$?; done
-    trap '' TERM INT HUP USR2
-    qmap_now
-    qmap_memory "$executor_id"
-    # What the job left in the background would hold what was given to it.
-    kill -KILL -- -$child 2>/dev/null
-    for try in {1..30}; do
-        { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $status "$now" "$memory"; } 2>/dev/null \
-            >"$said.end" && break
-        sleep 10
-    done
-    # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
-    return $((status != 0))
+    { : <"$qmap_batch"; } || { echo '{"void":1}' >|"$qmap_said.start"; return 75; }
 }
-'''
+qmap_wait() {  # wait for the job, and leave its status in qmap_status
+    qmap_child=$!
+    [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
+    qmap_again=yes
+    while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
+    qmap_now
+    # What the job left in the background would hold what was given to it.
+    kill -KILL -- -$qmap_child
+    qmap_child=
+}
+"""
+
+#: Runs one attempt of one job.
+ONE = r"""
+qmap_claim "${qmap_tasks[2*qmap_k-2]}" "${qmap_tasks[2*qmap_k-1]}" || exit
+qmap_try=0 qmap_peak=0
+# A disk that is full now may have room later.
+until { : >"$qmap_base.out" && : >"$qmap_base.err"; } || [ $((++qmap_try)) = 30 ]; do sleep 10; done
+set -m
+QMAP_DONE=$qmap_said.done bash "$qmap_base.sh" </dev/null >"$qmap_base.out" 2>"$qmap_base.err" {qmap_err}>&- &
+set +m
+qmap_wait
+qmap_memory
+until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status "$qmap_time" "$qmap_peak"
+} >"$qmap_said.end" || [ $((++qmap_try)) = 30 ]; do sleep 10; done
+# Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
+exit $((qmap_status != 0))
+"""
+
+#: Runs a share of a batch, job after job: short ones on this machine. What can, runs in a subshell, which costs a third of
+#: a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one file
+#: that nobody else writes, a line each: `s TASK TIME` before one begins, `v TASK` if it did not because the batch is over,
+#: and `e TASK TIME STATUS` at its end, after two lines from `times`.
+SHARE = r"""
+exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
+set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
+read -r qmap_host </proc/sys/kernel/hostname
+read -r qmap_boot </proc/sys/kernel/random/boot_id
+read -r qmap_stat </proc/$$/stat; qmap_stat=(${qmap_stat##*) })
+printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$
+[ -n "$EPOCHREALTIME" ]; qmap_old=$?
+cd / || exit
+set -m
+while read -r qmap_task qmap_base; do
+    if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
+    printf 's %s %s\n' "${qmap_task#=}" "$qmap_time" || break
+    [ -e "$qmap_batch" ] || { printf 'v %s\n' "${qmap_task#=}"; break; }
+    qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
+    # A disk that is full now may have room later.
+    until {
+        if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
+            (
+                set +m
+                export QMAP_DONE=$qmap_done
+                _qmap=$qmap_base SECONDS=0
+                unset "${!qmap_@}"
+                . "$_qmap.sh"
+            ) 3<&- &
+        else
+            QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
+        fi
+    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do sleep 10; done
+    wait $!; qmap_status=$?
+    if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
+    kill -KILL -- -$!    # what the job left in the background would hold what was given to it
+    until times && printf 'e %s %s %d\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do sleep 10; echo; done
+done <&3
+exit 0
+"""
+
+#: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
+#: functions of the environment that change it.
+OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|\bset\b|\breturn\b|\bcaller\b|
+    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|declare|typeset|shopt|suspend|history)\b|
+    (?:^|[\s;&|({`])\.\s""", re.VERBOSE | re.MULTILINE)
 
 
 def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
@@ -1829,13 +1908,28 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
     """
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
-        'tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
-        'k=${', task_variable, ':-1}\n',
-        '[ "$k" -gt 0 ] 2>/dev/null || k=1\n',
-        'task=${tasks[2*k-2]}\n',
-        'cd / || exit\n',
-        'qmap_run ', shlex.quote(logs.path), ' "${tasks[2*k-1]}" "${task%.*}" "${task#*.}" ',
-        '"${', id_variable, ':-$$}" ', str(batch), '\n'])
+        'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
+        'qmap_k=${', task_variable, ':-1}\n',
+        '[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\n',
+        'qmap_begin {} {} "${{{}:-$$}}"\n'.format(shlex.quote(logs.path), batch, id_variable), ONE.lstrip('\n')])
+
+
+def share_script(logs, batch, task_variable):
+    """Return the script that is submitted for a batch of which each task runs a share, and finds its list beside it."""
+    return '#!/bin/bash\nqmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
+        task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
+
+
+def share_list(tasks, paths, sourced):
+    """Return the text of the list beside it: the tasks of one share, marked where a subshell will do.
+
+    Args:
+        tasks: list of '<id>.<attempt>'
+        paths: list of the paths of their scripts in the logs folder, without suffix
+        sourced: list of whether each may run in a subshell
+    """
+    return ''.join('{}{} {}\n'.format('=' if may else '', task, path)
+                   for task, path, may in zip(tasks, paths, sourced))
 
 
 def exports(params):
@@ -2240,6 +2334,8 @@ class Local:
                 running.since = time.monotonic() - max(0, time.time() - start['time'])
                 self._free[0] -= params.get('cores', 1)
                 self._free[1] -= params.get('memory', 0)
+            if running.said and running.said != said:
+                running.since, running.peak = time.monotonic(), 0    # the next job of a share
             running.said = said
         self._guard()
 
@@ -2256,6 +2352,11 @@ class Local:
         """Return what is known of ended tasks."""
         with self._lock:
             return {task: self._ended[task] for task in tasks if task in self._ended}
+
+    def peak(self, task):
+        """Return the bytes of memory that a task was seen to use, None where nobody looked."""
+        running = self._running.get(task)
+        return running and running.peak or None
 
     def forget(self, task):
         """Forget an ended task: what was known of it is written down."""
@@ -2512,11 +2613,19 @@ def read_end(path):
         return None
     try:
         # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)).
-        parts = [part.replace(',', '.').partition('m') for part in lines[1].split()]
-        end['cpu'] = round(sum(60 * int(minutes) + float(rest.rstrip('s')) for minutes, _, rest in parts), 3)
-    except (IndexError, ValueError):
+        end['cpu'] = seconds_of(lines[1])
+    except IndexError:
         pass
     return end
+
+
+def seconds_of(line):
+    """Return the seconds that a line of `times` tells, '0m0.004s 0m0.012s', None where it does not (bash(1))."""
+    try:
+        parts = [part.replace(',', '.').partition('m') for part in line.split()]
+        return round(sum(60 * int(minutes) + float(rest.rstrip('s')) for minutes, _, rest in parts), 3)
+    except ValueError:
+        return None
 
 
 def add_usage(event, account):
@@ -2630,6 +2739,24 @@ class Gone:
         self.end = None
 
 
+class Share:
+    """A share of a batch at work: what has been read of its words.
+
+    Attributes:
+        read: bytes
+        who: its first line, as a dict
+        spent: seconds of CPU time that its jobs had used
+        ended: list of (number, word, end, when that was read) of the jobs that are to be logged
+        word, since: the job that runs, and when that was read, on the monotonic clock
+        told: the last one that somebody was told of
+        times: the lines of `times` that have come
+    """
+
+    def __init__(self):
+        self.read, self.who, self.spent, self.ended = 0, {}, 0, []
+        self.word, self.since, self.told, self.times = '', 0, '', []
+
+
 class NotDriver(Exception):
     """Another process drives."""
 
@@ -2690,6 +2817,11 @@ class Driver:
         self._rate = collections.deque(maxlen=2000)
         self._most = self._array = 0
         self._submitted = float('-inf')
+        self._first = 0
+        self._void = []    # words of attempts that a share did not begin after all
+        self._inherited = []
+        self._shares = {}    # (batch, k): Share
+        self._held = {}    # by number: the share whose end tells what it used
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
         self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
@@ -2755,6 +2887,7 @@ class Driver:
         # What the last driver did not come to write, and what may have changed since.
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
+        self._inherited = [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
         self._again = bool(self.ledger.cancelled)
         self._before = self.ledger.before if self.backend.immediate else 0
         return True
@@ -2833,7 +2966,8 @@ class Driver:
         Raises:
             NotDriver: another process has become the driver meanwhile
         """
-        self._until = self.here.monotonic() + self.PATIENCE
+        self._first = self.here.monotonic()
+        self._until = self._first + self.PATIENCE
         try:
             self.tick()
             while self._goes_on():
@@ -2860,7 +2994,7 @@ class Driver:
         self._lasting = set(self._changed)
         try:
             self._check_epoch()
-            self._give_back(self.backend.withdraw())
+            self._withdraw()
             self._flush()
             while self._changed:
                 self._show_beat()
@@ -2904,7 +3038,11 @@ class Driver:
                 self.load = self.backend.usage() or {}
             if self._owed:
                 self._write([])
+            while self._inherited:
+                self._close_share(self._inherited[-1])
+                self._inherited.pop()
             self._collect()
+            self._look_after_shares()
             self._ask_accounts()
             self._find_batches()
             self._poll()
@@ -2917,7 +3055,7 @@ class Driver:
                 if self.leaving and (self.ledger.next_job() is None or self._waits['submit']):
                     self.leaving = 'leave'
             elif self.leaving != self._left:
-                self._give_back(self.backend.withdraw())
+                self._withdraw()
                 if self.leaving == 'cancel':
                     self.cancel(list(self.ledger.live))
                 self._left = self.leaving
@@ -3008,7 +3146,108 @@ class Driver:
                 self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
                 events.append(self._ended(number, record, word, end))
+        for name in names:
+            if name.startswith('share.'):
+                events += self._hear_share(name)
         self._log(events)
+
+    def _hear_share(self, name):
+        """Read what a share has said since the last time, and return the events that come of it."""
+        batch, k = map(int, name.split('.')[1:])
+        if batch not in self.ledger.batches:
+            return []    # it is over
+        share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
+        for line in self._lines(share, name):
+            words = line.split()
+            if line.startswith('{'):
+                share.who = json.loads(line)
+            elif line.startswith('s ') and len(words) == 3:
+                share.word, share.since, share.times = words[1], now, []
+                self._starts[words[1]] = dict(share.who, time=float(words[2]))
+            elif line.startswith('v ') and len(words) == 2:
+                self._starts.pop(share.word, None)
+                self._void.append(share.word)
+                share.word = ''
+            elif line.startswith('e ') and len(words) == 4:
+                spent = seconds_of(share.times[-1]) if share.times else None
+                end = {'exit_code': int(words[3]), 'time': float(words[2])}
+                if spent is not None:
+                    end['cpu'], share.spent = round(spent - share.spent, 3), spent
+                number = self._spoken_for(words[1], False)
+                if number is not None and number not in self._held:
+                    share.ended.append((number, words[1], end, now))
+                    self._held[number] = share
+                share.word = ''
+            else:
+                share.times.append(line)
+        number = self._spoken_for(share.word, False) if share.word else None
+        if number is not None and share.word != share.told:
+            start, share.told = self._starts[share.word], share.word
+            self.backend_started(number, start)
+            events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
+                                       executor_id=start['executor_id']))
+        return events + self._release(share, (self.ledger.batches[batch].get('id'), k), now)
+
+    def _lines(self, share, name):
+        """Return the whole lines that have been added."""
+        try:
+            with open(os.path.join(self.logs.run, name), 'rb') as source:
+                source.seek(share.read)
+                text = source.read()
+        except OSError:
+            return []
+        text = text[:text.rfind(b'\n') + 1]
+        share.read += len(text)
+        return text.decode('ascii', 'replace').splitlines()
+
+    def _release(self, share, task, now):
+        """Return the ends of a share's jobs, once it has ended itself and it is known what they used, or after a second.
+
+        What the most was that one of them held is known of the share only.
+        """
+        if not share.ended or now - share.ended[0][3] < 1 and not self.backend.settled(task):
+            return []
+        account = (self.backend.accounts([task]) or {}).get(task) or {}
+        memory = account.get('memory') or self.backend.peak(task)
+        events = []
+        for number, word, end, _ in share.ended:
+            del self._held[number]
+            events.append(self._ended(number, self.ledger.live[number], word, dict(end, memory=memory), {}))
+        share.ended = []
+        return events
+
+    def _close_share(self, batch):
+        """Take back what the shares of a batch have not begun: once its script is gone, they begin nothing more.
+
+        Raises:
+            OSError: it cannot be removed
+        """
+        try:
+            os.unlink(self.logs.batch(batch))
+        except FileNotFoundError:
+            pass
+        self._collect()
+        event = self.ledger.batches.get(batch)
+        records = [record for record in self.ledger.live.values() if record['batch'] == batch]
+        self._unsubmit([word for word in map(self._word, records) if word not in self._starts])
+        if event and event.get('id') is None and batch in self.ledger.batches:
+            # An earlier driver did not come to say that it was submitted.
+            self._write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
+            for number, record in list(self.ledger.live.items()):
+                if record['batch'] == batch:
+                    self.backend_started(number, self._starts[self._word(record)])
+
+    def _look_after_shares(self):
+        """Give to others what waits behind a long job, and give back what no share came to."""
+        now = self.here.monotonic()
+        for (batch, k), share in list(self._shares.items()):
+            if batch not in self.ledger.batches:
+                del self._shares[batch, k]
+            elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):
+                self._close_share(batch)
+        if self._void:
+            words, self._void = self._void, []
+            self._unsubmit([word for word in words if self._spoken_for(word, False) is not None])
 
     def _spoken_for(self, word, has_end):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
@@ -3060,7 +3299,8 @@ class Driver:
             if event['event'] == 'end':
                 self._gone.pop(number, None)
                 self._spend(self._word(event))
-                self._rate.append(now)
+                if self.here.time() - event['finished'] < 2:    # not those that ended while nobody drove
+                    self._rate.append(now)
                 if not self.backend.immediate and event.get('batch') and (
                         event.get('cpu') is None or event.get('memory') is None):
                     self._unknown[number] = (now, event)
@@ -3124,7 +3364,7 @@ class Driver:
         events = []
         for number, record in self.ledger.live.items():
             task = self._task(number)
-            if task is None:
+            if task is None or number in self._held:
                 continue
             gone = self._gone.get(number)
             # The rest of an array that was cancelled before it began may stand under index 0.
@@ -3132,6 +3372,8 @@ class Driver:
             if status in (PENDING, RUNNING, OTHER):
                 if gone and not gone.end:
                     del self._gone[number]
+                if self.ledger.batch_of(record).get('shares'):
+                    status = PENDING    # one of the share's jobs runs, and the others wait
                 if status == PENDING and record.get('started'):
                     status = RUNNING    # its own words count more
                 if (status, words) != (record['status'], record.get('words', '')):
@@ -3201,7 +3443,7 @@ class Driver:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
                 # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
                 self._tries[number] = self._tries.get(number, 0) + 1
-                if self._tries[number] < 4:
+                if self._tries[number] < 4 or self.ledger.batch_of(record).get('shares'):
                     back.append(word)
                     continue
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
@@ -3265,9 +3507,12 @@ class Driver:
         return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != (task or ' ')[0]
                                      for other, (status, _, _) in answer.items())
 
-    def _give_back(self, tasks):
-        """Make these tasks unsubmitted again: they will never be begun."""
-        tasks = set(tasks)
+    def _withdraw(self):
+        """Take back what has not begun and can be kept from it."""
+        tasks = set(self.backend.withdraw())
+        for batch, event in list(self.ledger.batches.items()):
+            if event.get('shares'):
+                self._close_share(batch)
         if tasks:
             names = set(self.logs.listing())
             words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
@@ -3336,7 +3581,23 @@ class Driver:
 
     def room(self):
         """Return how many more jobs may be submitted now."""
-        return self.max_running + int(len(self._rate) * self.backend.ahead) - len(self.ledger.live)
+        return self.max_running + int(self._speed() * self.backend.ahead) - len(self.ledger.live) + len(self._held)
+
+    def _speed(self):
+        """Return how many jobs ended in the last second."""
+        if not self._rate:
+            return 0
+        return len(self._rate) / min(1, max(0.02, self.here.monotonic() - self._first))
+
+    def _shares_for(self, params, count):
+        """Return among how many shares to divide jobs with these parameters: 0 where each is to run by itself.
+
+        Those are short, so that what is spent on each counts, and ask for no limit that would have to be watched.
+        """
+        if not self.backend.immediate or 'memory' in params or 'time' in params:
+            return 0
+        slots = min(self.max_running, self.backend.holds(params))
+        return min(slots, count) if self._speed() > 10 * slots else 0
 
     def job_params(self, number):
         """Return the parameters with which a job would be submitted now, and the changes in them."""
@@ -3349,6 +3610,8 @@ class Driver:
             return
         self.backend.throttle(self.max_running)
         room = self.ledger.counts[0] if self.leaving else self.room()
+        if self.backend.immediate and room < int(self._speed() * self.backend.ahead) // 2:
+            return    # there is enough on the way, and more at once costs less
         if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
                 and now - self._submitted < self.GATHER:
             return
@@ -3362,16 +3625,21 @@ class Driver:
         if not self._most:
             self._most = self._array = self.backend.limits().get('array', 1)
         for (params, changes), members in groups.items():
-            while members and self.here.monotonic() < self._due['beat']:
-                some, members = members[:self._most], members[self._most:]
-                if not self._submit_batch(some, dict(params), dict(changes)):
-                    return
+            shares = self._shares_for(dict(params), len(members))
+            alone = [number for number in members if number in self._tries] if shares else []
+            for members, shares in ((alone, 0), ([number for number in members if number not in alone], shares)):
+                while members and self.here.monotonic() < self._due['beat']:
+                    some, members = members[:self._most], members[self._most:]
+                    if not self._submit_batch(some, dict(params), dict(changes), min(shares, len(some))):
+                        return
 
-    def _submit_batch(self, numbers, params, changes):
+    def _submit_batch(self, numbers, params, changes, shares=0):
         batch = self.ledger.last_batch + 1
         tasks = [self.ledger.task(number) for number in numbers]
         name = self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
         event = {'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.here.time()}
+        if shares:
+            event['shares'] = shares
         if changes:
             event['params'] = changes
         self._write([event])
@@ -3382,17 +3650,25 @@ class Driver:
         output = script + '.out'
         try:
             ids = [self.ledger.id(number) for number in numbers]
-            for number, id in zip(numbers, ids):
-                self._write_script(number, id, params)
-            write_text(script, batch_script(self.logs, batch, tasks, [self.plan.path(id) for id in ids],
-                                            self.backend.task_variable, self.backend.id_variable))
+            sourced = [self._write_script(number, id, params) for number, id in zip(numbers, ids)]
+            paths = [self.plan.path(id) for id in ids]
+            if shares:
+                paths = [path[len(self.logs.path) + 1:] for path in paths]
+                for k in range(shares):
+                    write_text('{}.{}'.format(script, k + 1 if shares > 1 else 0),
+                               share_list(tasks[k::shares], paths[k::shares], sourced[k::shares]))
+                text = share_script(self.logs, batch, self.backend.task_variable)
+            else:
+                text = batch_script(self.logs, batch, tasks, paths, self.backend.task_variable, self.backend.id_variable)
+            write_text(script, text)
         except OSError:
             self._unsubmit(tasks)
             raise
-        word, text = self.backend.submit(script, name, len(tasks), params, output)
+        count = shares or len(tasks)
+        word, text = self.backend.submit(script, name, count, params, output)
         if word == 'ok':
             self._owed.append({'event': 'submitted', 'batch': batch, 'id': text,
-                               'job_cmd': self.backend.job_cmd(script, name, len(tasks), params, output)})
+                               'job_cmd': self.backend.job_cmd(script, name, count, params, output)})
             for number in numbers:
                 self._changed[number] = self.ledger.live[number]
             self._given(batch, text)
@@ -3434,6 +3710,7 @@ class Driver:
         return path
 
     def _write_script(self, number, id, params):
+        """Write a job's script, and return whether a subshell will do for it."""
         path, attempt = self._place(id, '.sh'), self.ledger.attempts[number]
         indices = self.plan.commands(number)
         commands = [self.plan.map.command(index)[0] for index in indices]
@@ -3441,7 +3718,9 @@ class Driver:
         if attempt > 1:
             for suffix in ('out', 'err'):
                 keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
-        write_text(path, job_script(id, attempt, commands, self.plan.map.sections, params, self.logs, line_ids))
+        sections = self.plan.map.sections
+        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, line_ids))
+        return not (sections['pre'] or sections['post'] or any(OWN_SHELL.search(command) for command in commands))
 
     # Metadata
 
@@ -3473,7 +3752,9 @@ class Driver:
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
         for name in self.logs.listing():
             word, _, kind = name.rpartition('.')
-            if word in self._spent and not (kind == 'start' and word in held):
+            over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
+                word in self._spent and not (kind == 'start' and word in held)
+            if over:
                 remove(os.path.join(self.logs.run, name))
         self._spent &= held
         self._news = False
@@ -3611,6 +3892,9 @@ class Driver:
         self._journal.sync()
         self._check_epoch()
         tasks = []
+        for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
+            if self.ledger.batches[batch].get('shares'):
+                self._close_share(batch)    # so that what is told to end is not another one by then
         for number in list(self.ledger.cancelled):
             record = self.ledger.live[number]
             task = self._task(number)
@@ -3633,15 +3917,13 @@ def write_text(path, text):
     Raises:
         OSError: it could not be written whole; then it is not there, or the old one is
     """
+    written, data = path, encode(text)
     try:
-        target, written = open(path, 'xb'), path
-    except FileExistsError:
-        written = '{}.tmp{}'.format(path, os.getpid())
-        target = open(written, 'wb')
-    try:
-        with target:
-            target.write(encode(text))
-        if written != path:
+        try:
+            write_bytes(path, os.O_EXCL, data)
+        except FileExistsError:
+            written = '{}.tmp{}'.format(path, os.getpid())
+            write_bytes(written, os.O_TRUNC, data)
             os.replace(written, path)
     except OSError:
         remove(written)
