@@ -1359,8 +1359,8 @@ class Ledger:
 
     @staticmethod
     def first(logs, epoch):
-        """Return how a segment begins: its lead, which says who drives and what counts of the older ones, or who opened it
-        where that has not come yet; {} where neither has."""
+        """Return how a segment begins: its lead, which says who drives and what counts of the older ones; where that has
+        not come yet, who opened it; {} where neither has."""
         found = {}
         try:
             with open(logs.journal(epoch), 'rb') as source:
@@ -1845,10 +1845,10 @@ until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status 
 exit $((qmap_status != 0))
 """
 
-#: Runs a share of a batch, job after job: short ones on this machine. What can, runs in a subshell, which costs a third of
-#: a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one file
-#: that nobody else writes, a line each: `s TASK TIME` before one begins, `v TASK` if it did not because the batch is over,
-#: and `e TASK TIME STATUS` at its end, after two lines from `times`.
+#: Runs a share of a batch, job after job: short ones on this machine. What can, runs in a subshell, which costs a third
+#: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
+#: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not because the
+#: batch is over, and `e TASK TIME STATUS .` at its end, after two lines from `times`. A line without its point was torn.
 SHARE = r"""
 exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
 set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
@@ -1861,8 +1861,8 @@ cd / || exit
 set -m
 while read -r qmap_task qmap_base; do
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
-    printf 's %s %s\n' "${qmap_task#=}" "$qmap_time" || break
-    [ -e "$qmap_batch" ] || { printf 'v %s\n' "${qmap_task#=}"; break; }
+    printf 's %s %s .\n' "${qmap_task#=}" "$qmap_time" || break
+    [ -e "$qmap_batch" ] || { printf 'v %s .\n' "${qmap_task#=}"; break; }
     qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
     # A disk that is full now may have room later.
     until {
@@ -1881,7 +1881,7 @@ while read -r qmap_task qmap_base; do
     wait $!; qmap_status=$?
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
     kill -KILL -- -$!    # what the job left in the background would hold what was given to it
-    until times && printf 'e %s %s %d\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do sleep 10; echo; done
+    until times && printf 'e %s %s %d .\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do sleep 10; echo; done
 done <&3
 exit 0
 """
@@ -2744,17 +2744,32 @@ class Share:
 
     Attributes:
         read: bytes
+        task: as the backend knows it
         who: its first line, as a dict
-        spent: seconds of CPU time that its jobs had used
         ended: list of (number, word, end, when that was read) of the jobs that are to be logged
         word, since: the job that runs, and when that was read, on the monotonic clock
         told: the last one that somebody was told of
-        times: the lines of `times` that have come
     """
 
     def __init__(self):
-        self.read, self.who, self.spent, self.ended = 0, {}, 0, []
-        self.word, self.since, self.told, self.times = '', 0, '', []
+        self.read, self.task, self.who, self.ended = 0, None, {}, []
+        self.word, self.since, self.told = '', 0, ''
+        self._spent, self._times = 0, ''
+
+    def hear(self, line):
+        """Take in a line that is not about one job."""
+        if line.startswith('{'):
+            self.who = json.loads(line)
+        else:
+            self._times = line    # the second of two: what its jobs have used
+
+    def use(self):
+        """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
+        spent, last = seconds_of(self._times), self._spent
+        if spent is None:
+            return {}
+        self._spent = spent
+        return {'cpu': round(spent - last, 3)}
 
 
 class NotDriver(Exception):
@@ -2943,8 +2958,8 @@ class Driver:
         self._beat += 1
         self._due['beat'] = self.here.monotonic() + self.BEAT
         write_json(self.logs.driver, dict(self._self(), **{
-            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beat, 'released': released, 'trouble': self.trouble,
-            'max_running': self.max_running}))
+            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beat, 'released': released,
+            'trouble': self.trouble, 'max_running': self.max_running}))
 
     @property
     def max_running(self):
@@ -3157,36 +3172,35 @@ class Driver:
         if batch not in self.ledger.batches:
             return []    # it is over
         share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
+        share.task = (self.ledger.batches[batch].get('id'), k)
         for line in self._lines(share, name):
-            words = line.split()
-            if line.startswith('{'):
-                share.who = json.loads(line)
-            elif line.startswith('s ') and len(words) == 3:
-                share.word, share.since, share.times = words[1], now, []
-                self._starts[words[1]] = dict(share.who, time=float(words[2]))
-            elif line.startswith('v ') and len(words) == 2:
-                self._starts.pop(share.word, None)
-                self._void.append(share.word)
-                share.word = ''
-            elif line.startswith('e ') and len(words) == 4:
-                spent = seconds_of(share.times[-1]) if share.times else None
-                end = {'exit_code': int(words[3]), 'time': float(words[2])}
-                if spent is not None:
-                    end['cpu'], share.spent = round(spent - share.spent, 3), spent
-                number = self._spoken_for(words[1], False)
-                if number is not None and number not in self._held:
-                    share.ended.append((number, words[1], end, now))
-                    self._held[number] = share
-                share.word = ''
+            kind, _, rest = line.partition(' ')
+            if kind not in ('s', 'v', 'e'):
+                share.hear(line)
+                continue
+            word, *rest = rest.split()
+            if len(rest) != {'s': 2, 'v': 1, 'e': 3}[kind] or rest[-1] != '.':
+                continue    # torn by a full disk; it comes again
+            number = self._spoken_for(word, False)
+            if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
+                continue    # given back, and it stands in another batch now
+            if kind == 's':
+                share.word, share.since = word, now
+                self._starts[word] = dict(share.who, time=float(rest[0]))
+            elif kind == 'v':
+                self._void.append(word)
+                self._starts.pop(word, None)
             else:
-                share.times.append(line)
-        number = self._spoken_for(share.word, False) if share.word else None
-        if number is not None and share.word != share.told:
-            start, share.told = self._starts[share.word], share.word
+                share.ended.append((number, word, dict(share.use(), time=float(rest[0]), exit_code=int(rest[1])), now))
+                self._held[number] = share
+            if kind != 's':
+                share.word = ''
+        if share.word and share.word != share.told:
+            start, share.told, number = self._starts[share.word], share.word, self._spoken_for(share.word, False)
             self.backend_started(number, start)
             events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
                                        executor_id=start['executor_id']))
-        return events + self._release(share, (self.ledger.batches[batch].get('id'), k), now)
+        return events + self._release(share, now)
 
     def _lines(self, share, name):
         """Return the whole lines that have been added."""
@@ -3200,15 +3214,15 @@ class Driver:
         share.read += len(text)
         return text.decode('ascii', 'replace').splitlines()
 
-    def _release(self, share, task, now):
-        """Return the ends of a share's jobs, once it has ended itself and it is known what they used, or after a second.
+    def _release(self, share, now):
+        """Return the ends of a share's jobs once it has ended itself and it is known what they used, or after a second.
 
-        What the most was that one of them held is known of the share only.
+        The most that one of them held is known of the share only.
         """
-        if not share.ended or now - share.ended[0][3] < 1 and not self.backend.settled(task):
+        if not share.ended or now - share.ended[0][3] < 1 and not self.backend.settled(share.task):
             return []
-        account = (self.backend.accounts([task]) or {}).get(task) or {}
-        memory = account.get('memory') or self.backend.peak(task)
+        account = (self.backend.accounts([share.task]) or {}).get(share.task) or {}
+        memory = account.get('memory') or self.backend.peak(share.task)
         events = []
         for number, word, end, _ in share.ended:
             del self._held[number]
@@ -3242,6 +3256,7 @@ class Driver:
         now = self.here.monotonic()
         for (batch, k), share in list(self._shares.items()):
             if batch not in self.ledger.batches:
+                self.backend.forget(share.task)
                 del self._shares[batch, k]
             elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):
                 self._close_share(batch)
@@ -3288,7 +3303,8 @@ class Driver:
     def _log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
         tasks = [self._task(number) for number in (self.ledger.number(event['job']) for event in events
-                                                   if event['event'] == 'end') if number in self.ledger.live]
+                                                   if event['event'] == 'end')
+                 if number in self.ledger.live and not self.ledger.batch_of(self.ledger.live[number]).get('shares')]
         self._write(events)
         for task in tasks:
             self.backend.forget(task)
@@ -3659,7 +3675,8 @@ class Driver:
                                share_list(tasks[k::shares], paths[k::shares], sourced[k::shares]))
                 text = share_script(self.logs, batch, self.backend.task_variable)
             else:
-                text = batch_script(self.logs, batch, tasks, paths, self.backend.task_variable, self.backend.id_variable)
+                text = batch_script(self.logs, batch, tasks, paths,
+                                    self.backend.task_variable, self.backend.id_variable)
             write_text(script, text)
         except OSError:
             self._unsubmit(tasks)
@@ -4212,8 +4229,9 @@ class Execution:
         if now - since > 3 * Driver.BEAT and not told:
             told.append(True)
             self.news.append('no sign of the driver ({} on {}) for {:.0f} s: this process takes its place after {} s '
-                             '(--takeover: at once)'.format(driver.get('pid', 'a process'), driver.get('host', 'some host'),
-                                                            now - since, Driver.SILENCE))
+                             '(--takeover: at once)'.format(
+                                 driver.get('pid', 'a process'), driver.get('host', 'some host'), now - since,
+                                 Driver.SILENCE))
         return now - since < Driver.SILENCE
 
     def _heard(self, event):

@@ -1,5 +1,5 @@
 """Real executions that are not left alone: drivers are killed, frozen and woken, several start at once, the scheduler
-is stopped and started, while 1,000 jobs append a line to a file each. In the end each file has one line.
+is stopped and started, while some 1,000 jobs append a line to a file each. In the end each file has one line.
 
     tests/run --chaos 600                           ten minutes, on this machine, Slurm and Grid Engine at once
     python tests/chaos.py [--jobs N] [--seed N] SECONDS local|slurm|sge ...
@@ -27,7 +27,7 @@ class Chaos:
 
     def __init__(self, executor, jobs, seed):
         self.executor = executor
-        self.jobs = jobs
+        self.jobs = 2 * jobs if executor == 'local' else jobs
         self.random = random.Random(seed)
         self.folder = tempfile.mkdtemp(prefix='qmap-chaos-')
         self.environ = dict(os.environ, QMAP_HOME=self.folder, PYTHONDONTWRITEBYTECODE='1')
@@ -51,7 +51,11 @@ class Chaos:
     def run(self):
         """Let it all happen, and return what is wrong in the end; '' for nothing."""
         with open(os.path.join(self.folder, 'a.map'), 'w') as target:
-            target.write('echo ran >>ran/${QMAP_LINE}; sleep 0.1\n' * self.jobs)
+            if self.executor == 'local':    # short ones, which share a shell, and now and then one that blocks it
+                command = 'echo ran >>ran/${QMAP_LINE}; sleep '
+                target.write(((command + '0.01\n') * 99 + command + '3\n') * (self.jobs // 100))
+            else:
+                target.write('echo ran >>ran/${QMAP_LINE}; sleep 0.1\n' * self.jobs)
         with open(os.path.join(self.folder, 'chaos.conf'), 'w') as target:
             target.write('executor = {}\npoll = 3\n'.format(self.executor))
         os.mkdir(os.path.join(self.folder, 'ran'))
