@@ -206,6 +206,8 @@ PARAMETERS = collections.OrderedDict([
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 
 HEADER = re.compile(r'\s*\[\s*(\w+)\s*\]\s*$')
+#: A line that is a command, nothing else, and whole: most lines of a large map.
+PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*\n\Z')
 KEY = re.compile(r'[A-Za-z_]\w*$')
 
 
@@ -302,15 +304,36 @@ class Map:
         #: The driver asks for the same commands again and again, those of the jobs at work.
         self.command = functools.lru_cache(4096)(self._command)
 
+    def copy(self, path):
+        """Copy the file, and read it there from now on.
+
+        Raises:
+            QMapError: it has changed since it was read
+            OSError: it cannot be copied
+        """
+        shutil.copyfile(self.path, path)
+        now = os.stat(self.path)
+        if [now.st_size, now.st_mtime_ns, now.st_ino] != [
+                self._seen.st_size, self._seen.st_mtime_ns, self._seen.st_ino] or os.path.getsize(path) != now.st_size:
+            raise QMapError('{}: it changed while it was read'.format(self.path))
+        self._file.close()
+        self.path, self._file = path, open(path, 'rb')
+
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
 
     def _scan(self):
         section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
+        plain = PLAIN.match
         with open(self.path, 'rb') as lines:
+            self._seen = os.fstat(lines.fileno())
             for line in lines:
                 number, start = number + 1, offset
                 offset += len(line)
+                if section == 'jobs' and plain(line) and (first or sectioned):
+                    self._offsets.append(start)
+                    self._lines.append(number)
+                    continue
                 text = line.strip()
                 if not text or text.startswith(b'#'):
                     continue
@@ -1359,8 +1382,8 @@ class Ledger:
 
     @staticmethod
     def first(logs, epoch):
-        """Return how a segment begins: its lead, which says who drives and what counts of the older ones; where that has
-        not come yet, who opened it; {} where neither has."""
+        """Return how a segment begins: its lead, which says who drives and what counts of the older ones; where it has
+        not come yet, who opened the segment; {} where neither has."""
         found = {}
         try:
             with open(logs.journal(epoch), 'rb') as source:
@@ -1845,10 +1868,10 @@ until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status 
 exit $((qmap_status != 0))
 """
 
-#: Runs a share of a batch, job after job: short ones on this machine. What can, runs in a subshell, which costs a third
+#: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which costs a third
 #: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
 #: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not because the
-#: batch is over, and `e TASK TIME STATUS .` at its end, after two lines from `times`. A line without its point was torn.
+#: batch is over, and `e TASK TIME STATUS .` at its end, after two lines from `times`. Without the point one was torn.
 SHARE = r"""
 exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
 set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
@@ -2493,8 +2516,12 @@ class Plan:
         params: dict of the parameters of all jobs
     """
 
-    def __init__(self, logs):
+    def __init__(self, logs, map=None):
         """Load it from a logs folder.
+
+        Args:
+            logs: Logs
+            map: Map, if it has been read already
 
         Raises:
             QMapError: there is none
@@ -2504,7 +2531,7 @@ class Plan:
         if not self.info or 'token' not in self.info:
             raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
                 logs.path))
-        self.map = Map(logs.input)
+        self.map = map or Map(logs.input)
         self.group = self.info['group']
         self.params = read_parameters(self.info['params'])
 
@@ -4066,7 +4093,7 @@ class Execution:
         news: deque of sentences about what was done on demand, or went wrong, for a view to show
     """
 
-    def __init__(self, path, max_running=None, force=False, takeover=False):
+    def __init__(self, path, max_running=None, force=False, takeover=False, map=None):
         """Load an execution from its logs folder; `start` sets it going.
 
         Args:
@@ -4074,13 +4101,14 @@ class Execution:
             max_running: jobs in the scheduler at once, from now on
             force: go on although some records cannot be read
             takeover: take the place of a driver on another host without waiting for its beat to stand still
+            map: Map, if it has been read already
 
         Raises:
             QMapError: there is none in the folder
         """
         self.logs = Logs(path)
         self.path = self.logs.path
-        self.plan = Plan(self.logs)
+        self.plan = Plan(self.logs, map)
         self.warnings = []
         self._max_running = max_running
         self._force = force
@@ -4396,7 +4424,7 @@ def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
         QMapError: something in all that is wrong; then no folder was made
     """
     preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()})
-    execution = Execution(preparation.create(logs))
+    execution = Execution(preparation.create(logs), map=preparation.map)
     execution.warnings += preparation.warnings
     return execution.start()
 
@@ -4503,9 +4531,10 @@ class Preparation:
         folder = Logs(logs)
         folder.create()
         try:
-            shutil.copyfile(self.map.path, folder.input)
+            path = os.path.abspath(self.map.path)
+            self.map.copy(folder.input)
             write_json(folder.execution, collections.OrderedDict([
-                ('version', __version__), ('map', os.path.abspath(self.map.path)), ('name', self.name),
+                ('version', __version__), ('map', path), ('name', self.name),
                 ('profile', self.profile.name), ('executor', self.profile.executor),
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
@@ -4514,8 +4543,6 @@ class Preparation:
                 ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
                 ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
-            if len(Map(folder.input)) != len(self.map):
-                raise QMapError('{}: it changed while it was read'.format(self.map.path))
         except (OSError, QMapError) as error:
             shutil.rmtree(folder.path, ignore_errors=True)
             if there:
@@ -5001,7 +5028,7 @@ def tool_submit(options):
         jobs_text(preparation), 'as many as possible' if options.leave else preparation.max_running, shown_path(path)))
     if options.detach:
         return detach(path)
-    execution = Execution(path)
+    execution = Execution(path, map=preparation.map)
     if options.leave:
         execution.hand_over()
     return follow(execution)
