@@ -42,6 +42,7 @@ import array
 import collections
 import errno
 import functools
+import gc
 import glob
 import itertools
 import json
@@ -1323,8 +1324,12 @@ class Ledger:
         Raises:
             ValueError: there is none
         """
-        number, rest = divmod(int(id), self.group)
-        if rest or not 0 <= number < self.count:
+        number = int(id)
+        if self.group > 1:
+            number, rest = divmod(number, self.group)
+            if rest:
+                raise ValueError(id)
+        if not 0 <= number < self.count:
             raise ValueError(id)
         return number
 
@@ -1451,13 +1456,15 @@ class Ledger:
         self.attempts[number] = event['attempt']
 
     def _hear_end(self, event, place):
-        if self.status[self.number(event['job'])] == STATUS_CODES[FAILED]:    # it was called failed too soon
-            self.failures.remove(self.record(self.number(event['job'])))
-        number = self._note(event, place)
-        self._set(number, event['status'])
+        number, status = self.number(event['job']), event['status']
+        if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
+            self.failures.remove(self.record(number))
+        self._where[number] = place
+        self.unsaved.add(number)
+        self._set(number, status)
         self._release(number)
         self.attempts[number] = event['attempt']
-        if event['status'] == FAILED:
+        if status == FAILED:
             self.failures.add(event)
 
     def _hear_usage(self, event, place):
@@ -1470,20 +1477,21 @@ class Ledger:
         return number
 
     def _hear_batch(self, event, place):
-        self.batches[event['batch']] = event
+        batch, time, params = event['batch'], event['time'], event.get('params')
+        self.batches[batch] = event
         event['live'] = len(event['tasks'])
-        self.last_batch = max(self.last_batch, event['batch'])
+        self.last_batch = max(self.last_batch, batch)
         many = event.get('shares') or len(event['tasks'])
         for k, task in enumerate(event['tasks']):
             id, _, attempt = task.partition('.')
-            number = self.number(id)
-            self.attempts[number] = int(attempt)
+            number, attempt = self.number(id), int(attempt)
+            self.attempts[number] = attempt
             self._where[number] = place
             self._set(number, PENDING)
-            self.live[number] = {'job': id, 'attempt': int(attempt), 'status': PENDING, 'batch': event['batch'],
-                                 'k': k % many + 1 if many > 1 else 0, 'submitted': event['time']}
-            if event.get('params'):
-                self.live[number]['params'] = event['params']
+            self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
+                                 'k': k % many + 1 if many > 1 else 0, 'submitted': time}
+            if params:
+                self.live[number]['params'] = params
 
     def _hear_submitted(self, event, place):
         if event['batch'] in self.batches:
@@ -1593,8 +1601,10 @@ class Ledger:
                 if self._reader[1]:
                     self._reader[1].close()
                 self._reader = (epoch, open(self.logs.journal(epoch), 'rb'))
-            self._reader[1].seek(place)
-            return parse_event(self._reader[1].readline())
+            source = self._reader[1]
+            source.seek(place)
+            line = source.readline()
+        return parse_event(line)
 
     def batch_of(self, record):
         """Return the batch of a live record."""
@@ -1625,11 +1635,15 @@ def unspanned(found):
 
 def parse_event(line):
     """Return the event on a line of the journal, None where the line is not one."""
+    text = decode(line)
     try:
-        event = json.loads(decode(line))
-        return event if isinstance(event, dict) and 'event' in event else None
-    except ValueError:
+        event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
+    except (StopIteration, ValueError):
         return None
+    return event if isinstance(event, dict) and 'event' in event and not text[end:].strip() else None
+
+
+SCAN = json.JSONDecoder().scan_once
 
 
 class Failures:
@@ -2564,47 +2578,78 @@ class Plan:
         """Return the parameters with which the attempt of a record was submitted."""
         return changed(self.job_params(int(record['job']) // self.group), record.get('params'))
 
-    def info_of(self, record, ledger):
+    def info_of(self, record, ledger, fields=None):
         """Return the whole of a job's metadata, as it stands in its .info file.
 
         Args:
             record: dict, the job's last event
             ledger: Ledger
+            fields: names of those that are wanted, all by default
         """
-        job_cmd = ledger.job_cmd(record)
+        if not fields:
+            fields = PARTS if self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1 else OF_ONE
+        return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
+
+    def texts(self, record):
+        """Return the commands of a record's job."""
+        return [self.map.command(index)[0] for index in self.commands(int(record['job']) // self.group)]
+
+    def _line(self, record, ledger):
+        return self.map.line(int(record['job']))
+
+    def _command(self, record, ledger):
+        return '\n'.join(self.texts(record))
+
+    def _job_cmd(self, record, ledger):
+        return ledger.job_cmd(record) or \
+            record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''
+
+    def _params(self, record, ledger):
         if record['status'] == UNSUBMITTED:
             record = dict(record, params=self.changes(ledger, ledger.number(record['job'])))
-        number = int(record['job']) // self.group
-        texts = [self.map.command(index)[0] for index in self.commands(number)]
-        info = collections.OrderedDict([
-            ('id', record['job']), ('line', self.map.line(number * self.group)), ('command', '\n'.join(texts)),
-            ('status', record['status']), ('retries', max(0, record['attempt'] - 1)),
-            ('executor_id', record.get('executor_id', '')),
-            ('job_cmd', job_cmd or record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''),
-            ('params', collections.OrderedDict(
-                (key, write_parameter(key, value)) for key, value in self.params_of(record).items())),
-            ('exit_code', record.get('exit_code')), ('error_reason', record.get('error_reason', '')),
-            ('error', record.get('error', '')), ('reason', record.get('words', ''))])
-        for key in ('submitted', 'started', 'finished'):
-            info[key] = iso(record.get(key))
-        info['host'] = record.get('host', '')
+        return collections.OrderedDict((key, write_parameter(key, value))
+                                       for key, value in self.params_of(record).items())
+
+    def _usage(self, record, ledger):
         usage = {}
         if record.get('started') and record.get('finished'):
             seconds = max(0, record['finished'] - record['started'])
             usage['time'] = {'elapsed': time_text(seconds), 'seconds': round(seconds, 3), 'cpu': record.get('cpu')}
         if record.get('memory'):
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
-        info['usage'] = usage
-        info['seconds'] = {key: record.get(key) for key in ('submitted', 'started', 'finished')}
-        info['attempts'] = [collections.OrderedDict(
+        return usage
+
+    def _attempts(self, record, ledger):
+        return [collections.OrderedDict(
             [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
             + [(key, iso(past.get(key))) for key in ('started', 'finished')]
             + [(key, past.get(key)) for key in ('exit_code', 'cpu', 'memory')])
             for past in ledger.earlier(ledger.number(record['job']))]
-        if len(texts) > 1:
-            done = len(texts) if record['status'] == COMPLETED else record.get('done', 0)
-            info['commands'] = {'count': len(texts), 'done': done}
-        return info
+
+    def _commands(self, record, ledger):
+        count = len(self.commands(int(record['job']) // self.group))
+        return {'count': count, 'done': count if record['status'] == COMPLETED else record.get('done', 0)}
+
+
+#: What a job's metadata is made of: functions of the plan, the job's record and the ledger.
+PARTS = collections.OrderedDict([
+    ('id', lambda plan, record, ledger: record['job']), ('line', Plan._line), ('command', Plan._command),
+    ('status', lambda plan, record, ledger: record['status']),
+    ('retries', lambda plan, record, ledger: max(0, record['attempt'] - 1)),
+    ('executor_id', lambda plan, record, ledger: record.get('executor_id', '')), ('job_cmd', Plan._job_cmd),
+    ('params', Plan._params), ('exit_code', lambda plan, record, ledger: record.get('exit_code')),
+    ('error_reason', lambda plan, record, ledger: record.get('error_reason', '')),
+    ('error', lambda plan, record, ledger: record.get('error', '')),
+    ('reason', lambda plan, record, ledger: record.get('words', '')),
+    ('submitted', lambda plan, record, ledger: iso(record.get('submitted'))),
+    ('started', lambda plan, record, ledger: iso(record.get('started'))),
+    ('finished', lambda plan, record, ledger: iso(record.get('finished'))),
+    ('host', lambda plan, record, ledger: record.get('host', '')), ('usage', Plan._usage),
+    ('seconds', lambda plan, record, ledger: {key: record.get(key) for key in ('submitted', 'started', 'finished')}),
+    ('attempts', Plan._attempts), ('commands', Plan._commands)])
+
+#: Of a job with one command.
+OF_ONE = [name for name in PARTS if name != 'commands']
 
 
 def changed(params, changes):
@@ -4323,16 +4368,20 @@ class Execution:
         """Return {status: number of jobs}, in the order of STATUSES."""
         return dict(zip(STATUSES, self._ledger.counts))
 
-    def jobs(self, status='all'):
+    def jobs(self, status='all', fields=None):
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
             status: as for `qmap info`: names or first letters, separated by commas, or a list of them
+            fields: names of the fields that are wanted, all by default
         """
-        wanted = parse_statuses([status] if isinstance(status, str) else status)
-        for number in range(self._ledger.count):
-            if STATUSES[self._ledger.status[number]] in wanted:
-                yield self.plan.info_of(self._ledger.record(number), self._ledger)
+        codes = {STATUS_CODES[status] for status in parse_statuses([status] if isinstance(status, str) else status)}
+        quick = fields is not None and not set(fields) - {'id', 'status'}
+        for number, code in enumerate(self._ledger.status):
+            if code in codes:
+                record = {'job': self._ledger.id(number), 'status': STATUSES[code]} if quick else \
+                    self._ledger.record(number)
+                yield self.plan.info_of(record, self._ledger, fields)
 
     def changed_params(self):
         """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
@@ -4592,7 +4641,7 @@ def unknown_field(path):
 
 def field(info, path):
     """Return a field of a job's metadata by its dotted path, None where there is none."""
-    for part in path.split('.'):
+    for part in path.split('.') if '.' in path else (path,):
         if not isinstance(info, dict) or part not in info:
             return None
         info = info[part]
@@ -4603,7 +4652,9 @@ def field_text(value):
     """Return a field as text on one line, without tabs."""
     if value is None:
         return ''
-    text = value if isinstance(value, str) else json.dumps(value)
+    if type(value) is int:
+        return str(value)
+    text = value if isinstance(value, str) else ENCODER.encode(value)
     if '\t' in text or '\n' in text:
         return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n')
     return text
@@ -4624,7 +4675,7 @@ class Old:
         """Tell whether a folder is one."""
         return os.path.isfile(os.path.join(path, 'qmap_input')) and not os.path.isdir(os.path.join(path, '.qmap'))
 
-    def jobs(self, status):
+    def jobs(self, status, fields=None):
         """Yield the metadata of the jobs with a status."""
         wanted = parse_statuses([status] if isinstance(status, str) else status)
         for name in sorted(os.listdir(self.path)):
@@ -5293,6 +5344,7 @@ def parse_ids(text, plan):
 
 def tool_info(options):
     """Run `qmap info`."""
+    gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
     statuses = parse_statuses(options.status or ['failed'])
     if Old.here(options.logs):
         plan = source = Old(options.logs)
@@ -5304,18 +5356,18 @@ def tool_info(options):
         if wanted_live(source, statuses):
             warn(['nobody drives this execution: what was submitted may have ended since; see {} reattach -l {}'.format(
                 program(), shlex.quote(shown_path(source.path)))])
-    jobs = source.jobs(statuses)
     if options.fields:
         options.fields = [path for path in options.fields if path != 'id'] or ['status']
         warn(unknown_field(path) for path in options.fields if path not in FIELDS and not path.startswith(
             ('params.', 'seconds.')) and not isinstance(source, Old))
+        jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in options.fields])
         lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
     elif options.format == 'json':
-        lines = table(jobs, None, 'json')
+        lines = table(source.jobs(statuses), None, 'json')
     elif options.format:
         raise QMapError('--format {} is for fields: name some, such as status exit_code'.format(options.format))
     else:
-        jobs = list(jobs)
+        jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
         if not jobs:
             warn(['no job is {}: the map has no commands'.format(' or '.join(sorted(statuses)))])
         lines = left_map(plan, jobs, params, own)
