@@ -850,6 +850,7 @@ SETTINGS = collections.OrderedDict([
     ('executor', 'where the jobs run: local, slurm, sge or lsf'),
     ('max_running', 'jobs in the scheduler at once, where --max-running is not given'),
     ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
+    ('keep', 'the files of which jobs stay: all, or failed'),
     ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
     ('poll', 'seconds between two questions to the scheduler, while all is well'),
     ('penv', 'Grid Engine: the parallel environment for more than one core'),
@@ -2601,6 +2602,8 @@ class Plan:
         return '\n'.join(self.texts(record))
 
     def _job_cmd(self, record, ledger):
+        if self.info.get('keep') == 'failed' and record['status'] == COMPLETED:
+            return ledger.job_cmd(record)    # its script is gone
         return ledger.job_cmd(record) or \
             record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''
 
@@ -3824,13 +3827,32 @@ class Driver:
             if self.here.monotonic() >= self._due['beat']:
                 return    # there are so many of them that the rest has to wait
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
-                write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
+                if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
+                    self._tidy(record)
+                else:
+                    write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
                 del self._changed[number]
         self._lasting = set(self._changed)
         self._due['flush'] = now + self.FLUSH
         if self._news:
             self._clean()
         self._write([{'event': 'saved'}])
+
+    def _tidy(self, record):
+        """Remove what nobody needs of a job that ended well: all but output that holds something."""
+        path = self.plan.path(record['job'])
+        for suffix in ('.sh', '.info'):
+            remove(path + suffix)
+        past = range(1, record['attempt'])
+        for name in itertools.chain((path,), ('{}.{}'.format(path, attempt) for attempt in past)):
+            for suffix in ('.out', '.err'):
+                try:
+                    with open(name + suffix, 'rb') as source:    # over NFS its size is known only once it is open
+                        empty = not os.fstat(source.fileno()).st_size
+                except OSError:
+                    continue
+                if empty:
+                    remove(name + suffix)
 
     def _clean(self):
         """Remove the scripts of batches that are over, and what the jobs said of attempts that are.
@@ -4458,7 +4480,7 @@ def whoami():
         return '{}@{}'.format(os.getuid(), socket.gethostname())
 
 
-def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
+def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, **params):
     """Submit a jobs map file, and return its Execution, already at work.
 
     Args:
@@ -4467,12 +4489,14 @@ def submit(map, max_running=None, logs=None, group=1, profile=None, **params):
         logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD
         group: commands in a job
         profile: name or path; as `qmap submit --profile`
+        keep: the files of which jobs stay: 'all', or 'failed'
         params: parameters, as in a map: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
-    preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()})
+    preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()},
+                              keep)
     execution = Execution(preparation.create(logs), map=preparation.map)
     execution.warnings += preparation.warnings
     return execution.start()
@@ -4504,13 +4528,14 @@ class Preparation:
         warnings: list of sentences about what looks odd
     """
 
-    def __init__(self, map, max_running=None, group=1, profile=None, params=None):
+    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None):
         """
         Args:
             map: path of the map
             max_running, group: whole numbers
             profile: name or path
             params: dict of texts, from the command line
+            keep: the files of which jobs stay: 'all' or 'failed'
 
         Raises:
             QMapError: something is wrong
@@ -4521,7 +4546,12 @@ class Preparation:
         self.map = Map(map)
         #: What has to be given again to submit a rest of the map in the same way.
         self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
-            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else [])
+            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else []) \
+            + (['--keep', keep] if keep else [])
+        self.keep = keep or self.profile.settings.get('keep') or 'all'
+        if self.keep not in ('all', 'failed'):
+            raise QMapError('{}keep = {}: is neither all nor failed'.format(
+                '' if keep else 'profile {}: '.format(self.profile.name), self.keep))
         self.group = group
         self.warnings = self.profile.warnings + self.map.warnings
         given = collections.OrderedDict(self.map.params)
@@ -4587,7 +4617,8 @@ class Preparation:
                 ('profile', self.profile.name), ('executor', self.profile.executor),
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
-                ('max_running', self.max_running), ('group', self.group), ('repeat', self.repeat), ('jobs', self.jobs),
+                ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
+                ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
                 ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
@@ -5067,7 +5098,7 @@ def tool_submit(options):
     """Run `qmap submit`."""
     params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
               if getattr(options, key) is not None}
-    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params)
+    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep)
     warn(preparation.warnings)
     if options.dry_run:
         return dry_run(preparation, options.logs)
@@ -5552,6 +5583,8 @@ def make_parser():
                       help='where the commands run (default: here)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
     profile(made)
+    made.add_argument('--keep', choices=('all', 'failed'),
+                      help='failed: the scripts, metadata and empty output of completed jobs go as they end')
     made.add_argument('--detach', action='store_true', help='go on in the background')
     made.add_argument('--leave', action='store_true', help='hand everything to the scheduler at once, and leave')
     made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')

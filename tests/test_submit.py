@@ -351,3 +351,29 @@ def test_memory_stays_flat_however_many_jobs_there_were(qmap):
     assert process.returncode == 0
     # 7,000 records of a few hundred bytes would be seen.
     assert after - before < 1500000, (before, after)
+
+
+def test_keep_failed_leaves_what_somebody_may_want_to_see(qmap):
+    qmap.write('a.map', 'true\n' * 300 + 'echo said\nfalse\necho complained >&2\n'
+               '[ $QMAP_ATTEMPT = 2 ] || { echo first; exit 1; }\n')
+    assert qmap('submit', 'a.map', '--logs', 'out', '--keep', 'failed').code == 1
+    names = sorted(name for name in os.listdir(qmap.path('out')) if name[0] in '0123456789')
+    assert names == ['300.out', '301.err', '301.info', '301.out', '301.sh', '302.err', '303.err', '303.info', '303.out',
+                     '303.sh']
+    assert qmap('control', '-l', 'out', 'retry', '303').code == 0
+    assert qmap('reattach', '-l', 'out').code == 1
+    names = sorted(name for name in os.listdir(qmap.path('out')) if name.startswith('303'))
+    assert names == ['303.1.out']
+    result = qmap('info', '-l', 'out', '-s', 'completed', 'exit_code', 'retries', 'job_cmd')
+    assert len(result.lines) == 304 and result.lines[-1] == '303\t0\t1\t'
+    assert '--keep failed' in qmap('reattach', '-l', 'out').out
+
+
+def test_keep_can_stand_in_the_profile(qmap):
+    qmap.write('tidy.conf', 'executor = local\nkeep = failed\n')
+    qmap.write('wrong.conf', 'executor = local\nkeep = some\n')
+    qmap.write('a.map', 'true\n')
+    assert qmap('submit', 'a.map', '--logs', 'out', '-p', './tidy.conf').code == 0
+    assert sorted(os.listdir(qmap.path('out'))) == ['.qmap', 'execution.info', 'qmap_input']
+    result = qmap('submit', 'a.map', '--logs', 'other', '-p', './wrong.conf')
+    assert result.code == 2 and 'keep = some: is neither all nor failed' in result.err
