@@ -1817,7 +1817,7 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
 qmap_begin() {  # LOGS, the batch, the scheduler's id
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
-    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_over= qmap_signal= qmap_child= qmap_again= qmap_born=
+    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -1827,7 +1827,7 @@ qmap_begin() {  # LOGS, the batch, the scheduler's id
     cd /
 }
 qmap_pass() {  # a signal: the job gets it, and is the last one
-    qmap_again=yes qmap_over=yes qmap_signal=$1
+    qmap_again=yes qmap_signal=$1
     [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
 }
 qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 where it is not
@@ -1836,10 +1836,12 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
     # is gone is over: what is left of it comes too late, and runs nothing.
     until [ -r "$qmap_base.sh" ] && { : <"$qmap_batch"; }; do
+        [ -z "$qmap_signal" ] || return 75
         [ $((++try)) -lt 60 ] ||
             { echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err; return 75; }
         set -- "${qmap_base%/*}"/.[q]* "${qmap_batch%/*}"/.[q]*; sleep 1
     done
+    [ -z "$qmap_signal" ] || return 75
     qmap_now
     # The claim: whoever makes the file runs the attempt, and nobody else ever does.
     set -C
@@ -1871,14 +1873,15 @@ ONE = r"""
 qmap_claim "${qmap_tasks[2*qmap_k-2]}" "${qmap_tasks[2*qmap_k-1]}" || exit
 qmap_try=0 qmap_peak=0
 # A disk that is full now may have room later.
-until { : >"$qmap_base.out" && : >"$qmap_base.err"; } || [ $((++qmap_try)) = 30 ]; do sleep 10; done
+until { : >"$qmap_base.out" && : >"$qmap_base.err"; } || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
 set -m
 QMAP_DONE=$qmap_said.done bash "$qmap_base.sh" </dev/null >"$qmap_base.out" 2>"$qmap_base.err" {qmap_err}>&- &
 set +m
 qmap_wait
 qmap_memory
+qmap_try=0
 until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status "$qmap_time" "$qmap_peak"
-} >"$qmap_said.end" || [ $((++qmap_try)) = 30 ]; do sleep 10; done
+} >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
 # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
 exit $((qmap_status != 0))
 """
@@ -1903,6 +1906,7 @@ while read -r qmap_task qmap_base; do
     [ -e "$qmap_batch" ] || { printf 'v %s .\n' "${qmap_task#=}"; break; }
     qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
     # A disk that is full now may have room later.
+    qmap_try=0
     until {
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
             (
@@ -1915,11 +1919,14 @@ while read -r qmap_task qmap_base; do
         else
             QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
         fi
-    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do sleep 10; done
+    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do [ $((++qmap_try)) -lt 30 ] || exit 74; sleep 10; done
     wait $!; qmap_status=$?
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
     kill -KILL -- -$!    # what the job left in the background would hold what was given to it
-    until times && printf 'e %s %s %d .\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do sleep 10; echo; done
+    until times && printf 'e %s %s %d .\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do
+        [ $((++qmap_try)) -lt 60 ] || exit 74
+        sleep 10; echo
+    done
 done <&3
 exit 0
 """
@@ -3604,6 +3611,8 @@ class Driver:
         for batch, event in list(self.ledger.batches.items()):
             if event.get('shares'):
                 self._close_share(batch)
+        for share in list(self._shares.values()):
+            self._log(self._release(share, float('inf')))
         if tasks:
             names = set(self.logs.listing())
             words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]

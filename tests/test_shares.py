@@ -124,3 +124,14 @@ def test_a_driver_that_leaves_leaves_nothing_that_begins_later(qmap):
     assert len(qmap.read('ran').split()) <= before + 2
     statuses = qmap.statuses('out')
     assert statuses.count('UNSUBMITTED') >= 600 - before - 2
+
+
+def test_what_has_ended_is_known_when_the_driver_leaves(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.01\n' * 2000)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
+    until(lambda: os.path.exists(qmap.path('ran')) and len(qmap.read('ran').split()) > 300)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    time.sleep(0.3)
+    assert qmap.statuses('out').count('COMPLETED') >= len(qmap.read('ran').split()) - 3
