@@ -1275,6 +1275,7 @@ class Ledger:
         cancelled: numbers of the live jobs that shall end
         obeyed: {id: what was said} of the commands of others
         before: the last batch before a driver's machine was started anew
+        driver_host: of whoever drove last
         changes: {number: dict of texts}, the parameters that a retry changed
     """
 
@@ -1300,6 +1301,7 @@ class Ledger:
         self.cancelled = set()
         self.obeyed = {}
         self.before = 0
+        self.driver_host = ''
         self._starts = {}
         self._last = (0, None)
         self.changes = {}
@@ -1446,7 +1448,7 @@ class Ledger:
 
     def _hear_lead(self, event, place):
         # A machine that was started anew may have lost with its power that jobs of its own had begun.
-        start = event.get('born', '').partition('/')[0]
+        start, self.driver_host = event.get('born', '').partition('/')[0], event.get('host', '')
         if self._starts.setdefault(event.get('host'), start) != start:
             self._starts[event.get('host')], self.before = start, self.last_batch
 
@@ -1896,17 +1898,26 @@ set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set 
 read -r qmap_host </proc/sys/kernel/hostname
 read -r qmap_boot </proc/sys/kernel/random/boot_id
 read -r qmap_stat </proc/$$/stat; qmap_stat=(${qmap_stat##*) })
-printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$
+printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$ ||
+    exit 74
 [ -n "$EPOCHREALTIME" ]; qmap_old=$?
+qmap_over= qmap_child=
+for qmap_signal in TERM INT HUP USR2; do    # the job gets it, and is the last one
+    trap "qmap_again=yes qmap_over=$qmap_signal
+        [ -z \"\$qmap_child\" ] || kill -$qmap_signal -- -\$qmap_child" $qmap_signal
+done
 cd / || exit
-set -m
-while read -r qmap_task qmap_base; do
+while [ -z "$qmap_over" ] && read -r qmap_task qmap_base; do
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
     printf 's %s %s .\n' "${qmap_task#=}" "$qmap_time" || break
-    [ -e "$qmap_batch" ] || { printf 'v %s .\n' "${qmap_task#=}"; break; }
+    qmap_try=0
+    if ! { : <"$qmap_batch"; }; then
+        until printf 'v %s .\n' "${qmap_task#=}" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; echo; done
+        break
+    fi
     qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
     # A disk that is full now may have room later.
-    qmap_try=0
+    set -m
     until {
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
             (
@@ -1920,9 +1931,13 @@ while read -r qmap_task qmap_base; do
             QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
         fi
     } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do [ $((++qmap_try)) -lt 30 ] || exit 74; sleep 10; done
-    wait $!; qmap_status=$?
+    set +m
+    qmap_child=$! qmap_again=yes
+    [ -z "$qmap_over" ] || kill -$qmap_over -- -$qmap_child
+    while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
-    kill -KILL -- -$!    # what the job left in the background would hold what was given to it
+    kill -KILL -- -$qmap_child    # what the job left in the background would hold what was given to it
+    qmap_child=
     until times && printf 'e %s %s %d .\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do
         [ $((++qmap_try)) -lt 60 ] || exit 74
         sleep 10; echo
@@ -1934,8 +1949,8 @@ exit 0
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
 #: functions of the environment that change it.
 OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|\bset\b|\breturn\b|\bcaller\b|
-    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|declare|typeset|shopt|suspend|history)\b|
-    (?:^|[\s;&|({`])\.\s""", re.VERBOSE | re.MULTILINE)
+    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend|history)\b|
+    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
 def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
@@ -2412,6 +2427,8 @@ class Local:
         with self._lock:
             running = self._running.get(task)
             if running and not running.alive():
+                if not (running.said and os.path.exists(running.said + '.end')):
+                    send(Processes().tree(running.pid), signal.SIGKILL)    # what it ran must not go on unseen
                 self._over(task, dict(running.verdict, memory=running.peak), running)
             return task not in self._running
 
@@ -2841,7 +2858,10 @@ class Share:
     def hear(self, line):
         """Take in a line that is not about one job."""
         if line.startswith('{'):
-            self.who = json.loads(line)
+            try:
+                self.who = json.loads(line)
+            except ValueError:    # torn, and then it goes no further
+                pass
         else:
             self._times = line    # the second of two: what its jobs have used
 
@@ -2915,8 +2935,11 @@ class Driver:
         self._most = self._array = 0
         self._submitted = float('-inf')
         self._first = 0
-        self._void = []    # words of attempts that a share did not begin after all
-        self._inherited = []
+        #: Variables of the user that a shell which jobs share would take for its own.
+        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' for name in os.environ)
+        self._told = []    # events of shares that are to be written
+        self._void = []    # (batch, word) of the attempts that a share did not begin after all
+        self._inherited = []    # batches with shares of an earlier driver
         self._shares = {}    # (batch, k): Share
         self._held = {}    # by number: the share whose end tells what it used
         self._silent = 0
@@ -2970,6 +2993,7 @@ class Driver:
         try:
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self.ledger.load()
+            others = self.ledger.driver_host not in ('', self.here.host)
             for epoch in self.ledger.read_so_far():
                 bring_to_disk(self.logs.journal(epoch))    # this driver builds on it, and the last one may not have
             self._begin()
@@ -2985,6 +3009,10 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self._changed[number] = self.ledger.record(number)
         self._inherited = [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
+        for batch in self._inherited:
+            remove(self.logs.batch(batch))
+        # What a share on another host has begun since may be seen from here only later.
+        self._due['inherited'] = self.here.monotonic() + (90 if others else 0)
         self._again = bool(self.ledger.cancelled)
         self._before = self.ledger.before if self.backend.immediate else 0
         return True
@@ -3135,7 +3163,7 @@ class Driver:
                 self.load = self.backend.usage() or {}
             if self._owed:
                 self._write([])
-            while self._inherited:
+            while self._inherited and now >= self._due['inherited']:
                 self._close_share(self._inherited[-1])
                 self._inherited.pop()
             self._collect()
@@ -3245,8 +3273,13 @@ class Driver:
                 events.append(self._ended(number, record, word, end))
         for name in names:
             if name.startswith('share.'):
-                events += self._hear_share(name)
-        self._log(events)
+                self._told += self._hear_share(name)
+        self._log_told(events)
+
+    def _log_told(self, events=()):
+        """Log what shares have said, which is read only once, and so is kept until it is written."""
+        self._log(list(events) + self._told)
+        self._told = []
 
     def _hear_share(self, name):
         """Read what a share has said since the last time, and return the events that come of it."""
@@ -3261,7 +3294,7 @@ class Driver:
                 share.hear(line)
                 continue
             word, *rest = rest.split()
-            if len(rest) != {'s': 2, 'v': 1, 'e': 3}[kind] or rest[-1] != '.':
+            if len(rest) != {'s': 2, 'v': 1, 'e': 3}[kind] or rest[-1] != '.' or not share.who:
                 continue    # torn by a full disk; it comes again
             number = self._spoken_for(word, False)
             if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
@@ -3270,7 +3303,7 @@ class Driver:
                 share.word, share.since = word, now
                 self._starts[word] = dict(share.who, time=float(rest[0]))
             elif kind == 'v':
-                self._void.append(word)
+                self._void.append((batch, word))
                 self._starts.pop(word, None)
             else:
                 share.ended.append((number, word, dict(share.use(), time=float(rest[0]), exit_code=int(rest[1])), now))
@@ -3322,6 +3355,8 @@ class Driver:
             os.unlink(self.logs.batch(batch))
         except FileNotFoundError:
             pass
+        if batch in self._inherited and self.here.monotonic() < self._due['inherited']:
+            return
         self._collect()
         event = self.ledger.batches.get(batch)
         records = [record for record in self.ledger.live.values() if record['batch'] == batch]
@@ -3343,8 +3378,9 @@ class Driver:
             elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):
                 self._close_share(batch)
         if self._void:
-            words, self._void = self._void, []
-            self._unsubmit([word for word in words if self._spoken_for(word, False) is not None])
+            live = {self._word(record): record['batch'] for record in self.ledger.live.values()}
+            self._unsubmit([word for batch, word in self._void if live.get(word) == batch])
+            self._void = []
 
     def _spoken_for(self, word, has_end):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
@@ -3462,7 +3498,7 @@ class Driver:
         events = []
         for number, record in self.ledger.live.items():
             task = self._task(number)
-            if task is None or number in self._held:
+            if task is None or number in self._held or record['batch'] in self._inherited:
                 continue
             gone = self._gone.get(number)
             # The rest of an array that was cancelled before it began may stand under index 0.
@@ -3502,7 +3538,7 @@ class Driver:
         if not over and not late:
             return
         if not self.backend.immediate:
-            self._due['accounts'] = now + (5 if busy else 2)
+            self._due['accounts'] = now + (10 if busy else 2)
         tasks = {number: self._task(number) for number in over}
         tasks.update((number, self._unknown[number][1]['task']) for number in late)
         accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
@@ -3611,8 +3647,9 @@ class Driver:
         for batch, event in list(self.ledger.batches.items()):
             if event.get('shares'):
                 self._close_share(batch)
-        for share in list(self._shares.values()):
-            self._log(self._release(share, float('inf')))
+        for share in self._shares.values():
+            self._told += self._release(share, float('inf'))
+        self._log_told()
         if tasks:
             names = set(self.logs.listing())
             words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
@@ -3625,7 +3662,8 @@ class Driver:
             now = self.here.time()
             self._write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent, 'time': now}
                          for tasks in (set(words) - spent, spent) if tasks])
-            for number in numbers:
+            for word, number in zip(words, numbers):
+                remove(os.path.join(self.logs.run, word + '.why'))    # the attempt comes again
                 self._gone.pop(number, None)
                 self._changed[number] = self.ledger.record(number)
             self._news = True
@@ -3641,7 +3679,7 @@ class Driver:
         self._due['find'] = now + 15
         silent = False
         for number, batch in list(self.ledger.batches.items()):
-            if batch.get('id') is None:
+            if batch.get('id') is None and number not in self._inherited:
                 id = self.backend.find(batch['name'])
                 if id is None:
                     silent = True
@@ -3821,7 +3859,8 @@ class Driver:
                 keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
         sections = self.plan.map.sections
         write_text(path, job_script(id, attempt, commands, sections, params, self.logs, line_ids))
-        return not (sections['pre'] or sections['post'] or any(OWN_SHELL.search(command) for command in commands))
+        return not (self._own_shell or sections['pre'] or sections['post'] or any(
+            OWN_SHELL.search(command) for command in commands))
 
     # Metadata
 
@@ -4013,12 +4052,12 @@ class Driver:
         self._check_epoch()
         tasks = []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
-            if self.ledger.batches[batch].get('shares'):
+            if self.ledger.batches.get(batch, {}).get('shares'):
                 self._close_share(batch)    # so that what is told to end is not another one by then
         for number in list(self.ledger.cancelled):
             record = self.ledger.live[number]
-            task = self._task(number)
-            if task:
+            task, share = self._task(number), self._shares.get((record['batch'], record['k']))
+            if task and (share is None or share.word == self._word(record)):    # else it has ended, and another runs
                 tasks.append(task)
                 if self._word(record) in self._starts:
                     note_why(self._said(record), CANCELLED)

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
-from conftest import until
+from conftest import QMAP, until
 
 #: So many short jobs that those which come after them share a shell.
 MANY = 400
@@ -22,12 +24,12 @@ SCRIPTS = [
     'exec 7>/dev/null', 'ls /proc/self/fd | tr "\\n" " "', 'alias ls=false; function ls { :; }', 'type -t ls',
     'trap "" TERM', 'trap', 'cat', 'read line || echo nothing', 'echo "${!qmap_@}"', 'compgen -v | grep qmap_',
     'declare -F', 'wait; echo waited', '(exit 4)', 'sleep 0.01 & wait', 'sleep 100 &', 'kill 0',
-    'python3 -c "import os; os.kill(os.getppid(), 9)"', 'return 3', 'source /dev/null && echo sourced',
-    '. /dev/null && echo dotted', 'echo $SHLVL $PPID >/dev/null; echo $-', 'echo ${BASH_SOURCE[0]##*[0-9]}',
-    'local x', 'shopt | sort | cksum', 'set -o | cksum', 'env | grep -v "QMAP_\\|^_=\\|SHLVL\\|PWD" | sort | cksum',
-    'jobs', 'sh -c "exit 5"', 'echo $((1/0))', 'echo "unclosed', 'printf "\\\\377"', 'cat <<< held',
-    'for i in 1 2 3; do echo $i; done | tail -n 1', 'coproc cat; echo ${COPROC[0]:+fd}', 'false; echo $?',
-    ': ${x?unset}']
+    'sleep 5 & kill %1; wait; echo ok', 'python3 -c "import os; os.kill(os.getppid(), 9)"', 'return 3',
+    'source /dev/null && echo sourced', '. /dev/null && echo dotted', 'echo $SHLVL $PPID >/dev/null; echo $-',
+    'echo ${BASH_SOURCE[0]##*[0-9]}', 'local x', 'shopt | sort | cksum', 'set -o | cksum',
+    'env | grep -v "QMAP_\\|^_=\\|SHLVL\\|PWD" | sort | cksum', 'jobs', 'sh -c "exit 5"', 'echo $((1/0))',
+    'echo "unclosed', 'printf "\\\\377"', 'cat <<< held', 'for i in 1 2 3; do echo $i; done | tail -n 1',
+    'coproc cat; echo ${COPROC[0]:+fd}', 'false; echo $?', ': ${x?unset}']
 
 
 def output(qmap, logs, id):
@@ -135,3 +137,81 @@ def test_what_has_ended_is_known_when_the_driver_leaves(qmap):
     process.communicate()
     time.sleep(0.3)
     assert qmap.statuses('out').count('COMPLETED') >= len(qmap.read('ran').split()) - 3
+
+
+def test_what_a_share_said_is_logged_once_there_is_room(qmap):
+    qmap.write('full.py', """
+import errno, sys
+import qmap
+real, refused = qmap.Journal.write, []
+def write(self, events):
+    if not refused and sum(event['event'] == 'end' for event in events) > 20:
+        refused.append(True)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    return real(self, events)
+qmap.Journal.write = write
+code = qmap.main(['submit', 'a.map', '--logs', 'out', '-r', '2'])
+sys.exit(code if refused else 9)
+""")
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 900)
+    environ = dict(qmap.environ, PYTHONPATH=os.path.dirname(QMAP))
+    assert subprocess.call([sys.executable, qmap.path('full.py')], cwd=qmap.folder, env=environ, timeout=100) == 0
+    assert sorted(qmap.read('ran').split()) == ['{:03}'.format(number) for number in range(900)]
+
+
+def test_cancelling_what_runs_again_and_again_harms_nobody_else(qmap):
+    qmap.write('often.py', """
+import sys, time
+import qmap
+execution = qmap.submit('a.map', logs='out', max_running=2, profile='local')
+asked = 0
+def execution_running():
+    return [info['id'] for info in execution.jobs('running', ['id'])]
+while not execution.wait(0.1):
+    running = [int(id) for id in execution_running()]
+    if running:
+        qmap.Inbox(execution.logs, execution._here).drop(
+            {'do': 'cancel', 'ids': [[id, id] for id in running], 'by': 'me'})
+        asked += 1
+sys.exit(0 if asked > 5 else 9)
+""")
+    command = 'echo ${QMAP_LINE} >>ran; sleep '
+    qmap.write('a.map', ((command + '0.01\n') * 99 + command + '4\n') * 6)
+    environ = dict(qmap.environ, PYTHONPATH=os.path.dirname(QMAP))
+    assert subprocess.call([sys.executable, qmap.path('often.py')], cwd=qmap.folder, env=environ, timeout=100) == 0
+    ran = qmap.read('ran').split()
+    assert len(ran) == len(set(ran)), 'no attempt twice'
+    statuses = qmap.statuses('out')
+    assert set(statuses) == {'COMPLETED', 'FAILED'} and len(statuses) == 600
+    failed = qmap('info', '-l', 'out', 'error_reason').lines[1:]
+    assert {line.partition('\t')[2] for line in failed} == {'cancelled'}
+
+
+def test_a_shell_that_is_told_to_end_passes_it_on(qmap):
+    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 3; echo late >late\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('here')))
+    until(lambda: str(MANY) in {event['job'] for event in journal(qmap, 'out') if event['event'] == 'run'})
+    process.kill()
+    process.wait()
+    process = qmap.start('reattach', '-l', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0002')))
+    run = [event for event in journal(qmap, 'out') if event['event'] == 'run' and event['job'] == str(MANY)][-1]
+    os.kill(int(run['executor_id']), signal.SIGTERM)
+    process.communicate(timeout=60)
+    info = qmap.info('out', str(MANY))
+    assert (info['status'], info['exit_code']) == ('FAILED', 143) and not os.path.exists(qmap.path('late'))
+
+
+def test_a_job_that_is_stopped_has_not_ended(qmap):
+    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 1; echo done >done\n')
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('here')))
+    until(lambda: str(MANY) in {event['job'] for event in journal(qmap, 'out') if event['event'] == 'run'})
+    run = [event for event in journal(qmap, 'out') if event['event'] == 'run' and event['job'] == str(MANY)][-1]
+    child = int(subprocess.check_output(['ps', '-o', 'pid=', '--ppid', run['executor_id']]))
+    os.killpg(child, signal.SIGSTOP)
+    time.sleep(0.3)
+    os.killpg(child, signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and qmap.read('done') == 'done\n'
