@@ -3735,7 +3735,7 @@ class Driver:
         if not self.backend.immediate or 'memory' in params or 'time' in params:
             return 0
         slots = min(self.max_running, self.backend.holds(params))
-        return min(slots, count) if self._speed() > 10 * slots else 0
+        return min(slots, count) if self._speed() > 4 * slots else 0
 
     def job_params(self, number):
         """Return the parameters with which a job would be submitted now, and the changes in them."""
