@@ -3803,6 +3803,11 @@ class Driver:
         except OSError:
             self._unsubmit(tasks)
             raise
+        try:
+            self._check_epoch()    # whoever took over while this was written has closed the batch, and it is open again
+        except NotDriver:
+            remove(script)
+            raise
         count = shares or len(tasks)
         word, text = self.backend.submit(script, name, count, params, output)
         if word == 'ok':
