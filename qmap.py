@@ -3538,7 +3538,7 @@ class Driver:
         if not over and not late:
             return
         if not self.backend.immediate:
-            self._due['accounts'] = now + (10 if busy else 2)
+            self._due['accounts'] = now + (5 if busy else 2)
         tasks = {number: self._task(number) for number in over}
         tasks.update((number, self._unknown[number][1]['task']) for number in late)
         accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
