@@ -1801,8 +1801,7 @@ class Journal:
 # What a job runs: its script, and the runner
 ########################################################################################################################
 
-#: The runner: runs attempts of jobs where the scheduler put it. It needs bash 4.2 and nothing else there. All its names
-#: begin with qmap_, because a job that runs in a subshell of it would see them.
+#: The runner: runs attempts of jobs where the scheduler put it. It needs bash 4.2 and nothing else there.
 RUNNER = r"""
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
     if [ -n "${EPOCHREALTIME:-}" ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
@@ -2615,15 +2614,11 @@ class Plan:
             fields = PARTS if self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1 else OF_ONE
         return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
 
-    def texts(self, record):
-        """Return the commands of a record's job."""
-        return [self.map.command(index)[0] for index in self.commands(int(record['job']) // self.group)]
-
     def _line(self, record, ledger):
         return self.map.line(int(record['job']))
 
     def _command(self, record, ledger):
-        return '\n'.join(self.texts(record))
+        return '\n'.join(self.map.command(index)[0] for index in self.commands(int(record['job']) // self.group))
 
     def _job_cmd(self, record, ledger):
         if self.info.get('keep') == 'failed' and record['status'] == COMPLETED:
