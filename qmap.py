@@ -4410,6 +4410,12 @@ class Execution:
         return driver.load if driver else {}
 
     @property
+    def ledger(self):
+        """The Ledger as this process knows it: the driver's own, or what was read last. Not to be kept: it may be
+        replaced."""
+        return self._ledger
+
+    @property
     def failures(self):
         """The Failures so far."""
         return self._ledger.failures
