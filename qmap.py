@@ -2987,10 +2987,8 @@ class Driver:
             raise
         try:
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
-            self.ledger.load()
+            self._read_on()
             others = self.ledger.driver_host not in ('', self.here.host)
-            for epoch in self.ledger.read_so_far():
-                bring_to_disk(self.logs.journal(epoch))    # this driver builds on it, and the last one may not have
             self._begin()
         except BaseException as error:
             self._journal.close()
@@ -3011,6 +3009,24 @@ class Driver:
         self._again = bool(self.ledger.cancelled)
         self._before = self.ledger.before if self.backend.immediate else 0
         return True
+
+    def _read_on(self):
+        """Read what older drivers wrote, once it is sure to survive: this one builds on it, and they may not have."""
+        while True:
+            lasting = {}
+            for epoch in self.logs.epochs():
+                if epoch < self._epoch:
+                    lasting[epoch] = os.path.getsize(self.logs.journal(epoch))
+                    bring_to_disk(self.logs.journal(epoch))
+            if self._beyond(lasting):    # it went with a machine's power
+                self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+            self.ledger.load()
+            if not self._beyond(lasting):
+                return
+
+    def _beyond(self, sizes):
+        """Tell whether more of some segment was read than so many bytes."""
+        return any(place > sizes.get(epoch, place) for epoch, place in self.ledger.read_so_far().items())
 
     def _late(self):
         """Tell whether jobs have said something since the last driver left."""
@@ -3240,7 +3256,8 @@ class Driver:
         events = []
         for word in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}:
             has_end = word + '.end' in names
-            if word in self._spent or not has_end and word in self._starts:
+            if has_end and word in self._spent and not self._unheard(word) or not has_end and (
+                    word in self._spent or word in self._starts):
                 continue
             number = self._spoken_for(word, has_end)
             if number is None:
@@ -3397,6 +3414,12 @@ class Driver:
     def _spend(self, word):
         self._spent.add(word)
         self._news = True
+
+    def _unheard(self, word):
+        """Tell whether an attempt that is over was called failed without its own words."""
+        id, _, attempt = word.partition('.')
+        record = self.ledger.record(self.ledger.number(id))
+        return str(record['attempt']) == attempt and record['status'] == FAILED and bool(record.get('unheard'))
 
     def _correct(self, number, word):
         """Believe an attempt that was called failed without its own words, and says now how it ended."""
@@ -3819,8 +3842,7 @@ class Driver:
             self._write([])
             return True
         if word == 'refused':
-            self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
-                            finished=self.here.time(), batch=0, unheard=True) for number in numbers])
+            self._fail_batch(batch, numbers, text)
             return True
         if word == 'busy':
             self._return_batch(self.ledger.batches[batch])
@@ -3831,6 +3853,15 @@ class Driver:
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
         self._due['submit'] = self.here.monotonic() + self._waits['submit']
         return False
+
+    def _fail_batch(self, batch, numbers, text):
+        """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
+        names = set(self.logs.listing())
+        begun = [number for number in numbers if self._word(self.ledger.live[number]) + '.start' in names]
+        self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
+                        finished=self.here.time(), batch=0, unheard=True) for number in numbers if number not in begun])
+        if begun:
+            self._write([{'event': 'submitted', 'batch': batch, 'id': ''}])    # only their own words can tell
 
     def _given(self, batch, id):
         """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it."""
@@ -3912,7 +3943,8 @@ class Driver:
         for name in self.logs.listing():
             word, _, kind = name.rpartition('.')
             over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
-                word in self._spent and not (kind == 'start' and word in held)
+                word in self._spent and not (kind == 'start' and word in held) and not (
+                    kind == 'end' and self._unheard(word))    # it came just now, and is still to be read
             if over:
                 remove(os.path.join(self.logs.run, name))
         self._spent &= held
