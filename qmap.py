@@ -984,9 +984,9 @@ COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf'
 
 
 #: What to do where there is only the code for one machine.
-MISSING_BACKENDS = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries '
-                    'everything (`qmap bundle FILE` where both are), or give -p local to run on this machine itself'
-                    .format(os.path.basename(__file__)))
+MISSING_FOLDER = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries everything '
+                  '(`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
+MISSING_BACKENDS = MISSING_FOLDER + ', or give -p local to run on this machine itself'
 
 
 def unquoted(value):
@@ -5459,9 +5459,39 @@ def parse_ids(text, plan):
     return found
 
 
+def helper(name, what):
+    """Return a module of qmap_backends.
+
+    Args:
+        name: of the module
+        what: the words of the command line that need it
+
+    Raises:
+        QMapError: the folder is not there
+    """
+    if not backends_there():
+        raise QMapError('{}: {}'.format(what, MISSING_FOLDER))
+    from importlib import import_module
+    return import_module('qmap_backends.' + name)
+
+
+def advise(options):
+    """Run `qmap info --advise`."""
+    advice = helper('advice', '--advise')
+    if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
+        raise QMapError('--advise looks at all jobs, and knows no other option but --format json and --output')
+    if Old.here(options.logs):
+        raise QMapError('{}: qmap 0.4 kept no figures that one could advise from'.format(options.logs))
+    found = advice.Advice(sys.modules[__name__], *advice.read(sys.modules[__name__], options.logs))
+    write_output(options.output, [json.dumps(found.as_dict())] if options.format == 'json' else found.lines())
+    return 0
+
+
 def tool_info(options):
     """Run `qmap info`."""
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
+    if options.advise:
+        return advise(options)
     statuses = parse_statuses(options.status or ['failed'])
     if Old.here(options.logs):
         plan = source = Old(options.logs)
@@ -5725,6 +5755,7 @@ def make_parser():
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='names or first letters, with commas or repeated; all (default: failed)')
     made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='of the fields (default: tsv)')
+    made.add_argument('--advise', action='store_true', help='what was asked and used, and what to ask for next time')
     made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
 

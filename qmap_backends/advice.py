@@ -1,0 +1,435 @@
+"""What the jobs of an execution asked for and what they used: `qmap info --advise`, and the figures of `qmap report`.
+
+Needs of qmap.py its module object, handed as an argument: nothing here imports it.
+"""
+
+import array
+import collections
+import itertools
+import math
+
+UNKNOWN = float('nan')
+
+#: How a job ended, as `Usage.ends` stores it: 0 has not ended, 1 COMPLETED, 2 FAILED without a known reason.
+NOT_ENDED, COMPLETED, FAILED = 0, 1, 2
+
+#: Fewer jobs than this say little of those to come.
+FEW = 20
+
+#: What share of the jobs the advice is to fit.
+FIT = 0.99
+
+#: Up to which amount a figure is rounded up to a multiple of what, so that the advice reads like something one types.
+MEGA, GIGA = 1024 ** 2, 1024 ** 3
+MEMORY_STEPS = [(256 * MEGA, 32 * MEGA), (GIGA, 128 * MEGA), (4 * GIGA, GIGA // 2), (16 * GIGA, GIGA),
+                (64 * GIGA, 4 * GIGA), (256 * GIGA, 16 * GIGA), (math.inf, 64 * GIGA)]
+#: In seconds. Schedulers take whole minutes.
+TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400, 6 * 3600), (math.inf, 86400)]
+
+
+class Usage:
+    """What the last attempt of each job used, and what it had asked for: a column for each figure, 43 bytes a job.
+
+    Attributes:
+        count: number of jobs
+        ends: bytearray, how each ended: an index into `reasons`
+        started: when, in seconds since 1970; 0 where that is not known
+        waited: seconds between its submission and its start
+        elapsed: seconds that it ran, nan where that is not known
+        cpu: seconds of CPU time, nan where that is not known
+        memory: the most bytes that it held, nan where that is not known
+        asked: index into `sets`
+        sets: list of (cores, memory, time, seconds and bytes as numbers, None where not asked for)
+        host: index into `hosts`, of which the first is '', for none
+        reasons: list of the words for `ends`
+    """
+
+    def __init__(self, count, group, reasons):
+        """
+        Args:
+            count: number of jobs
+            group: commands in a job
+            reasons: all words that `error_reason` may be
+        """
+        self.count = count
+        self._group = group
+        self.reasons = ['', 'completed', 'failed'] + list(reasons)
+        self._codes = {word: code for code, word in enumerate(self.reasons)}
+        self.ends = bytearray(count)
+        self.started = array.array('d', bytes(8 * count))
+        self.memory = array.array('d', [UNKNOWN]) * count
+        self.elapsed = array.array('d', [UNKNOWN]) * count
+        self.waited, self.cpu = (array.array('f', [UNKNOWN]) * count for _ in range(2))
+        self.asked = array.array('I', bytes(4 * count))
+        self.host = array.array('H', bytes(2 * count))
+        self.sets, self.hosts = [], ['']
+        self._set_codes, self._host_codes = {}, {'': 0}
+        self._same = None, 0
+
+    def add(self, record, params):
+        """Take the record of a job that has ended in place of what was known of the job.
+
+        Args:
+            record: dict, an event of the journal
+            params: dict, with what its attempt was submitted
+        """
+        number = int(record['job']) // self._group
+        started, finished = record.get('started'), record.get('finished')
+        memory, cpu = record.get('memory'), record.get('cpu')
+        self.ends[number] = COMPLETED if record['status'] == 'COMPLETED' else \
+            self._codes.get(record.get('error_reason'), FAILED)
+        self.started[number] = started or 0
+        self.elapsed[number] = max(0, finished - started) if started and finished else UNKNOWN
+        self.waited[number] = max(0, started - record['submitted']) if started and record.get('submitted') else UNKNOWN
+        self.memory[number] = memory or UNKNOWN
+        self.cpu[number] = UNKNOWN if cpu is None else cpu
+        if params is not self._same[0]:
+            self._same = params, self._set(params)
+        self.asked[number] = self._same[1]
+        host = record.get('host') or ''
+        code = self._host_codes.get(host)
+        if code is None:
+            code = self._host_codes[host] = min(len(self.hosts), 65535)
+            self.hosts.append(host)
+        self.host[number] = code
+
+    def _set(self, params):
+        key = (params.get('cores') or params.get('tasks') or 1, params.get('memory'), params.get('time'))
+        if key not in self._set_codes:
+            self._set_codes[key] = len(self.sets)
+            self.sets.append(key)
+        return self._set_codes[key]
+
+    def forget(self, number):
+        """Take it that a job has not ended, or not ended by running."""
+        self.ends[number] = NOT_ENDED
+
+    def where(self, ends):
+        """Return an iterator that tells of each job whether it ended so.
+
+        Args:
+            ends: function of a code in `ends`
+        """
+        return map(bytes(bool(ends(code)) for code in range(256)).__getitem__, self.ends)
+
+
+def read(qmap, path):
+    """Read an execution in one pass over its journal.
+
+    Args:
+        qmap: the module
+        path: of the logs folder
+
+    Returns:
+        (Plan, Ledger, Usage)
+
+    Raises:
+        QMapError: there is none, or it cannot be read
+    """
+    logs = qmap.Logs(path)
+    plan = qmap.Plan(logs)
+    ledger = qmap.Ledger(logs, len(plan.map), plan.group)
+    usage = Usage(ledger.count, plan.group, qmap.REASONS)
+    same = not owns(plan) and plan.params
+
+    def take(record):
+        usage.add(record, same if same is not False and not record.get('params') else plan.params_of(record))
+
+    def hear(event):
+        kind = event['event']
+        if kind == 'end':
+            take(event)
+        elif kind == 'usage':
+            if event['status'] in ('COMPLETED', 'FAILED'):
+                take(event)
+        elif kind in ('retry', 'dropped'):
+            for number in qmap.unspanned(event['numbers']):
+                usage.forget(number)
+
+    try:
+        ledger.load(hear)
+        for number, status in enumerate(ledger.status):
+            if status in (3, 4):
+                if not usage.ends[number]:    # cancelled before it was submitted, or told by another kind of event
+                    take(ledger.record(number))
+            elif usage.ends[number]:
+                usage.forget(number)
+    except OSError as error:
+        raise qmap.QMapError('{}: {}'.format(error.filename or path, error.strerror))
+    return plan, ledger, usage
+
+
+def owns(plan):
+    """Tell whether commands of the map may have parameters of their own."""
+    if plan.group > 1:
+        return False
+    with open(plan.map.path, 'rb') as source:
+        end = b''
+        for block in iter(lambda: source.read(1 << 20), b''):
+            if b' ## ' in end + block:
+                return True
+            end = block[-3:]
+    return False
+
+
+def quantile(values, share):
+    """Return the least of sorted values that is not below this share of them."""
+    return values[max(0, math.ceil(share * len(values) - 1e-9) - 1)]
+
+
+def spread(values):
+    """Return what there is to say of figures: their number, median, 95th percentile and maximum; None of none."""
+    values = sorted(values)
+    if not values:
+        return None
+    half = len(values) // 2
+    median = values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
+    return collections.OrderedDict([
+        ('jobs', len(values)), ('median', median), ('percentile_95', quantile(values, 0.95)), ('maximum', values[-1])])
+
+
+def round_up(value, steps):
+    """Return a figure rounded up to a multiple that suits its size."""
+    step = next(step for most, step in steps if value <= most)
+    return int(math.ceil(value / step) or 1) * step
+
+
+def time_flag(seconds):
+    """Return seconds as they are typed behind -t: 45m, 1h30m, 2d."""
+    parts = [(seconds // 86400, 'd'), (seconds // 3600 % 24, 'h'), (seconds // 60 % 60, 'm'), (seconds % 60, 's')]
+    return ''.join('{:.0f}{}'.format(number, unit) for number, unit in parts if number) or '0s'
+
+
+class Advice:
+    """What an execution teaches about what to ask for.
+
+    What jobs need is known from those that completed. One that failed for another reason may have stopped before it had
+    used what it needs; one over its memory or time needs more than it asked for, and nobody knows how much.
+    """
+
+    def __init__(self, qmap, plan, ledger, usage):
+        """
+        Args:
+            qmap: the module
+            plan, ledger, usage: as `read` returns them
+        """
+        self._qmap = qmap
+        self._usage = usage
+        self._local = plan.info['executor'] == 'local'
+        self._path = plan.logs.path
+        self.counts = collections.OrderedDict(zip(qmap.STATUSES, ledger.counts))
+        self.failed = collections.OrderedDict()
+        for code, word in enumerate(usage.reasons):
+            if code > COMPLETED and usage.ends.count(code):
+                self.failed[word] = usage.ends.count(code)
+        completed = bytes(usage.where(lambda code: code == COMPLETED))
+        self.memory = spread(value for value in itertools.compress(usage.memory, completed) if value == value)
+        self.time = spread(value for value in itertools.compress(usage.elapsed, completed) if value == value)
+        self._used_cores = array.array('f', sorted(
+            cpu / elapsed for cpu, elapsed in itertools.compress(zip(usage.cpu, usage.elapsed), completed)
+            if cpu == cpu and elapsed > 0))
+        self.cores = spread(self._used_cores)
+        self._waste()
+        self._asked(completed)
+        self._fit(completed)
+
+    def _asked(self, completed):
+        found = set(itertools.compress(self._usage.asked, self._usage.where(lambda code: code != NOT_ENDED)))
+        self.asked = collections.OrderedDict()
+        for place, key in enumerate(('cores', 'memory', 'time')):
+            self.asked[key] = sorted({self._usage.sets[code][place] for code in found} - {None})
+        self._not_asked = {key for place, key in enumerate(('cores', 'memory', 'time'))
+                           if any(self._usage.sets[code][place] is None for code in found)}
+
+    def _waste(self):
+        """Add up what was reserved and what was used, by all that ran, in byte-seconds and core-seconds."""
+        reserved = used = core_time = cpu_time = 0
+        usage, sets = self._usage, self._usage.sets
+        ran = usage.where(lambda code: code != NOT_ENDED)
+        for elapsed, cpu, memory, asked in itertools.compress(
+                zip(usage.elapsed, usage.cpu, usage.memory, usage.asked), ran):
+            if not elapsed > 0:
+                continue
+            cores, limit, _ = sets[asked]
+            if cpu == cpu:
+                core_time += cores * elapsed
+                cpu_time += min(cpu, cores * elapsed)
+            if limit and memory == memory:
+                reserved += limit * elapsed
+                used += min(memory, limit) * elapsed
+        self.reserved_memory, self.used_memory, self.core_time, self.cpu_time = reserved, used, core_time, cpu_time
+
+    def _fit(self, completed):
+        """Find the least memory and time that FIT of the jobs would have fitted in, as far as is known."""
+        usage = self._usage
+        self.beyond = collections.OrderedDict((word, self.failed.get(word, 0)) for word in ('memory', 'time'))
+        beyond = sum(self.beyond.values())
+        # Where the memory of some is not known, the others speak for them.
+        known = bytes(ended and elapsed == elapsed and (memory == memory or not self.memory)
+                      for ended, elapsed, memory in zip(completed, usage.elapsed, usage.memory))
+        count = known.count(1)
+        self.of = count + beyond
+        self.flags = collections.OrderedDict()
+        self.fitting = 0
+        if not count:
+            return
+        spare = max(0, int((1 - FIT) * self.of + 1e-9) - beyond)
+        if self.memory:
+            spare //= 2    # whoever does not fit the one may fit the other
+            memory = sorted(itertools.compress(usage.memory, known))[-1 - spare]
+            self.flags['memory'] = round_up(memory, MEMORY_STEPS)
+        self.flags['time'] = round_up(sorted(itertools.compress(usage.elapsed, known))[-1 - spare], TIME_STEPS)
+        most, longest = self.flags.get('memory', math.inf), self.flags['time']
+        self.fitting = sum(1 for memory, elapsed in itertools.compress(zip(usage.memory, usage.elapsed), known)
+                           if elapsed <= longest and not memory > most)
+        cores = self.asked['cores']
+        if len(cores) == 1 and self._used_cores:
+            enough = max(1, math.ceil(quantile(self._used_cores, 0.95) - 0.05))
+            if enough < cores[0]:
+                self.flags['cores'] = enough
+
+    def flag_text(self):
+        """Return the flags to ask with next time, '-m 6G -t 2h'; '' where nothing is known."""
+        parts = []
+        if 'memory' in self.flags:
+            parts.append('-m ' + self._qmap.exact_memory(self.flags['memory']))
+        if 'time' in self.flags:
+            parts.append('-t ' + time_flag(self.flags['time']))
+        return ' '.join(parts)
+
+    def as_dict(self):
+        """Return all of it for programs: bytes, seconds and numbers of cores."""
+        found = collections.OrderedDict([
+            ('jobs', sum(self.counts.values())), ('counts', self.counts), ('failed', self.failed)])
+        for key, figures in (('memory', self.memory), ('time', self.time), ('cores', self.cores)):
+            found[key] = collections.OrderedDict([('asked', self.asked[key]), ('used', figures)])
+        found['unused'] = collections.OrderedDict([
+            ('memory', share_unused(self.used_memory, self.reserved_memory)),
+            ('cores', share_unused(self.cpu_time, self.core_time))])
+        found['reserved'] = collections.OrderedDict([
+            ('byte_seconds', round(self.reserved_memory)), ('core_seconds', round(self.core_time, 3))])
+        found['next'] = collections.OrderedDict([
+            ('flags', self.flag_text())] + list(self.flags.items())
+            + [('fits', self.fitting), ('of', self.of), ('needed_more_than_asked', self.beyond)])
+        return found
+
+    # As sentences
+
+    def lines(self):
+        """Yield it as lines for people."""
+        yield self.known()
+        if not self.time:
+            yield 'nothing is known yet of what the jobs need: none has completed'
+        else:
+            yield self.figures('memory', self.memory, self._qmap.memory_text)
+            yield self.figures('time', self.time, short_time)
+            yield self.figures('cores', self.cores, '{:.1f}'.format)
+        for sentence in self.notes() + self.advice():
+            yield sentence
+
+    def known(self):
+        """Return the sentence that says from which jobs all this is known, and which are not among them."""
+        plural, completed = self._qmap.plural, self.counts['COMPLETED']
+        total = sum(self.counts.values())
+        rest = ['{:,} failed{}'.format(self.counts['FAILED'], ' ({})'.format(', '.join(
+            '{}{}'.format('' if len(self.failed) == 1 else '{:,} '.format(count), word)
+            for word, count in self.failed.items())) if self.failed else '')] if self.counts['FAILED'] else []
+        going = self.counts['RUNNING'] + self.counts['PENDING'] + self.counts['OTHER']
+        if going:
+            rest.append('{:,} still {}'.format(going, 'runs' if going == 1 else 'run or wait'))
+        if self.counts['UNSUBMITTED']:
+            rest.append('{:,} not submitted'.format(self.counts['UNSUBMITTED']))
+        if not rest:
+            return 'known from {}: all completed'.format(plural(total, 'job'))
+        return 'known from the {:,} of {} that completed; the rest: {}'.format(
+            completed, plural(total, 'job'), ', '.join(rest))
+
+    def asked_text(self, key, text):
+        """Return what was asked for: '8G', '4G to 32G', 'nothing'."""
+        found = self.asked[key]
+        if not found:
+            return 'nothing'
+        if key == 'cores':
+            text = str
+        elif key == 'memory':
+            text = self._qmap.memory_text
+        words = text(found[0]) if len(found) == 1 else '{} to {}'.format(text(found[0]), text(found[-1]))
+        return words + (', or nothing' if key in self._not_asked else '')
+
+    def figures(self, key, found, text):
+        """Return the line of one resource."""
+        head = '{:8}asked {}; '.format(key, self.asked_text(key, text))
+        if not found:
+            return head + 'used: not known{}'.format(
+                '' if self._local else ' (neither the nodes nor the accounts of the scheduler tell)')
+        missing = self.counts['COMPLETED'] - found['jobs']
+        return '{}{}: median {}, 95 % of the jobs up to {}, at most {}{}'.format(
+            head, 'busy on average' if key == 'cores' else 'used', text(found['median']), text(found['percentile_95']),
+            text(found['maximum']), '; not known of {:,}'.format(missing) if missing > 0 else '')
+
+    def notes(self):
+        """Return sentences about what was reserved in vain, and about what the figures cannot tell."""
+        found, parts = [], []
+        if self.reserved_memory:
+            parts.append(unused('reserved memory', self.used_memory / GIGA, self.reserved_memory / GIGA, 'GB-hours'))
+        if self.core_time:
+            parts.append(unused('core time', self.cpu_time, self.core_time, 'core-hours'))
+        if parts:
+            found.append('never used: ' + ' and '.join(parts))
+        if self._local and self.memory:
+            found.append('of short jobs on one machine, the memory is the most that one in the same shell used')
+        return found
+
+    def advice(self):
+        """Return the sentences that say what to ask for next time."""
+        flags, plural = self.flag_text(), self._qmap.plural
+        found = []
+        if flags:
+            share = 100 * self.fitting // self.of
+            found.append('next time: {} would have fitted {} % of the jobs ({:,} of {:,})'.format(
+                flags, share, self.fitting, self.of) + (
+                '; so few jobs say little of others' if self.of < FEW else ''))
+        if 'cores' in self.flags:
+            found.append('           -c {} may do: 95 % of the jobs kept no more than {:.1f} cores busy on average, '
+                         'but some may take longer'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
+        for key, flag in (('memory', '-m'), ('time', '-t')):
+            count = self.beyond[key]
+            if count:
+                asked = self.asked[key][-1] if self.asked[key] else None
+                text = self._qmap.exact_memory if key == 'memory' else time_flag
+                found.append('{} failed over {} {}: what {} needed is not known, and more than was asked{}'.format(
+                    plural(count, 'job'), 'its' if count == 1 else 'their', key, 'it' if count == 1 else 'they',
+                    '' if asked is None else '; twice the most asked would be {} {}'.format(flag, text(2 * asked))))
+        return found
+
+
+def share_unused(used, reserved):
+    """Return which share of what was reserved was never used, from 0 to 1; None where nothing was reserved."""
+    return round(1 - used / reserved, 4) if reserved else None
+
+
+def unused(what, used, reserved, unit):
+    """Return '71 % of the core time (250 of 352 core-hours)'; of amounts in seconds that say nothing, the share alone.
+    """
+    shown = '' if reserved < 360 else ' ({} of {} {})'.format(
+        amount((reserved - used) / 3600), amount(reserved / 3600), unit)
+    return '{:.0f} % of the {}{}'.format(100 * share_unused(used, reserved), what, shown)
+
+
+def amount(value):
+    """Return a number with as many digits as one reads: 1,234, 56.7, 0.04."""
+    if value >= 100:
+        return '{:,.0f}'.format(value)
+    return '{:.1f}'.format(value) if value >= 1 else '{:.2g}'.format(value)
+
+
+def short_time(seconds):
+    """Return seconds with the two units that matter: 0.35s, 12s, 3m20s, 1h05m, 2d4h."""
+    if seconds < 10:
+        return '{:.2g}s'.format(seconds)
+    seconds = int(round(seconds))
+    for size, unit, below, part in ((86400, 'd', 3600, 'h'), (3600, 'h', 60, 'm'), (60, 'm', 1, 's')):
+        if seconds >= size:
+            rest = seconds % size // below
+            return '{}{}{}'.format(seconds // size, unit, '{:02d}{}'.format(rest, part) if rest else '')
+    return '{}s'.format(seconds)

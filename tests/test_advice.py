@@ -1,0 +1,176 @@
+"""info --advise: what was asked and used, and what to ask for next time."""
+
+import json
+import math
+import os
+import shutil
+
+import pytest
+from conftest import QMAP
+from module_submit import ended, prepare, write_journal
+
+import qmap as module
+from qmap_backends import advice
+
+MEGA, GIGA = 1024 ** 2, 1024 ** 3
+
+
+@pytest.fixture
+def made(qmap):
+    """A function that makes an execution of jobs that ended so, and returns what is advised, as text and as a dict."""
+    def make(events, count=None, params='[params]\ncores = 2\nmemory = 4G\ntime = 1h\n[jobs]\n', more=''):
+        count = count or len(events)
+        shutil.rmtree(qmap.path('out'), ignore_errors=True)
+        path = prepare(qmap, params + ''.join('true{}\n'.format(more) for _ in range(count)), 'out')
+        write_journal(path, events)
+        text = qmap('info', '-l', 'out', '--advise')
+        found = qmap('info', '-l', 'out', '--advise', '--format', 'json')
+        assert text.code == found.code == 0 and text.err == found.err == ''
+        return text.out, json.loads(found.out)
+    return make
+
+
+def test_the_figures_are_right(made):
+    # Job n of 1 to 200 ran n * 10 s on 2 cores, held n * 10 MB, and kept one core busy.
+    text, found = made([ended('{:03d}'.format(n - 1), 10 * n, memory=10 * n * MEGA, cpu=10 * n)
+                        for n in range(1, 201)])
+    assert found['memory'] == {'asked': [4 * GIGA], 'used': {
+        'jobs': 200, 'median': 1005 * MEGA, 'percentile_95': 1900 * MEGA, 'maximum': 2000 * MEGA}}
+    assert found['time'] == {'asked': [3600], 'used': {
+        'jobs': 200, 'median': 1005, 'percentile_95': 1900, 'maximum': 2000}}
+    assert found['cores']['used']['median'] == found['cores']['used']['maximum'] == 1
+    # Reserved: 4 GB and 2 cores for 10 + 20 + ... s; used: the squares of that.
+    seconds = sum(10 * n for n in range(1, 201))
+    assert found['reserved'] == {'byte_seconds': 4 * GIGA * seconds, 'core_seconds': 2 * seconds}
+    squares = sum(10 * n * 10 * n * MEGA for n in range(1, 201))
+    assert found['unused'] == {'memory': round(1 - squares / (4 * GIGA * seconds), 4), 'cores': 0.5}
+    # 198 of 200 are 99 %: one may be too large, and one too long. 1990 MB and 1990 s are rounded up.
+    assert found['next']['memory'] == 2 * GIGA and found['next']['time'] == 2100
+    assert found['next']['flags'] == '-m 2G -t 35m' and found['next']['fits'] == found['next']['of'] == 200
+    assert text.splitlines() == [
+        'known from 200 jobs: all completed',
+        'memory  asked 4G; used: median 1005M, 95 % of the jobs up to 1.9G, at most 2G',
+        'time    asked 1h; used: median 16m45s, 95 % of the jobs up to 31m40s, at most 33m20s',
+        'cores   asked 2; busy on average: median 1.0, 95 % of the jobs up to 1.0, at most 1.0',
+        'never used: 67 % of the reserved memory (150 of 223 GB-hours) and 50 % of the core time (55.8 of 112 '
+        'core-hours)',
+        'of short jobs on one machine, the memory is the most that one in the same shell used',
+        'next time: -m 2G -t 35m would have fitted 100 % of the jobs (200 of 200)',
+        '           -c 1 may do: 95 % of the jobs kept no more than 1.0 cores busy on average, but some may take '
+        'longer']
+
+
+def test_one_in_a_hundred_may_be_far_too_large(made):
+    _, found = made([ended('{:03d}'.format(n), 100, memory=MEGA * (3000 if n < 2 else 100)) for n in range(200)])
+    assert found['next'] == {'flags': '-m 3G -t 2m', 'memory': 3 * GIGA, 'time': 120, 'fits': 200, 'of': 200,
+                             'needed_more_than_asked': {'memory': 0, 'time': 0}}
+    _, found = made([ended('{:03d}'.format(n), 100, memory=MEGA * (3000 if n < 2 else 100)) for n in range(400)])
+    assert found['next']['flags'] == '-m 128M -t 2m' and found['next']['fits'] == 398
+
+
+def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
+    text, found = made([
+        ended('00', 60, memory=GIGA), ended('01', 60, memory=2 * GIGA),
+        ended('02', 30, memory=4 * GIGA, status='FAILED', error_reason='memory', error='over its memory of 4G'),
+        ended('03', 3600, memory=GIGA, status='FAILED', error_reason='time', error='over its time'),
+        ended('04', 1, memory=MEGA, status='FAILED', error_reason='exit', error='x', exit_code=1)], count=11)
+    assert found['failed'] == {'exit': 1, 'memory': 1, 'time': 1}
+    assert found['memory']['used']['jobs'] == 2 and found['next']['needed_more_than_asked'] == {'memory': 1, 'time': 1}
+    assert (found['next']['fits'], found['next']['of']) == (2, 4)
+    assert 'the 2 of 11 jobs that completed; the rest: 3 failed (1 exit, 1 memory, 1 time), 6 not submitted\n' in text
+    assert 'next time: -m 2G -t 1m would have fitted 50 % of the jobs (2 of 4); so few jobs say little' in text
+    assert '1 job failed over its memory: what it needed is not known, and more than was asked; twice the most asked ' \
+        'would be -m 8G\n' in text
+    assert '1 job failed over its time: what it needed is not known, and more than was asked; twice the most asked ' \
+        'would be -t 2h\n' in text
+
+
+def test_without_accounts_no_memory_is_known_and_none_is_advised(made):
+    text, found = made([ended('0', 60), ended('1', 70)])
+    assert found['memory']['used'] is None and found['unused'] == {'memory': None, 'cores': None}
+    assert found['next']['flags'] == '-t 2m' and found['next']['fits'] == 2
+    assert 'memory  asked 4G; used: not known' in text and 'cores   asked 2; used: not known' in text
+
+
+def test_of_some_it_may_not_be_known(made):
+    text, found = made([ended('0', 60, memory=GIGA), ended('1', 700)])
+    assert 'at most 1G; not known of 1\n' in text and found['next']['of'] == 1
+
+
+def test_the_last_attempt_of_a_job_counts_and_what_the_accounts_add(made):
+    batch = {'event': 'batch', 'batch': 2, 'name': 'x', 'tasks': ['0.2', '1.2'], 'time': 2000.0,
+             'params': {'memory': '16G'}}
+    over = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'over its memory', 'memory': 4 * GIGA}
+    second = ended('0', 100, attempt=2, batch=2, params={'memory': '16G'})
+    text, found = made([
+        ended('0', 50, **over), ended('1', 50, **over), ended('2', 50, **over), ended('3', 20, memory=GIGA),
+        {'event': 'retry', 'numbers': [[0, 2]], 'params': {'memory': '16G'}}, batch, second,
+        dict(second, event='usage', memory=10 * GIGA), {'event': 'dropped', 'numbers': [[2, 2]], 'time': 2100.0}])
+    assert found['counts']['COMPLETED'] == 2 and found['counts']['PENDING'] == 1
+    assert found['failed'] == {'cancelled': 1}
+    assert found['memory']['used']['maximum'] == 10 * GIGA and found['next']['needed_more_than_asked']['memory'] == 0
+    assert found['memory']['asked'] == [4 * GIGA, 16 * GIGA] and 'asked 4G to 16G; used' in text
+    assert '1 failed (cancelled), 1 still runs' in text
+
+
+def test_commands_with_parameters_of_their_own(made):
+    text, found = made([ended('0', 10, memory=GIGA, cpu=40)], params='', more=' ## cores=8 memory=2G')
+    assert found['cores']['asked'] == [8] and found['cores']['used']['median'] == 4
+    assert found['unused'] == {'memory': 0.5, 'cores': 0.5} and 'time    asked nothing; used' in text
+
+
+def test_nothing_is_known_of_what_has_not_run(made):
+    text, found = made([], count=3)
+    assert 'known from the 0 of 3 jobs that completed; the rest: 3 not submitted' in text
+    assert 'none has completed' in text
+    assert 'next time' not in text and found['next']['flags'] == '' and found['time']['used'] is None
+
+
+@pytest.mark.parametrize('value, memory, flag', [
+    (1, '32M', '1m'), (61, '32M', '2m'), (600, '32M', '10m'), (601, '32M', '15m'), (3601, '32M', '1h15m'),
+    (5 * 3600 + 1, '32M', '6h'), (90000, '32M', '1d6h'), (86400 * 5 + 1, '32M', '6d'), (40 * MEGA, '64M', ''),
+    (300 * MEGA, '384M', ''), (GIGA + 1, '1.5G', ''), (4 * GIGA, '4G', ''), (4 * GIGA + 1, '5G', ''),
+    (17 * GIGA, '20G', ''), (65 * GIGA, '80G', ''), (300 * GIGA, '320G', '')])
+def test_flags_are_rounded_up_to_what_one_types(value, memory, flag):
+    assert module.parse_memory(memory) == advice.round_up(value, advice.MEMORY_STEPS) >= value
+    if flag:
+        found = advice.round_up(value, advice.TIME_STEPS)
+        assert advice.time_flag(found) == flag and module.parse_time(flag) == found >= value
+
+
+def test_the_advice_is_never_less_than_what_99_percent_used():
+    for count in (1, 2, 99, 100, 101, 1000, 1234):
+        values = sorted(math.exp(n * 7.31 % 17) for n in range(count))
+        assert sum(value <= advice.quantile(values, 0.99) for value in values) >= 0.99 * count
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0.3512, '0.35s'), (12, '12s'), (60, '1m'), (200, '3m20s'), (3900, '1h05m'), (187200, '2d04h'), (86400, '1d')])
+def test_times_are_short(seconds, text):
+    assert advice.short_time(seconds) == text
+
+
+def test_jobs_that_really_ran(qmap):
+    qmap.write('a.map', 'sleep 0.2\nsleep 0.1\nexit 3\nsleep 0.1\nsleep 0.1\n')
+    assert qmap('submit', 'a.map', '-g', '2', '-m', '100M', '-t', '1h', '--logs', 'out').code == 1
+    result = qmap('info', '--advise', '-l', 'out')
+    assert result.code == 0 and 'known from the 2 of 3 jobs that completed; the rest: 1 failed (exit)' in result.out
+    assert '-t 1m would have fitted 100 % of the jobs (2 of 2); so few jobs say little of others' in result.out
+    assert qmap('info', '--advise', '-l', 'out', '-o', 'advice.txt').out == ''
+    assert qmap.read('advice.txt') == result.out
+
+
+def test_what_cannot_be_advised_is_said(qmap):
+    qmap.write('a.map', 'true\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    result = qmap('info', '-l', 'out', '--advise', 'status')
+    assert result.code == 2 and '--advise looks at all jobs' in result.err
+    os.mkdir(qmap.path('old'))
+    qmap.write('old/qmap_input', 'true\n')
+    result = qmap('info', '-l', 'old', '--advise')
+    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures that one could advise from\n'
+    assert 'no execution of QMap' in qmap('info', '--advise').err
+    shutil.copy(QMAP, qmap.path('alone.py'))
+    qmap.program[1] = qmap.path('alone.py')
+    result = qmap('info', '-l', 'out', '--advise')
+    assert result.code == 2 and '--advise: the folder qmap_backends is not beside alone.py' in result.err
