@@ -5559,6 +5559,23 @@ def table(jobs, fields, format):
         yield ('|' if format == 'pipe' else '\t').join(row)
 
 
+def tool_report(options):
+    """Run `qmap report`."""
+    gc.disable()    # as in `info`
+    advice, report = helper('advice', 'report'), helper('report', 'report')
+    if Old.here(options.logs):
+        raise QMapError('{}: qmap 0.4 kept no figures that one could draw'.format(options.logs))
+    path = options.output or os.path.basename(os.path.abspath(options.logs)) + '.html'
+    if os.path.exists(path) and not options.force:
+        raise QMapError('{}: is there already; give another name with -o, or --force to overwrite it'.format(path))
+    found = advice.read(sys.modules[__name__], options.logs)
+    page = report.Report(sys.modules[__name__], *found, advice.Advice(sys.modules[__name__], *found))
+    write_output(path, (part.rstrip('\n') for part in page.parts()))
+    say('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
+                                    os.path.getsize(path) / 1000))
+    return 0
+
+
 def tool_run(options):
     """Run `qmap run`."""
     profile = Profile(options.profile)
@@ -5758,6 +5775,12 @@ def make_parser():
     made.add_argument('--advise', action='store_true', help='what was asked and used, and what to ask for next time')
     made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
+
+    made = tool('report', tool_report, 'write a page to look at: what ran where and when, what it used, what failed',
+                '  qmap report -l out\n  qmap report -l out -o talk.html\n')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
+    made.add_argument('-o', '--output', metavar='FILE', help='write here (default: the name of the folder, .html)')
+    made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('run', tool_run, 'run one command now, with other resources',
                 "  qmap run -c 4 -m 16G 'make -j4'\n")

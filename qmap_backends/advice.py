@@ -28,13 +28,12 @@ TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400
 
 
 class Usage:
-    """What the last attempt of each job used, and what it had asked for: a column for each figure, 43 bytes a job.
+    """What the last attempt of each job used, and what it had asked for: a column for each figure, 51 bytes a job.
 
     Attributes:
         count: number of jobs
         ends: bytearray, how each ended: an index into `reasons`
-        started: when, in seconds since 1970; 0 where that is not known
-        waited: seconds between its submission and its start
+        submitted, started, finished: when, in seconds since 1970; 0 where that is not known
         elapsed: seconds that it ran, nan where that is not known
         cpu: seconds of CPU time, nan where that is not known
         memory: the most bytes that it held, nan where that is not known
@@ -56,10 +55,10 @@ class Usage:
         self.reasons = ['', 'completed', 'failed'] + list(reasons)
         self._codes = {word: code for code, word in enumerate(self.reasons)}
         self.ends = bytearray(count)
-        self.started = array.array('d', bytes(8 * count))
+        self.submitted, self.started, self.finished = (array.array('d', bytes(8 * count)) for _ in range(3))
         self.memory = array.array('d', [UNKNOWN]) * count
         self.elapsed = array.array('d', [UNKNOWN]) * count
-        self.waited, self.cpu = (array.array('f', [UNKNOWN]) * count for _ in range(2))
+        self.cpu = array.array('f', [UNKNOWN]) * count
         self.asked = array.array('I', bytes(4 * count))
         self.host = array.array('H', bytes(2 * count))
         self.sets, self.hosts = [], ['']
@@ -78,9 +77,9 @@ class Usage:
         memory, cpu = record.get('memory'), record.get('cpu')
         self.ends[number] = COMPLETED if record['status'] == 'COMPLETED' else \
             self._codes.get(record.get('error_reason'), FAILED)
-        self.started[number] = started or 0
+        self.submitted[number], self.started[number] = record.get('submitted') or 0, started or 0
+        self.finished[number] = finished or 0
         self.elapsed[number] = max(0, finished - started) if started and finished else UNKNOWN
-        self.waited[number] = max(0, started - record['submitted']) if started and record.get('submitted') else UNKNOWN
         self.memory[number] = memory or UNKNOWN
         self.cpu[number] = UNKNOWN if cpu is None else cpu
         if params is not self._same[0]:
