@@ -27,6 +27,8 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
     LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
     LOGS/.qmap/run/<id>.<attempt>.start  .end  .done  .why
                                the job's own words, written where it runs; merged into the journal and removed
+    LOGS/.qmap/run/left.<crew>.<k>
+                               a worker, which pulled jobs from lists, has said its last word
     LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
 Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to the disk;
@@ -851,6 +853,7 @@ SETTINGS = collections.OrderedDict([
     ('max_running', 'jobs in the scheduler at once, where --max-running is not given'),
     ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
     ('keep', 'the files of which jobs stay: all, or failed'),
+    ('pull', 'workers that take job after job from a list, on a cluster (0: each job is one of the scheduler)'),
     ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
     ('poll', 'seconds between two questions to the scheduler, while all is well'),
     ('penv', 'Grid Engine: the parallel environment for more than one core'),
@@ -1239,6 +1242,10 @@ class Lock:
 # The ledger: what the journal says
 ########################################################################################################################
 
+#: The index of the worker that runs a job which is still on its list.
+NOBODY = -1
+
+
 class Ledger:
     """All jobs of an execution, as the journal tells them: a few bytes a job, and the whole record only of live ones.
 
@@ -1247,7 +1254,8 @@ class Ledger:
 
         lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
         batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; shares: how many
-                    tasks of the scheduler run these in turn, where not each runs one
+                    tasks of the scheduler run these in turn, where not each runs one; workers: how many take them from
+                    this list, and crew: the batch with which these were submitted
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
         returned    these tasks were not submitted after all: tasks; spent: if that is not sure, so that the next time
                     is another attempt
@@ -1484,7 +1492,7 @@ class Ledger:
         self.batches[batch] = event
         event['live'] = len(event['tasks'])
         self.last_batch = max(self.last_batch, batch)
-        many = event.get('shares') or len(event['tasks'])
+        many, pulled = event.get('shares') or len(event['tasks']), 'crew' in event
         for k, task in enumerate(event['tasks']):
             id, _, attempt = task.partition('.')
             number, attempt = self.number(id), int(attempt)
@@ -1492,7 +1500,7 @@ class Ledger:
             self._where[number] = place
             self._set(number, PENDING)
             self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
-                                 'k': k % many + 1 if many > 1 else 0, 'submitted': time}
+                                 'k': NOBODY if pulled else k % many + 1 if many > 1 else 0, 'submitted': time}
             if params:
                 self.live[number]['params'] = params
 
@@ -1818,7 +1826,7 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
 qmap_begin() {  # LOGS, the batch, the scheduler's id
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
-    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born=
+    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -1846,8 +1854,8 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     qmap_now
     # The claim: whoever makes the file runs the attempt, and nobody else ever does.
     set -C
-    { claimed=yes; printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s}\n' \
-        "$qmap_host" $$ "$qmap_born" "$qmap_id" "$qmap_time"; } >"$qmap_said.start"
+    { claimed=yes; printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s%s}\n' \
+        "$qmap_host" $$ "$qmap_born" "$qmap_id" "$qmap_time" "$qmap_worker"; } >"$qmap_said.start"
     set +C
     if [ -z "$claimed" ]; then
         [ -e "$qmap_said.start" ] && return 75
@@ -1887,6 +1895,27 @@ until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status 
 exit $((qmap_status != 0))
 """
 
+#: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables that would
+#: see.
+START = r"""
+    # A disk that is full now may have room later.
+    set -m
+    until {
+        if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
+            (
+                set +m
+                export QMAP_DONE=$qmap_done
+                _qmap=$qmap_base SECONDS=0
+                unset "${!qmap_@}"
+                . "$_qmap.sh"
+            ) 3<&- &
+        else
+            QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
+        fi
+    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do [ $((++qmap_try)) -lt 30 ] || exit 74; sleep 10; done
+    set +m
+""".lstrip('\n')
+
 #: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which costs a third
 #: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
 #: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not because the
@@ -1915,23 +1944,7 @@ while [ -z "$qmap_over" ] && read -r qmap_task qmap_base; do
         break
     fi
     qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
-    # A disk that is full now may have room later.
-    set -m
-    until {
-        if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
-            (
-                set +m
-                export QMAP_DONE=$qmap_done
-                _qmap=$qmap_base SECONDS=0
-                unset "${!qmap_@}"
-                . "$_qmap.sh"
-            ) 3<&- &
-        else
-            QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
-        fi
-    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do [ $((++qmap_try)) -lt 30 ] || exit 74; sleep 10; done
-    set +m
-    qmap_child=$! qmap_again=yes
+@START@    qmap_child=$! qmap_again=yes
     [ -z "$qmap_over" ] || kill -$qmap_over -- -$qmap_child
     while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
     if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
@@ -1943,7 +1956,136 @@ while [ -z "$qmap_over" ] && read -r qmap_task qmap_base; do
     done
 done <&3
 exit 0
-"""
+""".replace('@START@', START)
+
+#: A worker: takes job after job from the list of its batch, and then from those that follow for its crew, claiming each,
+#: until none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
+#: where a subshell will do), the scripts and the seconds that each may run (0: whatever the worker has).
+PULL = r"""
+qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_told=0 qmap_limit=0 qmap_began=0
+qmap_longest=0 qmap_most=0 qmap_peak=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
+qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
+exec 3>&$qmap_err {qmap_err}>&-
+qmap_err=3
+qmap_now
+qmap_since=${qmap_time%.*}
+qmap_look() {  # now and then: shall this worker leave, or the job at hand end?
+    local most seconds
+    qmap_again=yes
+    read -r most <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$most" ] && qmap_over='sent home'
+    [ -n "$qmap_child" ] || return
+    qmap_now
+    seconds=$((${qmap_time%.*} - qmap_began))
+    if [ "$qmap_limit" -gt 0 ] && [ $seconds -gt "$qmap_limit" ] && [ ! -e "$qmap_said.why" ]; then
+        printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d"}\n' \
+            $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) >"$qmap_said.why"
+    fi
+    [ -e "$qmap_said.why" ] || return
+    case $((qmap_told++)) in
+        0) kill -TERM -- -$qmap_child ;;
+        1|2) ;;
+        *) kill -KILL -- -$qmap_child ;;
+    esac
+}
+qmap_plan() {  # what of the list to try next: this worker's own part of it, and then what others have left; 1 for nothing
+    local i name rest=() count=$((${#qmap_tasks[@]} / 3))
+    local -A taken=()
+    qmap_turn=() qmap_next=0
+    if [ -n "$qmap_fresh" ]; then
+        qmap_fresh=
+        for ((i = qmap_k - 1; i < count; i += qmap_workers)); do qmap_turn+=($i); done
+        [ ${#qmap_turn[@]} = 0 ] || return 0
+    fi
+    for name in "$qmap_run"/*.start; do name=${name##*/}; taken[${name%.start}]=yes; done
+    for ((i = 0; i < count; i++)); do
+        name=${qmap_tasks[3*i]}
+        [ -n "${taken[${name#=}]}" ] || rest+=($i)
+    done
+    i=$(((qmap_k - 1) * ${#rest[@]} / qmap_workers))    # not all at the same place
+    qmap_turn=(${rest[@]:i} ${rest[@]:0:i})
+    [ ${#qmap_turn[@]} -gt 0 ]
+}
+qmap_more() {  # the next list for this crew, 1 where none comes
+    local try name number line next
+    [ -z "$qmap_last" ] || return 1
+    for ((try = 0; try < @WAIT@; try++)); do
+        next=
+        for name in "$qmap_logs"/.qmap/batch/*; do
+            number=${name##*/}
+            [[ $number =~ ^[0-9]+$ && $number -gt $qmap_number && ( -z $next || $number -lt $next ) ]] || continue
+            read -r line <"$name" && [[ $line = "# crew $qmap_crew"* ]] && next=$number
+        done
+        if [ -n "$next" ] && qmap_read "$qmap_logs/.qmap/batch/$next"; then
+            qmap_number=$next qmap_batch=$qmap_logs/.qmap/batch/$next qmap_fresh=yes
+            return 0
+        fi
+        [ -z "$qmap_over$qmap_signal" ] || return 1
+        sleep 1
+    done
+    return 1
+}
+qmap_read() {  # a list, if all of it is there
+    local line whole= tasks=() last=
+    while read -r line; do
+        case $line in
+            '# crew '*' last') last=yes ;;
+            '# end') whole=yes ;;
+            [!#]*) tasks+=($line) ;;
+        esac
+    done <"$1"
+    [ -n "$whole" ] || return 1
+    qmap_tasks=("${tasks[@]}") qmap_last=$last
+}
+trap qmap_look URG
+(trap - TERM INT HUP USR2; exec 3>&-; while sleep 5 && kill -URG $$; do :; done) &
+qmap_watch=$! qmap_try=0
+# What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
+until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
+    set -- "${qmap_batch%/*}"/.[q]*; sleep 1
+done
+qmap_look
+while [ -z "$qmap_over$qmap_signal" ]; do
+    if ! { : <"$qmap_batch"; }; then
+        qmap_more || break
+        continue
+    fi
+    if [ $qmap_next -ge ${#qmap_turn[@]} ]; then
+        qmap_plan || qmap_more || break
+        continue
+    fi
+    qmap_i=${qmap_turn[qmap_next++]}
+    qmap_task=${qmap_tasks[3*qmap_i]} qmap_limit=${qmap_tasks[3*qmap_i+2]}
+    qmap_now
+    qmap_need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
+    if [ $qmap_within -gt 0 ] &&
+            [ $((qmap_since + qmap_within - ${qmap_time%.*})) -lt $((qmap_longest > 0 ? qmap_need + 5 : 0)) ]; then
+        qmap_over='its time is nearly over'
+        break
+    fi
+    qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
+    case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
+    qmap_began=${qmap_time%.*} qmap_told=0 qmap_try=0 qmap_done=$qmap_said.done
+@START@
+    qmap_wait
+    qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
+    [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
+    # The cgroup is the worker's: the job's own peak is known where it is above all before.
+    qmap_memory
+    qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0))
+    [ $qmap_own = 0 ] || qmap_most=$qmap_own
+    qmap_try=0
+    until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"}\n' $qmap_status "$qmap_time" \
+            "$qmap_own" "$qmap_before"; } >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
+    qmap_before=
+    { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
+done
+if { : <"$qmap_batch"; }; then    # else nobody waits for this word
+    printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
+        >"$qmap_run/left.$qmap_crew.$qmap_k"
+fi
+kill $qmap_watch
+exit 0
+""".replace('@START@', START.rstrip('\n'))
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
 #: functions of the environment that change it.
@@ -1968,9 +2110,41 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
-        'qmap_k=${', task_variable, ':-1}\n',
-        '[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\n',
-        'qmap_begin {} {} "${{{}:-$$}}"\n'.format(shlex.quote(logs.path), batch, id_variable), ONE.lstrip('\n')])
+        begin(logs, batch, task_variable, id_variable), ONE.lstrip('\n')])
+
+
+def begin(logs, batch, task_variable, id_variable):
+    """Return the lines of a script that find out which task it is, and begin."""
+    return 'qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\nqmap_begin {} {} "${{{}:-$$}}"\n'.format(
+        task_variable, shlex.quote(logs.path), batch, id_variable)
+
+
+def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
+    """Return the script that is submitted for workers, with their first list.
+
+    Args:
+        logs, batch, task_variable, id_variable: as for `batch_script`
+        tasks: list of its lines, as for `crew_list`
+        workers: their number
+        within: the seconds that the scheduler gives each, 0 for any time
+        last: whether no list will follow
+    """
+    return ''.join([
+        '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
+        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin(logs, batch, task_variable, id_variable),
+        'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
+        PULL.lstrip('\n').replace('@WAIT@', str(Crew.WAIT))])
+
+
+def crew_list(crew, tasks, last):
+    """Return the text of a further list for workers that are there.
+
+    Args:
+        crew: number of the batch with which they were submitted
+        tasks: list of lines: a task, its script in the logs folder without suffix, and the seconds that it may run
+        last: whether no list will follow
+    """
+    return '# crew {}{}\n{}# end\n'.format(crew, ' last' if last else '', ''.join(tasks))
 
 
 def share_script(logs, batch, task_variable):
@@ -2706,8 +2880,12 @@ def read_end(path):
     if not isinstance(end, dict):
         return None
     try:
-        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)).
+        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker tells
+        # what it was before the job, too.
         end['cpu'] = seconds_of(lines[1])
+        if 'before' in end and end['cpu'] is not None:
+            before = end.pop('before')
+            end['cpu'] = round(end['cpu'] - seconds_of(before), 3) if before else None
     except IndexError:
         pass
     return end
@@ -2869,6 +3047,52 @@ class Share:
         return {'cpu': round(spent - last, 3)}
 
 
+class Crew:
+    """The workers of one submission, which take jobs from lists.
+
+    Attributes:
+        number: of the batch with which they were submitted
+        id: the scheduler's, None where it is not known
+        params: what they asked for, as texts
+        indices: of them all, as the scheduler counts them
+        left: indices of those that have said their last word
+        gone: {index: since when the queue does not list it, on the monotonic clock}
+        waiting: how many jobs are still on their lists
+        closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
+        most: those with a larger index were sent home
+        idle: since when nothing is on their lists, on the monotonic clock
+        reason: why they have not begun, as the scheduler says
+    """
+
+    #: Seconds for which they wait for another list, and a bit less, after which none is given to them.
+    WAIT, SOON = 15, 10
+    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended.
+    LIST = 10000
+
+    def __init__(self, event):
+        """
+        Args:
+            event: of one of its batches
+        """
+        self.number, self.params = event['crew'], event['with']
+        self.id = event.get('id')
+        self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
+        self.left, self.gone = set(), {}
+        self.waiting = 0
+        self.closed = self.cancelled = self.most = self.idle = None
+        self.reason = ''
+
+    def at_work(self):
+        """Return the indices of those that the scheduler has."""
+        return [k for k in self.indices if k not in self.left and k not in self.gone]
+
+    def over(self, now, grace):
+        """Tell whether all, and whether half of those that nobody sent home, will certainly take nothing more."""
+        over = [k for k in self.indices if k in self.left or now - self.gone.get(k, now) > grace]
+        wanted = [k for k in self.indices if self.most is None or k <= self.most]
+        return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
+
+
 class NotDriver(Exception):
     """Another process drives."""
 
@@ -2936,6 +3160,8 @@ class Driver:
         self._void = []    # (batch, word) of the attempts that a share did not begin after all
         self._inherited = []    # batches with shares of an earlier driver
         self._shares = {}    # (batch, k): Share
+        self._crews = {}    # by number: Crew
+        self._pull = 0 if backend.immediate else int(plan.info.get('pull') or 0)    # workers to take jobs from lists
         self._held = {}    # by number: the share whose end tells what it used
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
@@ -3128,6 +3354,7 @@ class Driver:
     def _finish(self):
         self._due['flush'] = 0
         self._lasting = set(self._changed)
+        self._crews, self._news = {}, self._news or bool(self._crews)
         try:
             self._check_epoch()
             self._withdraw()
@@ -3179,6 +3406,7 @@ class Driver:
                 self._inherited.pop()
             self._collect()
             self._look_after_shares()
+            self._look_after_workers()
             self._ask_accounts()
             self._find_batches()
             self._poll()
@@ -3236,7 +3464,7 @@ class Driver:
         """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
         record = self.ledger.live[number]
         id = self.ledger.batch_of(record).get('id')
-        return (id, record['k']) if id else None
+        return (id, record['k']) if id and record['k'] != NOBODY else None
 
     def _executor_id(self, number, start):
         task = self._task(number)
@@ -3244,7 +3472,8 @@ class Driver:
 
     def _output(self, record):
         """Return the path of what the scheduler itself had to say of a task."""
-        return '{}.out.{}'.format(self.logs.batch(record['batch']), record['k'])
+        batch = self.ledger.batch_of(record).get('crew', record['batch'])
+        return '{}.out.{}'.format(self.logs.batch(batch), record['k'])
 
     def _said(self, record, kind=''):
         return os.path.join(self.logs.run, '{}.{}{}'.format(record['job'], record['attempt'], kind))
@@ -3267,6 +3496,7 @@ class Driver:
             if start.get('void'):
                 remove(self._said(record, '.start'))    # it came too late, and ran nothing
                 continue
+            self._assign(record, start)
             if not has_end:
                 if 'time' in start:    # else it is not yet whole
                     self._starts[word] = start
@@ -3278,7 +3508,8 @@ class Driver:
             if not end or not self.backend.settled(self._task(number)):
                 continue
             self._starts[word] = start
-            if end['exit_code'] - 128 in SIGNALS and not self.backend.immediate:
+            if end['exit_code'] - 128 in SIGNALS and not self.backend.immediate and not read_json(
+                    self._said(record, '.why')):
                 # By a signal: only the scheduler knows whether a limit, a person or the job itself was behind it.
                 self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
@@ -3287,6 +3518,12 @@ class Driver:
             if name.startswith('share.'):
                 self._told += self._hear_share(name)
         self._log_told(events)
+
+    def _assign(self, record, start):
+        """Note which worker runs a job of a list, as it said when it began."""
+        batch = self.ledger.batch_of(record)
+        if record['k'] == NOBODY and start.get('crew') == batch.get('crew'):
+            record['k'] = start['k'] if batch['workers'] > 1 else 0
 
     def _log_told(self, events=()):
         """Log what shares have said, which is read only once, and so is kept until it is written."""
@@ -3394,6 +3631,70 @@ class Driver:
             self._unsubmit([word for batch, word in self._void if live.get(word) == batch])
             self._void = []
 
+    def _look_after_workers(self):
+        """Hear which workers have left, and give to others what nobody will take from their lists any more."""
+        lists, now = {}, self.here.monotonic()
+        for batch, event in self.ledger.batches.items():
+            if 'crew' in event:
+                crew = self._crews.setdefault(event['crew'], Crew(event))
+                crew.id, crew.idle = event.get('id') or crew.id, None
+                lists.setdefault(event['crew'], []).append(batch)
+        for number in set(self._crews) - set(lists):
+            crew = self._crews[number]
+            crew.idle = crew.idle or now
+            if now - crew.idle > crew.SOON:
+                del self._crews[number]
+        if not self._crews:
+            return
+        for name in self.logs.listing():
+            if name.startswith('left.'):
+                number, k = map(int, name.split('.')[1:])
+                if number in self._crews:
+                    self._crews[number].left.add(k if len(self._crews[number].indices) > 1 else 0)
+        for number, crew in self._crews.items():
+            crew.waiting = len(self._on_lists(lists.get(number, ())))
+            grace = 10 if crew.cancelled else self.backend.grace
+            over, few = crew.over(now, grace)
+            if not crew.waiting or not over and not few and not crew.closed:
+                continue
+            if not crew.closed:
+                crew.closed = now
+                for batch in lists[number]:
+                    remove(self.logs.batch(batch))
+            if over or now - crew.closed > grace:
+                self._collect()    # what they have begun until now can be seen
+                self._unsubmit(self._on_lists(lists[number]))
+        self._send_home(sum(len(crew.at_work()) for crew in self._crews.values()) - self.max_running)
+
+    def _on_lists(self, batches):
+        """Return the attempts of these batches that no worker has begun."""
+        words = (self._word(record) for record in self.ledger.live.values()
+                 if record['k'] == NOBODY and record['batch'] in batches)
+        return [word for word in words if word not in self._starts]
+
+    def _send_home(self, count):
+        """Let so many workers leave after the job at hand."""
+        for crew in self._crews.values():
+            at_work = [k for k in crew.at_work() if crew.most is None or k <= crew.most]
+            if count > 0 and len(at_work) < len(crew.at_work()):
+                count -= len(crew.at_work()) - len(at_work)    # they are about to
+            if count > 0 and at_work:
+                crew.most = at_work[-count - 1] if count < len(at_work) else 0
+                count -= len(at_work)
+                write_text(os.path.join(self.logs.run, 'home.{}'.format(crew.number)), '{}\n'.format(crew.most))
+
+    def _see_workers(self, answer, now):
+        """Note which workers the queue still lists."""
+        for crew in self._crews.values():
+            crew.reason = ''
+            for k in crew.indices if crew.id else ():
+                status, _, words = answer.get((crew.id, k)) or answer.get((crew.id, 0)) or ('', '', '')
+                if status in (PENDING, RUNNING, OTHER):
+                    crew.gone.pop(k, None)
+                    crew.reason = crew.reason or words if status == PENDING else crew.reason
+                else:
+                    crew.gone.setdefault(k, now)
+
     def _spoken_for(self, word, has_end):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
         id, _, attempt = word.partition('.')
@@ -3438,9 +3739,10 @@ class Driver:
 
     def _log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
-        tasks = [self._task(number) for number in (self.ledger.number(event['job']) for event in events
-                                                   if event['event'] == 'end')
-                 if number in self.ledger.live and not self.ledger.batch_of(self.ledger.live[number]).get('shares')]
+        ended = [number for number in (self.ledger.number(event['job']) for event in events if event['event'] == 'end')
+                 if number in self.ledger.live]
+        batches = {number: self.ledger.batch_of(self.ledger.live[number]) for number in ended}
+        tasks = [self._task(number) for number in ended if not batches[number].get('shares')]
         self._write(events)
         for task in tasks:
             self.backend.forget(task)
@@ -3453,7 +3755,7 @@ class Driver:
                 self._spend(self._word(event))
                 if self.here.time() - event['finished'] < 2:    # not those that ended while nobody drove
                     self._rate.append(now)
-                if not self.backend.immediate and event.get('batch') and (
+                if not self.backend.immediate and event.get('batch') and 'crew' not in batches.get(number, ()) and (
                         event.get('cpu') is None or event.get('memory') is None):
                     self._unknown[number] = (now, event)
 
@@ -3474,7 +3776,7 @@ class Driver:
             why = read_json(self._said(record, '.why')) or why
         error, start = '', self._starts.pop(word, None) or {}
         if not end or end['exit_code']:
-            note = tail(self._output(record))
+            note = self._note(record, end)
             error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(self.backend.chatter(note))
             account = dict(self.backend.note(note), **account or {})
         event = end_event(record, start, end, account, why, error)
@@ -3488,6 +3790,10 @@ class Driver:
         if not end:
             event['unheard'] = True
         return event
+
+    def _note(self, record, end):
+        """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
+        return '' if end and 'crew' in self.ledger.batch_of(record) else tail(self._output(record))
 
     # What the scheduler says
 
@@ -3516,6 +3822,8 @@ class Driver:
         events = []
         for number, record in self.ledger.live.items():
             task = self._task(number)
+            if task is None and record['status'] == RUNNING:    # by a worker of another crew, or of none that is known
+                self._gone.setdefault(number, Gone(now))
             if task is None or number in self._held or record['batch'] in self._inherited:
                 continue
             gone = self._gone.get(number)
@@ -3540,6 +3848,7 @@ class Driver:
                 gone.reason, gone.words = reason, words
             gone.listed = bool(status)
         self._log(events)
+        self._see_workers(answer, now)
 
     def _word(self, record):
         return '{}.{}'.format(record['job'], record['attempt'])
@@ -3583,7 +3892,7 @@ class Driver:
             begun = word in self._starts or word + '.start' in names
             heard, sure = self._heard_of(number, gone, account, begun, now)
             if gone.end:
-                if not (heard | sure) - {None, ''} and now - gone.since < self.PATIENCE:
+                if not (heard | sure) - {None, ''} and now - gone.since < self._patience(record):
                     continue
             elif accounts is None or read_end(self._said(record, '.end')):
                 continue    # there was no answer, and that proves nothing; or it will be read
@@ -3609,15 +3918,20 @@ class Driver:
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
+    def _patience(self, record):
+        """Return for how many seconds to wait for what the accounts say of an end: of a worker that goes on, nothing."""
+        crew = self._crews.get(self.ledger.batch_of(record).get('crew'))
+        return 3 if crew and record['k'] not in crew.left else self.PATIENCE
+
     def _heard_of(self, number, gone, account, begun, now):
         """Return why a job may be gone, as its queue, its output and its user say, and what is sure, as two sets."""
         ours = number in self.ledger.cancelled
-        note = self.backend.note(tail(self._output(self.ledger.live[number]))).get('reason')
+        note = self.backend.note(self._note(self.ledger.live[number], gone.end)).get('reason')
         heard = {note, gone.reason, 'cancelled' if ours else None}
         sure = {note, account.get('reason')}
         if gone.listed and self.backend.lingers:
             sure.add(gone.reason)
-        if ours and (gone.reason == 'cancelled' or not begun and now - gone.since > self.PATIENCE):
+        if ours and (gone.reason == 'cancelled' or account.get('reason') == 'signal' or not begun and now - gone.since > self.PATIENCE):
             sure.add('cancelled')
         if not begun and gone.reason == 'cancelled' and not ours:
             if account.get('host'):
@@ -3717,6 +4031,8 @@ class Driver:
 
     def _return_batch(self, batch):
         """Make a batch unsubmitted again, but for what is seen to have started."""
+        if 'crew' in batch:
+            remove(self.logs.batch(batch['batch']))    # or its workers would take more meanwhile
         names = set(self.logs.listing())
         words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
         back = [word for word in words if word + '.start' not in names]
@@ -3765,37 +4081,104 @@ class Driver:
         if now < self._due['submit']:
             return
         self.backend.throttle(self.max_running)
+        if self._pull:
+            self._fill_lists()
+            return
         room = self.ledger.counts[0] if self.leaving else self.room()
         if self.backend.immediate and room < int(self._speed() * self.backend.ahead) // 2:
             return    # there is enough on the way, and more at once costs less
         if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
                 and now - self._submitted < self.GATHER:
             return
-        numbers = self.ledger.following(max(0, room))
-        if not numbers:
-            return
+        self._submit_jobs(self.ledger.following(max(0, room)))
+
+    def _submit_jobs(self, numbers):
+        """Submit jobs, those that ask for the same together."""
         groups = collections.OrderedDict()
         for number in numbers:
             params, changes = self.job_params(number)
             groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
-        if not self._most:
-            self._most = self._array = self.backend.limits().get('array', 1)
         for (params, changes), members in groups.items():
             shares = self._shares_for(dict(params), len(members))
             alone = [number for number in members if number in self._tries] if shares else []
             for members, shares in ((alone, 0), ([number for number in members if number not in alone], shares)):
                 while members and self.here.monotonic() < self._due['beat']:
-                    some, members = members[:self._most], members[self._most:]
+                    some, members = members[:self._largest()], members[self._largest():]
                     if not self._submit_batch(some, dict(params), dict(changes), min(shares, len(some))):
                         return
 
-    def _submit_batch(self, numbers, params, changes, shares=0):
+    def _largest(self):
+        """Return how many tasks a submission may have."""
+        if not self._most:
+            self._most = self._array = self.backend.limits().get('array', 1)
+        return self._most
+
+    def _fill_lists(self):
+        """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks for more
+        than a worker has is submitted by itself."""
+        at_work = sum(len(crew.at_work()) for crew in self._crews.values())
+        waiting = sum(crew.waiting for crew in self._crews.values())
+        most = min(self._pull, self.max_running)
+        ahead = min(Crew.LIST, max(20 * most, int(60 * self._speed())))
+        if waiting > ahead // 2 and not self.leaving:
+            return
+        room = self.ledger.counts[0] if self.leaving else ahead - waiting
+        params = changed(self.plan.params, self.ledger.settings.get('params'))
+        groups, alone = collections.OrderedDict(), []
+        for number in self.ledger.following(max(room, Crew.LIST)):
+            own, changes = self.job_params(number)
+            if fits(own, params):
+                groups.setdefault(tuple(changes.items()), []).append(number)
+            else:
+                alone.append(number)
+        for changes, members in groups.items():
+            while members and room > 0 and self.here.monotonic() < self._due['beat']:
+                free = most - sum(len(crew.at_work()) for crew in self._crews.values())
+                some, members = members[:min(room, Crew.LIST)], members[min(room, Crew.LIST):]
+                crew = self._crew_for(params)
+                if crew and free < max(1, most // 2):
+                    workers = len(crew.indices)
+                elif free > 0:
+                    crew, workers = None, min(free, len(some), self._largest())
+                else:
+                    break    # what works now has other parameters
+                if not self._submit_batch(some, params, dict(changes), 0, crew, workers):
+                    return
+                room -= len(some)
+        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
+        self._submit_jobs(alone[:len(alone) if self.leaving else max(0, self.max_running - at_work - by_themselves)])
+
+    def _crew_for(self, params):
+        """Return a crew that takes more jobs with these parameters, None for none."""
+        texts = write_parameters(params)
+        return next((crew for crew in self._crews.values() if crew.id and not crew.closed and not crew.cancelled
+                     and crew.params == texts and crew.at_work()), None)
+
+    def _submit_batch(self, numbers, params, changes, shares=0, crew=None, workers=0):
+        """Submit jobs as one batch.
+
+        Args:
+            numbers: of the jobs
+            params: dict, what is asked of the scheduler
+            changes: dict of texts: what is different from what the map says
+            shares: among how many runners to divide them, 0 for one each
+            crew: Crew to which they are given as a list; None for new ones
+            workers: how many take them from a list; 0 for no list
+
+        Returns:
+            whether more may be submitted at once
+        """
         batch = self.ledger.last_batch + 1
         tasks = [self.ledger.task(number) for number in numbers]
-        name = self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
+        name = self._batch_name(params, batch)
         event = {'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.here.time()}
         if shares:
             event['shares'] = shares
+        if workers:
+            event.update(crew=crew.number if crew else batch, workers=workers)
+            event['with'] = write_parameters(params)
+        if crew:
+            event['id'] = crew.id
         if changes:
             event['params'] = changes
         self._write([event])
@@ -3803,21 +4186,8 @@ class Driver:
         self._journal.sync()
         self._check_epoch()
         script = self.logs.batch(batch)
-        output = script + '.out'
         try:
-            ids = [self.ledger.id(number) for number in numbers]
-            sourced = [self._write_script(number, id, params) for number, id in zip(numbers, ids)]
-            paths = [self.plan.path(id) for id in ids]
-            if shares:
-                paths = [path[len(self.logs.path) + 1:] for path in paths]
-                for k in range(shares):
-                    write_text('{}.{}'.format(script, k + 1 if shares > 1 else 0),
-                               share_list(tasks[k::shares], paths[k::shares], sourced[k::shares]))
-                text = share_script(self.logs, batch, self.backend.task_variable)
-            else:
-                text = batch_script(self.logs, batch, tasks, paths,
-                                    self.backend.task_variable, self.backend.id_variable)
-            write_text(script, text)
+            self._write_batch(event, numbers, params, bool(crew))
         except OSError:
             self._unsubmit(tasks)
             raise
@@ -3826,33 +4196,81 @@ class Driver:
         except NotDriver:
             remove(script)
             raise
-        count = shares or len(tasks)
-        word, text = self.backend.submit(script, name, count, params, output)
+        if crew:
+            script, name, word, text = self.logs.batch(crew.number), self._batch_name(params, crew.number), 'ok', crew.id
+            crew.waiting += len(tasks)
+        output, count = script + '.out', shares or workers or len(tasks)
+        if not crew:
+            word, text = self.backend.submit(script, name, count, params, output)
         if word == 'ok':
             self._owed.append({'event': 'submitted', 'batch': batch, 'id': text,
                                'job_cmd': self.backend.job_cmd(script, name, count, params, output)})
             for number in numbers:
                 self._changed[number] = self.ledger.live[number]
-            self._given(batch, text)
-            self._most = min(self._array, 2 * self._most)
-            self._waits['submit'] = 0
             self._submitted = self.here.monotonic()
-            self._troubles.pop('submit', None)
-            self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
+            if not crew:
+                self._given(batch, text)
+                self._most = min(self._array, 2 * self._most)
+                self._waits['submit'] = 0
+                self._troubles.pop('submit', None)
+                self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
             self._write([])
+            if workers and not crew:
+                self._crews[batch] = Crew(self.ledger.batches[batch])
+                self._crews[batch].waiting = len(tasks)
             return True
         if word == 'refused':
             self._fail_batch(batch, numbers, text)
             return True
         if word == 'busy':
             self._return_batch(self.ledger.batches[batch])
-            if len(tasks) > 1:
-                self._most = len(tasks) // 2    # it may be the number that is too large: fewer are tried at once
+            if count > 1:
+                self._most = count // 2    # it may be the number that is too large: fewer are tried at once
                 return False
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
         self._due['submit'] = self.here.monotonic() + self._waits['submit']
         return False
+
+    def _batch_name(self, params, batch):
+        return self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
+
+    def _write_batch(self, event, numbers, params, more):
+        """Write the scripts of a batch: those of its jobs, and the one that is handed over.
+
+        Args:
+            event: of the batch
+            numbers: of the jobs
+            params: dict, what is asked of the scheduler
+            more: whether it is a list for workers that are there
+
+        Raises:
+            OSError: one could not be written
+        """
+        batch, tasks, pulled = event['batch'], event['tasks'], 'crew' in event
+        script, variables = self.logs.batch(batch), (self.backend.task_variable, self.backend.id_variable)
+        shares = event.get('shares')
+        ids = [self.ledger.id(number) for number in numbers]
+        own = [self.job_params(number)[0] for number in numbers] if pulled else [params] * len(numbers)
+        sourced = [self._write_script(number, id, own) for number, id, own in zip(numbers, ids, own)]
+        paths = [self.plan.path(id) for id in ids]
+        if shares or pulled:
+            paths = [path[len(self.logs.path) + 1:] for path in paths]
+        if shares:
+            for k in range(shares):
+                write_text('{}.{}'.format(script, k + 1 if shares > 1 else 0),
+                           share_list(tasks[k::shares], paths[k::shares], sourced[k::shares]))
+            text = share_script(self.logs, batch, variables[0])
+        elif pulled:
+            limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
+            lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
+                share_list(tasks, paths, sourced).splitlines(), limits)]
+            last = not self.ledger.counts[0]
+            text = crew_list(event['crew'], lines, last) if more else crew_script(
+                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
+        else:
+            text = batch_script(self.logs, batch, tasks, paths, *variables)
+        write_text(script, text)
 
     def _fail_batch(self, batch, numbers, text):
         """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
@@ -3940,9 +4358,11 @@ class Driver:
         """
         self._close_batches()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
+        crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
         for name in self.logs.listing():
             word, _, kind = name.rpartition('.')
             over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
+                int((word + '.' + kind).split('.')[1]) not in crews if name.startswith(('left.', 'home.')) else \
                 word in self._spent and not (kind == 'start' and word in held) and not (
                     kind == 'end' and self._unheard(word))    # it came just now, and is still to be read
             if over:
@@ -3952,9 +4372,10 @@ class Driver:
 
     def _close_batches(self):
         folder = os.path.dirname(self.logs.batch(0))
+        crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
         for name in os.listdir(folder):
-            number = name.partition('.')[0]    # others' names may be there: .nfs0123 of a file that is still open
-            if number.isdigit() and int(number) not in self.ledger.batches:
+            number, _, kind = name.partition('.')    # others' names may be there: .nfs0123 of a file that is still open
+            if number.isdigit() and int(number) not in self.ledger.batches and not (kind and int(number) in crews):
                 remove(os.path.join(folder, name))
 
     # Steering
@@ -4082,24 +4503,68 @@ class Driver:
         """Tell the backend to end all that shall end, and has an id by which it can be told."""
         self._journal.sync()
         self._check_epoch()
-        tasks = []
+        tasks, events = self._cancel_crews(), []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
             if self.ledger.batches.get(batch, {}).get('shares'):
                 self._close_share(batch)    # so that what is told to end is not another one by then
         for number in list(self.ledger.cancelled):
             record = self.ledger.live[number]
             task, share = self._task(number), self._shares.get((record['batch'], record['k']))
-            if task and (share is None or share.word == self._word(record)):    # else it has ended, and another runs
+            if 'crew' in self.ledger.batch_of(record):
+                if self._word(record) in self._starts:
+                    note_why(self._said(record), CANCELLED)    # its worker looks for that
+                elif self._claim(record):
+                    events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
+                                       error='cancelled before it ran', finished=self.here.time()))
+            elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
                 tasks.append(task)
                 if self._word(record) in self._starts:
                     note_why(self._said(record), CANCELLED)
+        self._log(events)
         self._again = False
         self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
         if tasks:
             self.backend.cancel(tasks, self._counts())
 
+    def _cancel_crews(self):
+        """Close the lists of crews of which no job is to go on, and return the tasks of their workers."""
+        tasks = []
+        for crew in self._crews.values():
+            batches = [batch for batch, event in self.ledger.batches.items() if event.get('crew') == crew.number]
+            numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
+            if numbers <= self.ledger.cancelled:
+                for batch in batches:
+                    remove(self.logs.batch(batch))
+                crew.closed = crew.cancelled = self.here.monotonic()
+                tasks += [(crew.id, k) for k in crew.at_work() if crew.id]
+        return tasks
+
+    def _claim(self, record):
+        """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
+        path = self._said(record, '.start')
+        crew = self._crews.get(self.ledger.batch_of(record)['crew'])
+        if crew and crew.cancelled:
+            return False    # what is on its lists comes back
+        try:
+            write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
+            return True
+        except FileExistsError:
+            return 'driver' in (read_json(path) or {})
+
     def _counts(self):
-        return {batch['id']: len(batch['tasks']) for batch in self.ledger.batches.values() if batch.get('id')}
+        return {batch['id']: batch.get('workers') or len(batch['tasks'])
+                for batch in self.ledger.batches.values() if batch.get('id')}
+
+
+def fits(own, params):
+    """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of parameters."""
+    for key in set(own) | set(params):
+        if key not in PARAMETERS or key in ('name', 'working_directory') or own.get(key) == params.get(key):
+            continue
+        least = 1 if key == 'cores' else 0
+        if key not in ('cores', 'memory', 'time') or own.get(key, least) > params.get(key, least):
+            return False
+    return True
 
 
 def write_text(path, text):
@@ -4566,7 +5031,7 @@ def whoami():
         return '{}@{}'.format(os.getuid(), socket.gethostname())
 
 
-def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, **params):
+def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, pull=None, **params):
     """Submit a jobs map file, and return its Execution, already at work.
 
     Args:
@@ -4576,13 +5041,14 @@ def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, *
         group: commands in a job
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
+        pull: workers that take the jobs from a list, on a cluster
         params: parameters, as in a map: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
     preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()},
-                              keep)
+                              keep, pull)
     execution = Execution(preparation.create(logs), map=preparation.map)
     execution.warnings += preparation.warnings
     return execution.start()
@@ -4614,7 +5080,7 @@ class Preparation:
         warnings: list of sentences about what looks odd
     """
 
-    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None):
+    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None, pull=None):
         """
         Args:
             map: path of the map
@@ -4622,6 +5088,7 @@ class Preparation:
             profile: name or path
             params: dict of texts, from the command line
             keep: the files of which jobs stay: 'all' or 'failed'
+            pull: number of workers that take the jobs from a list
 
         Raises:
             QMapError: something is wrong
@@ -4633,11 +5100,14 @@ class Preparation:
         #: What has to be given again to submit a rest of the map in the same way.
         self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
             + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else []) \
-            + (['--keep', keep] if keep else [])
+            + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else [])
         self.keep = keep or self.profile.settings.get('keep') or 'all'
         if self.keep not in ('all', 'failed'):
             raise QMapError('{}keep = {}: is neither all nor failed'.format(
                 '' if keep else 'profile {}: '.format(self.profile.name), self.keep))
+        if pull and self.profile.executor == 'local':
+            raise QMapError('--pull: is for clusters; on this machine short jobs share a shell by themselves')
+        self.pull = 0 if self.profile.executor == 'local' else pull or self.profile.number('pull') or 0
         self.group = group
         self.warnings = self.profile.warnings + self.map.warnings
         given = collections.OrderedDict(self.map.params)
@@ -4704,6 +5174,7 @@ class Preparation:
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
                 ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
+                ('pull', self.pull),
                 ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -5184,7 +5655,8 @@ def tool_submit(options):
     """Run `qmap submit`."""
     params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
               if getattr(options, key) is not None}
-    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep)
+    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
+                              options.pull)
     warn(preparation.warnings)
     if options.dry_run:
         return dry_run(preparation, options.logs)
@@ -5718,6 +6190,8 @@ def make_parser():
     profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: the scripts, metadata and empty output of completed jobs go as they end')
+    made.add_argument('--pull', metavar='N', type=number_option,
+                      help='on a cluster: N workers take job after job from a list, for short ones')
     made.add_argument('--detach', action='store_true', help='go on in the background')
     made.add_argument('--leave', action='store_true', help='hand everything to the scheduler at once, and leave')
     made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')

@@ -1,0 +1,206 @@
+"""Workers that pull jobs from lists: each job runs once, with its own records, whatever becomes of a worker."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import at_executor, until
+import qmap as module
+
+CLUSTERS = ['lsf', pytest.param('slurm', marks=pytest.mark.cluster), pytest.param('sge', marks=pytest.mark.cluster)]
+ONCE = 'echo ran >>ran_${QMAP_LINE}; echo to out ${QMAP_LINE}'
+
+
+@pytest.fixture(params=CLUSTERS)
+def cluster(request, qmap):
+    """QMap with a cluster that it asks every two seconds."""
+    at_executor(qmap, request.param)
+    qmap.write('mine.conf', 'executor = {}\npoll = 2\n'.format(request.param))
+    qmap.environ['QMAP_PROFILE'] = 'mine'
+    qmap.cluster = request.param
+    return qmap
+
+
+@pytest.fixture
+def lsf(qmap):
+    """The same with the stand-in alone, where the cluster makes no difference."""
+    at_executor(qmap, 'lsf')
+    qmap.write('mine.conf', 'executor = lsf\npoll = 2\n')
+    qmap.environ['QMAP_PROFILE'] = 'mine'
+    return qmap
+
+
+def ran(tool):
+    """Return {line: how often it ran}."""
+    return {name[4:]: tool.read(name).count('ran') for name in os.listdir(tool.folder) if name.startswith('ran_')}
+
+
+def records(tool, *fields):
+    """Return the rows of a table of fields, without its header."""
+    return [line.split('\t') for line in tool('info', '-l', 'out', '-s', 'all', *fields).lines[1:]]
+
+
+def test_every_job_runs_once_and_has_its_own_record(cluster):
+    cluster.write('a.map', (ONCE + '\n') * 200)
+    result = cluster('submit', 'a.map', '--pull', '4', '-l', 'out')
+    assert result.code == 0, result
+    assert ran(cluster) == {'{:03d}'.format(number): 1 for number in range(200)}
+    rows = records(cluster, 'status', 'exit_code', 'executor_id', 'host', 'usage.time.cpu', 'started')
+    assert all(row[1:3] == ['COMPLETED', '0'] and all(row[3:]) for row in rows)
+    assert 1 <= len({row[3] for row in rows}) <= 4
+    assert cluster.read('out', '007.out') == 'to out 007\n'
+    assert os.listdir(cluster.path('out', '.qmap', 'run')) == os.listdir(cluster.path('out', '.qmap', 'batch')) == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_the_job_that_it_ran(cluster):
+    commands = [ONCE] * 60
+    commands[9] = ONCE + '; kill -9 $PPID; sleep 100'    # the worker itself
+    commands[20] = 'exit 3'
+    cluster.write('a.map', '\n'.join(commands) + '\n')
+    result = cluster('submit', 'a.map', '--pull', '3', '-l', 'out', timeout=400)
+    assert result.code == 1, result
+    failed = {row[0]: row[1:] for row in records(cluster, 'status', 'error_reason') if row[1] == 'FAILED'}
+    assert sorted(failed) == ['09', '20'] and failed['20'][1] == 'exit'
+    assert set(ran(cluster).values()) == {1} and len(ran(cluster)) == 59
+
+
+def test_cancelling_one_that_waits_and_one_that_runs(cluster):
+    cluster.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 3000\n' + (ONCE + '; sleep 1\n') * 12)
+    with open(cluster.path('screen'), 'wb') as screen:
+        process = cluster.start('submit', 'a.map', '--pull', '1', '-l', 'out', stdout=screen)
+    until(lambda: '00' in ran(cluster))
+    assert cluster('control', '-l', 'out', 'cancel', '0,7').code == 0
+    process.communicate(timeout=300)
+    rows = {row[0]: row[1:] for row in records(cluster, 'status', 'error_reason')}
+    assert rows.pop('00') == rows.pop('07') == ['FAILED', 'cancelled']
+    assert all(row == ['COMPLETED', ''] for row in rows.values())
+    assert '07' not in ran(cluster) and set(ran(cluster).values()) == {1}
+
+
+def test_a_driver_that_is_killed_is_followed_by_another(cluster):
+    cluster.write('a.map', (ONCE + '; sleep 0.3\n') * 60)
+    process = cluster.start('submit', 'a.map', '--pull', '3', '-l', 'out')
+    until(lambda: len(ran(cluster)) > 10)
+    process.kill()
+    process.communicate()
+    result = cluster('reattach', '-l', 'out')
+    assert result.code == 0, result
+    assert set(ran(cluster).values()) == {1} and len(ran(cluster)) == 60
+
+
+def test_ctrl_c_twice_ends_workers_and_jobs(cluster):
+    cluster.write('a.map', (ONCE + '; sleep 300\n') * 30)
+    process = cluster.start('submit', 'a.map', '--pull', '3', '-l', 'out')
+    until(lambda: len(ran(cluster)) == 3)
+    until(lambda: [row for row in records(cluster, 'status') if row[1] == 'RUNNING'])
+    process.send_signal(signal.SIGINT)
+    until(lambda: b'No new jobs' in os.read(process.stdout.fileno(), 100000))
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=150) and process.returncode == 130
+    assert set(ran(cluster).values()) == {1}
+    rows = records(cluster, 'status', 'error_reason')
+    assert {tuple(row[1:]) for row in rows} <= {('FAILED', 'cancelled'), ('UNSUBMITTED', '')}
+    assert len(ran(cluster)) <= sum(row[1] == 'FAILED' for row in rows)
+
+
+def test_a_job_that_asks_for_more_than_a_worker_has_is_submitted_by_itself(lsf):
+    lsf.write('a.map', (ONCE + '\n') * 5 + ONCE + ' ## cores=2\n' + ONCE + ' ## memory=1G\n')
+    result = lsf('submit', 'a.map', '--pull', '2', '-l', 'out', '-c', '1')
+    assert result.code == 0, result
+    submissions = {row[0]: re.sub(r'\[.*', '', row[1]) for row in records(lsf, 'executor_id')}
+    assert len({submissions[id] for id in '01234'}) == 1
+    assert submissions['5'] != submissions['0'] != submissions['6'] != submissions['5']
+    assert set(ran(lsf).values()) == {1} and len(ran(lsf)) == 7
+
+
+def test_its_own_time_is_kept_by_the_worker(lsf):
+    lsf.write('a.map', 'sleep 300 ## time=0:00:02\n' + ONCE + '\n')
+    result = lsf('submit', 'a.map', '--pull', '1', '-l', 'out', '-t', '1h')
+    assert result.code == 1
+    assert records(lsf, 'status', 'error_reason', 'error') == [
+        ['0', 'FAILED', 'time', 'ran over its time of 00:00:02'], ['1', 'COMPLETED', '', '']]
+
+
+def test_fewer_workers_when_fewer_may_run(lsf):
+    lsf.write('a.map', (ONCE + '; sleep 0.3\n') * 120)
+    process = lsf.start('submit', 'a.map', '--pull', '4', '-l', 'out')
+    until(lambda: len(ran(lsf)) > 8)
+    assert lsf('control', '-l', 'out', 'max-running', '1').code == 0
+    process.communicate(timeout=200)
+    assert process.returncode == 0 and set(ran(lsf).values()) == {1} and len(ran(lsf)) == 120
+    late = sorted(records(lsf, 'executor_id', 'finished'), key=lambda row: row[2])[-15:]
+    assert len({row[1] for row in late}) == 1
+
+
+def test_it_is_for_clusters(qmap):
+    qmap.write('a.map', 'true\n')
+    result = qmap('submit', 'a.map', '--pull', '2')
+    assert result.code == 2 and '--pull: is for clusters' in result.err
+
+
+def crew(tool, commands, workers=1, within=0, last=True):
+    """Write a crew's script and the scripts of its jobs, as the driver does, and return its logs."""
+    logs = module.Logs(tool.path('out'))
+    logs.create()
+    lines = []
+    for number, command in enumerate(commands):
+        module.write_text(logs.job('{}'.format(number), '.sh', len(commands)), command + '\n')
+        lines.append('{}.1 {} 0\n'.format(number, number))
+    module.write_text(logs.batch(1), module.crew_script(logs, 1, lines, workers, within, last, 'K', 'ID'))
+    return logs
+
+
+def said(logs):
+    """Return {name: what it holds} of what the workers have written."""
+    found = {}
+    for name in os.listdir(logs.run):
+        with open(os.path.join(logs.run, name)) as source:
+            found[name] = json.loads(source.read().splitlines()[-1])
+    return found
+
+
+def test_a_worker_leaves_before_its_time_is_over(qmap):
+    logs = crew(qmap, ['sleep 1.2'] * 9, within=12)
+    subprocess.check_call(['bash', logs.batch(1)])
+    words = said(logs)
+    assert words['left.1.1'] == {'why': 'its time is nearly over', 'signal': ''}
+    assert 1 <= sum(name.endswith('.end') for name in words) < 9
+    assert {name[:3] for name in words if name.endswith('.end')} == {name[:3] for name in words if '.start' in name}
+
+
+def test_workers_share_a_list_and_begin_nothing_once_it_is_closed(qmap):
+    logs = crew(qmap, ['sleep 0.2'] * 30, workers=3)
+    workers = [subprocess.Popen(['bash', logs.batch(1)], env=dict(os.environ, K=str(k))) for k in (1, 2, 3)]
+    until(lambda: len(said_names(logs, '.end')) > 5)
+    os.unlink(logs.batch(1))
+    for worker in workers:
+        worker.wait(60)
+    assert len(said_names(logs, '.end')) < 30
+    assert len(said_names(logs, '.end')) == sum('void' not in word for name, word in said(logs).items()
+                                                if name.endswith('.start'))
+
+
+def said_names(logs, suffix):
+    """Return the names of the words of this kind."""
+    return [name for name in os.listdir(logs.run) if name.endswith(suffix)]
+
+
+def test_a_worker_goes_on_with_the_next_list_of_its_crew(qmap):
+    logs = crew(qmap, ['echo $QMAP_DONE'] * 4, last=False)
+    module.write_text(logs.batch(7), module.crew_list(2, ['3.1 3 0\n'], True))    # of another crew
+    module.write_text(logs.batch(9), module.crew_list(1, ['=1.2 1 0\n'], True))
+    subprocess.check_call(['bash', logs.batch(1)])
+    assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.2.end', '2.1.end', '3.1.end']
+    assert qmap.read('out', '1.out') == logs.run + '/1.2.done\n'
+
+
+def test_what_a_job_used_is_its_own(qmap):
+    logs = crew(qmap, ['i=0; while [ $((++i)) -lt 200000 ]; do :; done', 'true'])
+    subprocess.check_call(['bash', logs.batch(1)])
+    first, second = (module.read_end(os.path.join(logs.run, '{}.1.end'.format(number)))['cpu'] for number in (0, 1))
+    assert first > 0.1 > second >= 0
