@@ -1958,8 +1958,8 @@ done <&3
 exit 0
 """.replace('@START@', START)
 
-#: A worker: takes job after job from the list of its batch, and then from those that follow for its crew, claiming each,
-#: until none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
+#: A worker: takes job after job from the list of its batch, and from those that follow for its crew, claiming each, until
+#: none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
 #: where a subshell will do), the scripts and the seconds that each may run (0: whatever the worker has).
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_told=0 qmap_limit=0 qmap_began=0
@@ -1987,7 +1987,7 @@ qmap_look() {  # now and then: shall this worker leave, or the job at hand end?
         *) kill -KILL -- -$qmap_child ;;
     esac
 }
-qmap_plan() {  # what of the list to try next: this worker's own part of it, and then what others have left; 1 for nothing
+qmap_plan() {  # what of the list to try next: this worker's own part, and then what others have left; 1 for nothing
     local i name rest=() count=$((${#qmap_tasks[@]} / 3))
     local -A taken=()
     qmap_turn=() qmap_next=0
@@ -2880,8 +2880,8 @@ def read_end(path):
     if not isinstance(end, dict):
         return None
     try:
-        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker tells
-        # what it was before the job, too.
+        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker also
+        # tells what it was before the job.
         end['cpu'] = seconds_of(lines[1])
         if 'before' in end and end['cpu'] is not None:
             before = end.pop('before')
@@ -3919,7 +3919,7 @@ class Driver:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
     def _patience(self, record):
-        """Return for how many seconds to wait for what the accounts say of an end: of a worker that goes on, nothing."""
+        """Return for how many seconds the accounts may still tell more of an end: nothing, where a worker goes on."""
         crew = self._crews.get(self.ledger.batch_of(record).get('crew'))
         return 3 if crew and record['k'] not in crew.left else self.PATIENCE
 
@@ -3931,7 +3931,8 @@ class Driver:
         sure = {note, account.get('reason')}
         if gone.listed and self.backend.lingers:
             sure.add(gone.reason)
-        if ours and (gone.reason == 'cancelled' or account.get('reason') == 'signal' or not begun and now - gone.since > self.PATIENCE):
+        if ours and (gone.reason == 'cancelled' or account.get('reason') == 'signal'
+                     or not begun and now - gone.since > self.PATIENCE):
             sure.add('cancelled')
         if not begun and gone.reason == 'cancelled' and not ours:
             if account.get('host'):
@@ -4197,27 +4198,21 @@ class Driver:
             remove(script)
             raise
         if crew:
-            script, name, word, text = self.logs.batch(crew.number), self._batch_name(params, crew.number), 'ok', crew.id
             crew.waiting += len(tasks)
-        output, count = script + '.out', shares or workers or len(tasks)
-        if not crew:
-            word, text = self.backend.submit(script, name, count, params, output)
-        if word == 'ok':
-            self._owed.append({'event': 'submitted', 'batch': batch, 'id': text,
-                               'job_cmd': self.backend.job_cmd(script, name, count, params, output)})
-            for number in numbers:
-                self._changed[number] = self.ledger.live[number]
-            self._submitted = self.here.monotonic()
-            if not crew:
-                self._given(batch, text)
-                self._most = min(self._array, 2 * self._most)
-                self._waits['submit'] = 0
-                self._troubles.pop('submit', None)
-                self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
+            self._taken(event, numbers, params, crew.number)
             self._write([])
-            if workers and not crew:
-                self._crews[batch] = Crew(self.ledger.batches[batch])
-                self._crews[batch].waiting = len(tasks)
+            return True
+        count = shares or workers or len(tasks)
+        word, text = self.backend.submit(script, name, count, params, script + '.out')
+        if word == 'ok':
+            event['id'] = text
+            self._taken(event, numbers, params, batch)
+            self._given(batch, text)
+            self._most = min(self._array, 2 * self._most)
+            self._waits['submit'] = 0
+            self._troubles.pop('submit', None)
+            self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
+            self._write([])
             return True
         if word == 'refused':
             self._fail_batch(batch, numbers, text)
@@ -4231,6 +4226,26 @@ class Driver:
         self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
         self._due['submit'] = self.here.monotonic() + self._waits['submit']
         return False
+
+    def _taken(self, event, numbers, params, batch):
+        """Note that the scheduler has the jobs of a batch.
+
+        Args:
+            event: of the batch, with its id
+            numbers: of the jobs
+            params: dict, what was asked of the scheduler
+            batch: with which it was submitted: another where it is a list for workers that are there
+        """
+        script = self.logs.batch(batch)
+        command = self.backend.job_cmd(script, self._batch_name(params, batch), event.get('shares') or event.get(
+            'workers') or len(numbers), params, script + '.out')
+        self._owed.append({'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
+        for number in numbers:
+            self._changed[number] = self.ledger.live[number]
+        if 'crew' in event and event['crew'] == event['batch']:
+            self._crews[batch] = Crew(event)
+            self._crews[batch].waiting = len(numbers)
+        self._submitted = self.here.monotonic()
 
     def _batch_name(self, params, batch):
         return self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
