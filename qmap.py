@@ -276,6 +276,7 @@ class Map:
         sections: {'pre': [lines], 'post': [lines]}, as text
         params: dict of the parameters for all jobs
         warnings: list of sentences about what looks odd in it
+        owns: whether there may be commands with parameters of their own
     """
 
     def __init__(self, path, empty=False):
@@ -292,6 +293,7 @@ class Map:
         self.sections = {'pre': [], 'post': []}
         self.params = {}
         self.warnings = []
+        self.owns = False
         self._foreign = set()
         self._reading = threading.Lock()    # the driver and those who ask share the file
         self._offsets = array.array('Q')
@@ -340,6 +342,7 @@ class Map:
                 text = line.strip()
                 if not text or text.startswith(b'#'):
                     continue
+                self.owns = self.owns or b' ## ' in line
                 if b'\0' in line:
                     raise self._wrong(number, 'holds a NUL byte, which no shell can read')
                 header = text.startswith(b'[') and HEADER.match(decode(text))
@@ -1657,48 +1660,153 @@ def parse_event(line):
 SCAN = json.JSONDecoder().scan_once
 
 
-class Failures:
-    """How many jobs failed, by reason and last line of stderr; a few of their ids for each."""
+#: What differs in messages that mean the same: hexadecimal numbers, random names of temporary files, numbers.
+NUMBERS = re.compile(r'\b0[xX][0-9a-fA-F]+|\b(?=[a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\b|(?<=tmp)[._-]?\w{6,}|\d+')
+#: And, where more than a few are alike but for these: what stands in quotes, paths, names of files.
+NAMES = re.compile(r"""(["'`])[^"'`]+["'`]|[^\s:"'`(),;=]*[/.][^\s:"'`(),;=]+""")
+#: How bash begins a message about the job's script.
+SCRIPT = re.compile(r'\S*/\d+\.sh: line \d+: ')
 
-    #: Different ones that are told apart; all others count together.
+
+class Failures:
+    """How many jobs failed, grouped by what happened and by the last line of stderr, as far as that is not about one
+    job alone: "cannot open s32.bam" and "cannot open s57.bam" are one group."""
+
+    #: So many groups are told apart; then those that differ in names fall together, and at last all others.
     LIMIT = 1000
 
-    def __init__(self):
-        self._groups = collections.OrderedDict()
+    #: So many groups may differ in names alone; more are shown as one.
+    ALIKE = 3
 
     #: Where the rest of them is counted.
-    OTHERS = ('other', 'various')
+    OTHERS = ('other', '')
+
+    def __init__(self):
+        self._groups = {}
 
     @staticmethod
     def _key(record):
-        what, error = describe_end(record), record.get('error', '')
-        return (error, '') if what in error else (what, error)
+        return describe_end(record), NUMBERS.sub('#', message(record))
+
+    @staticmethod
+    def _coarse(key):
+        return key[0], NAMES.sub('*', key[1])
 
     def add(self, record):
         """Count a record."""
         key = self._key(record)
         if key not in self._groups and len(self._groups) >= self.LIMIT:
-            key = self.OTHERS
-        group = self._groups.setdefault(key, [0, []])
-        group[0] += 1
-        group[1] = sorted(group[1] + [record['job']])[:3]
+            key = self._coarse(key)
+            if key not in self._groups and len(self._groups) >= 2 * self.LIMIT:
+                key = self.OTHERS
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key[0], 'various' if key is self.OTHERS else message(record))
+        group.add(record)
 
     def remove(self, record):
         """Count a record no more."""
         key = self._key(record)
-        group = self._groups.get(key) or self._groups.get(self.OTHERS)
-        if not group:
+        key = next((key for key in (key, self._coarse(key), self.OTHERS) if key in self._groups), None)
+        if key is None:
             return    # a viewer has read what a full disk took back
-        key = key if key in self._groups else self.OTHERS
-        group[0] -= 1
-        group[1] = [id for id in group[1] if id != record['job']]
-        if not group[0]:
+        self._groups[key].remove(record)
+        if not self._groups[key].count:
             del self._groups[key]
 
     def groups(self):
-        """Return a list of (number of jobs, what happened, last line of stderr, some ids), the most frequent first."""
-        return sorted(((count, key[0], key[1], ids) for key, (count, ids) in self._groups.items()),
-                      key=lambda group: (-group[0], group[3]))
+        """Return a list of Group, the most frequent first."""
+        alike = collections.OrderedDict()
+        for key, group in sorted(self._groups.copy().items()):
+            alike.setdefault(self._coarse(key), []).append(group)
+        found = []
+        for groups in alike.values():
+            found += [Group.merged(groups)] if len(groups) > self.ALIKE else groups
+        return sorted(found, key=lambda group: (-group.count, group.ids))
+
+
+class Group:
+    """Jobs that failed in the same way.
+
+    Attributes:
+        count: number of jobs
+        what: in a few words, what happened
+        error: the last line of stderr of one of them
+        same: whether it is that of all
+        ids: some of their ids, sorted
+        hosts: {host: number of jobs}; None for too many
+    """
+
+    #: So many hosts are counted.
+    HOSTS = 20
+
+    __slots__ = ('count', 'what', 'error', 'same', 'ids', 'hosts')
+
+    def __init__(self, what, error):
+        self.count, self.what, self.error, self.same, self.ids, self.hosts = 0, what, error, True, [], {}
+
+    def add(self, record):
+        """Count a job."""
+        self.count += 1
+        self.same = self.same and self.error == message(record)
+        if len(self.ids) < 3 or record['job'] < self.ids[-1]:
+            self.ids = sorted(self.ids + [record['job']])[:3]
+        if self.hosts is not None:
+            self._count_host(record.get('host') or '', 1)
+
+    def _count_host(self, host, count):
+        self.hosts[host] = self.hosts.get(host, 0) + count
+        if not self.hosts[host]:
+            del self.hosts[host]
+        elif len(self.hosts) > self.HOSTS:
+            self.hosts = None
+
+    def remove(self, record):
+        """Count a job no more."""
+        self.count -= 1
+        self.ids = [id for id in self.ids if id != record['job']]
+        if self.hosts and record.get('host', '') in self.hosts:
+            self._count_host(record.get('host', ''), -1)
+
+    @classmethod
+    def merged(cls, groups):
+        """Return one group for several."""
+        found = cls(groups[0].what, groups[0].error)
+        found.same = False
+        found.count = sum(group.count for group in groups)
+        found.ids = sorted(itertools.chain.from_iterable(group.ids for group in groups))[:3]
+        for group in groups:
+            for host, count in (group.hosts or {}).items():
+                if found.hosts is not None:
+                    found._count_host(host, count)
+        if any(group.hosts is None for group in groups):
+            found.hosts = None
+        return found
+
+    def only_on(self, jobs):
+        """Return the sorted hosts without which there would hardly be such failures: few, and not by chance.
+
+        Args:
+            jobs: {host: number of jobs that ended there}
+        """
+        if not self.hosts or '' in self.hosts or len(self.hosts) > 3:
+            return []
+        share = sum(jobs.get(host, 0) for host in self.hosts) / (sum(jobs.values()) or 1)
+        return sorted(self.hosts) if share ** (self.count - len(self.hosts)) < 0.01 else []
+
+    def text(self, only_on=()):
+        """Return it as a line."""
+        error, mark = self.error, ':' if self.same else ', such as:'
+        what = '' if self.what in error and self.same else self.what + (mark + ' ' if error else '')
+        shown = ', '.join(self.ids) + (', ...' if self.count > len(self.ids) else '')
+        return '{}: {}{}{}{}'.format(
+            plural(self.count, 'job'), what, error, ', on {} only'.format(', '.join(only_on)) if only_on else '',
+            '  ({} {})'.format('id' if self.count == 1 else 'ids', shown) if self.ids else '')
+
+
+def message(record):
+    """Return the last line of a job's stderr, without what bash puts before it."""
+    return SCRIPT.sub('', record.get('error') or '', 1)
 
 
 def signal_name(number):
@@ -4932,6 +5040,30 @@ class Execution:
         """The Failures so far."""
         return self._ledger.failures
 
+    @property
+    def created(self):
+        """When it was submitted, in seconds since 1970."""
+        return self.plan.info['created_seconds']
+
+    @property
+    def name(self):
+        """The prefix of the names of its jobs."""
+        return self.plan.info['name']
+
+    @property
+    def repeat(self):
+        """The options with which a rest of the map is submitted in the same way."""
+        return self.plan.info['repeat']
+
+    def ended(self):
+        """Yield (last record, cores) of each attempt that has ended, in the order of the map."""
+        plan, ledger = self.plan, self._ledger
+        own, cores = plan.map.owns and plan.group == 1, cores_of(plan.params)
+        for number, code in enumerate(ledger.status):
+            records = [ledger.record(number)] if code in (3, 4) else []
+            for record in records + ledger.earlier(number):
+                yield record, cores_of(plan.params_of(record)) if own or record.get('params') else cores
+
     def left(self):
         """Return how many jobs have not reached a final status."""
         return self._ledger.left()
@@ -5035,6 +5167,11 @@ class Execution:
         """Submit all that the scheduler takes, whatever max_running says, and leave."""
         self.handed_over = True
         self._steer('hand over')
+
+
+def cores_of(params):
+    """Return how many cores a job with these parameters reserves."""
+    return params.get('cores') or params.get('tasks') or 1
 
 
 def whoami():
@@ -5272,6 +5409,8 @@ class Old:
         info = read_json(os.path.join(path, 'execution.info')) or {}
         self.group = int(info.get('groups') or 1)
         self.params = self.map.params
+        self.name, self.repeat, self.created = os.path.basename(os.path.abspath(path)), [], 0
+        self.failures = Failures()
 
     @staticmethod
     def here(path):
@@ -5288,6 +5427,26 @@ class Old:
                 if info and info.get('status') in wanted:
                     info.setdefault('id', id)
                     yield info
+
+    def counts(self):
+        """Return {status: number of jobs}, in the order of STATUSES."""
+        found = collections.OrderedDict((status, 0) for status in STATUSES)
+        for info in self.jobs('all'):
+            found[info['status']] += 1
+        return found
+
+    def ended(self):
+        """Yield (record, cores) of each job that has ended, as far as qmap 0.4 knew it, and count the failures."""
+        self.failures = Failures()
+        for info in self.jobs('c,f'):
+            record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),
+                      'exit_code': info.get('exit_code'), 'error_reason': info.get('error_reason')}
+            if info['status'] == FAILED:
+                record['error'] = last_line(tail(os.path.join(self.path, info['id'] + '.err')))
+                if isinstance(record['exit_code'], int) and not record['error_reason']:
+                    record['error_reason'] = 'exit'
+                self.failures.add(record)
+            yield record, cores_of(self.params)
 
     def commands(self, number):
         """Return the indices of a job's commands in the map."""
@@ -5417,32 +5576,105 @@ def in_foreground(stream):
         return True    # no controlling terminal
 
 
-def summary(execution, elapsed=None):
-    """Yield the lines that end an execution.
+class Summary:
+    """What there is to say of an execution at its end, or at any time.
 
-    Args:
-        execution: Execution
-        elapsed: seconds
+    Attributes:
+        counts: {status: number of jobs}
+        elapsed: seconds, None where that is not known
+        asked, used: core-seconds that the attempts which ended had reserved, and CPU seconds that they used
+        groups: list of Group, the failures
+        hosts: {host: number of jobs that ended there}
     """
-    counts = execution.counts()
-    parts = ['{:,} {}'.format(number, status.lower()) for status, number in counts.items() if number]
-    yield '{}: {}{}'.format(plural(sum(counts.values()), 'job'), ', '.join(parts),
-                            '' if elapsed is None else ', in {}'.format(time_text(elapsed)))
-    groups = execution.failures.groups() if counts[FAILED] else []
-    for count, what, error, ids in groups[:10]:
-        shown = ', '.join(ids) + (', ...' if count > len(ids) else '')
-        yield '  {}: {}{}  ({} {})'.format(plural(count, 'job'), what, ': ' + error if error else '',
-                                           'id' if count == 1 else 'ids', shown)
-    if len(groups) > 10:
-        yield '  and {} of failures'.format(plural(len(groups) - 10, 'other kind'))
-    yield 'logs folder: {}'.format(shown_path(execution.path))
-    driven = execution.left() and not execution.driving and beats(execution.logs)
-    if counts[FAILED] and not driven:
-        yield 'to rerun what failed: {0} info -l {1} -o rerun.map && {0} submit {2}'.format(
-            program(), shlex.quote(shown_path(execution.path)),
-            ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.plan.info['repeat']))
-    if execution.left() and not driven:
-        yield 'to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path)))
+
+    #: So many groups of failures are shown, and so many core-seconds are worth a word.
+    SHOWN, WORTH = 10, 360
+
+    def __init__(self, execution, elapsed=None):
+        """Look through the records of all that has ended: some 5 us a job.
+
+        Args:
+            execution: Execution, or Old
+            elapsed: seconds that it took; by default from its making to the end of the last job
+        """
+        self._execution = execution
+        self.counts = execution.counts()
+        self.asked = self.used = self._last = 0
+        self.hosts = {}
+        for record, cores in execution.ended():
+            self._add(record, cores)
+        self.groups = execution.failures.groups()
+        self._only_on = [group.only_on(self.hosts) for group in self.groups]
+        self.elapsed = elapsed
+        if elapsed is None and self._last:
+            self.elapsed = max(0, self._last - execution.created)
+
+    def _add(self, record, cores):
+        started, finished = record.get('started'), record.get('finished')
+        if started and finished:
+            self.asked += cores * max(0, finished - started)
+            self.used += record.get('cpu') or 0
+            self._last = max(self._last, finished)
+        host = record.get('host')
+        if host:
+            self.hosts[host] = self.hosts.get(host, 0) + 1
+
+    @property
+    def status(self):
+        """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended."""
+        left = sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
+        return 3 if left else 1 if self.counts[FAILED] else 0
+
+    def head(self):
+        """Return the first line."""
+        parts = ['{:,} {}'.format(number, status.lower()) for status, number in self.counts.items() if number]
+        return '{}: {}{}{}'.format(
+            plural(sum(self.counts.values()), 'job'), ', '.join(parts),
+            '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
+            '; {:,.1f} core-hours used of {:,.1f} asked'.format(self.used / 3600, self.asked / 3600)
+            if self.asked >= self.WORTH else '')
+
+    def commands(self):
+        """Return an ordered dict of what to do next: {'to see one': command, ...}."""
+        execution, found = self._execution, collections.OrderedDict()
+        where = shlex.quote(shown_path(execution.path))
+        old = isinstance(execution, Old)
+        driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
+        group = next((group for group in self.groups if group.ids), None)
+        if group:
+            # What did not run has no output; why it did not, its metadata says.
+            found['to see one'] = '{} info -l {} --log {} --err'.format(program(), where, group.ids[0]) \
+                if group.what.startswith(('exit', 'signal')) else None
+        if self.counts[FAILED] and not driven:
+            found['to rerun what failed'] = '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
+                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.repeat))
+        if self.status == 3 and not driven and not old:
+            found['to go on'] = '{} reattach -l {}'.format(program(), where)
+        return collections.OrderedDict((key, command) for key, command in found.items() if command)
+
+    def lines(self):
+        """Yield it as lines for people."""
+        yield self.head()
+        for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
+            yield '  ' + group.text(hosts)
+        if len(self.groups) > self.SHOWN:
+            yield '  and {} of failures'.format(plural(len(self.groups) - self.SHOWN, 'other kind'))
+        yield 'logs folder: {}'.format(shown_path(self._execution.path))
+        for what, command in self.commands().items():
+            yield '{}: {}'.format(what, command)
+
+    def as_dict(self):
+        """Return it for programs."""
+        return collections.OrderedDict([
+            ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
+            ('jobs', sum(self.counts.values())), ('counts', self.counts),
+            ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
+            ('core_hours', {'asked': round(self.asked / 3600, 6), 'used': round(self.used / 3600, 6)}),
+            ('failures', [collections.OrderedDict([
+                ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
+                ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
+                for group, hosts in zip(self.groups, self._only_on)]),
+            ('next', self.commands())])
 
 
 def shown_path(path):
@@ -5809,7 +6041,7 @@ def follow(execution):
     execution.wait(0)
     elapsed = time.monotonic() - since if begun else None
     view.update(last=True)
-    for line in summary(execution, elapsed):
+    for line in Summary(execution, elapsed).lines():
         view.say(line)
     counts = execution.counts()
     if interrupts > 0 and execution.left() or interrupts > 1:
@@ -5974,11 +6206,29 @@ def advise(options):
     return 0
 
 
+def summarise(options):
+    """Run `qmap info --summary`."""
+    if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
+        raise QMapError('--summary looks at all jobs, and knows no other option but --format json and --output')
+    summary = Summary(Old(options.logs) if Old.here(options.logs) else Execution(options.logs))
+    write_output(options.output, [json.dumps(summary.as_dict())] if options.format == 'json' else summary.lines())
+    return 0
+
+
 def tool_info(options):
     """Run `qmap info`."""
+    if options.log is not None:
+        return helper('questions', '--log').log(sys.modules[__name__], options)
+    if options.err or options.follow or options.attempt:
+        raise QMapError('--err, --follow and --attempt go with --log ID')
+    if options.watch:
+        questions = helper('questions', '--watch')
+        return questions.watch(sys.modules[__name__], options, parse_statuses(options.status or ['all']))
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
     if options.advise:
         return advise(options)
+    if options.summary:
+        return summarise(options)
     statuses = parse_statuses(options.status or ['failed'])
     if Old.here(options.logs):
         plan = source = Old(options.logs)
@@ -6261,7 +6511,14 @@ def make_parser():
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='names or first letters, with commas or repeated; all (default: failed)')
     made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='of the fields (default: tsv)')
+    made.add_argument('--summary', action='store_true', help='counts, core-hours, failures in groups, what to do next')
     made.add_argument('--advise', action='store_true', help='what was asked and used, and what to ask for next time')
+    made.add_argument('--log', metavar='ID', help="print a job's stdout, as it is")
+    made.add_argument('--err', action='store_true', help='--log: its stderr instead')
+    made.add_argument('--attempt', metavar='N', type=number_option, help='--log: of an earlier attempt')
+    made.add_argument('--follow', action='store_true', help='--log: what is added, too, until the job has ended')
+    made.add_argument('--watch', action='store_true', help='show the FIELDs, or the latest jobs, again and again')
+    made.add_argument('--every', metavar='SECONDS', type=number_option, default=2, help='--watch: pause (default: 2)')
     made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
 

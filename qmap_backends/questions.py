@@ -1,0 +1,271 @@
+"""Questions that take their time: `qmap info --log`, which prints a job's output, and `qmap info --watch`.
+
+Both only read, so that anybody may ask who may read the folder. Needs of qmap.py its module object, handed as an
+argument: nothing here imports it.
+"""
+
+import os
+import sys
+import time
+
+#: Seconds between two looks at a file that grows.
+LOOK = 0.5
+
+
+class Output:
+    """What a job wrote to stdout or stderr.
+
+    A file is opened anew for each look and closed again, because over NFS an open one would not show what another host
+    adds; and folders are listed first, which asks the server again whether a file has come.
+    """
+
+    def __init__(self, qmap, source, id, suffix, attempt=None):
+        """
+        Args:
+            qmap: the module
+            source: Execution, or Old
+            id: of the job, with its zeros or without
+            suffix: '.out' or '.err'
+            attempt: number of the attempt, from 1; by default the last one
+
+        Raises:
+            QMapError: there is no such job or attempt
+        """
+        self._qmap, self._source, self._suffix = qmap, source, suffix
+        self._old = isinstance(source, qmap.Old)
+        plan = source if self._old else source.plan
+        spans = qmap.parse_ids(id, plan)
+        if len(spans) != 1 or spans[0][0] != spans[0][1]:
+            raise qmap.QMapError('{}: give the id of one job'.format(id))
+        self.id = '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
+        if attempt and not self._old and attempt > max(1, self.attempts()):
+            raise qmap.QMapError('job {}: there is no attempt {}: the last one is {}'.format(
+                self.id, attempt, self.attempts()))
+        self.attempt = attempt
+
+    def attempts(self):
+        """Return how many attempts there were so far."""
+        ledger = self._source.ledger
+        return ledger.attempts[ledger.number(self.id)]
+
+    def record(self):
+        """Return the job's last record."""
+        if self._old:
+            return next((info for info in self._source.jobs('all') if info['id'] == self.id), {'status': 'UNSUBMITTED'})
+        ledger = self._source.ledger
+        return ledger.record(ledger.number(self.id))
+
+    def _paths(self, attempt):
+        """Return where the output of an attempt may be: it is put aside as the next attempt is submitted."""
+        base = os.path.join(self._source.path, self.id) if self._old else self._source.plan.path(self.id)
+        found = ['{}.{}{}'.format(base, attempt, self._suffix)] if attempt else []
+        return found + ([base + self._suffix] if not attempt or self._old or attempt >= self.attempts() else [])
+
+    def open(self, attempt):
+        """Return the file of an attempt, open to be read; None where it is not there.
+
+        Raises:
+            QMapError: it is there, and cannot be read
+        """
+        for path in self._paths(attempt):
+            try:
+                os.listdir(os.path.dirname(path))
+                return open(path, 'rb')
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._qmap.QMapError('{}: {}'.format(path, error.strerror))
+        return None
+
+    def why_none(self):
+        """Return why there is no file, and whether that is how it should be: it would be empty."""
+        record = self.record()
+        name = 'stderr' if self._suffix == '.err' else 'stdout'
+        if record['status'] == 'UNSUBMITTED' or not self._old and not self.attempts():
+            words = record.get('error') or 'it was not submitted yet'
+            return 'job {} has no output: {}'.format(self.id, words), False
+        if record['status'] == 'PENDING':
+            return 'job {} has no output: it waits for its turn'.format(self.id), False
+        if record['status'] == 'COMPLETED' and not self._old and self._source.plan.info.get('keep') == 'failed':
+            return 'job {} wrote nothing to {} (--keep failed keeps no empty files)'.format(self.id, name), True
+        if not record.get('started'):
+            return 'job {} has no output: it did not start ({})'.format(
+                self.id, record.get('error') or record['status'].lower()), False
+        return 'job {}: its {} is not in {}'.format(self.id, name, self._source.path), False
+
+    def over(self):
+        """Tell whether nothing more will come, as the journal or the job itself says."""
+        if self._old:
+            return True
+        self._source.ledger.load()
+        record = self.record()
+        if record['status'] in ('COMPLETED', 'FAILED'):
+            return True
+        if self.attempt and self.attempt < self.attempts():
+            return True
+        return '{}.{}.end'.format(self.id, self.attempt or self.attempts()) in self._source.logs.listing()
+
+    def write(self, target):
+        """Write it to a binary file, as it is.
+
+        Raises:
+            QMapError: there is none, and there should be
+        """
+        source = self.open(self.attempt or (0 if self._old else self.attempts()))
+        if source is None:
+            words, right = self.why_none()
+            if not right:
+                raise self._qmap.QMapError(words)
+            self._qmap.warn([words])
+            return
+        with source:
+            for block in iter(lambda: source.read(1 << 20), b''):
+                target.write(block)
+        target.flush()
+
+    def follow(self, target):
+        """Write it, and what is added, until the job has ended. An attempt that begins meanwhile is followed on."""
+        shown, place = self.attempt or (0 if self._old else self.attempts()), 0
+        while True:
+            over = self.over()    # asked before the file is read, so that nothing comes behind the last look
+            last = self.attempt or (0 if self._old else self.attempts())
+            place = self._add(target, shown, place)
+            if last != shown:
+                if shown:
+                    self._qmap.warn(['job {}: attempt {} begins'.format(self.id, last)])
+                shown, place = last, 0
+                continue
+            if over:
+                return
+            time.sleep(LOOK)
+
+    def _add(self, target, attempt, place):
+        source = self.open(attempt)
+        if source is None:
+            return place
+        with source:
+            if os.fstat(source.fileno()).st_size < place:    # written anew
+                place = 0
+            source.seek(place)
+            for block in iter(lambda: source.read(1 << 20), b''):
+                target.write(block)
+                place += len(block)
+        target.flush()
+        return place
+
+
+def log(qmap, options):
+    """Run `qmap info --log`, and return the exit status."""
+    source = qmap.Old(options.logs) if qmap.Old.here(options.logs) else qmap.Execution(options.logs)
+    output = Output(qmap, source, options.log, '.err' if options.err else '.out', options.attempt)
+    sys.stdout.flush()
+    if options.follow:
+        output.follow(sys.stdout.buffer)
+    else:
+        output.write(sys.stdout.buffer)
+    return 0
+
+
+class Table:
+    """What `--watch` shows: a table of fields, or the counts and the jobs that something happened to last."""
+
+    #: What is told of the latest jobs, and how many are at hand to be shown.
+    FIELDS = ['status', 'started', 'finished', 'host', 'error_reason', 'error']
+
+    def __init__(self, qmap, execution, statuses, fields):
+        """
+        Args:
+            qmap: the module
+            execution: Execution
+            statuses: set of them
+            fields: list of dotted paths; empty for the latest jobs
+        """
+        self._qmap, self._execution, self._statuses, self._fields = qmap, execution, statuses, fields
+        self._latest = {}
+
+    def hear(self, event):
+        """Note what happened last."""
+        if event['event'] in ('run', 'end'):
+            self._latest.pop(event['job'], None)
+            self._latest[event['job']] = True
+            if len(self._latest) > 200:
+                del self._latest[next(iter(self._latest))]
+
+    def lines(self, most):
+        """Return the lines to show, at most so many."""
+        execution, qmap = self._execution, self._qmap
+        counts = execution.counts()
+        total = sum(counts.values())
+        found = ['{}  {}  {:,}/{:,} ended, {}'.format(
+            time.strftime('%H:%M:%S'), qmap.shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
+            ', '.join('{:,} {}'.format(number, status.lower()) for status, number in counts.items() if number))]
+        if self._fields:
+            rows = self._chosen(most - 2)
+        else:
+            rows = self._of_latest(most - 2)
+        return found + aligned([['id'] + (self._fields or self.FIELDS)] + rows)
+
+    def _row(self, info):
+        fields = self._fields or self.FIELDS
+        return [info['id']] + [self._qmap.field_text(self._qmap.field(info, path)) for path in fields]
+
+    def _chosen(self, most):
+        parts = ['id'] + [path.partition('.')[0] for path in self._fields]
+        rows = []
+        for info in self._execution.jobs(list(self._statuses), parts):
+            rows.append(self._row(info))
+            if len(rows) > most:
+                return rows[:most - 1] + [['...']]
+        return rows
+
+    def _of_latest(self, most):
+        ledger, plan = self._execution.ledger, self._execution.plan
+        if not self._latest:    # nothing has happened since it is watched: what runs, or the last ones of the map
+            numbers = [number for number, code in enumerate(ledger.status) if code == 2][:most] or \
+                [number for number, code in enumerate(ledger.status) if code in (3, 4)][-most:]
+            self._latest = {ledger.id(number): True for number in numbers}
+        rows = []
+        for id in list(self._latest)[::-1][:max(0, most)]:
+            rows.append(self._row(plan.info_of(ledger.record(ledger.number(id)), ledger, ['id'] + self.FIELDS)))
+        return rows
+
+
+def aligned(rows):
+    """Return rows of texts as lines with columns."""
+    widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows)))]
+    return ['  '.join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def watch(qmap, options, statuses):
+    """Run `qmap info --watch`: show a table again and again, until the execution ends; return the exit status."""
+    import shutil
+    if qmap.Old.here(options.logs):
+        raise qmap.QMapError('{}: a folder of qmap 0.4 does not change any more: nothing to watch'.format(options.logs))
+    execution = qmap.Execution(options.logs)
+    table = Table(qmap, execution, statuses, options.fields)
+    terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
+    shown = None
+    while True:
+        left = execution.left()
+        size = shutil.get_terminal_size()
+        lines = [printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
+        if terminal:
+            # Home; each line with the rest of the old one cleared; then all below it (ECMA-48: CUP, EL, ED).
+            text = '\x1b[H' + ''.join(line[:size.columns - 1] + '\x1b[K\n' for line in lines) + '\x1b[J'
+            if shown is None:
+                text = '\x1b[2J' + text
+        else:
+            text = '\n'.join(lines) + '\n' if lines[1:] != shown else ''
+        shown = lines[1:]
+        sys.stdout.buffer.write(qmap.encode(text))
+        sys.stdout.buffer.flush()
+        if not left:
+            return 0
+        time.sleep(options.every)
+        execution.ledger.load(table.hear)
+
+
+def printable(text):
+    """Return a text without what a terminal would take for an order."""
+    return ''.join(letter if letter >= ' ' and letter != '\x7f' and not '\x80' <= letter < '\xa0' else '?'
+                   for letter in text)

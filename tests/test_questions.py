@@ -1,0 +1,238 @@
+"""What one asks while it runs or when it is over: the summary, the output of a job, a table that is shown again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import module_submit
+import pytest
+from conftest import QMAP, ROOT, until
+
+import qmap as module
+
+
+def failed(id, error, host='a', **more):
+    return dict({'job': id, 'attempt': 1, 'status': 'FAILED', 'error_reason': 'exit', 'exit_code': 1, 'error': error,
+                 'host': host}, **more)
+
+
+def grouped(errors):
+    failures = module.Failures()
+    for number, error in enumerate(errors):
+        failures.add(failed(str(number), error))
+    return [(group.count, group.error) for group in failures.groups()]
+
+
+@pytest.mark.parametrize('one, other', [
+    ('cannot open s32.bam', 'cannot open s57.bam'), ('at 0x7f1a', 'at 0x99'), ('line 3, column 4', 'line 17, column 1'),
+    ('/tmp/tmp.aXy3Zk is full', '/tmp/tmp.Uqw8Tn is full'), ('no commit 12ab34cd56', 'no commit ffe1200a1'),
+    ('/a/b/out/003.sh: line 11: x: command not found', '/a/b/out/004.sh: line 12: x: command not found')])
+def test_messages_that_differ_in_numbers_fall_together(one, other):
+    assert len(grouped([one, other])) == 1
+
+
+@pytest.mark.parametrize('one, other', [
+    ('samtools: command not found', 'bwa: command not found'), ('/bin/bwa: not found', '/bin/samtools: not found'),
+    ('decade', 'facade'), ('No such file or directory', 'Permission denied')])
+def test_messages_that_say_different_things_stay_apart(one, other):
+    assert len(grouped([one, other])) == 2
+
+
+def test_many_that_differ_in_names_alone_fall_together():
+    names = ['anna', 'berta', 'clara', 'dora', 'emma']
+    assert grouped('cannot open {}.bam'.format(name) for name in names) == [(5, 'cannot open anna.bam')]
+    assert grouped("KeyError: '{}'".format(name) for name in names) == [(5, "KeyError: 'anna'")]
+
+
+def test_signals_stay_apart_and_what_is_taken_back_is_gone():
+    failures = module.Failures()
+    records = [failed(str(number), 'killed by signal {}'.format(number), error_reason='signal', signal=number)
+               for number in (9, 15)]
+    for record in records:
+        failures.add(record)
+    assert len(failures.groups()) == 2
+    failures.remove(records[0])
+    assert [group.text() for group in failures.groups()] == ['1 job: signal 15 (TERM): killed by signal 15  (id 15)']
+
+
+def test_no_number_of_different_messages_fills_the_memory():
+    failures = module.Failures()
+    records = [failed(str(number), 'word{}'.format(''.join('abcdefghij'[int(digit)] for digit in str(number))))
+               for number in range(5000)]
+    for record in records:
+        failures.add(record)
+    assert len(failures._groups) <= 2 * failures.LIMIT + 1
+    assert sum(group.count for group in failures.groups()) == 5000
+    for record in records:
+        failures.remove(record)
+    assert not failures.groups()
+
+
+@pytest.mark.parametrize('where, ran, said', [
+    ({'c12': 30, 'c13': 30}, {'c12': 40, 'c13': 40, 'c14': 500}, ['c12', 'c13']),
+    ({'c12': 30}, {'c12': 500}, []),                         # there is no other host
+    ({'c12': 2}, {'c12': 40, 'c13': 40}, []),                # by chance
+    ({'c12': 30, 'c13': 30}, {'c12': 400, 'c13': 400, 'c14': 2}, [])])
+def test_hosts_are_named_where_that_tells_something(where, ran, said):
+    group = module.Group('exit 1', 'x')
+    for host, count in where.items():
+        for number in range(count):
+            group.add(failed(str(number), 'x', host))
+    assert group.only_on(ran) == said
+    assert ('on c12, c13 only' in group.text(group.only_on(ran))) == (said == ['c12', 'c13'])
+
+
+@pytest.fixture
+def done(qmap):
+    """An execution with six jobs, of which four failed."""
+    qmap.write('a.map', ''.join('echo out {0}; echo "cannot open s{0}.bam" >&2; exit 1\n'.format(number)
+                                for number in (31, 57, 58)) + 'nosuch\ntrue\nprintf "a\\xff\\0b"\n')
+    qmap.result = qmap('submit', 'a.map', '--logs', 'out')
+    return qmap
+
+
+def test_the_summary_at_the_end_and_at_any_time(done):
+    program = 'python3 ' + os.path.join(ROOT, 'qmap.py')
+    rest = ['  3 jobs: exit 1, such as: cannot open s31.bam  (ids 0, 1, 2)',
+            '  1 job: exit 127: nosuch: command not found  (id 3)', 'logs folder: out',
+            'to see one: {} info -l out --log 0 --err'.format(program),
+            'to rerun what failed: {0} info -l out -o rerun.map && {0} submit rerun.map'.format(program)]
+    assert done.result.lines[-5:] == rest
+    lines = done('info', '-l', 'out', '--summary').lines
+    assert lines[0].startswith('6 jobs: 2 completed, 4 failed, in 00:00:0') and lines[1:] == rest
+
+
+def test_the_summary_for_programs(done):
+    found = json.loads(done('info', '-l', 'out', '--summary', '--format', 'json').out)
+    assert found['status'] == 1 and found['jobs'] == 6 and found['counts']['FAILED'] == 4
+    assert found['failures'][0]['jobs'] == 3 and found['failures'][0]['ids'] == ['0', '1', '2']
+    assert set(found['core_hours']) == {'asked', 'used'} and found['logs'] == done.path('out')
+    assert done('info', '-l', 'out', '--summary', 'status').code == 2
+
+
+def test_core_hours_count_every_attempt_with_its_own_cores(qmap):
+    qmap.write('a.map', 'sleep 0.3; [ $QMAP_ATTEMPT = 2 ] ## cores=2\n')
+    qmap('submit', 'a.map', '--logs', 'out', '-c', '1')
+    asked = [json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out)['core_hours']['asked']]
+    qmap('control', '-l', 'out', 'retry')
+    qmap('reattach', '-l', 'out')
+    asked.append(json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out)['core_hours']['asked'])
+    assert 2 * 0.3 <= asked[0] * 3600 and 2 * 2 * 0.3 <= asked[1] * 3600
+
+
+def test_core_hours_are_said_where_there_are_some(qmap):
+    module_submit.write_journal(module_folder(qmap, 2), [
+        {'event': 'end', 'job': str(number), 'attempt': 1, 'status': 'COMPLETED', 'started': 1e9,
+         'finished': 1e9 + 3600, 'cpu': 1800.0} for number in range(2)])
+    assert '; 1.0 core-hours used of 2.0 asked' in qmap('info', '-l', 'out', '--summary').lines[0]
+
+
+def module_folder(qmap, count):
+    """Make an execution that nobody drives, and return its folder."""
+    module_submit.prepare(qmap, 'true\n' * count, 'out')
+    return qmap.path('out')
+
+
+def test_a_summary_of_qmap_04(qmap):
+    os.mkdir(qmap.path('old'))
+    qmap.write('old/qmap_input', 'echo a\necho b\necho c\n')
+    qmap.write('old/execution.info', '{}')
+    for id, status in enumerate(['COMPLETED', 'FAILED', 'UNSUBMITTED']):
+        qmap.write('old/{}.info'.format(id), json.dumps({'status': status}))
+    qmap.write('old/1.err', 'warning\nit broke\n')
+    lines = qmap('info', '-l', 'old', '--summary').lines
+    assert lines[:2] == ['3 jobs: 1 unsubmitted, 1 completed, 1 failed', '  1 job: failed: it broke  (id 1)']
+    assert qmap('info', '-l', 'old', '--log', '1', '--err').out == 'warning\nit broke\n'
+
+
+def test_the_output_of_a_job_as_it_is(done):
+    process = done.start('info', '-l', 'out', '--log', '5')
+    assert process.communicate()[0] == b'a\xff\0b'
+    assert done('info', '-l', 'out', '--log', '0000').out == 'out 31\n'
+    assert done('info', '-l', 'out', '--log', '0', '--err').out == 'cannot open s31.bam\n'
+    wrong = done('info', '-l', 'out', '--log', '17')
+    assert wrong.code == 2 and 'there is no such job' in wrong.err
+    assert done('info', '-l', 'out', '--err').code == 2
+
+
+def test_the_output_of_earlier_attempts(qmap):
+    qmap.write('a.map', 'echo attempt $QMAP_ATTEMPT; [ $QMAP_ATTEMPT = 2 ]\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    qmap('control', '-l', 'out', 'retry')
+    assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '1').out == 'attempt 1\n'
+    qmap('reattach', '-l', 'out')
+    assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '1').out == 'attempt 1\n'
+    assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '2').out == 'attempt 2\n'
+    assert qmap('info', '-l', 'out', '--log', '0').out == 'attempt 2\n'
+    assert 'there is no attempt 3' in qmap('info', '-l', 'out', '--log', '0', '--attempt', '3').err
+
+
+def test_output_that_is_not_there_is_told_in_a_line(qmap):
+    module_folder(qmap, 2)
+    result = qmap('info', '-l', 'out', '--log', '1')
+    assert result.code == 2 and result.err == 'qmap: error: job 1 has no output: it was not submitted yet\n'
+    qmap.write('a.map', 'true\n')
+    qmap('submit', 'a.map', '--logs', 'kept', '--keep', 'failed')
+    result = qmap('info', '-l', 'kept', '--log', '0')
+    assert result.code == 0 and not result.out
+    assert result.err == 'qmap: warning: job 0 wrote nothing to stdout (--keep failed keeps no empty files)\n'
+
+
+def test_a_subfolder_of_a_large_execution(qmap):
+    qmap.write('a.map', 'true\n' * 10000 + 'echo last\n')
+    qmap('submit', 'a.map', '-g', '5000', '--logs', 'out')
+    assert os.path.isdir(qmap.path('out', '10'))
+    assert qmap('info', '-l', 'out', '--log', '10000').out == 'last\n'
+
+
+def test_follow_until_the_job_has_ended_and_through_a_new_attempt(qmap):
+    qmap.write('a.map', 'until [ -e go1 ]; do sleep 0.05; done\n'
+                        'echo begun; until [ -e go2 ]; do sleep 0.05; done; echo over\n')
+    driver = qmap.start('submit', 'a.map', '-r', '1', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
+    with open(qmap.path('followed'), 'wb') as target:
+        process = qmap.start('info', '-l', 'out', '--log', '1', '--follow', stdout=target)
+    qmap.write('go1', '')
+    until(lambda: qmap.read('followed') == 'begun\n')
+    assert process.poll() is None
+    qmap.write('go2', '')
+    assert process.wait(60) == 0 and qmap.read('followed') == 'begun\nover\n'
+    driver.communicate(timeout=60)
+
+
+def test_watch_shows_until_the_end(qmap):
+    qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\nexit 3\n')
+    driver = qmap.start('submit', 'a.map', '-r', '1', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
+    before = sorted(os.listdir(qmap.path('out', '.qmap')))
+    with open(qmap.path('seen'), 'wb') as target:
+        process = qmap.start('info', '-l', 'out', '--watch', '--every', '1', stdout=target)
+    with open(qmap.path('table'), 'wb') as target:
+        other = qmap.start('info', '-l', 'out', '--watch', '--every', '1', 'status', 'exit_code', stdout=target)
+    until(lambda: qmap.read('table').count('\n') >= 4)
+    assert sorted(os.listdir(qmap.path('out', '.qmap'))) == before
+    qmap.write('go', '')
+    assert process.wait(60) == 0 and other.wait(60) == 0
+    driver.communicate(timeout=60)
+    assert '2/2 ended, 1 completed, 1 failed' in qmap.read('seen')
+    assert qmap.read('table').splitlines()[-2:] == ['0   COMPLETED  0', '1   FAILED     3']
+
+
+def test_watch_on_a_terminal_ends_with_ctrl_c(qmap):
+    import pty
+    module_folder(qmap, 100)
+    main, side = pty.openpty()
+    process = subprocess.Popen([sys.executable, QMAP, 'info', '-l', 'out', '--watch', 'status'], cwd=qmap.folder,
+                               env=dict(qmap.environ, TERM='xterm', LINES='10', COLUMNS='40'),
+                               stdin=side, stdout=side, stderr=side, start_new_session=True)
+    os.close(side)
+    seen = b''
+    while seen.count(b'\x1b[H') < 2:
+        seen += os.read(main, 1000)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    os.close(main)
+    screen = seen.split(b'\x1b[H')[1]
+    assert screen.count(b'\n') <= 9 and b'...' in screen
