@@ -2066,8 +2066,8 @@ done <&3
 exit 0
 """.replace('@START@', START)
 
-#: A worker: takes job after job from the list of its batch, and from those that follow for its crew, claiming each, until
-#: none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
+#: A worker: takes job after job from the list of its batch, and from those that follow for its crew, claiming each,
+#: until none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
 #: where a subshell will do), the scripts and the seconds that each may run (0: whatever the worker has).
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_told=0 qmap_limit=0 qmap_began=0
@@ -3163,7 +3163,7 @@ class Crew:
         id: the scheduler's, None where it is not known
         params: what they asked for, as texts
         indices: of them all, as the scheduler counts them
-        left: indices of those that have said their last word
+        left: {index: the signal that ended it, or ''} of those that have said their last word
         gone: {index: since when the queue does not list it, on the monotonic clock}
         waiting: how many jobs are still on their lists
         closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
@@ -3185,10 +3185,16 @@ class Crew:
         self.number, self.params = event['crew'], event['with']
         self.id = event.get('id')
         self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
-        self.left, self.gone = set(), {}
+        self.left, self.gone = {}, {}
         self.waiting = 0
         self.closed = self.cancelled = self.most = self.idle = None
         self.reason = ''
+
+    def hear(self, k, path):
+        """Take in the last word of a worker, k as it counts them itself."""
+        k = k if len(self.indices) > 1 else 0
+        if k not in self.left:
+            self.left[k] = (read_json(path) or {}).get('signal', '')
 
     def at_work(self):
         """Return the indices of those that the scheduler has."""
@@ -3754,16 +3760,21 @@ class Driver:
                 del self._crews[number]
         if not self._crews:
             return
-        for name in self.logs.listing():
+        names = set(self.logs.listing())
+        for name in names:
             if name.startswith('left.'):
                 number, k = map(int, name.split('.')[1:])
                 if number in self._crews:
-                    self._crews[number].left.add(k if len(self._crews[number].indices) > 1 else 0)
+                    self._crews[number].hear(k, os.path.join(self.logs.run, name))
         for number, crew in self._crews.items():
-            crew.waiting = len(self._on_lists(lists.get(number, ())))
+            free, mute = self._on_lists(lists.get(number, ()), names)
+            crew.waiting = len(free)
             grace = 10 if crew.cancelled else self.backend.grace
             over, few = crew.over(now, grace)
-            if not crew.waiting or not over and not few and not crew.closed:
+            if over:
+                for word in mute:    # whoever claimed it did not live to say so
+                    self._gone.setdefault(self._spoken_for(word, False), Gone(now))
+            if not free or not over and not few and not crew.closed:
                 continue
             if not crew.closed:
                 crew.closed = now
@@ -3771,14 +3782,22 @@ class Driver:
                     remove(self.logs.batch(batch))
             if over or now - crew.closed > grace:
                 self._collect()    # what they have begun until now can be seen
-                self._unsubmit(self._on_lists(lists[number]))
+                self._unsubmit(self._on_lists(lists[number], set(self.logs.listing()))[0])
         self._send_home(sum(len(crew.at_work()) for crew in self._crews.values()) - self.max_running)
 
-    def _on_lists(self, batches):
-        """Return the attempts of these batches that no worker has begun."""
-        words = (self._word(record) for record in self.ledger.live.values()
-                 if record['k'] == NOBODY and record['batch'] in batches)
-        return [word for word in words if word not in self._starts]
+    def _on_lists(self, batches, names):
+        """Return the attempts of these batches of which no worker has said that it began: those that are free, and
+        those that are claimed.
+
+        Args:
+            batches: their numbers
+            names: of what lies in run/
+        """
+        free, mute = [], []
+        for record in self.ledger.live.values():
+            if record['k'] == NOBODY and record['batch'] in batches and self._word(record) not in self._starts:
+                (mute if self._word(record) + '.start' in names else free).append(self._word(record))
+        return free, mute
 
     def _send_home(self, count):
         """Let so many workers leave after the job at hand."""
@@ -3997,6 +4016,8 @@ class Driver:
             record, gone = self.ledger.live[number], self._gone[number]
             word = self._word(record)
             account = dict((accounts or {}).get(task) or {})
+            if gone.end and self._went_on(record):
+                account, gone.reason = {}, ''    # what became of its worker is not about this job
             begun = word in self._starts or word + '.start' in names
             heard, sure = self._heard_of(number, gone, account, begun, now)
             if gone.end:
@@ -4026,10 +4047,14 @@ class Driver:
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
 
-    def _patience(self, record):
-        """Return for how many seconds the accounts may still tell more of an end: nothing, where a worker goes on."""
+    def _went_on(self, record):
+        """Tell whether a job was ended by itself alone, and not with its worker."""
         crew = self._crews.get(self.ledger.batch_of(record).get('crew'))
-        return 3 if crew and record['k'] not in crew.left else self.PATIENCE
+        return bool(crew) and not crew.left.get(record['k'])
+
+    def _patience(self, record):
+        """Return for how many seconds more may be heard of an end by a signal."""
+        return 3 if self._went_on(record) else self.PATIENCE
 
     def _heard_of(self, number, gone, account, begun, now):
         """Return why a job may be gone, as its queue, its output and its user say, and what is sure, as two sets."""

@@ -151,7 +151,7 @@ class Copy:
 
     def __init__(self, world, word, batch, host, id, done):
         self.world, self.word, self.host, self.id, self.done = world, word, host, id, done
-        self.alive, self.stopped = True, False
+        self.alive, self.stopped, self.forgotten = True, False, False
         self.said = os.path.join(world.logs.run, word)
         self.gate = os.path.join(world.logs.qmap, 'batch', batch)
         self.then(world.random.choice([0, 0.2]), self.look)
@@ -208,16 +208,24 @@ class Copy:
         world = self.world
         if self.closed():
             world.put(self.said + '.start', '{"void":1}\n')
-            return self.end('FAILED', 'exit')
+            return self.late()
         if not world.full:
-            world.put(self.said + '.start', json.dumps({
+            world.put(self.said + '.start', json.dumps(dict({
                 'job': self.word.partition('.')[0], 'attempt': int(self.word.partition('.')[2]), 'host': self.host,
-                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': world.clock_of(self.host)}) + '\n')
+                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': world.clock_of(self.host)}, **self.words())) + '\n')
         world.ran[self.word] += 1
         world.say('runs {} on {} as {}', self.word, self.host, self.id)
         if world.ran[self.word] > 1:
             raise Broken('{} ran twice'.format(self.word))
         self.then(world.random.choice([0.1, 1, 10, 100]), self.finish)
+
+    def words(self):
+        """Return what .start says more."""
+        return {}
+
+    def late(self):
+        """Its batch is over."""
+        self.end('FAILED', 'exit')
 
     def finish(self):
         """The job ends."""
@@ -244,6 +252,129 @@ class Copy:
         self.end('FAILED' if code else 'COMPLETED', 'exit' if code else '')
 
 
+class Worker(Copy):
+    """A worker of a crew at work, step by step as PULL in qmap.py."""
+
+    def __init__(self, world, name, crowd, k, host, id, done):
+        self.crowd, self.k, self.name = crowd, k, name
+        self.list, self.last, self.number = list(crowd['tasks']), crowd['last'], crowd['batch']
+        self.fresh, self.turn, self.over = True, [], False
+        super().__init__(world, name, str(crowd['batch']), host, id, done)
+
+    def kill(self, reason, late=0):
+        """Kill -9, and with it the job at hand."""
+        super().kill(reason, late)
+        if reason == 'cancelled':
+            self.world.truth['cancelled', self.word] += 1
+
+    def claim(self):
+        """The script of its batch was seen: take job after job."""
+        self.take()
+
+    def take(self):
+        """Go on with the next job."""
+        home = module.read_json.real(os.path.join(self.world.logs.run, 'home.{}'.format(self.crowd['batch'])))
+        if self.stopped or home is not None and self.k > home:
+            self.leave()
+        elif self.closed():
+            self.more(0)
+        elif self.turn:
+            self.then(self.world.random.choice([0, 0, 0.1]), self.reach, self.turn.pop(0))
+        elif self.fresh:
+            self.fresh, self.turn = False, self.list[self.k - 1::self.crowd['workers']]
+            self.take()
+        else:
+            there = os.listdir(self.world.logs.run)
+            self.turn = [word for word in self.list if word + '.start' not in there]
+            self.world.random.shuffle(self.turn)
+            if self.turn:
+                self.take()
+            else:
+                self.more(0)
+
+    def reach(self, word):
+        """Make .start of a job."""
+        if self.closed():
+            return self.take()
+        said = os.path.join(self.world.logs.run, word)
+        try:
+            os.close(os.open(said + '.start', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            self.world.made(self.host, word + '.start')
+        except FileExistsError:
+            if self.world.plant != 'claim':
+                return self.take()
+        self.word, self.said = word, said
+        self.world.copies.setdefault(word, []).append(self)
+        if self.forgotten:
+            self.world.truth['forgotten', word] += 1
+        self.then(self.torn(), self.start)
+
+    def words(self):
+        """Return what .start says more than that of other jobs."""
+        return {'crew': self.crowd['batch'], 'k': self.k}
+
+    def start(self):
+        """Run, and look now and then whether the job is to end."""
+        super().start()
+        if self.alive:
+            self.world.at(5, lambda word=self.word: self.poke(word))
+
+    def late(self):
+        """What it has claimed is of a batch that is over: on to the next."""
+        self.word = self.name
+        self.take()
+
+    def poke(self, word):
+        """End the job if somebody cancelled it."""
+        if not self.alive or self.word != word or word in self.world.exits:
+            return
+        if os.path.exists(self.said + '.why') and self.world.random.random() < 0.7:
+            self.world.truth['cancelled', word] += 1
+            self.ended = 143
+            self.write(143, 0)
+        else:
+            self.world.at(5, lambda: self.poke(word))
+
+    def write(self, code, tries):
+        """Make .end, unless that was done when the job was ended."""
+        if (self.word + '.end') not in self.world.seen:
+            super().write(code, tries)
+
+    def end(self, status, reason, late=0):
+        """A job has ended, or all of it."""
+        if self.alive and self.word in self.world.exits and status in ('COMPLETED', 'FAILED') and reason in ('', 'exit'):
+            self.word = self.name
+            self.then(0, self.take)
+        else:
+            super().end(status, reason, late)
+
+    def more(self, tries):
+        """Look for the next list of its crew."""
+        folder = os.path.join(self.world.logs.qmap, 'batch')
+        for number in sorted(int(name) for name in os.listdir(folder) if name.isdigit()):
+            if number > self.number and not self.last:
+                with open(os.path.join(folder, str(number))) as source:
+                    lines = source.read().split('\n')
+                if lines[0].split()[:3] == ['#', 'crew', str(self.crowd['batch'])] and '# end' in lines:
+                    self.number, self.last, self.fresh = number, lines[0].endswith(' last'), True
+                    self.list = [line.split()[0].lstrip('=') for line in lines[1:lines.index('# end')]]
+                    self.gate, self.turn = os.path.join(folder, str(number)), []
+                    return self.take()
+        if self.last or tries == 15 or self.stopped:
+            self.leave()
+        else:
+            self.then(1, self.more, tries + 1)
+
+    def leave(self):
+        """Say the last word, and end."""
+        if not self.closed() and not self.world.full:
+            name = 'left.{}.{}'.format(self.crowd['batch'], self.k)
+            self.world.put(os.path.join(self.world.logs.run, name), json.dumps(
+                {'signal': 'TERM' if self.stopped else ''}) + '\n')
+            self.world.made(self.host, name)
+        super().end('COMPLETED', '')
+
+
 class Cluster:
     """A scheduler with two nodes, and a controller that forgets, repeats itself, and is not always there."""
 
@@ -259,11 +390,16 @@ class Cluster:
         with open(script) as source:
             text = source.read()
         words = [line.split(' ')[0] for line in text.partition('tasks=(\n')[2].partition('\n)\n')[0].split('\n')]
-        batch = os.path.basename(script)
+        batch, crowd = os.path.basename(script), None
+        if 'qmap_workers=' in text:
+            crowd = {'tasks': [word.lstrip('=') for word in words], 'workers': count, 'batch': int(batch),
+                     'last': 'qmap_last=yes' in text}
+            words = ['worker{}.{}'.format(batch, k) for k in range(1, count + 1)]
         assert len(words) == count, text
         id, self.next = str(self.next), self.next + 1
         tasks = {k if count > 1 else 0: {'word': word, 'state': 'PENDING', 'since': self.world.now, 'reason': '',
-                                         'host': '', 'batch': batch} for k, word in enumerate(words, 1)}
+                                         'host': '', 'batch': batch, 'crowd': crowd}
+                 for k, word in enumerate(words, 1)}
         self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now}
         for k in tasks:
             self.world.at(self.world.random.choice([0.1, 1, 5, 30]), lambda k=k: self.begin(id, name, k))
@@ -285,12 +421,12 @@ class Cluster:
             world.truth['launch', task['word']] += 1
             return
         task.update(state='RUNNING', since=world.now)
-        world.runner(task['word'], task['batch'], task['host'], '{}.{}'.format(id, k),
+        world.runner(task, k, task['host'], '{}.{}'.format(id, k),
                      lambda status, reason: self.ended(id, name, k, status, reason))
         if world.fault('twice', 0.05):
             other = world.random.choice(world.nodes)
             world.at(world.random.choice([0, 5, 60, 300]), lambda: world.runner(
-                task['word'], task['batch'], other, '{}.{}'.format(id, k), lambda status, reason: None))
+                task, k, other, '{}.{}'.format(id, k), lambda status, reason: None))
 
     def ended(self, id, name, k, status, reason):
         """A task has ended, as its node tells the controller, sooner or later."""
@@ -355,6 +491,9 @@ class Cluster:
                          for id, job in jobs.items()}
             for word in running - {task['word'] for job in self.jobs.values() for task in job['tasks'].values()}:
                 self.world.truth['forgotten', word] += 1
+                for copy in self.world.copies.get(word, ()):
+                    copy.forgotten = True
+                    self.world.truth['forgotten', copy.word] += 1
             for id, job in self.jobs.items():
                 for k, task in job['tasks'].items():
                     if task['state'] == 'RUNNING' and self.world.now - task['since'] < 30:
@@ -494,6 +633,7 @@ class World:
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(1, 9)
         self.group = self.random.choice([1, 1, 1, 2])
+        self.pull = self.random.choice([0, 0, 1, 2, 3])
 
     # Time
 
@@ -550,9 +690,13 @@ class World:
 
     # What the scheduler does to jobs
 
-    def runner(self, word, batch, host, id, done):
+    def runner(self, task, k, host, id, done):
         """Start a copy of the runner on a node; `done` hears how it ended for the scheduler."""
-        self.copies.setdefault(word, []).append(Copy(self, word, batch, host, id, done))
+        if task['crowd']:
+            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done)
+        else:
+            copy = Copy(self, task['word'], task['batch'], host, id, done)
+        self.copies.setdefault(task['word'], []).append(copy)
 
     @staticmethod
     def put(path, text):
@@ -749,7 +893,7 @@ class World:
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
             'settings': {}, 'params': {'working_directory': self.folder}, 'map_params': {}, 'repeat': [],
-            'max_running': self.random.randint(1, 4), 'group': self.group, 'token': '0000',
+            'max_running': self.random.randint(1, 4), 'group': self.group, 'pull': self.pull, 'token': '0000',
             'logs': self.logs.path, 'created_seconds': 0})
 
     def check(self):
@@ -991,6 +1135,7 @@ def install():
     module.Logs.listing, module.Driver._clean, module.Driver._check_epoch = listing, clean, check_epoch
     module.Ledger.load, module.Ledger._hear_returned = load, hear_returned
     module.Driver.LOOK = 3
+    module.Crew.LIST = 4
 
 
 def simulate(seed, plant='', tell=None):
