@@ -59,7 +59,12 @@ class Chaos:
         with open(os.path.join(self.folder, 'chaos.conf'), 'w') as target:
             target.write('executor = {}\npoll = 3\n'.format(self.executor))
         os.mkdir(os.path.join(self.folder, 'ran'))
-        self.qmap('submit', 'a.map', '-p', 'chaos', '-r', '2' if self.executor == 'local' else '32', '-l', 'out')
+        workers = []
+        if self.executor != 'local' and self.random.random() < 0.5:
+            workers = ['--pull', '8']
+            self.done['rounds with workers'] += 1
+        self.qmap('submit', 'a.map', '-p', 'chaos', '-r', '2' if self.executor == 'local' else '32', '-l', 'out',
+                  *workers)
         end = time.monotonic() + 60
         while not os.path.exists(os.path.join(self.folder, 'out', '.qmap', 'journal.0001')):
             if time.monotonic() > end:

@@ -212,7 +212,7 @@ class Copy:
         if not world.full:
             world.put(self.said + '.start', json.dumps(dict({
                 'job': self.word.partition('.')[0], 'attempt': int(self.word.partition('.')[2]), 'host': self.host,
-                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': world.clock_of(self.host)}, **self.words())) + '\n')
+                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': world.clock_of(self.host)}, **self.words())))
         world.ran[self.word] += 1
         world.say('runs {} on {} as {}', self.word, self.host, self.id)
         if world.ran[self.word] > 1:
@@ -342,7 +342,7 @@ class Worker(Copy):
 
     def end(self, status, reason, late=0):
         """A job has ended, or all of it."""
-        if self.alive and self.word in self.world.exits and status in ('COMPLETED', 'FAILED') and reason in ('', 'exit'):
+        if self.alive and self.word in self.world.exits and reason in ('', 'exit'):
             self.word = self.name
             self.then(0, self.take)
         else:
