@@ -5936,8 +5936,7 @@ def tool_submit(options):
         raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
     path = preparation.create(options.logs)
     say(preparation.profile.sentence())
-    say('{}, at most {} at once, logs folder {}'.format(
-        jobs_text(preparation), 'as many as possible' if options.leave else preparation.max_running, shown_path(path)))
+    say('{}, {}, logs folder {}'.format(jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
     if options.detach:
         return detach(path)
     execution = Execution(path, map=preparation.map)
@@ -5984,6 +5983,13 @@ def jobs_text(preparation):
                                                len(preparation.map))
 
 
+def at_once(preparation, leave):
+    """Return how many jobs will run at once, or which workers take them."""
+    if preparation.pull:
+        return 'taken by ' + plural(min(preparation.pull, preparation.max_running, preparation.jobs), 'worker')
+    return 'at most {} at once'.format('as many as possible' if leave else preparation.max_running)
+
+
 def dry_run(preparation, logs):
     """Print what `submit` would do; leave nothing behind."""
     say(preparation.profile.sentence())
@@ -5991,8 +5997,8 @@ def dry_run(preparation, logs):
     folder = Logs(logs or base)
     if logs and os.path.isdir(logs) and os.listdir(logs):
         raise QMapError(folder.taken())
-    say('{}, at most {} at once, logs folder {}'.format(
-        jobs_text(preparation), preparation.max_running, shown_path(folder.path)))
+    say('{}, {}, logs folder {}'.format(
+        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)))
     indices = range(min(preparation.group, len(preparation.map)))
     width = len(str(len(preparation.map) - 1))
     ids = ['{:0{}d}'.format(index, width) for index in indices]
