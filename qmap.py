@@ -857,6 +857,7 @@ SETTINGS = collections.OrderedDict([
     ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
     ('keep', 'the files of which jobs stay: all, or failed'),
     ('pull', 'workers that take job after job from a list, on a cluster (0: each job is one of the scheduler)'),
+    ('on_finish', 'shell command that is run when an execution ends'),
     ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
     ('poll', 'seconds between two questions to the scheduler, while all is well'),
     ('penv', 'Grid Engine: the parallel environment for more than one core'),
@@ -1188,7 +1189,7 @@ def last_line(text):
     """Return the last line of a text that says something, without control characters; '' for none."""
     for line in reversed(text.replace('\r', '\n').split('\n')):
         if line.strip():
-            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]', '', line.strip())[-500:]
+            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]', '', line.strip())[-500:]
     return ''
 
 
@@ -1701,7 +1702,7 @@ class Failures:
                 key = self.OTHERS
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key[0], 'various' if key is self.OTHERS else message(record))
+            group = self._groups[key] = Group(key[0])
         group.add(record)
 
     def remove(self, record):
@@ -1731,7 +1732,7 @@ class Group:
     Attributes:
         count: number of jobs
         what: in a few words, what happened
-        error: the last line of stderr of one of them
+        error: the last line of stderr of the first of them
         same: whether it is that of all
         ids: some of their ids, sorted
         hosts: {host: number of jobs}; None for too many
@@ -1742,13 +1743,16 @@ class Group:
 
     __slots__ = ('count', 'what', 'error', 'same', 'ids', 'hosts')
 
-    def __init__(self, what, error):
-        self.count, self.what, self.error, self.same, self.ids, self.hosts = 0, what, error, True, [], {}
+    def __init__(self, what):
+        self.count, self.what, self.error, self.same, self.ids, self.hosts = 0, what, None, True, [], {}
 
     def add(self, record):
         """Count a job."""
         self.count += 1
-        self.same = self.same and self.error == message(record)
+        error = message(record)
+        self.same = self.same and self.error in (None, error)
+        if self.error is None or not self.ids or record['job'] < self.ids[0]:
+            self.error = error
         if len(self.ids) < 3 or record['job'] < self.ids[-1]:
             self.ids = sorted(self.ids + [record['job']])[:3]
         if self.hosts is not None:
@@ -1771,8 +1775,9 @@ class Group:
     @classmethod
     def merged(cls, groups):
         """Return one group for several."""
-        found = cls(groups[0].what, groups[0].error)
+        found = cls(groups[0].what)
         found.same = False
+        found.error = min(groups, key=lambda group: group.ids or ['~']).error
         found.count = sum(group.count for group in groups)
         found.ids = sorted(itertools.chain.from_iterable(group.ids for group in groups))[:3]
         for group in groups:
@@ -1802,6 +1807,12 @@ class Group:
         return '{}: {}{}{}{}'.format(
             plural(self.count, 'job'), what, error, ', on {} only'.format(', '.join(only_on)) if only_on else '',
             '  ({} {})'.format('id' if self.count == 1 else 'ids', shown) if self.ids else '')
+
+
+def failure_text(record):
+    """Return in a line why a job FAILED."""
+    what, error = describe_end(record), message(record)
+    return error if what in error else '{}: {}'.format(what, error) if error else what
 
 
 def message(record):
@@ -4730,6 +4741,8 @@ class Execution:
         warnings: list of sentences about what looks odd in the map, the profile or the journal
         viewing: whether another process drives
         news: deque of sentences about what was done on demand, or went wrong, for a view to show
+        hear: function that is called with each event of the journal, in the thread that works; None for none
+        passed_on: whether this process leaves because another is to go on
     """
 
     def __init__(self, path, max_running=None, force=False, takeover=False, map=None):
@@ -4760,6 +4773,8 @@ class Execution:
         self._foreign = None
         self._barred = ''    # why this process cannot drive
         self._listeners = []
+        self._drove = self.passed_on = False
+        self.hear = None
         self.news = collections.deque(maxlen=1000)
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
         self._inbox = Inbox(self.logs, self._here)
@@ -4787,6 +4802,8 @@ class Execution:
                     self._view()
                 elif self._leaving:
                     break
+            if self._drove and not (self.left() and (self.handed_over or self.passed_on)):
+                self._on_finish()
         except BaseException as error:
             self._error = error
         finally:
@@ -4827,10 +4844,12 @@ class Execution:
                     self._max_running = None
             except OSError as error:
                 self.news.append('{}: {}'.format(error.filename or self.path, error.strerror))
+            self._drove = self._leaving != 'obey'
             driver.drive()
             self._leaving = driver.leaving
             return True
         except NotDriver:
+            self._drove = False
             self.news.append('another process drives now')
             self._takeover = False
             self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)    # what it wrote last may not count
@@ -4838,6 +4857,30 @@ class Execution:
             return False
         finally:
             self._driver = None
+
+    def _on_finish(self):
+        """Run the command that is to be told of the end. What it says, and that it failed, is news."""
+        import tempfile
+        command = self.plan.info.get('on_finish')
+        if not command:
+            return
+        summary = Summary(self)
+        try:
+            # Files, not pipes: what it leaves in the background may write on when this process is gone.
+            with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as said:
+                source.write(json.dumps(summary.as_dict()).encode() + b'\n')
+                source.seek(0)
+                status = subprocess.Popen(
+                    [shutil.which('bash') or '/bin/bash', '-c', file_name(command)], stdin=source, stdout=said,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                    env=dict(os.environ, **summary.variables())).wait()
+                said.seek(0)
+                self.news.extend(last_line(line) for line in decode(said.read(1 << 16)).splitlines()[-20:])
+            words = status and 'it ended with status {}'.format(status)
+        except (OSError, ValueError) as error:
+            words = getattr(error, 'strerror', None) or str(error)
+        if words:
+            self.news.append('warning: --on-finish: {}'.format(words))
 
     def _refuse_copy(self):
         """Keep a copy of the folder from running the jobs of the first one again.
@@ -4904,6 +4947,8 @@ class Execution:
     def _heard(self, event):
         if event['event'] == 'command':
             self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
+        if self.hear:
+            self.hear(event)
         if not self._listeners:
             return
         if event['event'] in ('run', 'end'):
@@ -5087,7 +5132,7 @@ def whoami():
         return '{}@{}'.format(os.getuid(), socket.gethostname())
 
 
-def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, pull=None, **params):
+def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, pull=None, on_finish=None, **params):
     """Submit a jobs map file, and return its Execution, already at work.
 
     Args:
@@ -5098,13 +5143,14 @@ def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, p
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
         pull: workers that take the jobs from a list, on a cluster
+        on_finish: shell command that is run when the execution ends, or its driver does
         params: parameters, as in a map: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
     preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()},
-                              keep, pull)
+                              keep, pull, on_finish)
     execution = Execution(preparation.create(logs), map=preparation.map)
     execution.warnings += preparation.warnings
     return execution.start()
@@ -5136,7 +5182,8 @@ class Preparation:
         warnings: list of sentences about what looks odd
     """
 
-    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None, pull=None):
+    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None, pull=None,
+                 on_finish=None):
         """
         Args:
             map: path of the map
@@ -5145,6 +5192,7 @@ class Preparation:
             params: dict of texts, from the command line
             keep: the files of which jobs stay: 'all' or 'failed'
             pull: number of workers that take the jobs from a list
+            on_finish: shell command that is run at the end; by default the profile's
 
         Raises:
             QMapError: something is wrong
@@ -5156,7 +5204,9 @@ class Preparation:
         #: What has to be given again to submit a rest of the map in the same way.
         self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
             + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else []) \
-            + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else [])
+            + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else []) \
+            + (['--on-finish', on_finish] if on_finish else [])
+        self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = keep or self.profile.settings.get('keep') or 'all'
         if self.keep not in ('all', 'failed'):
             raise QMapError('{}keep = {}: is neither all nor failed'.format(
@@ -5230,7 +5280,7 @@ class Preparation:
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
                 ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
-                ('pull', self.pull),
+                ('pull', self.pull), ('on_finish', native(self.on_finish)),
                 ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -5385,10 +5435,26 @@ class View:
     REDRAW = 0.5
     LINE = 5
 
-    def __init__(self, execution, stream):
+    #: So many failures are told of in a second, elsewhere in LINE.
+    FAILURES = 10
+
+    def __init__(self, execution, stream, quiet=False, bell=False):
+        """
+        Args:
+            execution: Execution
+            stream: text file to write to
+            quiet: whether to say nothing but what failed, at the end
+            bell: whether to ring the terminal at the end
+        """
         self._execution = execution
         self._stream = stream
         self._terminal = stream.isatty()
+        self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
+        self._quiet, self._bell = quiet, bell
+        self._failed = collections.deque(maxlen=100)
+        self._heard = self._told = self._shown = self._window = 0
+        if not quiet:
+            execution.hear = self._hear
         self._drawn = 0
         self._next = 0
         self._last = None
@@ -5396,7 +5462,39 @@ class View:
 
     def say(self, text):
         """Print a line of its own."""
-        self._write('{}{}\n'.format(self._clear(), text))
+        self._write('{}{}\n'.format(self._clear(), self._painted(text)))
+
+    def note(self, text):
+        """Print what was done on demand, or went wrong on the way."""
+        if not self._quiet or text.startswith('warning: '):
+            self.say(text)
+
+    def _painted(self, text):
+        return COLOURED.sub(painted, text) if self._colours else text
+
+    def _hear(self, event):
+        """Note a failure. Called by the thread that works: the deque is bounded, whatever the terminal does."""
+        if event['event'] == 'end' and event['status'] == FAILED:
+            self._failed.append(event)
+            self._heard += 1
+
+    def _show_failures(self, now, last):
+        """Print the failures that were heard of, as many as one can read, and how many more there were."""
+        if now - self._window >= (1 if self._terminal else self.LINE) or last:
+            if self._shown >= self.FAILURES and self._heard > self._told:
+                more = self._heard - self._told
+                self._told = self._heard
+                self._failed.clear()
+                self._stamped('and {:,} more failed'.format(more))
+            self._window, self._shown = now, 0
+        while self._failed and self._shown < self.FAILURES:
+            event = self._failed.popleft()
+            self._shown += 1
+            self._told += 1
+            self._stamped('{} failed: {}'.format(event['job'], failure_text(event)))
+
+    def _stamped(self, text):
+        self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
 
     def _clear(self):
         width, self._drawn = self._drawn, 0
@@ -5417,7 +5515,10 @@ class View:
             last: whether this is the last look
         """
         now = time.monotonic()
-        if now < self._next and not last or self._terminal and not in_foreground(self._stream):
+        if self._quiet or self._terminal and not in_foreground(self._stream):
+            return
+        self._show_failures(now, last)
+        if now < self._next and not last:
             return
         counts = self._execution.counts()
         trouble = self._execution.trouble
@@ -5427,14 +5528,26 @@ class View:
             line = self._line(counts, trouble, now)
             width = max(20, shutil.get_terminal_size().columns - 1)
             line = line[:width]
-            self._write('\r{}{}'.format(line, ' ' * (self._drawn - len(line))))
+            self._write('\r{}{}'.format(self._painted(line), ' ' * (self._drawn - len(line))))
             self._drawn = len(line)
             if last:
                 self._write(self._clear())
         elif state != self._last:
             self._next = now + self.LINE
-            self._write('{}  {}\n'.format(time.strftime('%H:%M:%S'), self._line(counts, trouble, now)))
+            self._stamped(self._line(counts, trouble, now))
         self._last = state
+
+    def finish(self, summary):
+        """Print the last lines.
+
+        Args:
+            summary: Summary
+        """
+        if not self._quiet or summary.status:
+            for line in summary.lines():
+                self.say(line)
+        if self._bell and self._terminal:
+            self._write('\a')
 
     def _line(self, counts, trouble, now):
         total = sum(counts.values())
@@ -5470,6 +5583,20 @@ class View:
         failed = max(failed, 1 if counts[FAILED] else 0)
         bar = '[{:.<20}] '.format('#' * (done - failed) + 'x' * failed)
         return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
+
+
+#: What has a colour on a terminal, and which (ECMA-48, SGR).
+COLOURS = {'completed': '32', 'failed': '31', 'running': '36', 'pending': '33', 'other': '35'}
+COLOURED = re.compile(r'\[[#x.]{20}\]|[\d,]+ (' + '|'.join(COLOURS) + r')\b|! .*')
+
+
+def painted(match):
+    """Return what COLOURED has found with its colour: the bar, a number of jobs, a trouble."""
+    text = match.group()
+    if text.startswith('['):
+        return re.sub('#+|x+', lambda part: '\x1b[{}m{}\x1b[0m'.format(
+            COLOURS['completed' if '#' in part.group() else 'failed'], part.group()), text)
+    return '\x1b[{}m{}\x1b[0m'.format('1;31' if text.startswith('!') else COLOURS[match.group(1)], text)
 
 
 def in_foreground(stream):
@@ -5566,6 +5693,14 @@ class Summary:
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
         for what, command in self.commands().items():
             yield '{}: {}'.format(what, command)
+
+    def variables(self):
+        """Return the environment variables that tell it to a command."""
+        found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
+        found.update(QMAP_LOGS=file_name(native(self._execution.path)), QMAP_NAME=file_name(self._execution.name),
+                     QMAP_STATUS=str(self.status), QMAP_JOBS=str(sum(self.counts.values())),
+                     QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0), QMAP_SUMMARY=self.head())
+        return found
 
     def as_dict(self):
         """Return it for programs."""
@@ -5804,39 +5939,44 @@ def tool_template(options):
 
 def tool_submit(options):
     """Run `qmap submit`."""
+    if options.progress:
+        helper('progress', '--progress')    # before a folder is made
     params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
               if getattr(options, key) is not None}
     preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                              options.pull)
+                              options.pull, options.on_finish)
     warn(preparation.warnings)
     if options.dry_run:
-        return dry_run(preparation, options.logs)
+        return dry_run(preparation, options)
     if options.leave and preparation.profile.executor == 'local':
         raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
     path = preparation.create(options.logs)
-    say(preparation.profile.sentence())
-    say('{}, {}, logs folder {}'.format(jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
+    if not (options.quiet or options.progress):
+        say(preparation.profile.sentence())
+        say('{}, {}, logs folder {}'.format(
+            jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
     if options.detach:
-        return detach(path)
+        return detach(path, options)
     execution = Execution(path, map=preparation.map)
     if options.leave:
         execution.hand_over()
-    return follow(execution)
+    return follow(execution, options)
 
 
-def detach(path, *options):
+def detach(path, options, *more):
     """Let a driver go on with an execution in the background, in a session of its own; return the exit status.
 
     Args:
         path: of the logs folder
-        options: of `reattach`
+        options: of the command line: whether to be quiet, or to speak JSON
+        more: options of `reattach`
     """
     logs = Logs(path)
     messages = os.path.join(logs.path, 'execution.log')
     try:
         with open(messages, 'ab') as log:
             child = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), 'reattach', '--no-console', '-l', logs.path, *options],
+                [sys.executable, os.path.abspath(__file__), 'reattach', '--no-console', '-l', logs.path, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
@@ -5846,6 +5986,11 @@ def detach(path, *options):
     if child.poll() == 2:
         raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
     child.returncode = child.returncode or 0    # it is not waited for
+    if options.progress:
+        say(helper('progress', '--progress').line(
+            'detached', pid=child.pid, host=socket.gethostname(), logs=logs.path, messages=messages).strip())
+    if options.quiet or options.progress:
+        return 0
     where = shlex.quote(shown_path(logs.path))
     say('goes on in the background as process {} on {}, messages in {}'.format(
         child.pid, socket.gethostname(), shown_path(messages)))
@@ -5869,31 +6014,42 @@ def at_once(preparation, leave):
     return 'at most {} at once'.format('as many as possible' if leave else preparation.max_running)
 
 
-def dry_run(preparation, logs):
+def dry_run(preparation, options):
     """Print what `submit` would do; leave nothing behind."""
-    say(preparation.profile.sentence())
+    logs = options.logs
     base = '{}_{}'.format(os.path.splitext(os.path.basename(preparation.map.path))[0], time.strftime('%Y%m%d'))
     folder = Logs(logs or base)
     if logs and os.path.isdir(logs) and os.listdir(logs):
         raise QMapError(folder.taken())
-    say('{}, {}, logs folder {}'.format(
-        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)))
     indices = range(min(preparation.group, len(preparation.map)))
     width = len(str(len(preparation.map) - 1))
     ids = ['{:0{}d}'.format(index, width) for index in indices]
     commands = [preparation.map.command(index) for index in indices]
     params = dict(preparation.params, **(commands[0][1] if preparation.group == 1 else {}))
-    say('parameters of the first job:')
-    for key, value in params.items():
-        say('    {} = {}'.format(key, write_parameter(key, value)))
-    script = folder.job(ids[0], '.sh', len(preparation.map))
+    path = folder.job(ids[0], '.sh', len(preparation.map))
+    script = job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params, folder, ids)
+    submission = None
     if preparation.profile.executor != 'local':
-        say('its submission:')
         name = preparation.backend.job_name(preparation.name, 1, '00000000')
-        say('    {}'.format(preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')))
-    say('its script, {}:'.format(shown_path(script)))
-    write_output(None, job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params,
-                                  folder, ids).splitlines())
+        submission = preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
+    if options.progress:
+        more = {'submission': submission} if submission else {}
+        say(helper('progress', '--progress').line(
+            'dry-run', logs=folder.path, profile=preparation.profile.name, executor=preparation.profile.executor,
+            jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
+            params=write_parameters(params), script=script, **more).strip())
+        return 0
+    say(preparation.profile.sentence())
+    say('{}, {}, logs folder {}'.format(
+        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)))
+    say('parameters of the first job:')
+    for key, value in write_parameters(params).items():
+        say('    {} = {}'.format(key, value))
+    if submission:
+        say('its submission:')
+        say('    {}'.format(submission))
+    say('its script, {}:'.format(shown_path(path)))
+    write_output(None, script.splitlines())
     say('nothing was submitted, and no folder made')
     return 0
 
@@ -5908,17 +6064,29 @@ def tool_reattach(options):
     if options.detach:
         given = ['-r', str(options.max_running)] if options.max_running else []
         given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
-        return detach(execution.path, *given)
-    if execution.left():
+        return detach(execution.path, options, *given)
+    if execution.left() and not (options.quiet or options.progress):
         say('{}, {} left, logs folder {}'.format(
             plural(sum(execution.counts().values()), 'job'), execution.left(), shown_path(execution.path)))
-    return follow(execution)
+    return follow(execution, options)
 
 
-def follow(execution):
-    """Let an execution work, show it, obey signals, and return the exit status."""
+def make_view(execution, options):
+    """Return the view that the options of the command line ask for."""
+    if options.progress:
+        return helper('progress', '--progress').Progress(sys.modules[__name__], execution, sys.stdout)
+    return View(execution, sys.stdout, options.quiet, options.bell)
+
+
+def follow(execution, options):
+    """Let an execution work, show it, obey signals, and return the exit status.
+
+    Args:
+        execution: Execution
+        options: of the command line
+    """
     since = time.monotonic()
-    view = View(execution, sys.stdout)
+    view = make_view(execution, options)
     received = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:    # nohup
@@ -5930,7 +6098,7 @@ def follow(execution):
     while execution.working():
         view.update()
         while execution.news:
-            view.say(execution.news.popleft())
+            view.note(execution.news.popleft())
         try:
             execution.wait(0.1)
         except QMapError:
@@ -5951,8 +6119,9 @@ def follow(execution):
     execution.wait(0)
     elapsed = time.monotonic() - since if begun else None
     view.update(last=True)
-    for line in Summary(execution, elapsed).lines():
-        view.say(line)
+    while execution.news:
+        view.note(execution.news.popleft())
+    view.finish(Summary(execution, elapsed))
     counts = execution.counts()
     if interrupts > 0 and execution.left() or interrupts > 1:
         return 130
@@ -6313,9 +6482,21 @@ def make_parser():
         def error(self, message):
             raise QMapError('{} (see {} --help)'.format(message, self.prog))
 
-    def tool(name, function, summary, examples):
-        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
-                                epilog='examples:\n' + examples, formatter_class=argparse.RawDescriptionHelpFormatter)
+    class Help(argparse.RawDescriptionHelpFormatter):
+        def __init__(self, prog):
+            super().__init__(prog, max_help_position=33)
+
+        def _format_action_invocation(self, action):
+            if not action.option_strings:
+                return super()._format_action_invocation(action)
+            # As briefly as it can be said: -m, --memory SIZE.
+            names = [name for name in action.option_strings if name not in ('--grouping', '--working_directory')]
+            values = '{%s}' % ','.join(action.choices) if action.choices else action.metavar
+            return ', '.join(names) + (' ' + values if action.nargs != 0 and values else '')
+
+    def tool(name, function, summary, examples, usage=None):
+        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', usage=usage,
+                                epilog='examples:\n' + examples, formatter_class=Help)
         made.set_defaults(function=function)
         return made
 
@@ -6326,12 +6507,15 @@ def make_parser():
 
     def profile(made):
         made.add_argument('-p', '--profile', metavar='PROFILE',
-                          help='local, slurm, sge, lsf, or the name or path of a profile')
+                          help='local, slurm, sge, lsf, or another by name or path')
 
     def watched(made, now):
         made.add_argument('-r', '--max-running', metavar='N', type=number_option,
                           help='at most so many jobs at once' + now)
         made.add_argument('--no-console', action='store_true', help='only plain lines')
+        made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what failed, at the end')
+        made.add_argument('--progress', choices=('json',), help='a JSON object on a line for each change')
+        made.add_argument('--bell', action='store_true', help='ring the terminal at the end')
 
     parser = Parser(prog='qmap',
                     description='Run many similar shell commands in parallel, on this machine or a cluster.',
@@ -6352,7 +6536,8 @@ def make_parser():
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('submit', tool_submit, 'run the commands of a jobs map file',
-                '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n')
+                '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n',
+                'qmap submit MAP [OPTION]...')
     made.add_argument('map', help='jobs map file')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
     watched(made, '')
@@ -6364,15 +6549,16 @@ def make_parser():
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
     profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
-                      help='failed: the scripts, metadata and empty output of completed jobs go as they end')
+                      help='failed: keep few files of jobs that completed')
     made.add_argument('--pull', metavar='N', type=number_option,
                       help='on a cluster: N workers take job after job from a list, for short ones')
+    made.add_argument('--on-finish', metavar='CMD', help='shell command to run when all is over')
     made.add_argument('--detach', action='store_true', help='go on in the background')
     made.add_argument('--leave', action='store_true', help='hand everything to the scheduler at once, and leave')
     made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')
 
     made = tool('reattach', tool_reattach, 'go on with an execution, or look at it',
-                '  qmap reattach -l jobs_20260131\n')
+                '  qmap reattach -l jobs_20260131\n', 'qmap reattach [OPTION]...')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
     watched(made, ' from now on')
     made.add_argument('--detach', action='store_true', help='go on in the background')
@@ -6414,7 +6600,8 @@ def make_parser():
 
     made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',
                 '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
-                '  qmap info -l out -s failed -o rerun.map\n')
+                '  qmap info -l out -s failed -o rerun.map\n  qmap info -l out --log 17 --err\n',
+                'qmap info [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
                       help='such as status or usage.memory.peak; none: a map of the jobs')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')

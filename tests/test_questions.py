@@ -76,7 +76,7 @@ def test_no_number_of_different_messages_fills_the_memory():
     ({'c12': 2}, {'c12': 40, 'c13': 40}, []),                # by chance
     ({'c12': 30, 'c13': 30}, {'c12': 400, 'c13': 400, 'c14': 2}, [])])
 def test_hosts_are_named_where_that_tells_something(where, ran, said):
-    group = module.Group('exit 1', 'x')
+    group = module.Group('exit 1')
     for host, count in where.items():
         for number in range(count):
             group.add(failed(str(number), 'x', host))

@@ -1,0 +1,110 @@
+"""The view for programs: `--progress json` prints a JSON object on a line for each thing that happens. Its keys
+stand in manual.py.
+
+Needs of qmap.py its module object, handed as an argument: nothing here imports it.
+"""
+
+import collections
+import json
+import os
+import time
+
+#: What is told of an attempt that has ended.
+OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory')
+
+
+def line(event, **keys):
+    """Return what happened as a line."""
+    return json.dumps(collections.OrderedDict([('event', event), ('time', round(time.time(), 3))], **keys)) + '\n'
+
+
+class Progress:
+    """The view for programs: what the plain view does, in JSON.
+
+    Attributes:
+        detaches: whether a driver in the background is to go on when this process has left: never
+    """
+
+    #: Seconds between two lines with counts.
+    PAUSE = 1
+    detaches = False
+
+    def __init__(self, qmap, execution, stream):
+        """
+        Args:
+            qmap: the module
+            execution: Execution
+            stream: text file to write to
+        """
+        self._qmap, self._execution, self._stream = qmap, execution, stream
+        self._events = collections.deque()
+        self._next, self._last = 0, None
+        execution.hear = self._events.append
+        info = execution.plan.info
+        self._write(line('start', logs=execution.path, version=qmap.__version__, profile=info['profile'],
+                         executor=info['executor'], jobs=info['jobs'], commands=info['commands'],
+                         max_running=info['max_running'], counts=execution.counts()))
+
+    def _write(self, text):
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = open(os.devnull, 'w')    # nobody reads any more; the jobs go on
+
+    def say(self, text):
+        """Print a sentence."""
+        self._write(line('note', text=self._qmap.encode(text).decode('utf-8', 'replace')))
+
+    note = say
+
+    def wait(self, seconds):
+        """Wait for the end, for a moment."""
+        self._execution.wait(seconds)
+
+    def holds(self):
+        """Tell whether it shall stay although all is over."""
+        return False
+
+    def close(self):
+        """Do what is to be done before the last lines: nothing."""
+
+    def update(self, last=False):
+        """Print what has happened."""
+        changes = []
+        while self._events:
+            changes.extend(self._changes(self._events.popleft()))
+            if len(changes) > 1000:
+                self._write(''.join(changes))
+                changes = []
+        self._write(''.join(changes))
+        now = time.monotonic()
+        execution = self._execution
+        state = (execution.counts(), execution.trouble, execution.driving)
+        if state != self._last and (now >= self._next or last):
+            self._next, self._last = now + self.PAUSE, state
+            self._write(line('counts', counts=state[0], trouble=state[1], driving=state[2]))
+
+    def _changes(self, event):
+        kind = event['event']
+        if kind in ('run', 'end'):
+            keys = {key: event[key] for key in OF_END if event.get(key) not in (None, '')} if kind == 'end' else {}
+            yield line('job', id=event['job'], status=event['status'], attempt=event['attempt'], **keys)
+        elif kind in ('batch', 'returned'):
+            status = 'PENDING' if kind == 'batch' else 'UNSUBMITTED'
+            for task in event['tasks']:
+                id, _, attempt = task.partition('.')
+                yield line('job', id=id, status=status, attempt=int(attempt))
+        elif kind in ('dropped', 'retry'):
+            ledger = self._execution.ledger
+            keys = {'status': 'FAILED', 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': 'UNSUBMITTED'}
+            for number in self._qmap.unspanned(event['numbers']):
+                yield line('job', id=ledger.id(number), attempt=ledger.attempts[number], **keys)
+
+    def finish(self, summary):
+        """Print the last line.
+
+        Args:
+            summary: Summary
+        """
+        self._write(line('end', left=summary.status == 3, **summary.as_dict()))

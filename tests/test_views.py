@@ -1,0 +1,224 @@
+"""What is shown while it runs: on a terminal, in a log file, to programs, to nobody; and who is told of the end."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import QMAP, ROOT, until
+
+import qmap as module
+
+#: A job that waits until the file `go` is there.
+WAIT = 'until [ -e go ]; do sleep 0.05; done\n'
+
+
+class Terminal:
+    """QMap on a terminal of its own."""
+
+    def __init__(self, tool, *args, **environ):
+        main, side = pty.openpty()
+        self.main, self.seen = main, b''
+        environ = dict(dict(tool.environ, TERM='xterm', NO_COLOR='', COLUMNS='100', LINES='24'), **environ)
+        self.process = subprocess.Popen([sys.executable, QMAP] + list(args), cwd=tool.folder, env=environ, stdin=side,
+                                        stdout=side, stderr=side, start_new_session=True)
+        os.close(side)
+
+    def read(self):
+        """Start to read the screen."""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        return self
+
+    def _read(self):
+        try:
+            for block in iter(lambda: os.read(self.main, 65536), b''):
+                self.seen += block
+        except OSError:    # it was closed on the other side
+            pass
+
+    def end(self):
+        """Wait for its end, and return (exit status, all that was written)."""
+        status = self.process.wait(60)
+        self.reader.join(10)
+        return status, self.seen.decode('utf-8', 'replace')
+
+
+def screen(text):
+    """Return the lines that stand on a screen in the end."""
+    text = re.sub(r'\x1b\[[0-9;]*m', '', text).replace('\r\n', '\n')
+    return [line.split('\r')[-1].rstrip() if not line.endswith('\r') else line.split('\r')[-2].rstrip()
+            for line in text.split('\n')]
+
+
+def test_failures_are_printed_above_the_line_as_they_happen(qmap):
+    qmap.write('a.map', 'echo "cannot open x" >&2; exit 4\n' + WAIT + 'true\n')
+    terminal = Terminal(qmap, 'submit', 'a.map', '-r', '1', '--no-console', '--logs', 'out').read()
+    until(lambda: b'0 failed' in terminal.seen and b'1 running' in terminal.seen)
+    assert not os.path.exists(qmap.path('go'))
+    qmap.write('go', '')
+    status, text = terminal.end()
+    assert status == 1
+    assert '0 failed: exit 4: cannot open x' in screen(text)
+    assert '\x1b[31m0 failed\x1b[0m' in text and '\x1b[32m2 completed\x1b[0m' in text
+
+
+@pytest.mark.parametrize('environ', [{'NO_COLOR': '1'}, {'TERM': 'dumb'}])
+def test_without_colour_all_is_said_as_well(qmap, environ):
+    qmap.write('a.map', 'true\nfalse\n')
+    status, text = Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'out', **environ).read().end()
+    assert status == 1 and '\x1b' not in text
+    assert any(line.startswith('2 jobs: 1 completed, 1 failed') for line in screen(text))
+
+
+def test_a_flood_of_failures_is_limited(qmap):
+    qmap.write('a.map', 'echo no >&2; exit 1\n' * 300)
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    shown = [line for line in result.lines if ' failed: exit 1: no' in line]
+    more = [int(match.group(1)) for match in (re.search(r'and (\d+) more failed', line) for line in result.lines)
+            if match]
+    assert 10 <= len(shown) < 100 and len(shown) + sum(more) == 300
+    assert all(re.match(r'\d\d:\d\d:\d\d  ', line) for line in shown)
+
+
+def test_a_terminal_that_takes_nothing_stops_no_job(qmap):
+    qmap.write('a.map', 'touch ran_${QMAP_LINE}; head -c 400 /dev/zero | tr "\\0" x >&2; exit 1\n' * 400)
+    terminal = Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'out')    # nobody reads
+    until(lambda: len([name for name in os.listdir(qmap.folder) if name.startswith('ran_')]) == 400)
+    until(lambda: set(qmap.statuses('out')) == {'FAILED'})
+    assert terminal.read().end()[0] == 1
+
+
+def test_a_terminal_that_dies_stops_no_job(qmap):
+    qmap.write('a.map', WAIT + 'true\n' * 3)
+    terminal = Terminal(qmap, 'submit', 'a.map', '-r', '1', '--no-console', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
+    os.close(terminal.main)
+    qmap.write('go', '')
+    terminal.process.wait(60)
+    qmap('reattach', '-l', 'out')
+    assert qmap.statuses('out') == ['COMPLETED'] * 4
+
+
+def test_quiet_says_what_failed_and_nothing_else(qmap):
+    qmap.write('good.map', 'true\n')
+    qmap.write('bad.map', 'true\nexit 7\n')
+    result = qmap('submit', 'good.map', '-q', '--logs', 'good')
+    assert (result.code, result.out, result.err) == (0, '', '')
+    result = qmap('submit', 'bad.map', '--quiet', '--logs', 'bad')
+    assert result.code == 1 and result.lines[0].startswith('2 jobs: 1 completed, 1 failed')
+    assert result.lines[1] == '  1 job: exit 7  (id 1)'
+    assert not qmap('submit', 'good.map', '-q', '--detach', '--logs', 'later').out
+    until(lambda: qmap.statuses('later') == ['COMPLETED'])
+
+
+def events(result):
+    return [json.loads(line) for line in result.lines]
+
+
+def test_json_for_programs(qmap):
+    qmap.write('a.map', 'echo bad >&2; exit 3\ntrue\n')
+    found = events(qmap('submit', 'a.map', '--progress', 'json', '--logs', 'out'))
+    assert found[0]['event'] == 'start' and found[0]['jobs'] == 2 and found[0]['logs'] == qmap.path('out')
+    jobs = [event for event in found if event['event'] == 'job']
+    assert [event['status'] for event in jobs if event['id'] == '0'][0] == 'PENDING'
+    ends = {event['id']: event for event in jobs if event['status'] in ('COMPLETED', 'FAILED')}
+    assert ends['0']['exit_code'] == 3 and ends['0']['error'] == 'bad' and ends['1']['status'] == 'COMPLETED'
+    assert [event['counts'] for event in found if event['event'] == 'counts'][-1]['FAILED'] == 1
+    assert found[-1]['event'] == 'end' and found[-1]['status'] == 1 and found[-1]['left'] is False
+    assert found[-1]['failures'][0]['error'] == 'bad'
+    assert all(event['time'] > 1e9 for event in found)
+    again = events(qmap('reattach', '-l', 'out', '--progress', 'json'))
+    assert [event['event'] for event in again if event['event'] != 'counts'] == ['start', 'end']
+
+
+def test_json_of_a_dry_run_and_in_the_background(qmap):
+    qmap.write('a.map', 'true ## cores=1\n')
+    found, = events(qmap('submit', 'a.map', '--progress', 'json', '--dry-run'))
+    assert found['event'] == 'dry-run' and found['params']['cores'] == '1' and '\ntrue\n' in found['script']
+    found, = events(qmap('submit', 'a.map', '--progress', 'json', '--detach', '--logs', 'out'))
+    assert found['event'] == 'detached' and found['logs'] == qmap.path('out')
+    until(lambda: qmap.statuses('out') == ['COMPLETED'])
+
+
+def test_json_that_nobody_reads_any_more(qmap):
+    qmap.write('a.map', 'true\n' + WAIT + 'true\n' * 5)
+    process = qmap.start('submit', 'a.map', '-r', '1', '--progress', 'json', '--logs', 'out')
+    process.stdout.readline()
+    process.stdout.close()
+    qmap.write('go', '')
+    assert process.wait(60) == 0 and qmap.statuses('out') == ['COMPLETED'] * 7
+    process.stderr.close()
+
+
+def test_every_event_stands_in_the_manual(qmap):
+    from qmap_backends import manual
+    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
+        assert manual.EVENTS in source.read()
+
+
+TELL = 'env | grep ^QMAP_ >told; cat >told.json; echo told'
+
+
+def test_the_end_is_told_once(qmap):
+    qmap.write('a.map', 'true\nexit 5\n')
+    result = qmap('submit', 'a.map', '--on-finish', TELL + '; echo x >>times', '--logs', 'out')
+    assert result.code == 1 and 'told' in result.lines
+    told = dict(line.split('=', 1) for line in qmap.read('told').splitlines())
+    assert told['QMAP_LOGS'] == qmap.path('out') and told['QMAP_STATUS'] == '1' and told['QMAP_JOBS'] == '2'
+    assert told['QMAP_COMPLETED'] == '1' and told['QMAP_FAILED'] == '1' and told['QMAP_NAME'] == 'a'
+    assert told['QMAP_SUMMARY'].startswith('2 jobs: 1 completed, 1 failed')
+    assert json.loads(qmap.read('told.json'))['failures'][0]['what'] == 'exit 5'
+    qmap('reattach', '-l', 'out')
+    assert qmap.read('times') == 'x\n'
+    qmap('control', '-l', 'out', 'retry')
+    qmap('reattach', '-l', 'out')
+    assert qmap.read('times') == 'x\nx\n'
+
+
+def test_a_viewer_does_not_tell_and_a_driver_in_the_background_does(qmap):
+    qmap.write('mine.conf', 'executor = local\non_finish = echo x >>times\n')
+    qmap.write('a.map', WAIT)
+    qmap('submit', 'a.map', '-p', 'mine', '--detach', '--logs', 'out')
+    viewer = qmap.start('reattach', '-l', 'out')
+    qmap.write('go', '')
+    viewer.communicate(timeout=60)
+    until(lambda: os.path.exists(qmap.path('times')) and qmap.read('times'))
+    assert qmap.read('times') == 'x\n'
+
+
+def test_a_driver_that_is_stopped_tells_that_jobs_are_left(qmap):
+    qmap.write('a.map', WAIT * 2)
+    process = qmap.start('submit', 'a.map', '-r', '1', '--on-finish', 'echo $QMAP_STATUS >told', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
+    qmap('control', '-l', 'out', 'stop')
+    process.communicate(timeout=60)
+    assert process.returncode == 3 and qmap.read('told') == '3\n'
+    qmap.write('go', '')
+    qmap('reattach', '-l', 'out')
+    assert qmap.read('told') == '0\n'
+
+
+@pytest.mark.parametrize('quiet', [[], ['-q']])
+def test_telling_that_fails_is_a_warning(qmap, quiet):
+    qmap.write('a.map', 'true\n')
+    result = qmap('submit', 'a.map', '--on-finish', 'exit 9', '--logs', 'out', *quiet)
+    assert result.code == 0 and 'warning: --on-finish: it ended with status 9' in result.lines
+
+
+def test_from_python_the_end_is_told_too(qmap):
+    qmap.write('a.map', 'true\n')
+    execution = module.submit(qmap.path('a.map'), logs=qmap.path('out'), profile='local',
+                              on_finish='echo $QMAP_COMPLETED >{}'.format(qmap.path('told')))
+    assert execution.wait(60) and qmap.read('told') == '1\n'
+
+
+def test_the_bell_rings_on_a_terminal_only(qmap):
+    qmap.write('a.map', 'true\n')
+    assert '\a' in Terminal(qmap, 'submit', 'a.map', '--no-console', '--bell', '--logs', 'one').read().end()[1]
+    assert '\a' not in qmap('submit', 'a.map', '--bell', '--logs', 'two').out
+    assert '\a' not in Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'three').read().end()[1]
