@@ -6414,6 +6414,28 @@ def tool_bundle(options):
     return 0
 
 
+def tool_completion(options):
+    """Run `qmap completion`."""
+    completion = helper('completion', 'completion')
+    write_output(None, completion.script(sys.modules[__name__], make_parser(), options.shell).splitlines())
+    return 0
+
+
+def tool_help(options):
+    """Run `qmap help`."""
+    manual = helper('manual', 'help')
+    if options.topic is None:
+        write_output(None, manual.topics())
+    elif options.topic in manual.TOPICS:
+        write_output(None, manual.lines(options.topic))
+    else:
+        try:
+            make_parser().parse_args([options.topic, '--help'])
+        except QMapError:
+            raise QMapError('{}: no topic and no tool; topics are {}'.format(options.topic, ', '.join(manual.TOPICS)))
+    return 0
+
+
 def checked(key, text):
     """Return the value of a parameter from the command line.
 
@@ -6519,7 +6541,7 @@ def make_parser():
 
     parser = Parser(prog='qmap',
                     description='Run many similar shell commands in parallel, on this machine or a cluster.',
-                    epilog='qmap TOOL --help says more.')
+                    epilog='qmap TOOL --help says more; qmap help TOPIC explains.')
     parser.add_argument('-V', '--version', action='version', version='qmap ' + __version__)
     tools = parser.add_subparsers(dest='tool', metavar='TOOL')
 
@@ -6635,6 +6657,14 @@ def make_parser():
     made = tool('bundle', tool_bundle, 'write one file that carries everything, for other machines',
                 '  qmap bundle qmap-all.py\n')
     made.add_argument('file', help='file to write')
+
+    made = tool('completion', tool_completion, 'print what makes the shell complete tools, options, fields, profiles',
+                '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')
+    made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
+
+    made = tool('help', tool_help, 'explain map, fields, profiles, exit... (qmap help lists them)',
+                '  qmap help fields\n')
+    made.add_argument('topic', nargs='?', help='a topic or a tool')
     return parser
 
 
