@@ -402,6 +402,10 @@ class Map:
         """Return the number of commands."""
         return len(self._offsets)
 
+    def places(self):
+        """Return the array of the places in the file where the commands begin. Not to be changed."""
+        return self._offsets
+
     def line(self, index):
         """Return the number of the line, from 1, on which a command begins."""
         return self._lines[index]
@@ -1590,6 +1594,12 @@ class Ledger:
         self.counts[index] += 1
 
     # Asking
+
+    def newest(self):
+        """Return the numbers of all jobs, those with the newest events first, those without any last."""
+        if self.counts[0] == self.count:
+            return range(self.count)
+        return array.array('I', sorted(range(self.count), key=self._where.__getitem__, reverse=True))
 
     def record(self, number):
         """Return the last record of a job as a dict; of one that was never submitted, what little there is."""
@@ -3461,6 +3471,13 @@ class Driver:
         id = self.ledger.batch_of(record).get('id')
         return (id, record['k']) if id and record['k'] != NOBODY else None
 
+    def peak(self, number):
+        """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
+        try:
+            return self.backend.peak(self._task(number)) if self.backend.immediate else None
+        except KeyError:    # it has just ended
+            return None
+
     def _executor_id(self, number, start):
         task = self._task(number)
         return task and self.backend.task_name(task) or start.get('executor_id', '')
@@ -4789,7 +4806,10 @@ class Execution:
     # The thread
 
     def start(self):
-        """Drive what is left, or view where another process drives."""
+        """Drive what is left, or view where another process drives; also once more after all has ended."""
+        if self._over:
+            self._over = False
+            self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
         self._thread.start()
         return self
 
@@ -4977,6 +4997,11 @@ class Execution:
         mine (percent of the cores)."""
         driver = self._driver
         return driver.load if driver else {}
+
+    def peak(self, number):
+        """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
+        driver = self._driver
+        return driver.peak(number) if driver else None
 
     @property
     def ledger(self):
@@ -5434,6 +5459,8 @@ class View:
     #: Seconds between two looks on a terminal, and between two lines elsewhere.
     REDRAW = 0.5
     LINE = 5
+    #: Whether a driver in the background is to go on when this process has left.
+    detaches = False
 
     #: So many failures are told of in a second, elsewhere in LINE.
     FAILURES = 10
@@ -5536,6 +5563,17 @@ class View:
             self._next = now + self.LINE
             self._stamped(self._line(counts, trouble, now))
         self._last = state
+
+    def wait(self, seconds):
+        """Wait for the end, for a moment."""
+        self._execution.wait(seconds)
+
+    def holds(self):
+        """Tell whether it shall stay although all is over."""
+        return False
+
+    def close(self):
+        """Do what is to be done before the last lines: nothing."""
 
     def finish(self, summary):
         """Print the last lines.
@@ -6072,10 +6110,18 @@ def tool_reattach(options):
 
 
 def make_view(execution, options):
-    """Return the view that the options of the command line ask for."""
+    """Return the view that the options of the command line ask for, and this terminal can show."""
     if options.progress:
         return helper('progress', '--progress').Progress(sys.modules[__name__], execution, sys.stdout)
-    return View(execution, sys.stdout, options.quiet, options.bell)
+    plain = View(execution, sys.stdout, options.quiet, options.bell)
+    if options.no_console or options.quiet or not execution.left() or not (sys.stdin.isatty() and sys.stdout.isatty()
+                                                                           and in_foreground(sys.stdout)):
+        return plain
+    try:
+        from qmap_backends import console
+    except ImportError:    # qmap.py alone, or a Python without curses
+        return plain
+    return console.open_console(sys.modules[__name__], execution, plain) or plain
 
 
 def follow(execution, options):
@@ -6086,21 +6132,52 @@ def follow(execution, options):
         options: of the command line
     """
     since = time.monotonic()
-    view = make_view(execution, options)
     received = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:    # nohup
             signal.signal(number, lambda number, frame: received.append(number))
     begun = execution.left()
-    if begun:
-        execution.start()
+    view = make_view(execution, options)
+    try:
+        if begun:
+            execution.start()
+        interrupts = attend(execution, view, received)
+    finally:
+        view.close()
+    execution.wait(0)
+    elapsed = time.monotonic() - since if begun else None
+    view.update(last=True)
+    while execution.news:
+        view.note(execution.news.popleft())
+    if view.detaches and execution.left():
+        return detach(execution.path, options)
+    view.finish(Summary(execution, elapsed))
+    counts = execution.counts()
+    if interrupts > 0 and execution.left() or interrupts > 1:
+        return 130
+    if execution.handed_over and not counts[UNSUBMITTED]:
+        return 1 if counts[FAILED] else 0
+    return 3 if execution.left() else 1 if counts[FAILED] else 0
+
+
+def attend(execution, view, received):
+    """Show an execution and obey signals until it is over or left.
+
+    Args:
+        execution: Execution
+        view: View, Console or Progress
+        received: list to which the numbers of signals come
+
+    Returns:
+        how often Ctrl-C was pressed; -1 where another signal came
+    """
     interrupts, leave_at = 0, None
-    while execution.working():
+    while execution.working() or not interrupts and view.holds():
         view.update()
         while execution.news:
             view.note(execution.news.popleft())
         try:
-            execution.wait(0.1)
+            view.wait(0.1)
         except QMapError:
             break
         while received:
@@ -6116,18 +6193,7 @@ def follow(execution, options):
             execution.leave()
             if time.monotonic() > leave_at + 10:
                 break    # a file system that hangs must not keep us
-    execution.wait(0)
-    elapsed = time.monotonic() - since if begun else None
-    view.update(last=True)
-    while execution.news:
-        view.note(execution.news.popleft())
-    view.finish(Summary(execution, elapsed))
-    counts = execution.counts()
-    if interrupts > 0 and execution.left() or interrupts > 1:
-        return 130
-    if execution.handed_over and not counts[UNSUBMITTED]:
-        return 1 if counts[FAILED] else 0
-    return 3 if execution.left() else 1 if counts[FAILED] else 0
+    return interrupts
 
 
 def interrupted(execution, view, interrupts):
@@ -6534,7 +6600,7 @@ def make_parser():
     def watched(made, now):
         made.add_argument('-r', '--max-running', metavar='N', type=number_option,
                           help='at most so many jobs at once' + now)
-        made.add_argument('--no-console', action='store_true', help='only plain lines')
+        made.add_argument('--no-console', action='store_true', help='plain lines only, also on a terminal')
         made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what failed, at the end')
         made.add_argument('--progress', choices=('json',), help='a JSON object on a line for each change')
         made.add_argument('--bell', action='store_true', help='ring the terminal at the end')
