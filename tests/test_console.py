@@ -288,7 +288,7 @@ def test_is_suspended_and_comes_back(qmap, console):
     screen.sees('Stopped(.|\n)*ready>')
     screen.type('echo can you $((40 + 2))?' + ENTER)
     screen.sees('can you 42')    # it echoes and has its lines
-    screen.type('fg' + ENTER)
+    screen.type('clear; fg' + ENTER)
     screen.sees('0 +R running')
     screen.type('\x1a')
     screen.sees('Stopped(.|\n)*ready>')
