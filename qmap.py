@@ -5710,16 +5710,16 @@ class Summary:
         old = isinstance(execution, Old)
         driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
-        if group:
-            # What did not run has no output; why it did not, its metadata says.
+        if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             found['to see one'] = '{} info -l {} --log {} --err'.format(program(), where, group.ids[0]) \
-                if group.what.startswith(('exit', 'signal')) else None
+                if backends_there() or old else 'cat ' + shlex.quote(shown_path(execution.plan.path(
+                    group.ids[0], '.err')))
         if self.counts[FAILED] and not driven:
             found['to rerun what failed'] = '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
                 program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.repeat))
         if self.status == 3 and not driven and not old:
             found['to go on'] = '{} reattach -l {}'.format(program(), where)
-        return collections.OrderedDict((key, command) for key, command in found.items() if command)
+        return found
 
     def lines(self):
         """Yield it as lines for people."""

@@ -129,7 +129,7 @@ def read(qmap, path):
     plan = qmap.Plan(logs)
     ledger = qmap.Ledger(logs, len(plan.map), plan.group)
     usage = Usage(ledger.count, plan.group, qmap.REASONS)
-    same = not owns(plan) and plan.params
+    same = (plan.group > 1 or not plan.map.owns) and plan.params
 
     def take(record):
         usage.add(record, same if same is not False and not record.get('params') else plan.params_of(record))
@@ -156,19 +156,6 @@ def read(qmap, path):
     except OSError as error:
         raise qmap.QMapError('{}: {}'.format(error.filename or path, error.strerror))
     return plan, ledger, usage
-
-
-def owns(plan):
-    """Tell whether commands of the map may have parameters of their own."""
-    if plan.group > 1:
-        return False
-    with open(plan.map.path, 'rb') as source:
-        end = b''
-        for block in iter(lambda: source.read(1 << 20), b''):
-            if b' ## ' in end + block:
-                return True
-            end = block[-3:]
-    return False
 
 
 def quantile(values, share):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,15 @@ def test_the_summary_at_the_end_and_at_any_time(done):
     assert done.result.lines[-5:] == rest
     lines = done('info', '-l', 'out', '--summary').lines
     assert lines[0].startswith('6 jobs: 2 completed, 4 failed, in 00:00:0') and lines[1:] == rest
+
+
+def test_a_lone_file_names_a_command_that_works_without_the_folder(qmap):
+    shutil.copy(QMAP, qmap.path('lone.py'))
+    qmap.program[1] = qmap.path('lone.py')
+    qmap.write('a.map', 'echo bad >&2; false\n')
+    assert 'to see one: cat out/0.err' in qmap('submit', 'a.map', '--logs', 'out').lines
+    result = qmap('info', '-l', 'out', '--log', '0')
+    assert result.code == 2 and 'the folder qmap_backends is not beside' in result.err
 
 
 def test_the_summary_for_programs(done):
