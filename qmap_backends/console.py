@@ -25,6 +25,8 @@ import time
 import traceback
 import unicodedata
 
+from qmap_backends.manual import KEYS
+
 #: The letters that stand for the statuses, in their order, in the bar and where there is little room.
 LETTERS = '.PRCFO'
 
@@ -33,37 +35,6 @@ FEW = 5000
 
 #: Bytes of a file that are shown, from its end or its beginning.
 SHOWN = 256 * 1024
-
-#: What each key does: (keys, where, what). The table of `?` and of README.md.
-KEYS = [
-    ('up down, j k', 'list', 'the job above, below'),
-    ('PgUp PgDn, Home End', 'list', 'a page up, down; the first, the last job'),
-    ('left right', 'list', 'moves the commands sideways'),
-    ('Enter', 'list', 'looks into the job'),
-    ('o', 'list', 'order: newest event first, or by id'),
-    ('U P R C F O', 'list', 'shows only unsubmitted, pending, running, completed, failed, other jobs; again: all'),
-    ('s', 'list', 'shows only the next status'),
-    ('/', 'list', 'shows only jobs with this text in the command, or these ids (3,7-12)'),
-    ('Esc', 'list', 'takes back search, filter, marks'),
-    ('Space, *', 'list', 'marks the job, all jobs that are listed'),
-    ('Tab, 1 2 3 4', 'job', 'about, stdout, stderr, script'),
-    ('< >', 'job', 'the job before, after it in the list'),
-    ('up down, PgUp PgDn, Home End', 'job', 'scroll; End follows what is written'),
-    ('Esc', 'job', 'back to the list'),
-    ('p', 'steer', 'pause or resume submitting'),
-    ('m', 'steer', 'max-running: how many jobs may be in the scheduler at once'),
-    ('e', 'steer', 'edit the parameters of what is not yet submitted'),
-    ('r', 'steer', 'retry the job, the marked, all failed; with other cores, memory, time if wanted'),
-    ('c', 'steer', 'cancel the job, the marked, all'),
-    ('d', 'leave', 'detach: go on in the background'),
-    ('a', 'leave', 'submit all to the scheduler, and leave (clusters)'),
-    ('q', 'leave', 'leave; asks what is to become of the jobs'),
-    ('Ctrl-C', 'leave', 'no new jobs, leave in 10 s; again: cancel'),
-    ('Ctrl-Z', 'leave', 'suspend; `fg` comes back'),
-    ('l', 'show', 'messages: what was done, and what went wrong'),
-    ('?', 'show', 'this table'),
-    ('Ctrl-L', 'show', 'draws the screen anew'),
-]
 
 ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])')
 

@@ -149,6 +149,37 @@ included; a command's own (behind `##`) stay; `KEY=` takes one away |
 first |
 """
 
+#: What each key of the console does: (keys, where, what). The table of its `?`, too.
+KEYS = [
+    ('up down, j k', 'list', 'the job above, below'),
+    ('PgUp PgDn, Home End', 'list', 'a page up, down; the first, the last job'),
+    ('left right', 'list', 'moves the commands sideways'),
+    ('Enter', 'list', 'looks into the job'),
+    ('o', 'list', 'order: newest event first, or by id'),
+    ('U P R C F O', 'list', 'shows only unsubmitted, pending, running, completed, failed, other jobs; again: all'),
+    ('s', 'list', 'shows only the next status'),
+    ('/', 'list', 'shows only jobs with this text in the command, or these ids (3,7-12)'),
+    ('Esc', 'list', 'takes back search, filter, marks'),
+    ('Space, *', 'list', 'marks the job, all jobs that are listed'),
+    ('Tab, 1 2 3 4', 'job', 'about, stdout, stderr, script'),
+    ('< >', 'job', 'the job before, after it in the list'),
+    ('up down, PgUp PgDn, Home End', 'job', 'scroll; End follows what is written'),
+    ('Esc', 'job', 'back to the list'),
+    ('p', 'steer', 'pause or resume submitting'),
+    ('m', 'steer', 'max-running: how many jobs may be in the scheduler at once'),
+    ('e', 'steer', 'edit the parameters of what is not yet submitted'),
+    ('r', 'steer', 'retry the job, the marked, all failed; with other cores, memory, time if wanted'),
+    ('c', 'steer', 'cancel the job, the marked, all'),
+    ('d', 'leave', 'detach: go on in the background'),
+    ('a', 'leave', 'submit all to the scheduler, and leave (clusters)'),
+    ('q', 'leave', 'leave; asks what is to become of the jobs'),
+    ('Ctrl-C', 'leave', 'no new jobs, leave in 10 s; again: cancel'),
+    ('Ctrl-Z', 'leave', 'suspend; `fg` comes back'),
+    ('l', 'show', 'messages: what was done, and what went wrong'),
+    ('?', 'show', 'this table'),
+    ('Ctrl-L', 'show', 'draws the screen anew'),
+]
+
 #: What `qmap help` knows: the head line of each topic, and what stands below.
 TOPICS = collections.OrderedDict([
     ('map', ('jobs map files', """\
@@ -165,6 +196,9 @@ All combinations are made, the first group varying slowest. `{{?name:...}}` is u
 lsf; others are files NAME.conf in QMAP_HOME or ~/.config/qmap, where default.conf is always read. Lines: key = value.
 """, [SETTINGS])),
     ('orders', ('orders of qmap control', '', [ORDERS])),
+    ('console', ('keys of the console', '', [
+        [(where, '')] + [(keys, what) for keys, place, what in KEYS if place == where]
+        for where in ('list', 'job', 'steer', 'leave', 'show')])),
     ('exit', ('exit status', """\
 That of `run` is that of its command, of the others 0, or 2 where something is wrong.
 """, [EXIT])),
@@ -180,7 +214,10 @@ def plain(text):
 
 
 def rows(table):
-    """Return the rows of a table in Markdown, without the line below the head, as lists of plain texts."""
+    """Return the rows of a table in Markdown, without the line below the head, as lists of plain texts; also of a
+    table that is a list of rows already."""
+    if not isinstance(table, str):
+        return [[plain(cell) for cell in row] for row in table]
     lines = [line for line in table.splitlines() if not line.startswith('| ---')]
     return [[plain(cell).strip() for cell in line.strip('|').split(' | ')] for line in lines]
 
