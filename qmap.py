@@ -5711,9 +5711,10 @@ class Summary:
         driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
-            found['to see one'] = '{} info -l {} --log {} --err'.format(program(), where, group.ids[0]) \
+            id, err = group.ids[0], bool(group.error)
+            found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
                 if backends_there() or old else 'cat ' + shlex.quote(shown_path(execution.plan.path(
-                    group.ids[0], '.err')))
+                    id, '.err' if err else '.out')))
         if self.counts[FAILED] and not driven:
             found['to rerun what failed'] = '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
                 program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.repeat))

@@ -197,7 +197,7 @@ def test_a_subfolder_of_a_large_execution(qmap):
     assert qmap('info', '-l', 'out', '--log', '10000').out == 'last\n'
 
 
-def test_follow_until_the_job_has_ended_and_through_a_new_attempt(qmap):
+def test_follow_until_the_job_has_ended(qmap):
     qmap.write('a.map', 'until [ -e go1 ]; do sleep 0.05; done\n'
                         'echo begun; until [ -e go2 ]; do sleep 0.05; done; echo over\n')
     driver = qmap.start('submit', 'a.map', '-r', '1', '--logs', 'out')
@@ -210,6 +210,18 @@ def test_follow_until_the_job_has_ended_and_through_a_new_attempt(qmap):
     qmap.write('go2', '')
     assert process.wait(60) == 0 and qmap.read('followed') == 'begun\nover\n'
     driver.communicate(timeout=60)
+
+
+def test_follow_goes_on_with_a_new_attempt(qmap):
+    qmap.write('a.map', 'echo attempt $QMAP_ATTEMPT; [ $QMAP_ATTEMPT = 2 ]\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    qmap('control', '-l', 'out', 'retry')
+    with open(qmap.path('followed'), 'wb') as target:
+        process = qmap.start('info', '-l', 'out', '--log', '0', '--follow', stdout=target)
+    until(lambda: qmap.read('followed') == 'attempt 1\n')
+    qmap('reattach', '-l', 'out')
+    assert process.communicate(timeout=60)[1] == b'qmap: warning: job 0: attempt 2 begins\n'
+    assert process.returncode == 0 and qmap.read('followed') == 'attempt 1\nattempt 2\n'
 
 
 def test_watch_shows_until_the_end(qmap):
