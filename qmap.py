@@ -6340,14 +6340,31 @@ def helper(name, what):
     return import_module('qmap_backends.' + name)
 
 
+def figures(logs, what):
+    """Return (Plan, Ledger, Usage, Advice) of the execution in a folder.
+
+    Args:
+        logs: path of the folder
+        what: the words of the command line that ask for it
+
+    Raises:
+        QMapError: there is none, or none of which the figures were kept
+    """
+    advice = helper('advice', what)
+    if Old.here(logs):
+        raise QMapError('{}: qmap 0.4 kept no figures for {}'.format(logs, what))
+    module = sys.modules[__name__]
+    plan, ledger, usage = advice.read(module, logs)
+    warn('{}, byte {}: this record cannot be read'.format(plan.logs.journal(epoch), place)
+         for epoch, place in ledger.damage[:20])
+    return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
+
+
 def advise(options):
     """Run `qmap info --advise`."""
-    advice = helper('advice', '--advise')
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--advise looks at all jobs, and knows no other option but --format json and --output')
-    if Old.here(options.logs):
-        raise QMapError('{}: qmap 0.4 kept no figures that one could advise from'.format(options.logs))
-    found = advice.Advice(sys.modules[__name__], *advice.read(sys.modules[__name__], options.logs))
+    found = figures(options.logs, '--advise')[-1]
     write_output(options.output, [json.dumps(found.as_dict())] if options.format == 'json' else found.lines())
     return 0
 
@@ -6445,14 +6462,10 @@ def table(jobs, fields, format):
 def tool_report(options):
     """Run `qmap report`."""
     gc.disable()    # as in `info`
-    advice, report = helper('advice', 'report'), helper('report', 'report')
-    if Old.here(options.logs):
-        raise QMapError('{}: qmap 0.4 kept no figures that one could draw'.format(options.logs))
     path = options.output or os.path.basename(os.path.abspath(options.logs)) + '.html'
     if os.path.exists(path) and not options.force:
         raise QMapError('{}: is there already; give another name with -o, or --force to overwrite it'.format(path))
-    found = advice.read(sys.modules[__name__], options.logs)
-    page = report.Report(sys.modules[__name__], *found, advice.Advice(sys.modules[__name__], *found))
+    page = helper('report', 'report').Report(sys.modules[__name__], *figures(options.logs, 'report'))
     write_output(path, (part.rstrip('\n') for part in page.parts()))
     say('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
                                     os.path.getsize(path) / 1000))

@@ -250,6 +250,12 @@ class Advice:
         usage = self._usage
         self.beyond = collections.OrderedDict((word, self.failed.get(word, 0)) for word in ('memory', 'time'))
         beyond = sum(self.beyond.values())
+        self.too_little = {}
+        for place, word in enumerate(('memory', 'time'), 1):
+            code = usage.reasons.index(word)
+            limits = (usage.sets[asked][place] for asked in set(itertools.compress(
+                usage.asked, usage.where(lambda end, code=code: end == code))))
+            self.too_little[word] = max((limit for limit in limits if limit), default=None)
         # Where the memory of some is not known, the others speak for them.
         known = bytes(ended and elapsed == elapsed and (memory == memory or not self.memory)
                       for ended, elapsed, memory in zip(completed, usage.elapsed, usage.memory))
@@ -381,11 +387,11 @@ class Advice:
         for key, flag in (('memory', '-m'), ('time', '-t')):
             count = self.beyond[key]
             if count:
-                asked = self.asked[key][-1] if self.asked[key] else None
+                asked = self.too_little[key]
                 text = self._qmap.exact_memory if key == 'memory' else time_flag
                 found.append('{} failed over {} {}: what {} needed is not known, and more than was asked{}'.format(
                     plural(count, 'job'), 'its' if count == 1 else 'their', key, 'it' if count == 1 else 'they',
-                    '' if asked is None else '; twice the most asked would be {} {}'.format(flag, text(2 * asked))))
+                    '' if asked is None else '; twice that would be {} {}'.format(flag, text(2 * asked))))
         return found
 
 

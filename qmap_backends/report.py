@@ -5,6 +5,7 @@ projector, and on paper. Whatever comes from the execution goes through `text`. 
 object is handed as an argument.
 """
 
+import array
 import collections
 import html
 import itertools
@@ -14,7 +15,7 @@ import platform
 import re
 import time
 
-from .advice import COMPLETED, GIGA, MEGA, NOT_ENDED, amount, quantile, share_unused, short_time, spread
+from .advice import COMPLETED, GIGA, MEGA, NOT_ENDED, UNKNOWN, amount, quantile, share_unused, short_time, spread
 
 #: Steps of time over which the curves take means.
 BINS = 300
@@ -38,7 +39,7 @@ LONGEST = 300
 UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 
 #: Whatever differs between two lines that say the same.
-VARIES = re.compile(r'0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+')
+VARIES = re.compile(r'0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+(?:\.\d+)*')
 
 TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
               2592000, 7776000, 31536000, 157680000, 1576800000]
@@ -689,26 +690,35 @@ class Report:
     def histograms(self):
         """Return the section with how long jobs ran, what memory they used, and how busy their cores were."""
         usage = self.usage
-        ran = [elapsed == elapsed and end != NOT_ENDED for end, elapsed in zip(usage.ends, usage.elapsed)]
+        ran = bytes(elapsed == elapsed and end != NOT_ENDED for end, elapsed in zip(usage.ends, usage.elapsed))
         if not any(ran):
             return ''
         good = bytes(end == COMPLETED for end in itertools.compress(usage.ends, ran))
-        elapsed, memory = (list(itertools.compress(values, ran)) for values in (usage.elapsed, usage.memory))
+        elapsed, memory = (
+            array.array('d', itertools.compress(values, ran)) for values in (usage.elapsed, usage.memory))
+        sets, asked = usage.sets, array.array('I', itertools.compress(usage.asked, ran))
         flags, limits = self.advice.flags, self.advice.asked['memory']
-        found = [
-            Histogram('How long they ran', 'time', elapsed, good, self.advice.asked['time'], flags.get('time')),
-            Histogram('Memory that they used', 'memory', memory, good, limits, flags.get('memory'))]
+        found = []
+        if self.plan.info['executor'] != 'local':
+            shifts = self.clocks.shifts
+            waited = array.array('d', (
+                max(0, started + shifts[host] - submitted) if started and submitted else UNKNOWN
+                for started, submitted, host in itertools.compress(
+                    zip(usage.started, usage.submitted, usage.host), ran)))
+            found.append(Histogram('How long they waited', 'time', waited, good))
+        times = self.advice.asked['time']
+        found.append(Histogram('How long they ran', 'time', elapsed, good, times, flags.get('time')))
+        found.append(Histogram('Memory that they used', 'memory', memory, good, limits, flags.get('memory')))
         if len(limits) > 1:
-            found.append(Histogram('Memory used, of what was asked', 'share', [
-                100 * value / usage.sets[asked][1] if usage.sets[asked][1] else value * float('nan')
-                for value, asked in zip(memory, itertools.compress(usage.asked, ran))], good, [100]))
-        busy = [100 * cpu / (seconds * usage.sets[asked][0]) if seconds > 0 else float('nan')
-                for cpu, seconds, asked in zip(itertools.compress(usage.cpu, ran), elapsed,
-                                               itertools.compress(usage.asked, ran))]
-        found.append(Histogram('How busy their cores were', 'share', busy, good))
+            shares = (100 * value / sets[code][1] if sets[code][1] else UNKNOWN for value, code in zip(memory, asked))
+            found.append(Histogram('Memory used, of what was asked', 'share', array.array('d', shares), good))
+        shares = (100 * cpu / (seconds * sets[code][0]) if seconds > 0 else UNKNOWN
+                  for cpu, seconds, code in zip(itertools.compress(usage.cpu, ran), elapsed, asked))
+        found.append(Histogram('How busy their cores were', 'share', array.array('d', shares), good))
         legend = key(*[('completed', 'completed')] * any(good), *[('failed', 'failed, on top')] * (not all(good)))
         return section('What they used', '<p class="legend">{}<span>height: number of jobs</span></p>'
-                       '<div class="charts">{}</div>'.format(legend, ''.join(one.html() for one in found)))
+                       '<div class="charts{}">{}</div>'.format(
+                           legend, ' even' if len(found) == 4 else '', ''.join(one.html() for one in found)))
 
     # Words and tables
 
@@ -828,13 +838,13 @@ class Histogram:
         Args:
             title: text
             kind: time (seconds), memory (bytes) or share (percent)
-            values: list of numbers, nan where not known
+            values: array of numbers, nan where not known
             good: for each, whether the job completed
             asked: sorted limits
             advised: what is to be asked for next time
         """
         self.title, self.kind, self.asked, self.advised = title, kind, list(asked), advised
-        self.known = [value for value in values if value == value]
+        self.known = array.array('d', (value for value in values if value == value))
         self.unknown = len(values) - len(self.known)
         fine = [value for value in itertools.compress(values, good) if value == value]
         #: Of those that completed, as in the advice; of all where none did.
@@ -869,7 +879,7 @@ class Histogram:
                 self.marks = nice(far, 4)
                 step = self.marks[1]
         else:
-            step = 2 ** math.ceil(math.log(max(far, 1) / 5, 2))
+            step = 2 ** math.ceil(math.log(max(far, 1) / 4, 2))
         count = max(1, math.ceil(far / step - 1e-9))
         self.low, self.high, self.marks = 0, count * step, [step * number for number in range(count + 1)]
 
@@ -915,6 +925,8 @@ class Histogram:
         lines, notes = self._marks()
         words = self.of + 'median {}, 95\u202f% within {}, at most {}'.format(
             *(self.form(self.found[part]) for part in ('median', 'percentile_95', 'maximum')))
+        if self.kind == 'share' and self.high > 100:
+            words += '; the last bar: more than 100\u202f%'
         if self.unknown:
             words += '; not known of {:,}'.format(self.unknown)
         return '<figure><h3>{}</h3><div class="hist"><div class="l">{}</div><div class="a">{}{}</div>' \
@@ -934,19 +946,18 @@ class Histogram:
     def _marks(self):
         """Return the lines for what was asked and what is advised, and words for those that lie beyond the picture."""
         lines, notes = [], []
-        marks = [('asked', limit) for limit in self.asked[-1:]] if self.kind != 'share' else []
+        # Each with the share of the width past which its words stand left of the line, so that they do not cross.
+        marks = [('asked', 'asked', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
         if self.advised:
-            marks.append(('next time', self.advised))
-        for level, (word, value) in enumerate(marks):
-            edge = 10 ** self.high if self.log else self.high
-            if value > edge * 1.0001:
-                if word == 'asked':
-                    notes.append('; asked {}, beyond the picture'.format(self.form(value)))
-                continue
+            marks.append(('advised', 'next time', self.advised, 0.3))
+        edge = 10 ** self.high if self.log else self.high
+        for level, (kind, word, value, half) in enumerate(marks):
             share = self._at(value)
-            lines.append('<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
-                'asked' if word == 'asked' else 'advised', ' turned' if share > 0.5 else '', 100 * share, level, word,
-                self.form(value)))
+            if value <= edge * 1.0001:
+                lines.append('<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
+                    kind, ' turned' if share > half else '', 100 * share, level, word, self.form(value)))
+            elif kind == 'asked':
+                notes.append('; asked {}, beyond the picture'.format(self.form(value)))
         return ''.join(lines), text(''.join(notes))
 
 
@@ -990,7 +1001,7 @@ PAGE = """<!DOCTYPE html>
 <meta charset="utf-8"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta name="generator" content="qmap report"/>
-<title>{title}</title>
+<title>{title} \u00b7 QMap report</title>
 <style>{style}</style>
 </head>
 <body>
@@ -1051,6 +1062,7 @@ svg g.failed,svg g.failed path{fill:var(--bg);stroke:var(--failed);stroke-width:
 .v{position:absolute;right:0;transform:translateY(50%);font-size:.78rem;color:var(--soft);line-height:1;white-space:nowrap}
 .time h3{margin-left:7.3rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(18.5rem,1fr));gap:1.6rem 2rem}
+.even{grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))}
 figure{margin:0}
 .hist{display:grid;grid-template-columns:2.9rem minmax(0,1fr);grid-template-rows:190px 1.6rem;column-gap:.5rem}
 .hist .l,.hist .a{position:relative}.hist .x{grid-column:2;position:relative;font-size:.78rem;color:var(--soft)}
@@ -1092,6 +1104,7 @@ footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-s
 section{margin-top:2rem}.tile b{font-size:1.5rem}.tile{padding:.5rem .6rem}.tiles{gap:.5rem}
 .row{grid-template-columns:5.5rem minmax(0,1fr) 9.5rem}.time h3{margin-left:6.3rem}
 .time,figure,.failure,.tiles,.row,.scroll,tr,.flags,.charts,pre{break-inside:avoid}h2,h3,.legend{break-after:avoid}
-.charts{grid-template-columns:repeat(3,minmax(0,1fr));gap:1rem 1.4rem}.hist{grid-template-rows:150px 1.6rem}
+.charts{grid-template-columns:repeat(3,minmax(0,1fr));gap:1rem 1.4rem}
+.even{grid-template-columns:repeat(2,minmax(0,1fr))}.hist{grid-template-rows:150px 1.6rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}td,th{padding-top:.25rem;padding-bottom:.25rem}footer{margin-top:1.5rem}}
 """

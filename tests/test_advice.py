@@ -79,9 +79,9 @@ def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
     assert (found['next']['fits'], found['next']['of']) == (2, 4)
     assert 'the 2 of 11 jobs that completed; the rest: 3 failed (1 exit, 1 memory, 1 time), 6 not submitted\n' in text
     assert 'next time: -m 2G -t 1m would have fitted 50 % of the jobs (2 of 4); so few jobs say little' in text
-    assert '1 job failed over its memory: what it needed is not known, and more than was asked; twice the most asked ' \
+    assert '1 job failed over its memory: what it needed is not known, and more than was asked; twice that ' \
         'would be -m 8G\n' in text
-    assert '1 job failed over its time: what it needed is not known, and more than was asked; twice the most asked ' \
+    assert '1 job failed over its time: what it needed is not known, and more than was asked; twice that ' \
         'would be -t 2h\n' in text
 
 
@@ -168,8 +168,12 @@ def test_what_cannot_be_advised_is_said(qmap):
     os.mkdir(qmap.path('old'))
     qmap.write('old/qmap_input', 'true\n')
     result = qmap('info', '-l', 'old', '--advise')
-    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures that one could advise from\n'
+    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures for --advise\n'
     assert 'no execution of QMap' in qmap('info', '--advise').err
+    with open(module.Logs(qmap.path('out')).journal(1), 'ab') as journal:
+        journal.write(b'{nonsense\n')
+    result = qmap('info', '-l', 'out', '--advise')
+    assert result.code == 0 and 'this record cannot be read' in result.err and 'known from 1 job' in result.out
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')
     result = qmap('info', '-l', 'out', '--advise')

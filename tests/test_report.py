@@ -235,7 +235,7 @@ def test_what_cannot_be_drawn_is_said(qmap):
     os.mkdir(qmap.path('old'))
     qmap.write('old/qmap_input', 'true\n')
     result = qmap('report', '-l', 'old')
-    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures that one could draw\n'
+    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures for report\n'
     assert 'no execution of QMap' in qmap('report').err
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')
