@@ -38,9 +38,6 @@ LONGEST = 300
 #: What XML cannot hold, or a terminal would obey.
 UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 
-#: Whatever differs between two lines that say the same.
-VARIES = re.compile(r'0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+(?:\.\d+)*')
-
 TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
               2592000, 7776000, 31536000, 157680000, 1576800000]
 
@@ -365,61 +362,6 @@ class Course:
         return [max(0, sum(values)) for values in zip(*self.running)]
 
 
-class Group:
-    """Failed jobs that say the same.
-
-    Attributes:
-        what: what happened, '' where the line says it
-        line: the last line that they said; with # for what differs between them
-        count: how many
-        hosts: {host: how many of them}
-        job: the id of an example
-    """
-
-    def __init__(self, what, line, job):
-        self.what, self.line, self.job = what, line, job
-        self.count, self.hosts = 0, collections.Counter()
-
-    def add(self, line, host):
-        """Count a job."""
-        self.count += 1
-        self.hosts[host] += 1
-        if line != self.line:
-            self.line = VARIES.sub('#', self.line)
-
-    def words(self):
-        """Return what they say, for the page."""
-        if not self.what:
-            return '<strong>{}</strong>'.format(text(cut(self.line)))
-        return '<strong>{}</strong>{}'.format(
-            text(self.what), ' <code>{}</code>'.format(text(cut(self.line))) if self.line else '')
-
-
-def group_failures(qmap, ledger, usage, limit=2000):
-    """Return the failed jobs by what they say, a list of Group, the largest first.
-
-    Args:
-        qmap: the module
-        ledger, usage: as `advice.read` returns them
-        limit: groups that are told apart; all others are one
-    """
-    groups = {}
-    for job, end in enumerate(usage.ends):
-        if end in (NOT_ENDED, COMPLETED):
-            continue
-        record = ledger.record(job)
-        what, line = qmap.describe_end(record), record.get('error') or ''
-        if what in line:
-            what = ''
-        said = what, VARIES.sub('#', line)
-        if said not in groups and len(groups) >= limit:
-            said, what, line = None, 'other failures', ''
-        if said not in groups:
-            groups[said] = Group(what, line, record['job'])
-        groups[said].add(line, record.get('host', ''))
-    return sorted(groups.values(), key=lambda group: (-group.count, group.job))
-
-
 class Report:
     """The page."""
 
@@ -440,7 +382,7 @@ class Report:
         self.live = list(ledger.live.values())
         self.clocks = Clocks(usage, self._last_heard())
         self.course = Course(usage, self.live, self.clocks, self.now)
-        self.failed = group_failures(qmap, ledger, usage)
+        self.failed = ledger.failures.groups()
         self.retried = sum(1 for attempts in ledger.attempts if attempts > 1)
         self.hosts = sorted((name for name, jobs in zip(usage.hosts, self.course.jobs) if name and jobs), key=natural)
 
@@ -730,28 +672,44 @@ class Report:
         most = groups[0].count
         found = []
         for position, group in enumerate(groups):
+            where, example = self.where(group), ''
+            if group.ids:    # else those of which the ids were known have been tried again
+                example = 'example: job {}, <code>{}</code>'.format(
+                    group.ids[0], text(cut(self.command(group.ids[0]))))
             found.append(
                 '<article class="failure"><div class="count"><b>{:,}</b><i class="failed" style="width:{:.1f}%"></i>'
-                '</div><div><p>{}</p><p class="soft">{}example: job {}, <code>{}</code></p>{}</div></article>\n'.format(
-                    group.count, max(1, 100 * group.count / most), group.words(), text(self.where(group)), group.job,
-                    text(cut(self.command(group.job))), self.stderr(group.job, position < 4)))
+                '</div><div><p>{}</p><p class="soft">{}{}</p>{}</div></article>\n'.format(
+                    group.count, max(1, 100 * group.count / most), self.words(group), text(where), example,
+                    self.stderr(group.ids[0], position < 4) if group.ids else ''))
         if rest:
             found.append(note('And {} more, in {} of failures: qmap info -s failed error'.format(
                 self.qmap.plural(sum(group.count for group in rest), 'job'),
                 self.qmap.plural(len(rest), 'other kind'))))
-        if any('#' in group.line for group in groups):
-            found.append(note('# stands for numbers that differ.'))
         return section('What failed', ''.join(found))
+
+    @staticmethod
+    def words(group):
+        """Return what a group of failures says."""
+        if group.what in group.error and group.same:
+            return '<strong>{}</strong>'.format(text(cut(group.error)))
+        return '<strong>{}</strong>{} <code>{}</code>'.format(
+            text(group.what), '' if group.same else ', such as', text(cut(group.error))) if group.error else \
+            '<strong>{}</strong>'.format(text(group.what))
 
     def where(self, group):
         """Return on which hosts a kind of failure was seen: 'on c12, c13 only; '."""
-        names = [name for name, _ in group.hosts.most_common() if name]
+        only = group.only_on({name: jobs for name, jobs in zip(self.usage.hosts, self.course.jobs) if name})
+        if only:
+            return 'on {} only; '.format(', '.join(only))
+        names = sorted((name for name in group.hosts or () if name), key=natural)
+        if group.hosts is None:
+            return 'on many hosts; '
         if not names or len(self.hosts) < 2:
             return ''
         if len(names) <= 4:
-            return 'on {}{}; '.format(', '.join(sorted(names, key=natural)), ' only' if group.count > 1 else '')
-        return 'on {} of {} hosts, most on {} ({:,}); '.format(
-            len(names), len(self.hosts), names[0], group.hosts[names[0]])
+            return 'on {}; '.format(', '.join(names))
+        most = max(names, key=group.hosts.get)
+        return 'on {} of {} hosts, most on {} ({:,}); '.format(len(names), len(self.hosts), most, group.hosts[most])
 
     def command(self, job):
         """Return a job's command; of a group the first."""
@@ -1062,7 +1020,7 @@ svg g.failed,svg g.failed path{fill:var(--bg);stroke:var(--failed);stroke-width:
 .v{position:absolute;right:0;transform:translateY(50%);font-size:.78rem;color:var(--soft);line-height:1;white-space:nowrap}
 .time h3{margin-left:7.3rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(18.5rem,1fr));gap:1.6rem 2rem}
-.even{grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))}
+.even{grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr))}
 figure{margin:0}
 .hist{display:grid;grid-template-columns:2.9rem minmax(0,1fr);grid-template-rows:190px 1.6rem;column-gap:.5rem}
 .hist .l,.hist .a{position:relative}.hist .x{grid-column:2;position:relative;font-size:.78rem;color:var(--soft)}

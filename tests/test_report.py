@@ -131,10 +131,15 @@ def test_failures_are_grouped_with_their_hosts_and_an_example(made):
             target.write(b'loading\rloaded\n\x1b[31mline 1: samtools: not found\x1b[0m\n')
     page = made(events, text, stderr)
     groups = page.find('article', 'failure')
-    assert groups[0] == '11 exit 127 line #: samtools: not found on c12, c13 only; example: job 01, samtools sort ' \
-        'the end of its stderr loaded line 1: samtools: not found'
+    assert groups[0] == '11 exit 127 , such as line 1: samtools: not found on c12, c13; example: job 01, ' \
+        'samtools sort the end of its stderr loaded line 1: samtools: not found'
     assert groups[1] == '1 over its memory of 4G on c01; example: job 12, samtools sort'
-    assert '# stands for numbers that differ' in page.words
+
+
+def test_failures_of_which_the_known_ones_are_tried_again(made):
+    page = made([failed('{:02d}'.format(n)) for n in range(10)]
+                + [{'event': 'retry', 'numbers': [[0, 2]]}, {'event': 'saved'}], 'false\n' * 12)
+    assert page.find('article', 'failure') == ['7 exit 127 line 12: samtools: not found']
 
 
 def test_many_kinds_of_failures_are_summed_up(made):
@@ -199,7 +204,7 @@ def test_a_hundred_thousand_jobs_fit_into_300_kb(made):
                         host='node{}'.format(n % 120), error='cannot read {}'.format(n)) for n in range(100000)])
     assert len(page.text) < 300000 and '100,000 jobs on 120 hosts' in page.words
     assert 'the mean of 3 neighbours' in page.words and 'Curves show means over steps of time' in page.words
-    assert 'node0 \u2026 node2' in page.words and 'cannot read #' in page.words
+    assert 'node0 \u2026 node2' in page.words and 'such as cannot read 0' in page.words
     assert time.monotonic() - begin < 60
 
 
