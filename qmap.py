@@ -1994,8 +1994,8 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     # Once more: the claims of a batch are removed after its script, and so may have been this attempt's first one.
     { : <"$qmap_batch"; } || { echo '{"void":1}' >|"$qmap_said.start"; return 75; }
 }
-qmap_wait() {  # wait for the job, and leave its status in qmap_status
-    qmap_child=$!
+qmap_wait() {  # its pid, if it is not the last that was started: wait for the job, and leave its status in qmap_status
+    qmap_child=${1:-$!}
     [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
     qmap_again=yes
     while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
@@ -3157,7 +3157,7 @@ class Driver:
         self._folders = set()
         self._rate = collections.deque(maxlen=2000)
         self._most = self._array = 0
-        self._submitted = float('-inf')
+        self._submitted = self._polled = float('-inf')
         self._first = 0
         #: Variables of the user that a shell which jobs share would take for its own.
         self._own_shell = any(name.startswith('qmap_') or name == '_qmap' for name in os.environ)
@@ -3852,7 +3852,7 @@ class Driver:
         self._silent = 0
         self._troubles.pop('poll', None)
         self._waits['poll'] = 0
-        self._due['poll'] = now + self.backend.poll_interval
+        self._polled, self._due['poll'] = now, now + self.backend.poll_interval
         events = []
         for number, record in self.ledger.live.items():
             task = self._task(number)
@@ -4251,7 +4251,8 @@ class Driver:
             self._most = min(self._array, 2 * self._most)
             self._waits['submit'] = 0
             self._troubles.pop('submit', None)
-            self._due['poll'] = min(self._due['poll'], self.here.monotonic() + 5)
+            # Sooner than usual: many die at once. But not after each of many submissions.
+            self._due['poll'] = min(self._due['poll'], max(self.here.monotonic() + 5, self._polled + 15))
             self._write([])
             return True
         if word == 'refused':
@@ -4414,10 +4415,13 @@ class Driver:
         self._close_batches()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
         crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
+        cancelled = {'{}.{}'.format(self.ledger.batch_of(record).get('crew'), record['k'] or 1) for record in map(
+            self.ledger.live.get, self.ledger.cancelled)}
         for name in self.logs.listing():
             word, _, kind = name.rpartition('.')
             over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
-                int((word + '.' + kind).split('.')[1]) not in crews if name.startswith(('left.', 'home.')) else \
+                int(name.split('.')[1]) not in crews if name.startswith(('left.', 'home.')) else \
+                name[7:] not in cancelled if name.startswith('cancel.') else \
                 word in self._spent and not (kind == 'start' and word in held) and not (
                     kind == 'end' and self._unheard(word))    # it came just now, and is still to be read
             if over:
@@ -4567,7 +4571,7 @@ class Driver:
             task, share = self._task(number), self._shares.get((record['batch'], record['k']))
             if 'crew' in self.ledger.batch_of(record):
                 if self._word(record) in self._starts:
-                    note_why(self._said(record), CANCELLED)    # its worker looks for that
+                    self._tell_worker(record)
                 elif self._claim(record):
                     events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
                                        error='cancelled before it ran', finished=self.here.time()))
@@ -4593,6 +4597,15 @@ class Driver:
                 crew.closed = crew.cancelled = self.here.monotonic()
                 tasks += [(crew.id, k) for k in crew.at_work() if crew.id]
         return tasks
+
+    def _tell_worker(self, record):
+        """Let the worker that runs a job end it."""
+        note_why(self._said(record), CANCELLED)
+        batch = self.ledger.batch_of(record)
+        if record['k'] != NOBODY:
+            path = os.path.join(self.logs.run, 'cancel.{}.{}'.format(batch['crew'], record['k'] or 1))
+            write_text(path, '{} {}\n'.format(
+                self._word(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
 
     def _claim(self, record):
         """Keep a worker from beginning a job that is on its list; return whether that is certain now."""

@@ -8,30 +8,38 @@ job, @WAIT@ for the seconds for which it waits for another list.
 #: until none is left, its own time is nearly over, or somebody wants it to leave. A list holds the tasks (marked with =
 #: where a subshell will do), the scripts and the seconds that each may run (0: whatever the worker has).
 PULL = r"""
-qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_told=0 qmap_limit=0 qmap_began=0
+qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
 qmap_longest=0 qmap_most=0 qmap_peak=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
 qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
 qmap_since=${qmap_time%.*}
-qmap_look() {  # now and then: shall this worker leave, or the job at hand end?
-    local most seconds
-    qmap_again=yes
-    read -r most <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$most" ] && qmap_over='sent home'
-    [ -n "$qmap_child" ] || return
-    qmap_now
-    seconds=$((${qmap_time%.*} - qmap_began))
-    if [ "$qmap_limit" -gt 0 ] && [ $seconds -gt "$qmap_limit" ] && [ ! -e "$qmap_said.why" ]; then
-        printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d"}\n' \
-            $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) >"$qmap_said.why"
-    fi
-    [ -e "$qmap_said.why" ] || return
-    case $((qmap_told++)) in
-        0) kill -TERM -- -$qmap_child ;;
-        1|2) ;;
-        *) kill -KILL -- -$qmap_child ;;
-    esac
+qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
+    # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
+    local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0
+    exec 3>&- {qmap_tick}<> <(:)
+    while read -t 5 -u $qmap_tick; kill -0 $$; do
+        [ -e "$file" ] && read -r task base <"$file" || continue
+        for line in /proc/[0-9]*/stat; do
+            pid=${line//[^0-9]/}
+            read -r line <"/proc/$pid/stat" || continue
+            line=(${line##*) })
+            # A child of the worker in a process group of its own is the job that has not said its end.
+            [ "${line[1]}/${line[2]}" = "$$/$pid" ] && { [ "/proc/$pid/fd/1" -ef "$qmap_logs/$base.out" ] ||
+                [ ! -e "$qmap_run/$task.end" ] && [ -e "$file" ]; } || continue
+            if [ $((told++)) -lt 2 ]; then kill -TERM -- -$pid; else kill -KILL -- -$pid; fi
+        done
+    done
+}
+qmap_time_out() {  # beside a job with a time of its own: end it when that is over
+    exec 3>&- {qmap_tick}<> <(:)
+    read -t $qmap_limit -u $qmap_tick
+    [ -e "$qmap_said.why" ] || printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d"}\n' \
+        $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) >"$qmap_said.why"
+    kill -TERM -- -$qmap_job
+    read -t 10 -u $qmap_tick
+    kill -KILL -- -$qmap_job
 }
 qmap_plan() {  # what of the list to try next: this worker's own part, and then what others have left; 1 for nothing
     local i name rest=() count=$((${#qmap_tasks[@]} / 3))
@@ -82,14 +90,12 @@ qmap_read() {  # a list, if all of it is there
     [ -n "$whole" ] || return 1
     qmap_tasks=("${tasks[@]}") qmap_last=$last
 }
-trap qmap_look URG
-(trap - TERM INT HUP USR2; exec 3>&-; while sleep 5 && kill -URG $$; do :; done) &
-qmap_watch=$! qmap_try=0
+qmap_watch &
+qmap_watcher=$! qmap_try=0
 # What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
 until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
     set -- "${qmap_batch%/*}"/.[q]*; sleep 1
 done
-qmap_look
 while [ -z "$qmap_over$qmap_signal" ]; do
     if ! { : <"$qmap_batch"; }; then
         qmap_more || break
@@ -102,6 +108,13 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_i=${qmap_turn[qmap_next++]}
     qmap_task=${qmap_tasks[3*qmap_i]} qmap_limit=${qmap_tasks[3*qmap_i+2]}
     qmap_now
+    if [ ${qmap_time%.*} -ge $qmap_look ]; then
+        qmap_look=$((${qmap_time%.*} + 5))
+        if read -r qmap_most_k <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$qmap_most_k" ]; then
+            qmap_over='sent home'
+            break
+        fi
+    fi
     qmap_need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
     if [ $qmap_within -gt 0 ] &&
             [ $((qmap_since + qmap_within - ${qmap_time%.*})) -lt $((qmap_longest > 0 ? qmap_need + 5 : 0)) ]; then
@@ -110,9 +123,15 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     fi
     qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
     case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
-    qmap_began=${qmap_time%.*} qmap_told=0 qmap_try=0 qmap_done=$qmap_said.done
+    qmap_began=${qmap_time%.*} qmap_try=0 qmap_done=$qmap_said.done
 @START@
-    qmap_wait
+    qmap_job=$! qmap_timer=
+    if [ $qmap_limit -gt 0 ]; then
+        qmap_time_out &
+        qmap_timer=$!
+    fi
+    qmap_wait $qmap_job
+    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
     qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
     # The cgroup is the worker's: the job's own peak is known where it is above all before.
@@ -129,6 +148,6 @@ if { : <"$qmap_batch"; }; then    # else nobody waits for this word
     printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
         >"$qmap_run/left.$qmap_crew.$qmap_k"
 fi
-kill $qmap_watch
+kill -KILL $qmap_watcher
 exit 0
 """
