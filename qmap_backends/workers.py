@@ -144,7 +144,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_before=
     { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
 done
-if { : <"$qmap_batch"; }; then    # else nobody waits for this word
+if [ -z "$qmap_last" ] || { : <"$qmap_batch"; }; then    # else nobody waits for this word
     printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
         >"$qmap_run/left.$qmap_crew.$qmap_k"
 fi
