@@ -24,6 +24,7 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
     LOGS/.qmap/lock            the driver's lock: holds no data, is never removed
     LOGS/.qmap/driver.json     who drives, with a beat that counts up
     LOGS/.qmap/journal.0007    JSON lines, an event each; written by the driver of epoch 7 and by nobody else
+    LOGS/.qmap/snapshot.0006   what still counts of the segments up to 6, where most of them was history
     LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
     LOGS/.qmap/run/<id>.<attempt>.start  .end  .done  .why
                                the job's own words, written where it runs; merged into the journal and removed
@@ -1071,12 +1072,16 @@ class Logs:
         """Return the path of a journal's segment."""
         return os.path.join(self.qmap, 'journal.{:04d}'.format(epoch))
 
-    def epochs(self):
-        """Return the sorted numbers of all journal segments."""
+    def snapshot(self, epoch):
+        """Return the path of the file that stands for all segments up to this one."""
+        return os.path.join(self.qmap, 'snapshot.{:04d}'.format(epoch))
+
+    def epochs(self, kind='journal'):
+        """Return the sorted numbers of all journal segments, or snapshots."""
         found = []
         for name in os.listdir(self.qmap):
             head, _, tail = name.partition('.')
-            if head == 'journal' and tail.isdigit():
+            if head == kind and tail.isdigit():
                 found.append(int(tail))
         return sorted(found)
 
@@ -1277,6 +1282,7 @@ class Ledger:
         retry       these jobs shall run once more: numbers, params
         saved       all .info files say what stands above
         torn        the line before was not written whole, and has been written again
+        state       the end of a snapshot: what the lines that it leaves out had come to
         left        the driver goes, and says so
 
     Attributes:
@@ -1293,14 +1299,17 @@ class Ledger:
         before: the last batch before a driver's machine was started anew
         driver_host: of whoever drove last
         changes: {number: dict of texts}, the parameters that a retry changed
+        snapshot: the last segment that the snapshot stands for from which this was read, 0 for none
+        heard: how many records of single jobs were read
     """
 
-    def __init__(self, logs, commands, group):
+    def __init__(self, logs, commands, group, condensed=None):
         """
         Args:
             logs: Logs
             commands: number of commands in the map
             group: commands in a job
+            condensed: path of the snapshot to read, the last segment that it stands for; by default the newest
         """
         self.logs = logs
         self.commands = commands
@@ -1329,7 +1338,9 @@ class Ledger:
         self._where = array.array('Q', bytes(8 * self.count))
         self._submitted = array.array('Q')    # by batch: where its submission stands, if it has a command
         self._next = 0
-        self._read = {}
+        self._condensed = condensed
+        self.snapshot = self.heard = 0
+        self._read, self._covered = None, {}
         self._reader = (0, None)
         self._reading = threading.Lock()
 
@@ -1396,13 +1407,42 @@ class Ledger:
         Args:
             heard: function that is called with each event, after it was applied
         """
+        if self._read is None:
+            self._read = {}
+            self._recall()
         epochs = self.logs.epochs()
         for epoch in epochs:
-            if epoch >= max(self._read, default=0):
+            if epoch > self.snapshot and epoch >= max(self._read, default=0):
                 # What an old driver wrote after the next one had read its segment counts for nothing.
                 leads = (self.first(self.logs, later) for later in epochs if later > epoch)
                 lead = next((event for event in leads if event.get('event') == 'lead'), {})
                 self._segment(epoch, lead.get('read', {}).get(str(epoch)), heard)
+
+    def _recall(self):
+        """Read the snapshot, if there is one."""
+        found = self.logs.epochs('snapshot')
+        if not found and not self._condensed:
+            return
+        path, self.snapshot = self._condensed or (self.logs.snapshot(found[-1]), found[-1])
+        self._condensed = (path, self.snapshot)
+        place = 0
+        with open(path, 'rb') as source:
+            for line in source:
+                event = parse_event(line)
+                if event is None:
+                    self.damage.append((self.snapshot, place))
+                else:
+                    self.apply(event, self.snapshot << 44 | place)
+                place += len(line)
+
+    def at(self, path):
+        """Return this, read from a snapshot that lies elsewhere now."""
+        self._condensed = (path, self.snapshot)
+        return self
+
+    def outdated(self):
+        """Tell whether segments that this was read from may be gone: there is a newer snapshot."""
+        return self._read is not None and max(self.logs.epochs('snapshot'), default=0) > self.snapshot
 
     @staticmethod
     def first(logs, epoch):
@@ -1447,7 +1487,9 @@ class Ledger:
 
     def read_so_far(self):
         """Return {segment: bytes of it that were read}."""
-        return dict(self._read)
+        found = dict(self._covered)
+        found.update(self._read or {})
+        return found
 
     # Applying
 
@@ -1478,6 +1520,7 @@ class Ledger:
         number, status = self.number(event['job']), event['status']
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
             self.failures.remove(self.record(number))
+        self.heard += 1
         self._where[number] = place
         self.unsaved.add(number)
         self._set(number, status)
@@ -1490,6 +1533,7 @@ class Ledger:
         self._note(event, place)
 
     def _note(self, event, place):
+        self.heard += 1
         number = self.number(event['job'])
         self._where[number] = place
         self.unsaved.add(number)
@@ -1540,6 +1584,14 @@ class Ledger:
     def _hear_set(self, event, place):
         self.settings.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
 
+    def _hear_state(self, event, place):
+        self.settings, self._starts, self.changes = event['settings'], event['starts'], {
+            int(number): changes for number, changes in event['changes'].items()}
+        self.before, self.last_batch, self.driver_host = event['before'], event['last_batch'], event['driver_host']
+        self.unsaved = set(unspanned(event['unsaved']))
+        self.again = collections.deque(event['again'])
+        self._covered = {int(epoch): place for epoch, place in event['read'].items()}
+
     def _hear_command(self, event, place):
         self.obeyed[event['command']] = event['said']
 
@@ -1554,8 +1606,9 @@ class Ledger:
 
     def _drop(self, number, event, place):
         self._where[number] = place
+        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
+            self.failures.add(self._dropped(number, event))
         self._set(number, FAILED)
-        self.failures.add(self._dropped(number, event))
 
     def _dropped(self, number, event):
         return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
@@ -1625,11 +1678,140 @@ class Ledger:
             if self._reader[0] != epoch:
                 if self._reader[1]:
                     self._reader[1].close()
-                self._reader = (epoch, open(self.logs.journal(epoch), 'rb'))
+                path = self._condensed[0] if epoch == self.snapshot else self.logs.journal(epoch)
+                try:
+                    self._reader = (epoch, open(path, 'rb'))
+                except FileNotFoundError:
+                    self._reader = (0, None)
+                    raise QMapError('{}: condensed into another file while it was read; ask again'.format(path))
             source = self._reader[1]
             source.seek(place)
             line = source.readline()
         return parse_event(line)
+
+    # Condensing
+
+    def bulky(self):
+        """Tell whether most of what was read is history: several records of single jobs for each that counts."""
+        return self.heard > 3 * (sum(self.counts[1:]) + sum(map(len, self._earlier.values()))) + self.SMALL
+
+    #: Records that are never worth the work.
+    SMALL = 10000
+
+    def condense(self, path, last):
+        """Write what still counts of all that was read into one file, and bring that to the disk.
+
+        Args:
+            path: of the file
+            last: the last segment that it is to stand for; no later one may say anything yet
+
+        Returns:
+            a Ledger of which only the places are right: those that one must have which is read from it
+
+        Raises:
+            OSError: it could not be written; then it is not there
+        """
+        places, size = Ledger(self.logs, self.commands, self.group), 0
+        sources = [(self.snapshot, self._condensed[0], None)] if self.snapshot else []
+        sources += [(epoch, self.logs.journal(epoch), self._read[epoch]) for epoch in sorted(self._read)
+                    if epoch <= last]
+        try:
+            with open(path, 'wb') as target:
+                for epoch, source, limit in sources:
+                    for event, place in self._events(source, limit):
+                        for part, numbers in self._still(event, epoch << 44 | place):
+                            self._moved(epoch << 44 | place, part, numbers, places, last << 44 | size)
+                            size += target.write(json.dumps(part, separators=(',', ':')).encode() + b'\n')
+                again = collections.OrderedDict.fromkeys(n for n in self.again if not self.status[n])
+                target.write(json.dumps({
+                    'event': 'state', 'settings': self.settings, 'starts': self._starts, 'before': self.before,
+                    'last_batch': self.last_batch, 'driver_host': self.driver_host, 'again': list(again),
+                    'unsaved': spans(sorted(self.unsaved)), 'changes': self.changes,
+                    'read': {epoch: place for epoch, place in self.read_so_far().items() if epoch <= last}},
+                    separators=(',', ':')).encode() + b'\n')
+                target.flush()
+                os.fsync(target.fileno())
+        except OSError:
+            remove(path)
+            raise
+        return places
+
+    @staticmethod
+    def _events(path, limit):
+        """Yield the events in a file up to a byte, and their places."""
+        place = 0
+        with open(path, 'rb') as source:
+            for line in source:
+                if limit is not None and place + len(line) > limit:
+                    return
+                event = parse_event(line)
+                if event:
+                    yield event, place
+                place += len(line)
+
+    def _still(self, event, place):
+        """Return what of an event is needed to come to this state: (event, numbers of the jobs that it tells), a list."""
+        kind = event['event']
+        if kind in ('run', 'end', 'usage'):
+            number = self.number(event['job'])
+            if kind == 'usage':
+                event['event'] = 'end'
+            return [(event, [number])] if self._told_at(number, place) else []
+        if kind in ('open', 'lead', 'left', 'saved', 'set', 'torn', 'state'):
+            return []
+        if kind == 'submitted':
+            batch = event['batch']
+            known = batch < len(self._submitted) and self._submitted[batch] == place
+            return [(event, ())] if known or batch in self.batches else []
+        if kind == 'dropped':
+            return [(event, unspanned(event['numbers']))]
+        if kind == 'batch':
+            words = [task.partition('.') for task in event['tasks']]
+            over = all(int(attempt) <= self.attempts[self.number(id)] for id, _, attempt in words)
+            if over and event['batch'] not in self.batches:
+                return []    # each of its attempts has come to an end that stands by itself
+            return [(event, [self.number(id) for id, _, _ in words])]
+        if kind == 'returned':
+            numbers = [self.number(task.partition('.')[0]) for task in event['tasks']]
+            gone = sorted(number for number in numbers if self._told_at(number, place))    # those that were cancelled
+            dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
+            return [(event, ()), (dropped, gone)] if gone else [(event, ())]
+        return [(event, ())]
+
+    def _told_at(self, number, place):
+        return self._where[number] == place or place in self._earlier.get(number, ())
+
+    def _moved(self, place, event, numbers, places, new):
+        """Note where what is told at a place will stand."""
+        if event['event'] == 'submitted' and event.get('job_cmd'):
+            batch = event['batch']
+            places._submitted.extend(itertools.repeat(0, batch + 1 - len(places._submitted)))
+            places._submitted[batch] = new
+        for number in numbers:
+            if self._where[number] == place:
+                places._where[number] = new
+            elif place in self._earlier.get(number, ()):
+                places._earlier.setdefault(number, []).append(new)
+
+    def same(self, other, places):
+        """Tell whether this ledger, read from a snapshot, says what another says from which that was condensed.
+
+        Args:
+            other: Ledger
+            places: what its `condense` returned
+        """
+        def told(ledger):
+            return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches, ledger.settings,
+                    ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved, ledger.before, ledger.last_batch,
+                    ledger.driver_host, ledger._starts,
+                    {epoch: place for epoch, place in ledger.read_so_far().items() if epoch <= self.snapshot},
+                    sorted({number for number in ledger.again if not ledger.status[number]}))
+
+        def kept(ledger):
+            return (ledger._where, ledger._earlier,
+                    {batch: place for batch, place in enumerate(ledger._submitted) if place})
+
+        return not self.damage and told(self) == told(other) and kept(self) == kept(places)
 
     def batch_of(self, record):
         """Return the batch of a live record."""
@@ -3113,6 +3295,8 @@ class Driver:
     FLUSH = 0.5
     #: Seconds for which to wait for what the scheduler's accounts say of an end.
     PATIENCE = 20
+    #: Seconds for which those who read old segments may still need them.
+    READERS = 60
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
     GATHER = 10
 
@@ -3171,7 +3355,7 @@ class Driver:
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
         self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
-                     'inbox': 0, 'cancel': 0}
+                     'inbox': 0, 'cancel': 0, 'history': float('inf')}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
     # Becoming the driver, and ceasing to be
@@ -3221,6 +3405,7 @@ class Driver:
             self._read_on()
             others = self.ledger.driver_host not in ('', self.here.host)
             self._begin()
+            self._compact()
         except BaseException as error:
             self._journal.close()
             if isinstance(error, OSError):
@@ -3246,14 +3431,49 @@ class Driver:
         while True:
             lasting = {}
             for epoch in self.logs.epochs():
-                if epoch < self._epoch:
+                if self.ledger.snapshot < epoch < self._epoch:
                     lasting[epoch] = os.path.getsize(self.logs.journal(epoch))
                     bring_to_disk(self.logs.journal(epoch))
-            if self._beyond(lasting):    # it went with a machine's power
+            if self._beyond(lasting) or self.ledger.outdated():    # it went with a machine's power, or is condensed
                 self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
             self.ledger.load()
             if not self._beyond(lasting):
                 return
+
+    def _compact(self):
+        """Put one file in the place of older segments of which most is history.
+
+        They stay until it is whole, was read once more, and is found to say the same; and then for a minute more, for
+        those who are just reading them.
+        """
+        last = max((epoch for epoch in self.ledger.read_so_far() if epoch < self._epoch), default=0)
+        if last and self.ledger.bulky() and not self.ledger.damage:
+            path = self.logs.snapshot(last)
+            temporary = '{}.tmp{}'.format(path, os.getpid())
+            try:
+                places = self.ledger.condense(temporary, last)
+                fresh = Ledger(self.logs, len(self.plan.map), self.plan.group, (temporary, last))
+                fresh.load()
+                if fresh.same(self.ledger, places):
+                    os.replace(temporary, path)
+                    bring_to_disk(self.logs.qmap)
+                    self.ledger = fresh.at(path)
+            except OSError:
+                pass    # no room for it now
+            remove(temporary)
+        if self.ledger.snapshot:
+            self._due['history'] = self.here.monotonic() + self.READERS
+
+    def _remove_history(self):
+        """Remove the segments that the snapshot stands for, and what an earlier one left."""
+        self._due['history'] = float('inf')
+        self._check_epoch()
+        for name in os.listdir(self.logs.qmap):
+            head, _, number = name.partition('.')
+            number, _, rest = number.partition('.')
+            if head in ('journal', 'snapshot') and number.isdigit() and (
+                    int(number) < self.ledger.snapshot + (head == 'journal') or rest and int(number) < self._epoch):
+                remove(os.path.join(self.logs.qmap, name))
 
     def _beyond(self, sizes):
         """Tell whether more of some segment was read than so many bytes."""
@@ -3404,6 +3624,8 @@ class Driver:
             if now >= self._due['load'] and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
                 self._due['load'] = now + 60
                 self.load = self.backend.usage() or {}
+            if now >= self._due['history']:
+                self._remove_history()
             if self._owed:
                 self._write([])
             while self._inherited and now >= self._due['inherited']:
@@ -4692,7 +4914,12 @@ class Inbox:
         id = '{:020d}-{}-{}-{}'.format(int(self._here.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._here.host),
                                        self._here.pid, next(self._count))
         path = self._path(id)
-        self._places = {epoch: os.path.getsize(self._logs.journal(epoch)) for epoch in self._logs.epochs()}
+        self._places = {}
+        for epoch in self._logs.epochs():
+            try:
+                self._places[self._logs.journal(epoch)] = os.path.getsize(self._logs.journal(epoch))
+            except FileNotFoundError:    # it was condensed just now
+                pass
         with open(path + '.tmp', 'w') as target:
             target.write(json.dumps(command) + '\n')
             target.flush()
@@ -4703,9 +4930,14 @@ class Inbox:
 
     def answer(self, id):
         """Return the event that a driver has written of a command since it was dropped; None for nothing yet."""
-        for epoch in self._logs.epochs():
-            place = self._places.get(epoch, 0)
-            with open(self._logs.journal(epoch), 'rb') as source:
+        paths = [self._logs.snapshot(epoch) for epoch in self._logs.epochs('snapshot')]
+        for path in paths + [self._logs.journal(epoch) for epoch in self._logs.epochs()]:
+            place = self._places.get(path, 0)
+            try:
+                source = open(path, 'rb')
+            except FileNotFoundError:    # it was condensed just now
+                continue
+            with source:
                 source.seek(place)
                 for line in source:
                     if not line.endswith(b'\n'):
@@ -4714,7 +4946,7 @@ class Inbox:
                     event = parse_event(line) if id.encode() in line else None
                     if event and event.get('command') == id:
                         return event
-            self._places[epoch] = place
+            self._places[path] = place
         return None
 
     def _path(self, id):
@@ -4808,9 +5040,8 @@ class Execution:
         self.news = collections.deque(maxlen=1000)
         self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
         self._inbox = Inbox(self.logs, self._here)
-        self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
         try:
-            self._ledger.load()
+            self._read_anew()
         except OSError as error:
             raise QMapError('{}: {}'.format(error.filename, error.strerror))
         self.warnings += ['{}, byte {}: this record cannot be read'.format(self.logs.journal(epoch), place)
@@ -4885,8 +5116,7 @@ class Execution:
             self._drove = False
             self.news.append('another process drives now')
             self._takeover = False
-            self._ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)    # what it wrote last may not count
-            self._ledger.load()
+            self._read_anew()    # what this one wrote last may not count
             return False
         finally:
             self._driver = None
@@ -4914,6 +5144,15 @@ class Execution:
             words = getattr(error, 'strerror', None) or str(error)
         if words:
             self.news.append('warning: --on-finish: {}'.format(words))
+
+    def _read_anew(self):
+        """Read the journal from its beginning."""
+        while True:
+            ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+            ledger.load()
+            if not ledger.outdated():
+                break
+        self._ledger = ledger
 
     def _refuse_copy(self):
         """Keep a copy of the folder from running the jobs of the first one again.
@@ -4958,6 +5197,8 @@ class Execution:
                 self.news.append('--max-running is not changed: {} cannot be written'.format(self.path))
             self._max_running = None
         for _ in range(3):
+            if self._ledger.outdated():
+                self._read_anew()
             self._ledger.load(self._heard)
             if self._leaving or not self.left() and (self._barred or not self._inbox.waiting(self._ledger.obeyed)):
                 break

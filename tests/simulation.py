@@ -45,6 +45,7 @@ PLANTED = collections.OrderedDict([
     ('torn', 'a record that was torn by a full disk is not cut off, and swallows the next'),
     ('return', 'a job that is given back gets a new attempt, whatever became of the old one'),
     ('empty', 'an end that is not yet whole counts as exit status 0'),
+    ('history', 'old segments of the journal are removed before what stands for them is there'),
 ])
 
 
@@ -634,6 +635,7 @@ class World:
         self.jobs = self.random.randint(1, 9)
         self.group = self.random.choice([1, 1, 1, 2])
         self.pull = self.random.choice([0, 0, 1, 2, 3])
+        self.condensing = self.random.random() < 0.3    # the journal, at every start
 
     # Time
 
@@ -970,7 +972,8 @@ REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'load_backend', 'Here',
     'bring_to_disk')}
 METHODS = [(module.Logs, 'listing'), (module.Driver, '_clean'), (module.Driver, '_check_epoch'),
-           (module.Ledger, 'load'), (module.Ledger, '_hear_returned'), (module.Driver, '_correct')]
+           (module.Ledger, 'load'), (module.Ledger, '_hear_returned'), (module.Ledger, 'condense'),
+           (module.Ledger, 'same'), (module.Driver, '_correct')]
 REAL.update({method: getattr(*method) for method in METHODS})
 
 
@@ -1117,6 +1120,31 @@ def load(ledger, heard=None):
         REAL[module.Ledger, 'load'](ledger, heard)
 
 
+def condense(ledger, path, last):
+    WORLD.step('condense')
+    places = REAL[module.Ledger, 'condense'](ledger, path, last)
+    WORLD.step('condensed')
+    if WORLD.plant == 'history':    # what is condensed goes before it is in its place
+        for epoch in ledger.logs.epochs():
+            if epoch <= last:
+                os.unlink(ledger.logs.journal(epoch))
+    WORLD.step('condensed')
+    return places
+
+
+def same(ledger, other, places):
+    equal = REAL[module.Ledger, 'same'](ledger, other, places)
+    if not equal and not WORLD.full:
+        raise Broken('the snapshot does not say the same')
+    if equal:
+        for number in range(ledger.count):
+            told = [dict(record, event='') for one in (ledger, other)
+                    for record in [one.record(number)] + one.earlier(number)]
+            if told[:len(told) // 2] != told[len(told) // 2:]:
+                raise Broken('the snapshot tells another story of job {}'.format(number))
+    return equal
+
+
 def hear_returned(ledger, event, place):
     REAL[module.Ledger, '_hear_returned'](ledger, event, place)
     if WORLD.plant == 'return':
@@ -1136,6 +1164,8 @@ def install():
     module.Ledger.load, module.Ledger._hear_returned = load, hear_returned
     module.Driver.LOOK = 3
     module.Crew.LIST = 4
+    module.Ledger.bulky = lambda ledger: WORLD.condensing
+    module.Ledger.condense, module.Ledger.same = condense, same
 
 
 def simulate(seed, plant='', tell=None):
