@@ -1750,7 +1750,7 @@ class Ledger:
                 place += len(line)
 
     def _still(self, event, place):
-        """Return what of an event is needed to come to this state: (event, numbers of the jobs that it tells), a list."""
+        """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
         kind = event['event']
         if kind in ('run', 'end', 'usage'):
             number = self.number(event['job'])
