@@ -15,6 +15,9 @@ import subprocess
 import pytest
 from conftest import EXECUTORS, at_executor, until
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(params=EXECUTORS)
 def cluster(request, qmap):

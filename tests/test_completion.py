@@ -13,6 +13,9 @@ from conftest import ROOT
 import qmap as module
 from qmap_backends import manual
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
     README = source.read()
 

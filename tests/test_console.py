@@ -14,6 +14,9 @@ import time
 import pytest
 from conftest import ROOT, until
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 pyte = pytest.importorskip('pyte')
 pytest.importorskip('curses')
 

@@ -11,6 +11,9 @@ import pytest
 
 from conftest import ROOT, at_executor, until
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 
 def driving(qmap, logs='out'):
     """Return what driver.json says while somebody drives."""

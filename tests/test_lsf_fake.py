@@ -17,6 +17,9 @@ if ROOT not in sys.path:
 import qmap_backends  # noqa: E402
 from qmap_backends import load, lsf  # noqa: E402
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 FINAL = ('COMPLETED', 'FAILED')
 
 

@@ -11,6 +11,9 @@ import pytest
 from conftest import at_executor, until
 import qmap as module
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 CLUSTERS = ['lsf', pytest.param('slurm', marks=pytest.mark.cluster), pytest.param('sge', marks=pytest.mark.cluster)]
 ONCE = 'echo ran >>ran_${QMAP_LINE}; echo to out ${QMAP_LINE}'
 

@@ -10,6 +10,9 @@ from conftest import EXECUTORS, QMAP, ROOT, at_executor
 
 import qmap as module
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
     README = source.read()
 

@@ -8,6 +8,9 @@ import pytest
 
 import simulation
 
+#: Hardly depends on the Python.
+pytestmark = pytest.mark.once
+
 SCRIPT = os.path.abspath(simulation.__file__)
 
 
