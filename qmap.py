@@ -44,18 +44,12 @@ without that script no copy of the batch that comes late runs anything. So no at
 import array
 import collections
 import errno
-import functools
-import gc
-import glob
 import itertools
 import json
 import os
 import re
 import shlex
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -290,6 +284,7 @@ class Map:
         Raises:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
         """
+        import functools
         self.path = path
         self.sections = {'pre': [], 'post': []}
         self.params = {}
@@ -317,6 +312,7 @@ class Map:
             QMapError: it has changed since it was read
             OSError: it cannot be copied
         """
+        import shutil
         shutil.copyfile(self.path, path)
         now = os.stat(self.path)
         if [now.st_size, now.st_mtime_ns, now.st_ino] != [
@@ -735,6 +731,7 @@ def match_paths(part, values, cache):
 
     values are those of the groups in other parts, a dict; None: whatever they are.
     """
+    import glob
     own = {piece.name: piece.value for piece in part if piece.kind == 'group' and piece.name}
     pattern, names = '', set()      # see GLOB
     for piece in part:
@@ -834,6 +831,7 @@ def conda_lines(conda_env):
     layouts have `conda shell.bash hook`. MAMBA_EXE and MAMBA_ROOT_PREFIX are set by micromamba and mamba 2, whose hook
     defines a function with the name of the program (mamba.readthedocs.io).
     """
+    import shutil
     wanted = os.environ.get('CONDA_PREFIX', '') if conda_env is None else conda_env
     conda = os.environ.get('CONDA_EXE') or shutil.which('conda') or ''
     mamba, mamba_root = os.environ.get('MAMBA_EXE', ''), os.environ.get('MAMBA_ROOT_PREFIX', '')
@@ -1008,6 +1006,7 @@ def unquoted(value):
 
 def find_scheduler():
     """Return the name of the scheduler whose submission command is on the PATH, None for none."""
+    import shutil
     for name, command in COMMANDS.items():
         if shutil.which(command):
             return name
@@ -2537,6 +2536,7 @@ def spawn(argv, environ):
     Raises:
         OSError: it cannot be started
     """
+    import subprocess
     if hasattr(os, 'posix_spawn'):
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
@@ -2655,6 +2655,7 @@ class Local:
             options: not used; as for all backends
             wake: function to call when a job has ended
         """
+        import shutil
         from concurrent.futures import ThreadPoolExecutor
         self.cores = machine_cores()
         self.memory = machine_memory()
@@ -2741,7 +2742,7 @@ class Local:
             running = self._running.get(task)
             if running is None or running.pid not in (None, start.get('pid')):
                 if birth(start['pid']) != start.get('born'):
-                    if start.get('host') != socket.gethostname():
+                    if start.get('host') != os.uname().nodename:
                         self._elsewhere[task] = start['host']
                     return
                 if running:
@@ -3157,7 +3158,7 @@ class Here:
     """This process: its machine, its number and its time. The driver gets them from outside."""
 
     def __init__(self):
-        self.host = socket.gethostname()
+        self.host = os.uname().nodename
         self.pid = os.getpid()
         self.born = birth(self.pid)
         self._woken = threading.Event()
@@ -4210,7 +4211,7 @@ class Driver:
         """Add to an account what the queue said, or that the machine was started anew."""
         if gone.reason and account.get('reason', 'exit') in ('exit', 'signal'):
             account.update(reason=gone.reason, words=gone.words)
-        if not account.get('reason') and start.get('born') and start.get('host') == socket.gethostname() \
+        if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
                 and not start['born'].startswith(boot()):
             account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
 
@@ -5123,6 +5124,8 @@ class Execution:
 
     def _on_finish(self):
         """Run the command that is to be told of the end. What it says, and that it failed, is news."""
+        import shutil
+        import subprocess
         import tempfile
         command = self.plan.info.get('on_finish')
         if not command:
@@ -5406,9 +5409,9 @@ def whoami():
     """Return user@host, for those who read what was done."""
     import getpass
     try:
-        return '{}@{}'.format(getpass.getuser(), socket.gethostname())
+        return '{}@{}'.format(getpass.getuser(), os.uname().nodename)
     except (KeyError, OSError):    # a user without a name
-        return '{}@{}'.format(os.getuid(), socket.gethostname())
+        return '{}@{}'.format(os.getuid(), os.uname().nodename)
 
 
 def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, pull=None, on_finish=None, **params):
@@ -5536,6 +5539,7 @@ class Preparation:
         Raises:
             QMapError: it cannot be made, or is not empty
         """
+        import shutil
         if logs is None:
             base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
             for count in itertools.count(1):
@@ -5563,7 +5567,7 @@ class Preparation:
                 ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
                 ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
-                ('host', socket.gethostname()), ('token', os.urandom(4).hex()),
+                ('host', os.uname().nodename), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
         except (OSError, QMapError) as error:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -5795,6 +5799,7 @@ class View:
         Args:
             last: whether this is the last look
         """
+        import shutil
         now = time.monotonic()
         if self._quiet or self._terminal and not in_foreground(self._stream):
             return
@@ -5842,6 +5847,7 @@ class View:
             self._write('\a')
 
     def _line(self, counts, trouble, now):
+        import shutil
         total = sum(counts.values())
         ended = counts[COMPLETED] + counts[FAILED]
         self._points.append((now, ended))
@@ -6043,6 +6049,8 @@ def run_here(command, params, quiet=False):
     Raises:
         QMapError: this machine does not hold it
     """
+    import shutil
+    import subprocess
     words = too_large(params, machine_cores(), machine_memory())
     if words:
         raise QMapError('the command ' + words)
@@ -6103,6 +6111,7 @@ def run_there(backend, command, params, quiet=False):
     Raises:
         QMapError: the scheduler's command is not here
     """
+    import subprocess
     from qmap_backends import clean_environment
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)    # the scheduler's command hears it, and ends the job
     since = time.monotonic()
@@ -6264,6 +6273,7 @@ def detach(path, options, *more):
         options: of the command line: whether to be quiet, or to speak JSON
         more: options of `reattach`
     """
+    import subprocess
     logs = Logs(path)
     messages = os.path.join(logs.path, 'execution.log')
     try:
@@ -6281,12 +6291,12 @@ def detach(path, options, *more):
     child.returncode = child.returncode or 0    # it is not waited for
     if options.progress:
         say(helper('progress', '--progress').line(
-            'detached', pid=child.pid, host=socket.gethostname(), logs=logs.path, messages=messages).strip())
+            'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip())
     if options.quiet or options.progress:
         return 0
     where = shlex.quote(shown_path(logs.path))
     say('goes on in the background as process {} on {}, messages in {}'.format(
-        child.pid, socket.gethostname(), shown_path(messages)))
+        child.pid, os.uname().nodename, shown_path(messages)))
     say('to look: {} reattach -l {}'.format(program(), where))
     say('to stop: {} control -l {} stop'.format(program(), where))
     return 0
@@ -6517,7 +6527,7 @@ def tool_control(options):
 def beats(logs):
     """Tell whether a driver seems to live: on another host one that has not said that it left."""
     driver = read_json(logs.driver) or {'released': True}
-    here = driver.get('host') == socket.gethostname()
+    here = driver.get('host') == os.uname().nodename
     return not driver.get('released') and not (here and birth(driver['pid']) != driver['born'])
 
 
@@ -6634,6 +6644,7 @@ def summarise(options):
 
 def tool_info(options):
     """Run `qmap info`."""
+    import gc
     if options.log is not None:
         return helper('questions', '--log').log(sys.modules[__name__], options)
     if options.err or options.follow or options.attempt:
@@ -6715,6 +6726,7 @@ def table(jobs, fields, format):
 
 def tool_report(options):
     """Run `qmap report`."""
+    import gc
     gc.disable()    # as in `info`
     path = options.output or os.path.basename(os.path.abspath(options.logs)) + '.html'
     if os.path.exists(path) and not options.force:
