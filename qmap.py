@@ -2187,24 +2187,6 @@ qmap_wait() {  # its pid, if it is not the last that was started: wait for the j
 }
 """
 
-#: Runs one attempt of one job.
-ONE = r"""
-qmap_claim "${qmap_tasks[2*qmap_k-2]}" "${qmap_tasks[2*qmap_k-1]}" || exit
-qmap_try=0 qmap_peak=0
-# A disk that is full now may have room later.
-until { : >"$qmap_base.out" && : >"$qmap_base.err"; } || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
-set -m
-QMAP_DONE=$qmap_said.done bash "$qmap_base.sh" </dev/null >"$qmap_base.out" 2>"$qmap_base.err" {qmap_err}>&- &
-set +m
-qmap_wait
-qmap_memory
-qmap_try=0
-until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status "$qmap_time" "$qmap_peak"
-} >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
-# Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
-exit $((qmap_status != 0))
-"""
-
 #: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables that would
 #: see.
 START = r"""
@@ -2226,16 +2208,34 @@ START = r"""
     set +m
 """.lstrip('\n')
 
+#: Where a script that may be started before its time waits for a word; without one it ends.
+WAIT = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit 75\n'
+
+#: Runs one attempt of one job.
+ONE = r"""
+exec 3>&$qmap_err {qmap_err}>&-
+qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]}
+@WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || exit
+qmap_try=0 qmap_peak=0 qmap_done=$qmap_said.done
+@START@qmap_wait
+qmap_memory
+qmap_try=0
+until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status "$qmap_time" "$qmap_peak"
+} >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
+# Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
+exit $((qmap_status != 0))
+""".replace('@START@', START).replace('@WAIT@', WAIT)
+
 #: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which costs a third
 #: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
 #: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not because the
 #: batch is over, and `e TASK TIME STATUS .` at its end, after two lines from `times`. Without the point one was torn.
 SHARE = r"""
 exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
-set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
 read -r qmap_host </proc/sys/kernel/hostname
 read -r qmap_boot </proc/sys/kernel/random/boot_id
 read -r qmap_stat </proc/$$/stat; qmap_stat=(${qmap_stat##*) })
+@WAIT@set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
 printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$ ||
     exit 74
 [ -n "$EPOCHREALTIME" ]; qmap_old=$?
@@ -2266,7 +2266,7 @@ while [ -z "$qmap_over" ] && read -r qmap_task qmap_base; do
     done
 done <&3
 exit 0
-""".replace('@START@', START)
+""".replace('@START@', START).replace('@WAIT@', WAIT)
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
 #: functions of the environment that change it.
@@ -2283,7 +2283,7 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
     Args:
         logs: Logs
         batch: its number
-        tasks: list of '<id>.<attempt>'
+        tasks: list of '<id>.<attempt>', marked with = where a subshell will do
         paths: list of the paths of the jobs' scripts, without their suffix
         task_variable: the environment variable that holds the index from 1, in an array
         id_variable: the one that holds the scheduler's id
@@ -2527,8 +2527,13 @@ def send(pids, number):
             pass
 
 
-def spawn(argv, environ):
+def spawn(argv, environ, source=None):
     """Start a program in a session of its own, with nothing open but /dev/null, and return its pid.
+
+    Args:
+        argv: list of words
+        environ: its environment
+        source: file descriptor that is to be its standard input
 
     Python ignores SIGPIPE and SIGXFSZ; the program gets them back. posix_spawn spares the copy of this process's
     page tables, which costs ten times the rest in a large process before Python 3.10.
@@ -2538,7 +2543,8 @@ def spawn(argv, environ):
     """
     import subprocess
     if hasattr(os, 'posix_spawn'):
-        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if source is None else
+                   (os.POSIX_SPAWN_DUP2, source, 0),
                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
         defaults = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
         try:
@@ -2546,8 +2552,8 @@ def spawn(argv, environ):
                                   setsigdef=defaults)
         except NotImplementedError:    # an old C library has no setsid
             pass
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             env=environ, start_new_session=True)
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL if source is None else source, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, env=environ, start_new_session=True)
     child.returncode = 0    # it is waited for by its pid, not by this object
     return child.pid
 
@@ -2644,7 +2650,7 @@ class Local:
     poll_interval = 1
     grace = 0.5
     #: Seconds of work that are handed over ahead, so that no slot waits for the driver where jobs are short.
-    ahead = 0.5
+    ahead = 3
     #: Whether `accounts` knows of a job as soon as it has ended.
     immediate = True
     lingers = False
@@ -2668,6 +2674,7 @@ class Local:
         self._free = [self.cores, self.memory]
         self._slots = self.cores
         self._bash = shutil.which('bash') or '/bin/bash'
+        self._ready = {}    # by task: the pid of a runner that waits for a slot, and the pipe on which it does
         self._pool = ThreadPoolExecutor(self.cores)
         self._stop = threading.Event()
         self._closed = False
@@ -2795,6 +2802,7 @@ class Local:
             wanted = set(tasks)
             for entry in [entry for entry in self._queue if entry[0] in wanted]:
                 self._queue.remove(entry)
+                self._dismiss(entry[0])
                 self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
@@ -2807,6 +2815,8 @@ class Local:
         with self._lock:
             tasks = [task for task, _, _ in self._queue]
             self._queue.clear()
+            for task in tasks:
+                self._dismiss(task)
         return tasks
 
     def usage(self):
@@ -2817,6 +2827,9 @@ class Local:
         """Start nothing more. What runs goes on."""
         self._closed = True
         self._stop.set()
+        with self._lock:
+            for task in list(self._ready):
+                self._dismiss(task)
         self._pool.shutdown(wait=False)
 
     # A slot
@@ -2831,14 +2844,13 @@ class Local:
                 self._queue.popleft()
                 self._free[0] -= cores
                 self._free[1] -= memory
-                self._running[task] = Running(None, params)
+                self._running[task] = Running(self._release(task), params)
                 self._pool.submit(self._slot, task, script)
 
     def _slot(self, task, script):
-        environ = dict(os.environ, QMAP_TASK=str(task[1]))
         running = self._running[task]
         try:
-            pid = running.pid = spawn([self._bash, script], environ)
+            pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
                 self._stop.wait(1)    # the machine has no room for a process just now
@@ -2849,6 +2861,7 @@ class Local:
                 self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
             return
         self._guard()
+        self._prepare()
         try:
             _, status, used = os.wait4(pid, 0)
         except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
@@ -2864,6 +2877,52 @@ class Local:
         elif os.WEXITSTATUS(status) == 75:
             account = None    # a second copy of an attempt that another process runs
         self._over(task, account, running)
+
+    @staticmethod
+    def _environ(task, **more):
+        return dict(os.environ, QMAP_TASK=str(task[1]), **more)
+
+    # Starting a shell takes as long as many a job: the next one is there before its slot is free
+
+    def _prepare(self):
+        """Start the runner of a task that will be the next, as far as to where it waits for a word."""
+        with self._lock:
+            tasks = [(task, script) for task, script, _ in itertools.islice(self._queue, self._slots)
+                     if task not in self._ready]
+            if not tasks or self._closed or len(self._ready) >= self._slots:
+                return
+            task, script = tasks[0]
+            source, gate = os.pipe()
+            try:
+                pid = spawn([self._bash, script], self._environ(task, QMAP_WAIT='1'), source)
+                self._ready[task] = (pid, gate)
+            except OSError:
+                os.close(gate)    # there is no room for it; later there may be
+            os.close(source)
+
+    def _release(self, task):
+        """Let a runner that waits go, and return its pid; None where there is none."""
+        with self._lock:
+            pid, gate = self._ready.pop(task, (None, None))
+        if pid is None:
+            return None
+        try:
+            os.write(gate, b'\n')
+        except OSError:    # somebody has killed it
+            os.waitpid(pid, 0)
+            pid = None
+        os.close(gate)
+        return pid
+
+    def _dismiss(self, task):
+        """Let a runner that waits end. (So it does as well when this process ends, however that happens.)"""
+        pid, gate = self._ready.pop(task, (None, None))
+        if pid is not None:
+            os.close(gate)
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:    # somebody ignores SIGCHLD
+                pass
 
     def _over(self, task, account, running):
         with self._lock:
@@ -4317,7 +4376,11 @@ class Driver:
 
     def room(self):
         """Return how many more jobs may be submitted now."""
-        return self.max_running + int(self._speed() * self.backend.ahead) - len(self.ledger.live) + len(self._held)
+        return self.max_running + self._ahead() - len(self.ledger.live) + len(self._held)
+
+    def _ahead(self):
+        """Return how many more jobs than may run are handed over, so that none of the slots waits."""
+        return min(1000, int(self._speed() * self.backend.ahead))
 
     def _speed(self):
         """Return how many jobs ended in the last second."""
@@ -4349,7 +4412,7 @@ class Driver:
             self._fill_lists()
             return
         room = self.ledger.counts[0] if self.leaving else self.room()
-        if self.backend.immediate and room < int(self._speed() * self.backend.ahead) // 2:
+        if self.backend.immediate and room < self._ahead() // 2:
             return    # there is enough on the way, and more at once costs less
         if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
                 and now - self._submitted < self.GATHER:
@@ -4548,6 +4611,8 @@ class Driver:
             text = crew_list(event['crew'], lines, last) if more else crew_script(
                 self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
         else:
+            if self.backend.immediate:    # on clusters a job's own bash is not what costs time
+                tasks = ['=' + task if may else task for task, may in zip(tasks, sourced)]
             text = batch_script(self.logs, batch, tasks, paths, *variables)
         write_text(script, text)
 

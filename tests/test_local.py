@@ -156,3 +156,24 @@ def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_pat
 def test_a_process_is_told_from_a_later_one_with_its_number():
     assert module.birth(os.getpid()) == module.birth(os.getpid()) != ''
     assert module.birth(2 ** 30) == ''
+
+
+def test_runners_that_wait_for_a_slot_go_with_the_driver(qmap):
+    qmap.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 0.5\n' * 30)
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '2')
+    until(lambda: os.path.exists(qmap.path('ran_09')))
+    process.kill()
+    process.communicate()
+    scripts = os.path.join(qmap.path('out'), '.qmap', 'batch').encode()
+    until(lambda: not [name for name in os.listdir('/proc') if name.isdigit() and scripts in words_of(name)])
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert all(qmap.read('ran_{:02d}'.format(number)) == 'ran\n' for number in range(30))
+
+
+def words_of(pid):
+    """Return the command line of a process."""
+    try:
+        with open('/proc/{}/cmdline'.format(pid), 'rb') as source:
+            return source.read()
+    except OSError:
+        return b''
