@@ -4673,11 +4673,16 @@ class Driver:
                 else:
                     write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
                 del self._changed[number]
-        self._lasting = set(self._changed)
+        self._lasting = {number for number in self._changed if not self._short(number)}
         self._due['flush'] = now + self.FLUSH
         if self._news:
             self._clean()
         self._write([{'event': 'saved'}])
+
+    def _short(self, number):
+        """Tell whether a job waits in a share: it will have ended in a moment."""
+        record = self.ledger.live.get(number)
+        return bool(record) and record['status'] == PENDING and 'shares' in self.ledger.batch_of(record)
 
     def _tidy(self, record):
         """Remove what nobody needs of a job that ended well: all but output that holds something."""
