@@ -4741,6 +4741,8 @@ class Driver:
         for id, command in self.inbox.waiting():
             if id not in self.ledger.obeyed:
                 refused = False
+                if self.backend.immediate and command.get('do') in ('pause', 'max-running', 'set'):
+                    self._withdraw()    # what waits in a share is as good as not submitted
                 try:
                     events, said, leaving = self._answer(command)
                 except QMapError as error:
