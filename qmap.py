@@ -3262,12 +3262,13 @@ class Share:
         task: as the backend knows it
         who: its first line, as a dict
         ended: list of (number, word, end, when that was read) of the jobs that are to be logged
+        unmeasured: their last events, where it is not known yet what they used
         word, since: the job that runs, and when that was read, on the monotonic clock
         told: the last one that somebody was told of
     """
 
     def __init__(self):
-        self.read, self.task, self.who, self.ended = 0, None, {}, []
+        self.read, self.task, self.who, self.ended, self.unmeasured = 0, None, {}, [], []
         self.word, self.since, self.told = '', 0, ''
         self._spent, self._times = 0, ''
 
@@ -3643,6 +3644,11 @@ class Driver:
         try:
             self._check_epoch()
             self._withdraw()
+            shares = [share for share in self._shares.values() if share.unmeasured]
+            for _ in range(20):    # the last ones have just said their last word
+                if not all(self.backend.settled(share.task) for share in shares):
+                    self.here.rest(0.01)
+            self._measure(shares)
             self._flush()
             while self._changed:
                 self._show_beat()
@@ -3873,20 +3879,41 @@ class Driver:
         return text.decode('ascii', 'replace').splitlines()
 
     def _release(self, share, now):
-        """Return the ends of a share's jobs once it has ended itself and it is known what they used, or after a second.
-
-        The most that one of them held is known of the share only.
-        """
-        if not share.ended or now - share.ended[0][3] < 1 and not self.backend.settled(share.task):
+        """Return the ends of a share's jobs. Very short ones are held back until the share has ended itself, at most a
+        second: only then it is known how much memory they used. Of others that follows."""
+        if not share.ended:
             return []
-        account = (self.backend.accounts([share.task]) or {}).get(share.task) or {}
-        memory = account.get('memory') or self.backend.peak(share.task)
-        events = []
+        _, word, end, since = share.ended[0]
+        short = end['time'] - self._starts[word]['time'] < 0.05
+        if short and now - since < 1 and not self.backend.settled(share.task):
+            return []
+        memory, events = self._memory(share), []
         for number, word, end, _ in share.ended:
             del self._held[number]
             events.append(self._ended(number, self.ledger.live[number], word, dict(end, memory=memory), {}))
+        if not memory:
+            share.unmeasured += events
         share.ended = []
         return events
+
+    def _memory(self, share):
+        """Return the most bytes that one of a share's jobs was seen to use, None where that is not known yet."""
+        account = (self.backend.accounts([share.task]) or {}).get(share.task) or {}
+        return account.get('memory') or self.backend.peak(share.task)
+
+    def _measure(self, shares):
+        """Add what shares that have ended themselves used to the records of their jobs."""
+        events = []
+        for share in shares:
+            if share.unmeasured and self.backend.settled(share.task):
+                memory = self._memory(share)
+                for event in share.unmeasured if memory else ():
+                    number = self.ledger.number(event['job'])
+                    if number not in self.ledger.live and self.ledger.status[number] and \
+                            self.ledger.attempts[number] == event['attempt']:
+                        events.append(dict(event, event='usage', memory=memory))
+                share.unmeasured = []
+        self._log(events)
 
     def _close_share(self, batch):
         """Take back what the shares of a batch have not begun: once its script is gone, they begin nothing more.
@@ -3914,8 +3941,9 @@ class Driver:
     def _look_after_shares(self):
         """Give to others what waits behind a long job, and give back what no share came to."""
         now = self.here.monotonic()
+        self._measure(self._shares.values())
         for (batch, k), share in list(self._shares.items()):
-            if batch not in self.ledger.batches:
+            if batch not in self.ledger.batches and not share.unmeasured:
                 self.backend.forget(share.task)
                 del self._shares[batch, k]
             elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):

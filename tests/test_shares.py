@@ -215,3 +215,16 @@ def test_a_job_that_is_stopped_has_not_ended(qmap):
     os.killpg(child, signal.SIGCONT)
     process.communicate(timeout=60)
     assert process.returncode == 0 and qmap.read('done') == 'done\n'
+
+
+def test_what_ends_is_told_at_once_and_what_it_used_follows(qmap):
+    qmap.write('a.map', 'sleep 0.2\n' * 40)
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '2')
+    most = 0
+    while process.poll() is None:
+        statuses = qmap('info', '-l', 'out', '-s', 'all', 'status')
+        most = max(most, statuses.out.count('RUNNING'))
+    process.communicate()
+    assert process.returncode == 0 and most <= 6
+    rows = [line.split('\t') for line in qmap('info', '-l', 'out', '-s', 'all', 'usage.memory.bytes').lines[1:]]
+    assert len(rows) == 40 and all(int(row[1]) > 1 << 20 for row in rows)
