@@ -4408,7 +4408,8 @@ class Driver:
 
     def _ahead(self):
         """Return how many more jobs than may run are handed over, so that none of the slots waits."""
-        return min(1000, int(self._speed() * self.backend.ahead))
+        seconds = max(0.5, min(1, self.here.monotonic() - self._first))    # the first few say little
+        return min(1000, int(len(self._rate) / seconds * self.backend.ahead))
 
     def _speed(self):
         """Return how many jobs ended in the last second."""
