@@ -1717,10 +1717,11 @@ class Ledger:
         try:
             with open(path, 'wb') as target:
                 for epoch, source, limit in sources:
-                    for event, place in self._events(source, limit):
+                    for event, place, line in self._events(source, limit):
                         for part, numbers in self._still(event, epoch << 44 | place):
                             self._moved(epoch << 44 | place, part, numbers, places, last << 44 | size)
-                            size += target.write(json.dumps(part, separators=(',', ':')).encode() + b'\n')
+                            size += target.write(line if part is event else
+                                                 json.dumps(part, separators=(',', ':')).encode() + b'\n')
                 again = collections.OrderedDict.fromkeys(n for n in self.again if not self.status[n])
                 target.write(json.dumps({
                     'event': 'state', 'settings': self.settings, 'starts': self._starts, 'before': self.before,
@@ -1737,7 +1738,7 @@ class Ledger:
 
     @staticmethod
     def _events(path, limit):
-        """Yield the events in a file up to a byte, and their places."""
+        """Yield the events in a file up to a byte, their places, and their lines."""
         place = 0
         with open(path, 'rb') as source:
             for line in source:
@@ -1745,7 +1746,7 @@ class Ledger:
                     return
                 event = parse_event(line)
                 if event:
-                    yield event, place
+                    yield event, place, line
                 place += len(line)
 
     def _still(self, event, place):
@@ -1753,9 +1754,9 @@ class Ledger:
         kind = event['event']
         if kind in ('run', 'end', 'usage'):
             number = self.number(event['job'])
-            if kind == 'usage':
-                event['event'] = 'end'
-            return [(event, [number])] if self._told_at(number, place) else []
+            if not self._told_at(number, place):
+                return []
+            return [(dict(event, event='end') if kind == 'usage' else event, [number])]
         if kind in ('open', 'lead', 'left', 'saved', 'set', 'torn', 'state'):
             return []
         if kind == 'submitted':
@@ -3462,6 +3463,7 @@ class Driver:
             self._lock.release()
             raise
         try:
+            self._check_epoch()    # slept since it looked, it has the number of a segment that is condensed by now
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self._read_on()
             others = self.ledger.driver_host not in ('', self.here.host)
@@ -3508,7 +3510,7 @@ class Driver:
         those who are just reading them.
         """
         last = max((epoch for epoch in self.ledger.read_so_far() if epoch < self._epoch), default=0)
-        if last and self.ledger.bulky() and not self.ledger.damage:
+        if last > self.ledger.snapshot and self.ledger.bulky() and not self.ledger.damage:
             path = self.logs.snapshot(last)
             temporary = '{}.tmp{}'.format(path, os.getpid())
             try:
@@ -3524,6 +3526,13 @@ class Driver:
             remove(temporary)
         if self.ledger.snapshot:
             self._due['history'] = self.here.monotonic() + self.READERS
+            try:    # both times are the file server's
+                age = os.stat(self.logs.journal(self._epoch)).st_mtime - os.stat(
+                    self.logs.snapshot(self.ledger.snapshot)).st_mtime
+                if age > self.READERS:
+                    self._due['history'] = 0
+            except OSError:
+                pass
 
     def _remove_history(self):
         """Remove the segments that the snapshot stands for, and what an earlier one left."""

@@ -1134,7 +1134,8 @@ def condense(ledger, path, last):
 
 def same(ledger, other, places):
     equal = REAL[module.Ledger, 'same'](ledger, other, places)
-    if not equal and not WORLD.full:
+    alone = sum(epoch > ledger.snapshot for epoch in ledger.logs.epochs()) == 1    # nobody else drives since
+    if not equal and alone and not WORLD.full:
         raise Broken('the snapshot does not say the same')
     if equal:
         for number in range(ledger.count):

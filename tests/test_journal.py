@@ -1,10 +1,14 @@
 """The journal is condensed at a start when most of it is history, and nobody can tell."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 import qmap as module
+from conftest import ROOT
 
 
 @pytest.fixture
@@ -90,3 +94,46 @@ def test_a_viewer_goes_on(folder, monkeypatch):
     assert viewer.ledger.outdated()
     viewer._view()
     assert viewer.counts() == counts and len(list(viewer.jobs('all'))) == 25
+
+
+#: A driver to which everything is bulky, and that is killed before the step with this number.
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import qmap
+step = int(sys.argv[3])
+qmap.Ledger.SMALL, qmap.Driver.READERS = -10 ** 9, 0
+
+def before(owner, name):
+    real = getattr(owner, name)
+
+    def wrapped(*args, **kwargs):
+        global step
+        if condensing:
+            step -= 1
+            if step < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+    setattr(owner, name, wrapped)
+
+condensing, real = [], qmap.Driver._compact
+qmap.Driver._compact = lambda driver: (condensing.append(1), real(driver))
+for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'condense'), (qmap.Ledger, '_recall'),
+                    (qmap.Ledger, 'same'), (qmap.Driver, '_remove_history'), (qmap.Driver, '_finish')):
+    before(owner, name)
+qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Here()).drop({'do': 'resume'})
+qmap.reattach(sys.argv[2]).wait()
+"""
+
+
+@pytest.mark.slow
+def test_whoever_condenses_may_be_killed_at_any_step(folder):
+    want = told(folder)
+    for step in range(100):
+        code = subprocess.call([sys.executable, '-c', KILLED, ROOT, folder.path('out'), str(step)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert told(folder) == want, step
+        if not code:
+            break
+        assert code == -signal.SIGKILL, step
+    assert step >= 10 and len(files(folder)) == 2, (step, files(folder))
