@@ -3565,7 +3565,8 @@ class Driver:
         if driver.get('released'):
             return False
         if driver.get('host') == self.here.host:
-            return locked is None and bool(driver.get('born')) and self.here.birth(driver['pid']) == driver['born']
+            return locked is None and driver.get('pid') != self.here.pid and bool(driver.get('born')) and \
+                self.here.birth(driver['pid']) == driver['born']
         return bool(foreign and foreign(driver))
 
     def _self(self):
