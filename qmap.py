@@ -5919,7 +5919,7 @@ class View:
             return
         counts = self._execution.counts()
         trouble = self._execution.trouble
-        state = (tuple(counts.values()), trouble)
+        state = (tuple(counts.values()), trouble, self._execution.viewing)
         if self._terminal:
             self._next = now + self.REDRAW
             line = self._line(counts, trouble, now)
