@@ -67,7 +67,7 @@ qmap_more() {  # the next list for this crew, 1 where none comes
         for name in "$qmap_logs"/.qmap/batch/*; do
             number=${name##*/}
             [[ $number =~ ^[0-9]+$ && $number -gt $qmap_number && ( -z $next || $number -lt $next ) ]] || continue
-            read -r line <"$name" && [[ $line = "# crew $qmap_crew"* ]] && next=$number
+            read -r line <"$name" && [[ "$line " = "# crew $qmap_crew "* ]] && next=$number
         done
         if [ -n "$next" ] && qmap_read "$qmap_logs/.qmap/batch/$next"; then
             qmap_number=$next qmap_batch=$qmap_logs/.qmap/batch/$next qmap_fresh=yes

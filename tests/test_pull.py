@@ -202,6 +202,14 @@ def test_a_worker_goes_on_with_the_next_list_of_its_crew(qmap):
     assert qmap.read('out', '1.out') == logs.run + '/1.2.done\n'
 
 
+def test_a_list_for_crew_12_is_not_for_crew_1(qmap):
+    logs = crew(qmap, ['true'] * 2, last=False)
+    module.write_text(logs.batch(13), module.crew_list(12, ['1.7 1 0\n'], True))
+    module.write_text(logs.batch(14), module.crew_list(1, ['1.8 1 0\n'], True))
+    subprocess.check_call(['bash', logs.batch(1)])
+    assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.8.end']
+
+
 def test_what_a_job_used_is_its_own(qmap):
     logs = crew(qmap, ['i=0; while [ $((++i)) -lt 200000 ]; do :; done', 'true'])
     subprocess.check_call(['bash', logs.batch(1)])
