@@ -17,10 +17,11 @@ qmap_now
 qmap_since=${qmap_time%.*}
 qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
-    local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0
+    local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
     exec 3>&- {qmap_tick}<> <(:)
     while read -t 5 -u $qmap_tick; kill -0 $$; do
         [ -e "$file" ] && read -r task base <"$file" || continue
+        [ "$task" = "$last" ] || told=0 last=$task
         for line in /proc/[0-9]*/stat; do
             pid=${line//[^0-9]/}
             read -r line <"/proc/$pid/stat" || continue

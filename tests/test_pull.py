@@ -210,6 +210,17 @@ def test_a_list_for_crew_12_is_not_for_crew_1(qmap):
     assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.8.end']
 
 
+def test_each_job_that_is_cancelled_may_end_by_itself(qmap):
+    logs = crew(qmap, ["trap 'exit 7' TERM; while :; do sleep 0.1; done"] * 3)
+    worker = subprocess.Popen(['bash', logs.batch(1)])
+    for number in range(3):
+        until(lambda: '{}.1.start'.format(number) in os.listdir(logs.run))
+        module.write_text(os.path.join(logs.run, 'cancel.1.1'), '{0}.1 {0}\n'.format(number))
+        end = until(lambda: module.read_end(os.path.join(logs.run, '{}.1.end'.format(number))))
+        assert end['exit_code'] == 7, number
+    assert worker.wait(60) == 0
+
+
 def test_what_a_job_used_is_its_own(qmap):
     logs = crew(qmap, ['i=0; while [ $((++i)) -lt 200000 ]; do :; done', 'true'])
     subprocess.check_call(['bash', logs.batch(1)])
