@@ -2155,8 +2155,9 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     qmap_said=$qmap_logs/.qmap/run/$1 qmap_base=$2
     # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
     # is gone is over: what is left of it comes too late, and runs nothing.
+    # The script of a job that another worker ran may be gone for good: --keep failed.
     until [ -r "$qmap_base.sh" ] && { : <"$qmap_batch"; }; do
-        [ -z "$qmap_signal" ] || return 75
+        [ -z "$qmap_signal" ] && [ ! -e "$qmap_said.start" ] || return 75
         [ $((++try)) -lt 60 ] ||
             { echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err; return 75; }
         set -- "${qmap_base%/*}"/.[q]* "${qmap_batch%/*}"/.[q]*; sleep 1

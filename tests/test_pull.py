@@ -210,6 +210,15 @@ def test_a_list_for_crew_12_is_not_for_crew_1(qmap):
     assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.8.end']
 
 
+def test_a_job_that_another_worker_ran_costs_no_time_where_its_script_is_gone(qmap):
+    logs = crew(qmap, ['true'] * 3)
+    with open(os.path.join(logs.run, '1.1.start'), 'w') as target:
+        target.write('{}\n')
+    os.unlink(logs.job('1', '.sh', 3))    # as --keep failed does
+    subprocess.check_call(['bash', logs.batch(1)], timeout=30)
+    assert sorted(said_names(logs, '.end')) == ['0.1.end', '2.1.end']
+
+
 def test_each_job_that_is_cancelled_may_end_by_itself(qmap):
     logs = crew(qmap, ["trap 'exit 7' TERM; while :; do sleep 0.1; done"] * 3)
     worker = subprocess.Popen(['bash', logs.batch(1)])
