@@ -4750,7 +4750,8 @@ class Driver:
         crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
         cancelled = {'{}.{}'.format(self.ledger.batch_of(record).get('crew'), record['k'] or 1) for record in map(
             self.ledger.live.get, self.ledger.cancelled)}
-        for name in self.logs.listing():
+        # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders go first.
+        for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
             word, _, kind = name.rpartition('.')
             over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
                 int(name.split('.')[1]) not in crews if name.startswith(('left.', 'home.')) else \

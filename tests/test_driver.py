@@ -122,6 +122,22 @@ def test_answers_in_any_order(qmap, answers):
     each_once(qmap, driver)
 
 
+def test_an_order_to_end_a_job_goes_before_the_words_of_that_job(qmap, monkeypatch):
+    # A worker that finds the order and not the end would take its next job for the one that is meant.
+    driver = execution(qmap, 'true\n' * 9, Scripted())
+    driver.lead()
+    names = ['{}.1.end'.format(number) for number in range(9)]
+    names.insert(5, 'cancel.1.1')
+    for name in names:
+        module.write_text(os.path.join(driver.logs.run, name), '{}\n')
+    driver._spent.update(name[:-4] for name in names)
+    monkeypatch.setattr(driver.logs, 'listing', lambda: names)
+    gone = []
+    monkeypatch.setattr(module, 'remove', lambda path: gone.append(os.path.basename(path)))
+    driver._clean()
+    assert gone[0] == 'cancel.1.1' and sorted(gone) == sorted(names)
+
+
 @pytest.mark.slow    # what comes late looks a minute long for the script of its batch
 def test_a_submission_that_begins_after_it_was_given_up(qmap):
     backend = Scripted(['late'])
