@@ -4002,7 +4002,7 @@ class Driver:
             if over or now - crew.closed > grace:
                 self._collect()    # what they have begun until now can be seen
                 self._unsubmit(self._on_lists(lists[number], set(self.logs.listing()))[0])
-        self._send_home(sum(len(crew.at_work()) for crew in self._crews.values()) - self.max_running)
+        self._send_home(self._workers() - self.max_running)
 
     def _on_lists(self, batches, names):
         """Return the attempts of these batches of which no worker has said that it began: those that are free, and
@@ -4483,7 +4483,6 @@ class Driver:
     def _fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks for more
         than a worker has is submitted by itself."""
-        at_work = sum(len(crew.at_work()) for crew in self._crews.values())
         waiting = sum(crew.waiting for crew in self._crews.values())
         most = min(self._pull, self.max_running)
         ahead = min(Crew.LIST, max(20 * most, int(60 * self._speed())))
@@ -4498,9 +4497,12 @@ class Driver:
                 groups.setdefault(tuple(changes.items()), []).append(number)
             else:
                 alone.append(number)
+        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
+        if not self.leaving:
+            most = min(most, self.max_running - by_themselves)
         for changes, members in groups.items():
             while members and room > 0 and self.here.monotonic() < self._due['beat']:
-                free = most - sum(len(crew.at_work()) for crew in self._crews.values())
+                free = most - self._workers()
                 some, members = members[:min(room, Crew.LIST)], members[min(room, Crew.LIST):]
                 crew = self._crew_for(params)
                 if crew and free < max(1, most // 2):
@@ -4512,8 +4514,12 @@ class Driver:
                 if not self._submit_batch(some, params, dict(changes), 0, crew, workers):
                     return
                 room -= len(some)
-        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
-        self._submit_jobs(alone[:len(alone) if self.leaving else max(0, self.max_running - at_work - by_themselves)])
+        room = self.max_running - self._workers() - by_themselves
+        self._submit_jobs(alone[:len(alone) if self.leaving else max(0, room)])
+
+    def _workers(self):
+        """Return how many workers the scheduler has."""
+        return sum(len(crew.at_work()) for crew in self._crews.values())
 
     def _crew_for(self, params):
         """Return a crew that takes more jobs with these parameters, None for none."""

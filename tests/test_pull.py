@@ -121,6 +121,14 @@ def test_a_job_that_asks_for_more_than_a_worker_has_is_submitted_by_itself(lsf):
     assert set(ran(lsf).values()) == {1} and len(ran(lsf)) == 7
 
 
+def test_workers_and_jobs_by_themselves_are_no_more_than_may_run(lsf):
+    lsf.write('a.map', (ONCE + '; sleep 1\n') * 4 + (ONCE + '; sleep 1 ## cores=2\n') * 4)
+    result = lsf('submit', 'a.map', '--pull', '2', '-r', '3', '-l', 'out', '-c', '1')
+    assert result.code == 0 and set(ran(lsf).values()) == {1} and len(ran(lsf)) == 8, result
+    times = [(float(row[2]), float(row[3])) for row in records(lsf, 'status', 'seconds.started', 'seconds.finished')]
+    assert max(sum(start <= began < end for start, end in times) for began, _ in times) <= 3
+
+
 def test_its_own_time_is_kept_by_the_worker(lsf):
     lsf.write('a.map', 'sleep 300 ## time=0:00:02\n' + ONCE + '\n')
     result = lsf('submit', 'a.map', '--pull', '1', '-l', 'out', '-t', '1h')
