@@ -6872,6 +6872,8 @@ def tool_run(options):
 
 def tool_bundle(options):
     """Run `qmap bundle`."""
+    if os.path.exists(options.file) and not options.force:
+        raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.file))
     carried = bundle(options.file)
     say('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
@@ -7122,6 +7124,7 @@ def make_parser():
     made = tool('bundle', tool_bundle, 'write one file that carries everything, for other machines',
                 '  qmap bundle qmap-all.py\n')
     made.add_argument('file', help='file to write')
+    made.add_argument('--force', action='store_true', help='overwrite it')
 
     made = tool('completion', tool_completion, 'print what makes the shell complete tools, options, fields, profiles',
                 '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')

@@ -63,6 +63,13 @@ def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
     assert qmap.read('again.py') == qmap.read('all.py')
 
 
+def test_a_bundle_overwrites_nothing_by_itself(qmap):
+    qmap.write('a.map', 'true\n')
+    result = qmap('bundle', 'a.map')
+    assert result.code == 2 and 'a.map: is there already' in result.err and qmap.read('a.map') == 'true\n'
+    assert qmap('bundle', 'a.map', '--force').code == 0 and 'PAYLOAD' in qmap.read('a.map')
+
+
 def test_a_bundle_cannot_be_made_of_a_lone_file(qmap):
     shutil.copy(QMAP, qmap.path('qmap.py'))
     qmap.program = [sys.executable, '-I', '-S', 'qmap.py']
