@@ -2127,6 +2127,7 @@ qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
 }
 qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
     local line path
+    [ -n "$qmap_id" ] || return
     while read -r line; do
         [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ]] || continue
         path=${BASH_REMATCH[4]}
@@ -2134,7 +2135,7 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
             read -r qmap_peak <"/sys/fs/cgroup$path/memory.peak"
     done </proc/self/cgroup
 }
-qmap_begin() {  # LOGS, the batch, the scheduler's id
+qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker=
@@ -2167,7 +2168,7 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     # The claim: whoever makes the file runs the attempt, and nobody else ever does.
     set -C
     { claimed=yes; printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s%s}\n' \
-        "$qmap_host" $$ "$qmap_born" "$qmap_id" "$qmap_time" "$qmap_worker"; } >"$qmap_said.start"
+        "$qmap_host" $$ "$qmap_born" "${qmap_id:-$$}" "$qmap_time" "$qmap_worker"; } >"$qmap_said.start"
     set +C
     if [ -z "$claimed" ]; then
         [ -e "$qmap_said.start" ] && return 75
@@ -2298,7 +2299,7 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
 
 def begin(logs, batch, task_variable, id_variable):
     """Return the lines of a script that find out which task it is, and begin."""
-    return 'qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\nqmap_begin {} {} "${{{}:-$$}}"\n'.format(
+    return 'qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\nqmap_begin {} {} "${}"\n'.format(
         task_variable, shlex.quote(logs.path), batch, id_variable)
 
 
