@@ -938,7 +938,6 @@ class Profile:
         return None
 
     def _read(self, path):
-        import configparser
         try:
             with open(path, encoding='utf-8', errors='surrogateescape') as lines:
                 text = lines.read()
@@ -946,6 +945,7 @@ class Profile:
             return
         except OSError as error:
             raise QMapError('{}: {}'.format(path, error.strerror or error))
+        import configparser
         parser = configparser.RawConfigParser(delimiters=('=',), comment_prefixes=('#',), strict=False)
         parser.optionxform = str
         try:
@@ -2544,7 +2544,6 @@ def spawn(argv, environ, source=None):
     Raises:
         OSError: it cannot be started
     """
-    import subprocess
     if hasattr(os, 'posix_spawn'):
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if source is None else
                    (os.POSIX_SPAWN_DUP2, source, 0),
@@ -2555,6 +2554,7 @@ def spawn(argv, environ, source=None):
                                   setsigdef=defaults)
         except NotImplementedError:    # an old C library has no setsid
             pass
+    import subprocess
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL if source is None else source, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL, env=environ, start_new_session=True)
     child.returncode = 0    # it is waited for by its pid, not by this object
