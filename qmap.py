@@ -61,6 +61,7 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
 UNSUBMITTED, PENDING, RUNNING, COMPLETED, FAILED, OTHER = STATUSES
 STATUS_CODES = {status: code for code, status in enumerate(STATUSES)}
+ENDED_CODES = (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED])
 
 #: Why a job is FAILED.
 REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'submit', 'lost')
@@ -1290,6 +1291,7 @@ class Ledger:
         live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
         batches: {batch: event} of the submissions that still have live jobs
         failures: Failures
+        figures: Figures, where they are kept
         damage: list of (segment, line) that cannot be read
         settings: what was set last
         unsaved: numbers of the jobs whose .info may say less
@@ -1302,13 +1304,14 @@ class Ledger:
         heard: how many records of single jobs were read
     """
 
-    def __init__(self, logs, commands, group, condensed=None):
+    def __init__(self, logs, commands, group, condensed=None, figures=None):
         """
         Args:
             logs: Logs
             commands: number of commands in the map
             group: commands in a job
             condensed: path of the snapshot to read, the last segment that it stands for; by default the newest
+            figures: Figures to keep; None for none
         """
         self.logs = logs
         self.commands = commands
@@ -1319,6 +1322,7 @@ class Ledger:
         self.live = {}
         self.batches = {}
         self.failures = Failures()
+        self.figures = figures
         self.damage = []
         self.settings = {}
         self.unsaved = set()
@@ -1340,6 +1344,7 @@ class Ledger:
         self._condensed = condensed
         self.snapshot = self.heard = 0
         self._read, self._covered = None, {}
+        self._astray = False
         self._reader = (0, None)
         self._reading = threading.Lock()
 
@@ -1426,13 +1431,12 @@ class Ledger:
         self._condensed = (path, self.snapshot)
         place = 0
         with open(path, 'rb') as source:
-            for line in source:
-                event = parse_event(line)
+            for event, line, end in read_events(source):
                 if event is None:
                     self.damage.append((self.snapshot, place))
                 else:
                     self.apply(event, self.snapshot << 44 | place)
-                place += len(line)
+                place = end
 
     def at(self, path):
         """Return this, read from a snapshot that lies elsewhere now."""
@@ -1440,8 +1444,14 @@ class Ledger:
         return self
 
     def outdated(self):
-        """Tell whether segments that this was read from may be gone: there is a newer snapshot."""
-        return self._read is not None and max(self.logs.epochs('snapshot'), default=0) > self.snapshot
+        """Tell whether this must be read from the beginning: segments that it was read from may be gone, because there
+        is a newer snapshot; or more was read than counts, of a driver that had been overtaken."""
+        return self._read is not None and (
+            self._astray or max(self.logs.epochs('snapshot'), default=0) > self.snapshot)
+
+    def current(self):
+        """Tell whether reading on is as good as reading it from the beginning: nobody has begun to drive since."""
+        return bool(self._read) and not self.outdated() and max(self.logs.epochs(), default=0) <= max(self._read)
 
     @staticmethod
     def first(logs, epoch):
@@ -1467,10 +1477,7 @@ class Ledger:
             return
         with source:
             source.seek(start)
-            for line in source:
-                if not line.endswith(b'\n') or limit is not None and place + len(line) > limit:
-                    break
-                event = parse_event(line)
+            for event, line, end in read_events(source, start, limit):
                 if event is None:
                     bad = place
                     self.damage.append((epoch, place))
@@ -1481,7 +1488,7 @@ class Ledger:
                     self.apply(event, epoch << 44 | place)
                     if heard:
                         heard(event)
-                place += len(line)
+                place = end
         self._read[epoch] = place
 
     def read_so_far(self):
@@ -1499,15 +1506,17 @@ class Ledger:
             event: dict
             place: where it stands: the segment in the upper bits, the byte in the lower 44
         """
-        heard = getattr(self, '_hear_' + event['event'], None)
-        if heard:
-            heard(event, place)
+        hear = self._HEAR.get(event['event'])
+        if hear:
+            hear(self, event, place)
 
     def _hear_lead(self, event, place):
         # A machine that was started anew may have lost with its power that jobs of its own had begun.
         start, self.driver_host = event.get('born', '').partition('/')[0], event.get('host', '')
         if self._starts.setdefault(event.get('host'), start) != start:
             self._starts[event.get('host')], self.before = start, self.last_batch
+        self._astray = self._astray or any(
+            self._read.get(int(epoch), 0) > counts for epoch, counts in event.get('read', {}).items())
 
     def _hear_run(self, event, place):
         number = self._note(event, place)
@@ -1518,7 +1527,9 @@ class Ledger:
     def _hear_end(self, event, place):
         number, status = self.number(event['job']), event['status']
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
-            self.failures.remove(self.record(number))
+            self.failures.remove(self._uncount(number))
+        if self.figures:
+            self.figures.add(event)
         self.heard += 1
         self._where[number] = place
         self.unsaved.add(number)
@@ -1529,7 +1540,18 @@ class Ledger:
             self.failures.add(event)
 
     def _hear_usage(self, event, place):
+        number = self.number(event['job'])
+        if self.figures and self.status[number] in ENDED_CODES:
+            self._uncount(number)
+            self.figures.add(event)
         self._note(event, place)
+
+    def _uncount(self, number):
+        """Take the last record of a job, which another is to replace, out of the figures, and return it."""
+        record = self.record(number)
+        if self.figures:
+            self.figures.add(record, -1)
+        return record
 
     def _note(self, event, place):
         self.heard += 1
@@ -1645,6 +1667,9 @@ class Ledger:
         self.status[number] = index
         self.counts[index] += 1
 
+    #: By kind of event: what takes it in.
+    _HEAR = {name[len('_hear_'):]: method for name, method in locals().items() if name.startswith('_hear_')}
+
     # Asking
 
     def newest(self):
@@ -1716,12 +1741,14 @@ class Ledger:
                     if epoch <= last]
         try:
             with open(path, 'wb') as target:
-                for epoch, source, limit in sources:
-                    for event, place, line in self._events(source, limit):
-                        for part, numbers in self._still(event, epoch << 44 | place):
-                            self._moved(epoch << 44 | place, part, numbers, places, last << 44 | size)
-                            size += target.write(line if part is event else
-                                                 json.dumps(part, separators=(',', ':')).encode() + b'\n')
+                for epoch, old, limit in sources:
+                    with open(old, 'rb') as source:
+                        for event, line, end in read_events(source, limit=limit):
+                            place = epoch << 44 | end - len(line)
+                            for part, numbers in self._still(event, place) if event else ():
+                                self._moved(place, part, numbers, places, last << 44 | size)
+                                size += target.write(line if part is event else
+                                                     json.dumps(part, separators=(',', ':')).encode() + b'\n')
                 again = collections.OrderedDict.fromkeys(n for n in self.again if not self.status[n])
                 target.write(json.dumps({
                     'event': 'state', 'settings': self.settings, 'starts': self._starts, 'before': self.before,
@@ -1735,19 +1762,6 @@ class Ledger:
             remove(path)
             raise
         return places
-
-    @staticmethod
-    def _events(path, limit):
-        """Yield the events in a file up to a byte, their places, and their lines."""
-        place = 0
-        with open(path, 'rb') as source:
-            for line in source:
-                if limit is not None and place + len(line) > limit:
-                    return
-                event = parse_event(line)
-                if event:
-                    yield event, place, line
-                place += len(line)
 
     def _still(self, event, place):
         """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
@@ -1850,6 +1864,33 @@ def parse_event(line):
     return event if isinstance(event, dict) and 'event' in event and not text[end:].strip() else None
 
 
+def read_events(source, place=0, limit=None):
+    """Yield the events in a file: the event, None where a line is not one; its line; the byte at which that ends.
+
+    Args:
+        source: file, open for reading bytes, at that place
+        place: the byte where to begin
+        limit: the byte where to end, None for the last whole line that is there
+    """
+    while True:
+        lines = source.readlines(1 << 16)
+        whole = bool(lines) and lines[-1].endswith(b'\n')
+        if lines and not whole:
+            del lines[-1]
+        try:    # many at once take less time
+            events = SCAN('[' + decode(b','.join(lines)) + ']', 0)[0]
+            good = len(events) == len(lines) and all(event['event'] for event in events)
+        except (StopIteration, ValueError, TypeError, LookupError):
+            good = False
+        for line, event in zip(lines, events if good else map(parse_event, lines)):
+            place += len(line)
+            if limit is not None and place > limit:
+                return
+            yield event, line, place
+        if not whole:
+            return
+
+
 SCAN = json.JSONDecoder().scan_once
 
 
@@ -1916,6 +1957,40 @@ class Failures:
         for groups in alike.values():
             found += [Group.merged(groups)] if len(groups) > self.ALIKE else groups
         return sorted(found, key=lambda group: (-group.count, group.ids))
+
+
+class Figures:
+    """What the attempts that have ended had reserved, and what they used.
+
+    Attributes:
+        asked, used: core-seconds that they had reserved, and CPU seconds that they used
+        last: when the last of them ended, in seconds since 1970
+        hosts: {host: number of them that ended there}
+    """
+
+    def __init__(self, cores, alike=True, other=None):
+        """
+        Args:
+            cores: that a job reserves
+            alike: whether all do whose records tell of no parameters
+            other: function of a record that returns the cores of its job, for all others
+        """
+        self.asked = self.used = self.last = 0
+        self.hosts = collections.Counter()
+        self._cores, self._alike, self._other = cores, alike, other
+
+    def add(self, record, sign=1):
+        """Count the last record of an attempt, or no more, with sign -1."""
+        started, finished, host = record.get('started'), record.get('finished'), record.get('host')
+        if started and finished:
+            cores = self._cores if self._alike and 'params' not in record else self._other(record)
+            if finished > started:
+                self.asked += sign * cores * (finished - started)
+            self.used += sign * (record.get('cpu') or 0)
+            if finished > self.last:
+                self.last = finished
+        if host:
+            self.hosts[host] += sign
 
 
 class Group:
@@ -3018,6 +3093,12 @@ class Plan:
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
 
+    def ledger(self, condensed=None):
+        """Return a Ledger of this execution that keeps Figures, not read yet; `condensed` as for Ledger."""
+        alike = self.group > 1 or not self.map.owns
+        return Ledger(self.logs, len(self.map), self.group, condensed, Figures(
+            cores_of(self.params), alike, lambda record: cores_of(self.params_of(record))))
+
     def params_of(self, record):
         """Return the parameters with which the attempt of a record was submitted."""
         return changed(self.job_params(int(record['job']) // self.group), record.get('params'))
@@ -3424,7 +3505,7 @@ class Driver:
 
     # Becoming the driver, and ceasing to be
 
-    def lead(self, force=False, foreign=None, idle=False):
+    def lead(self, force=False, foreign=None, idle=False, seen=None):
         """Become the driver.
 
         Args:
@@ -3432,6 +3513,7 @@ class Driver:
             foreign: function of what is known of a driver on another host that tells whether it still beats; None to
                 take its place whether it does or not
             idle: also where no job is left
+            seen: Ledger that this process has read already, None for none
 
         Returns:
             whether there is anything to drive
@@ -3447,8 +3529,8 @@ class Driver:
         try:
             if self._driven(locked, foreign):
                 raise NotDriver()
-            self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
-            self.ledger.load()
+            self.ledger = seen if seen and seen.current() else self.plan.ledger()
+            self.ledger.load(self.heard if self.ledger is seen else None)
             if self.ledger.damage and not force:
                 epoch, place = self.ledger.damage[0]
                 raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
@@ -3500,7 +3582,7 @@ class Driver:
                     lasting[epoch] = os.path.getsize(self.logs.journal(epoch))
                     bring_to_disk(self.logs.journal(epoch))
             if self._beyond(lasting) or self.ledger.outdated():    # it went with a machine's power, or is condensed
-                self.ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+                self.ledger = self.plan.ledger()
             self.ledger.load()
             if not self._beyond(lasting):
                 return
@@ -3517,7 +3599,7 @@ class Driver:
             temporary = '{}.tmp{}'.format(path, os.getpid())
             try:
                 places = self.ledger.condense(temporary, last)
-                fresh = Ledger(self.logs, len(self.plan.map), self.plan.group, (temporary, last))
+                fresh = self.plan.ledger((temporary, last))
                 fresh.load()
                 if fresh.same(self.ledger, places):
                     os.replace(temporary, path)
@@ -5205,7 +5287,7 @@ class Execution:
         driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
         try:
             if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere,
-                               idle=self._leaving == 'obey'):
+                               self._leaving == 'obey', self._ledger):
                 self._ledger = driver.ledger
                 backend.close()
                 return True
@@ -5271,7 +5353,7 @@ class Execution:
     def _read_anew(self):
         """Read the journal from its beginning."""
         while True:
-            ledger = Ledger(self.logs, len(self.plan.map), self.plan.group)
+            ledger = self.plan.ledger()
             ledger.load()
             if not ledger.outdated():
                 break
@@ -5386,6 +5468,10 @@ class Execution:
         replaced."""
         return self._ledger
 
+    def figures(self):
+        """Return the Figures so far."""
+        return self._ledger.figures
+
     @property
     def failures(self):
         """The Failures so far."""
@@ -5405,15 +5491,6 @@ class Execution:
     def repeat(self):
         """The options with which a rest of the map is submitted in the same way."""
         return self.plan.info['repeat']
-
-    def ended(self):
-        """Yield (last record, cores) of each attempt that has ended, in the order of the map."""
-        plan, ledger = self.plan, self._ledger
-        own, cores = plan.map.owns and plan.group == 1, cores_of(plan.params)
-        for number, code in enumerate(ledger.status):
-            records = [ledger.record(number)] if code in (3, 4) else []
-            for record in records + ledger.earlier(number):
-                yield record, cores_of(plan.params_of(record)) if own or record.get('params') else cores
 
     def left(self):
         """Return how many jobs have not reached a final status."""
@@ -5792,9 +5869,9 @@ class Old:
             found[info['status']] += 1
         return found
 
-    def ended(self):
-        """Yield (record, cores) of each job that has ended, as far as qmap 0.4 knew it, and count the failures."""
-        self.failures = Failures()
+    def figures(self):
+        """Return the Figures of the jobs that have ended, as far as qmap 0.4 knew them, and count the failures."""
+        figures, self.failures = Figures(1), Failures()
         for info in self.jobs('c,f'):
             record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),
                       'exit_code': info.get('exit_code'), 'error_reason': info.get('error_reason')}
@@ -5803,7 +5880,8 @@ class Old:
                 if isinstance(record['exit_code'], int) and not record['error_reason']:
                     record['error_reason'] = 'exit'
                 self.failures.add(record)
-            yield record, cores_of(self.params)
+            figures.add(record)
+        return figures
 
     def commands(self, number):
         """Return the indices of a job's commands in the map."""
@@ -6040,33 +6118,20 @@ class Summary:
     SHOWN, WORTH = 10, 360
 
     def __init__(self, execution, elapsed=None):
-        """Look through the records of all that has ended: some 5 us a job.
-
+        """
         Args:
             execution: Execution, or Old
             elapsed: seconds that it took; by default from its making to the end of the last job
         """
         self._execution = execution
         self.counts = execution.counts()
-        self.asked = self.used = self._last = 0
-        self.hosts = {}
-        for record, cores in execution.ended():
-            self._add(record, cores)
+        figures = execution.figures()
+        self.asked, self.used, self.hosts = figures.asked, figures.used, figures.hosts
         self.groups = execution.failures.groups()
         self._only_on = [group.only_on(self.hosts) for group in self.groups]
         self.elapsed = elapsed
-        if elapsed is None and self._last:
-            self.elapsed = max(0, self._last - execution.created)
-
-    def _add(self, record, cores):
-        started, finished = record.get('started'), record.get('finished')
-        if started and finished:
-            self.asked += cores * max(0, finished - started)
-            self.used += record.get('cpu') or 0
-            self._last = max(self._last, finished)
-        host = record.get('host')
-        if host:
-            self.hosts[host] = self.hosts.get(host, 0) + 1
+        if elapsed is None and figures.last:
+            self.elapsed = max(0, figures.last - execution.created)
 
     @property
     def status(self):

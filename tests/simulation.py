@@ -865,7 +865,7 @@ class World:
         self.at(20, self.finish)
 
     def ledger(self):
-        ledger = module.Ledger(self.logs, self.jobs, self.group)
+        ledger = module.Ledger(self.logs, self.jobs, self.group, figures=module.Figures(1, other=lambda record: 1))
         ledger.load()
         return ledger
 
@@ -903,9 +903,11 @@ class World:
         ledger = self.ledger()
         if ledger.left() or ledger.live:
             raise Broken('not all have ended: {}'.format(ledger.counts))
-        statuses = collections.Counter()
+        statuses, figures = collections.Counter(), module.Figures(1, other=lambda record: 1)
         for number in range(ledger.count):
             record = ledger.record(number)
+            for attempt in [record] + ledger.earlier(number):
+                figures.add(attempt)
             word = '{}.{}'.format(record['job'], record['attempt'])
             statuses[record['status']] += 1
             if record['status'] == 'COMPLETED':
@@ -926,6 +928,11 @@ class World:
                 raise Broken('{}: its .info says {}'.format(word, info))
         if [statuses[status] for status in module.STATUSES] != ledger.counts:
             raise Broken('the counts are wrong: {}'.format(ledger.counts))
+        for kept, right in ((ledger.figures.asked, figures.asked), (ledger.figures.used, figures.used)):
+            if abs(kept - right) > 0.001:
+                raise Broken('{} core-seconds are {} by the records'.format(kept, right))
+        if +ledger.figures.hosts != +figures.hosts:
+            raise Broken('{} are {} by the records'.format(ledger.figures.hosts, figures.hosts))
         for word, count in self.ran.items():
             if count > 1:
                 raise Broken('{} ran {} times'.format(word, count))
