@@ -1856,12 +1856,12 @@ def unspanned(found):
 
 def parse_event(line):
     """Return the event on a line of the journal, None where the line is not one."""
-    text = decode(line)
+    text = line.decode('utf-8', 'surrogateescape').rstrip()
     try:
         event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
     except (StopIteration, ValueError):
         return None
-    return event if isinstance(event, dict) and 'event' in event and not text[end:].strip() else None
+    return event if end == len(text) and isinstance(event, dict) and 'event' in event else None
 
 
 def read_events(source, place=0, limit=None):
@@ -6998,10 +6998,11 @@ def write_output(path, lines):
     Raises:
         QMapError: the file cannot be written
     """
+    lines = iter(lines)
     if path is None:
         sys.stdout.flush()
-        for line in lines:
-            sys.stdout.buffer.write(encode(line) + b'\n')
+        for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
+            sys.stdout.buffer.write(encode('\n'.join(some + [''])))
         sys.stdout.buffer.flush()
         return
     temporary = '{}.tmp{}'.format(path, os.getpid())
