@@ -330,6 +330,8 @@ class Map:
         plain = PLAIN.match
         with open(self.path, 'rb') as lines:
             self._seen = os.fstat(lines.fileno())
+            if not os.path.isfile(self.path):
+                raise QMapError('{}: can be read only once; write the commands to a file first'.format(self.path))
             for line in lines:
                 number, start = number + 1, offset
                 offset += len(line)
@@ -344,6 +346,8 @@ class Map:
                 if b'\0' in line:
                     raise self._wrong(number, 'holds a NUL byte, which no shell can read')
                 header = text.startswith(b'[') and HEADER.match(decode(text))
+                if text.startswith(b'[') and decode(text[1:]).strip() in SECTIONS:
+                    raise self._wrong(number, '{} lacks its closing bracket'.format(decode(text)))
                 if header:
                     section = header.group(1)
                     if section not in SECTIONS:
@@ -6163,6 +6167,8 @@ class Summary:
         if self.counts[FAILED] and not driven:
             found['to rerun what failed'] = '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
                 program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.repeat))
+        if self.status == 3 and not driven and not old and execution.halted:
+            found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
         if self.status == 3 and not driven and not old:
             found['to go on'] = '{} reattach -l {}'.format(program(), where)
         return found
@@ -6834,6 +6840,8 @@ def tool_info(options):
         return helper('questions', '--log').log(sys.modules[__name__], options)
     if options.err or options.follow or options.attempt:
         raise QMapError('--err, --follow and --attempt go with --log ID')
+    if options.every and not options.watch:
+        raise QMapError('--every goes with --watch')
     if options.watch:
         questions = helper('questions', '--watch')
         return questions.watch(sys.modules[__name__], options, parse_statuses(options.status or ['all']))
@@ -7171,7 +7179,7 @@ def make_parser():
     made.add_argument('--attempt', metavar='N', type=number_option, help='--log: of an earlier attempt')
     made.add_argument('--follow', action='store_true', help='--log: what is added, too, until the job has ended')
     made.add_argument('--watch', action='store_true', help='show the FIELDs, or the latest jobs, again and again')
-    made.add_argument('--every', metavar='SECONDS', type=number_option, default=2, help='--watch: pause (default: 2)')
+    made.add_argument('--every', metavar='SECONDS', type=number_option, help='--watch: pause (default: 2)')
     made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
 

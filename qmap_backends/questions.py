@@ -261,7 +261,7 @@ def watch(qmap, options, statuses):
         sys.stdout.buffer.flush()
         if not left:
             return 0
-        time.sleep(options.every)
+        time.sleep(options.every or 2)
         execution.ledger.load(table.hear)
 
 

@@ -81,6 +81,18 @@ def test_pause_and_resume(qmap, detached):
     assert view.wait(30) == 0
 
 
+def test_what_is_paused_says_how_to_resume_it_when_nobody_drives(qmap, detached):
+    detached('sleep 0.2\n' * 12, '-r', '1')
+    control(qmap, 'pause')
+    control(qmap, 'stop')
+    until(lambda: not driving(qmap))
+    assert 'it is paused; to submit again: ' in qmap('info', '-l', 'out', '--summary').out
+    control(qmap, 'resume')
+    said = qmap('info', '-l', 'out', '--summary').out
+    assert 'paused' not in said and 'to go on: ' in said
+    assert qmap('reattach', '-l', 'out').code == 0
+
+
 def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached):
     show = 'until [ -e go ]; do sleep 0.1; done; echo $QMAP_MEMORY $QMAP_SAMPLE >${QMAP_LINE}\n'
     detached(show * 2 + 'true ## memory=2G\n', '-r', '1')

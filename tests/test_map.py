@@ -1,5 +1,7 @@
 """Map files: what is a command, what is a section, what is wrong."""
 
+import os
+
 import pytest
 
 import qmap as module
@@ -82,6 +84,7 @@ def test_an_unknown_parameter_is_kept_and_the_nearest_known_one_named(tmp_path):
     ('# only this\n', 'no commands'),
     ('[jobs]\n', 'no commands'),
     ('[jobz]\nx\n', 'line 1: [jobz] is no section'),
+    ('[pre]\nx\n[jobs\ny\n', 'line 3: [jobs lacks its closing bracket'),
     ('x\n[pre]\ny\n', 'line 1: stands before the first section'),
     ('x\na\0b\n', 'line 2: holds a NUL byte'),
     ('x\\\na\0b\n', 'line 2: holds a NUL byte'),
@@ -97,6 +100,13 @@ def test_wrong_input_says_file_line_and_what(tmp_path, text, message):
     with pytest.raises(module.QMapError) as error:
         read(tmp_path, text)
     assert 'x.map' in str(error.value) and message in str(error.value)
+
+
+def test_a_map_that_can_be_read_only_once_is_refused(tmp_path):
+    os.mkfifo(str(tmp_path / 'pipe'))
+    with open(os.open(str(tmp_path / 'pipe'), os.O_RDWR), 'w'), pytest.raises(module.QMapError) as error:
+        module.Map(str(tmp_path / 'pipe'))
+    assert 'pipe: can be read only once; write the commands to a file first' in str(error.value)
 
 
 @pytest.mark.parametrize('text, size', [
