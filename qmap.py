@@ -4227,8 +4227,10 @@ class Driver:
             event['task'] = task
         if self.plan.group > 1 and event['status'] == FAILED:
             event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
-        if not event.get('finished'):
-            event['finished'] = self.here.time()
+        if not event.get('finished'):    # it could not say so itself, and may be gone for long
+            lasted, event['finished'] = (account or {}).get('elapsed'), self.here.time()
+            if lasted and event.get('started'):
+                event['finished'] = min(event['finished'], event['started'] + lasted)
         if not end:
             event['unheard'] = True
         return event

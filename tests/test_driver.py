@@ -253,3 +253,15 @@ def test_ten_thousand_ends_at_once(qmap):
     driver.drive()
     assert driver.counts()['COMPLETED'] == 10000
     assert not os.listdir(driver.logs.run) and not os.listdir(os.path.dirname(driver.logs.batch(1)))
+
+
+def test_what_could_not_say_when_it_ended_is_charged_what_the_accounts_say(qmap):
+    class Accounting(Scripted):
+        def accounts(self, tasks):
+            return {task: {'status': 'FAILED', 'reason': 'signal', 'words': '', 'signal': 9, 'elapsed': 0.25}
+                    for task in tasks if self.processes[task].poll() is not None}
+
+    driver = execution(qmap, 'kill -KILL $PPID\n', Accounting())    # what runs the job, and would write its end
+    driver.lead()
+    driver.drive()
+    assert qmap.info('out', '0')['usage']['time']['seconds'] == 0.25
