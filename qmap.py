@@ -233,10 +233,16 @@ def write_parameter(key, value):
 
 def foreign_parameter(key):
     """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
-    from difflib import get_close_matches
-    near = get_close_matches(key.lower(), PARAMETERS, 1)
     return '{} is no parameter of QMap{}: exported as QMAP_{}'.format(
-        key, ' (did you mean {}?)'.format(near[0]) if near else '', key.upper())
+        key, did_you_mean(key.lower(), PARAMETERS), key.upper())
+
+
+def did_you_mean(word, known, mark=''):
+    """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''; `mark`
+    stands before it."""
+    from difflib import get_close_matches
+    near = get_close_matches(word, known, 1)
+    return ' (did you mean {}{}?)'.format(mark, near[0]) if near else ''
 
 
 def split_own(text):
@@ -345,14 +351,9 @@ class Map:
                 self.owns = self.owns or b' ## ' in line
                 if b'\0' in line:
                     raise self._wrong(number, 'holds a NUL byte, which no shell can read')
-                header = text.startswith(b'[') and HEADER.match(decode(text))
-                if text.startswith(b'[') and decode(text[1:]).strip() in SECTIONS:
-                    raise self._wrong(number, '{} lacks its closing bracket'.format(decode(text)))
+                header = text.startswith(b'[') and self._header(decode(text), number)
                 if header:
-                    section = header.group(1)
-                    if section not in SECTIONS:
-                        raise self._wrong(number, '[{}] is no section: known are {}'.format(
-                            section, ' '.join('[{}]'.format(name) for name in SECTIONS)))
+                    section = header
                     if first:
                         raise self._wrong(first, 'stands before the first section; put it under [jobs]')
                     sectioned = True
@@ -378,6 +379,16 @@ class Map:
                     self._param(decode(whole.strip()), begun)
                 else:
                     self.sections[section].append(decode(whole.rstrip(b'\r\n')))
+
+    def _header(self, text, number):
+        """Return the section that a line begins, None where it is a command."""
+        header = HEADER.match(text)
+        if header and header.group(1) not in SECTIONS:
+            raise self._wrong(number, '[{}] is no section: known are {}'.format(
+                header.group(1), ' '.join('[{}]'.format(name) for name in SECTIONS)))
+        if text[1:].strip() in SECTIONS:
+            raise self._wrong(number, '{} lacks its closing bracket'.format(text))
+        return header and header.group(1)
 
     def _param(self, text, number):
         key, mark, value = (part.strip() for part in text.partition('='))
@@ -7210,6 +7221,7 @@ def make_parser():
     made = tool('help', tool_help, 'explain map, fields, profiles, exit... (qmap help lists them)',
                 '  qmap help fields\n')
     made.add_argument('topic', nargs='?', help='a topic or a tool')
+    parser.tools = tools.choices
     return parser
 
 
@@ -7227,9 +7239,13 @@ def main(argv=None):
         if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
             options.fields += rest    # fields on both sides of an option
         elif rest:
-            raise QMapError('unrecognised: {} ({}see qmap {}--help)'.format(
-                ' '.join(rest), 'put the command in quotes; ' if options.tool in ('run', 'template') else '',
-                options.tool + ' ' if options.tool else ''))
+            tool = options.tool or ''
+            known = re.findall(r'--([\w-]+)', parser.tools[tool].format_help() if tool else '')
+            hint = 'put the command in quotes; ' if tool in ('run', 'template') else \
+                'a logs folder is given with --logs; ' if os.path.isdir(rest[0]) else ''
+            raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
+                ' '.join(rest), did_you_mean(rest[0].partition('=')[0].lstrip('-'), known, '--'), hint,
+                ('qmap ' + tool).strip()))
         if not options.tool:
             parser.print_help()
             return 2

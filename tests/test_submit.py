@@ -220,7 +220,9 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
     ('x\n', ['-c', '9999'], 'each job asks for 9,999 cores, this machine has'),
     ('x\n', ['-m', '999T'], 'each job asks for 999T of memory, this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
-    ('x\n', ['--nonsense'], 'unrecognised: --nonsense'),
+    ('x\n', ['--nonsense'], 'unrecognised: --nonsense (see qmap submit --help)'),
+    ('x\n', ['--memroy', '3'], 'unrecognised: --memroy 3 (did you mean --memory?)'),
+    ('x\n', ['..'], 'unrecognised: .. (a logs folder is given with --logs; '),
     ('x\n[jobs]\n', [], 'a.map, line 1'),
 ])
 def test_wrong_input_is_one_line_and_leaves_nothing(qmap, text, args, message):
