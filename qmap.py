@@ -2217,18 +2217,22 @@ qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
 }
 qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
     local line path
-    [ -n "$qmap_id" ] || return
-    while read -r line; do
-        [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ]] || continue
-        path=${BASH_REMATCH[4]}
-        read -r qmap_peak <"/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" ||
-            read -r qmap_peak <"/sys/fs/cgroup$path/memory.peak"
-    done </proc/self/cgroup
+    if [ -z "$qmap_cgroup" ]; then
+        qmap_cgroup=none
+        [ -z "$qmap_id" ] || while read -r line; do
+            [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ]] || continue
+            path=${BASH_REMATCH[4]}
+            for path in "/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" "/sys/fs/cgroup$path/memory.peak"; do
+                [ ! -r "$path" ] || qmap_cgroup=$path
+            done
+        done </proc/self/cgroup
+    fi
+    [ "$qmap_cgroup" = none ] || read -r qmap_peak <"$qmap_cgroup"
 }
 qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
-    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker=
+    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker= qmap_cgroup=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -3408,8 +3412,9 @@ class Crew:
 
     #: Seconds for which they wait for another list, and a bit less, after which none is given to them.
     WAIT, SOON = 15, 10
-    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended.
-    LIST = 10000
+    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each worker on
+    #: the first one, when nobody knows how short they are: enough until the next has been written.
+    LIST, FIRST = 10000, 100
 
     def __init__(self, event):
         """
@@ -4585,7 +4590,7 @@ class Driver:
         than a worker has is submitted by itself."""
         waiting = sum(crew.waiting for crew in self._crews.values())
         most = min(self._pull, self.max_running)
-        ahead = min(Crew.LIST, max(20 * most, int(60 * self._speed())))
+        ahead = min(Crew.LIST, max(Crew.FIRST * most, int(60 * self._speed())))
         if waiting > ahead // 2 and not self.leaving:
             return
         room = self.ledger.counts[0] if self.leaving else ahead - waiting
