@@ -2232,7 +2232,8 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
 qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
-    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker= qmap_cgroup=
+    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
+    qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker= qmap_cgroup=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -7102,7 +7103,7 @@ def make_parser():
     parser = Parser(prog='qmap',
                     description='Run many similar shell commands in parallel, on this machine or a cluster.',
                     epilog='qmap TOOL --help says more; qmap help TOPIC explains.')
-    parser.add_argument('-V', '--version', action='version', version='qmap ' + __version__)
+    parser.add_argument('-V', '--version', action='store_true', help='say which version this is, and end')
     tools = parser.add_subparsers(dest='tool', metavar='TOOL')
 
     made = tool('template', tool_template, 'make a jobs map file from a command with wildcards',
@@ -7251,6 +7252,9 @@ def main(argv=None):
             raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
                 ' '.join(rest), did_you_mean(rest[0].partition('=')[0].lstrip('-'), known, '--'), hint,
                 ('qmap ' + tool).strip()))
+        if options.version:
+            say('qmap ' + __version__)
+            return 0
         if not options.tool:
             parser.print_help()
             return 2
