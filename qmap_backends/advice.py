@@ -16,6 +16,9 @@ NOT_ENDED, COMPLETED, FAILED = 0, 1, 2
 #: Fewer jobs than this say little of those to come.
 FEW = 20
 
+#: Workers are worth it (--pull) from so many jobs on of which half take less than so many seconds.
+MANY, SHORT = 100, 10
+
 #: What share of the jobs the advice is to fit.
 FIT = 0.99
 
@@ -203,6 +206,7 @@ class Advice:
         self._usage = usage
         self._local = plan.info['executor'] == 'local'
         self._path = plan.logs.path
+        self._workers = not self._local and not plan.info.get('pull') and plan.info['max_running']
         self.counts = collections.OrderedDict(zip(qmap.STATUSES, ledger.counts))
         self.failed = collections.OrderedDict()
         for code, word in enumerate(usage.reasons):
@@ -279,6 +283,8 @@ class Advice:
             enough = max(1, math.ceil(quantile(self._used_cores, 0.95) - 0.05))
             if enough < cores[0]:
                 self.flags['cores'] = enough
+        if self._workers and self.time['jobs'] >= MANY and self.time['median'] < SHORT:
+            self.flags['pull'] = max(1, min(self._workers, math.ceil(self.time['jobs'] * self.time['median'] / 60)))
 
     def flag_text(self):
         """Return the flags to ask with next time, '-m 6G -t 2h'; '' where nothing is known."""
@@ -384,6 +390,10 @@ class Advice:
         if 'cores' in self.flags:
             found.append('           -c {} may do: 95 % of the jobs kept no more than {:.1f} cores busy on average, '
                          'but some may take longer'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
+        if 'pull' in self.flags:
+            found.append('half of the jobs took at most {}, and a scheduler needs seconds to start one: with --pull {} '
+                         'so many workers take one after the other'.format(
+                             short_time(self.time['median']), self.flags['pull']))
         for key, flag in (('memory', '-m'), ('time', '-t')):
             count = self.beyond[key]
             if count:
