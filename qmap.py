@@ -2562,7 +2562,7 @@ class Processes:
 
     def __init__(self):
         page = os.sysconf('SC_PAGE_SIZE')
-        self._memory, self._children, self._sessions = {}, {}, {}
+        self._memory, self._parent, self._children, self._sessions = {}, {}, {}, {}
         for name in os.listdir('/proc'):
             if name.isdigit():
                 try:
@@ -2573,19 +2573,25 @@ class Processes:
                 if len(fields) > 21 and fields[0] not in (b'Z', b'X'):
                     pid = int(name)
                     self._memory[pid] = int(fields[21]) * page
+                    self._parent[pid] = int(fields[1])
                     self._children.setdefault(int(fields[1]), []).append(pid)
                     self._sessions.setdefault(int(fields[3]), []).append(pid)
 
     def tree(self, pid):
-        """Return the processes below this one: its descendants, and all else in its session."""
-        found, more = set(), [pid]
+        """Return a list of the processes below this one: its descendants, and all else in its session.
+
+        Parents stand before their children: a shell that is ended after what it waits for would go on to its next
+        command, and may even end well.
+        """
+        session = set(self._sessions.get(pid, ()))
+        found = collections.OrderedDict.fromkeys(self._children.get(pid, []) + [
+            other for other in session - {pid} if self._parent[other] not in session])
+        more = collections.deque(found)
         while more:
-            parent = more.pop()
-            for child in self._children.get(parent, []) + (self._sessions.get(pid, []) if parent == pid else []):
-                if child not in found and child != pid:
-                    found.add(child)
-                    more.append(child)
-        return found
+            children = [child for child in self._children.get(more.popleft(), ()) if child not in found]
+            found.update(dict.fromkeys(children))
+            more.extend(children)
+        return list(found)
 
     def memory(self, pids, limit=None):
         """Return the bytes of memory that these processes have resident.
@@ -2702,7 +2708,7 @@ class Running:
 
     def pids(self, look):
         """Return the processes that its limits are for."""
-        return look.tree(self.pid) | ({self.pid} if self._own else set())
+        return [self.pid] * self._own + look.tree(self.pid)
 
     def strict(self):
         """Tell whether it needs a look several times a second."""

@@ -1,6 +1,8 @@
 """The standalone executor: limits, packing, and the machine."""
 
 import os
+import signal
+import subprocess
 
 import pytest
 from conftest import until
@@ -29,7 +31,6 @@ def test_memory_shared_by_forks_counts_once(qmap):
 
 
 def test_a_process_that_has_ended_holds_no_memory():
-    import subprocess
     ended = subprocess.Popen(['true'])
     until(lambda: open('/proc/{}/stat'.format(ended.pid)).read().split()[2] == 'Z')
     assert module.proportional_memory(ended.pid) == 0
@@ -45,6 +46,23 @@ def test_a_job_over_its_time_fails_with_its_whole_tree(qmap):
     assert qmap.info('out', '0')['error_reason'] == 'time' and qmap.read('out', '0.out') == ''
     assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
     until(lambda: not running(qmap, '1234') and not running(qmap, '1235'))
+
+
+def test_parents_stand_before_their_children_in_a_tree_of_processes():
+    # ... also one that is its own session's and nobody's child, and whatever the numbers are.
+    root = subprocess.Popen(
+        ['bash', '-c', '((sleep 60; true) & ); (sleep 60; true); true'], start_new_session=True)
+    try:
+        until(lambda: len(module.Processes().tree(root.pid)) == 4)
+        look = module.Processes()
+        look._children = {pid: sorted(children, reverse=True) for pid, children in look._children.items()}
+        look._sessions = {pid: sorted(others, reverse=True) for pid, others in look._sessions.items()}
+        tree = look.tree(root.pid)
+        below = [pid for pid in tree if look._parent[pid] in tree]
+        assert len(below) == 2 and all(tree.index(look._parent[pid]) < tree.index(pid) for pid in below)
+    finally:
+        os.killpg(root.pid, signal.SIGKILL)
+        root.wait()
 
 
 def running(qmap, word):
@@ -124,7 +142,6 @@ def test_cpu_time_and_memory_are_known(qmap):
 
 
 def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
-    import subprocess
     logs = module.Logs(str(tmp_path / 'out'))
     logs.create()
     script = logs.batch(1)
@@ -139,7 +156,6 @@ def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
 
 @pytest.mark.parametrize('number', [15, 2, 1])
 def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_path, number):
-    import subprocess
     logs = module.Logs(str(tmp_path / 'out'))
     logs.create()
     base = os.path.join(logs.path, '0')
