@@ -284,7 +284,7 @@ class Advice:
             if enough < cores[0]:
                 self.flags['cores'] = enough
         if self._workers and self.time['jobs'] >= MANY and self.time['median'] < SHORT:
-            self.flags['pull'] = max(1, min(self._workers, math.ceil(self.time['jobs'] * self.time['median'] / 60)))
+            self.flags['pull'] = min(self._workers, self.time['jobs'] // FEW)
 
     def flag_text(self):
         """Return the flags to ask with next time, '-m 6G -t 2h'; '' where nothing is known."""
@@ -392,7 +392,7 @@ class Advice:
                          'but some may take longer'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
         if 'pull' in self.flags:
             found.append('half of the jobs took at most {}, and a scheduler needs seconds to start one: with --pull {} '
-                         'so many workers take one after the other'.format(
+                         'as many workers take one after the other'.format(
                              short_time(self.time['median']), self.flags['pull']))
         for key, flag in (('memory', '-m'), ('time', '-t')):
             count = self.beyond[key]

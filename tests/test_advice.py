@@ -164,13 +164,13 @@ def test_jobs_that_really_ran(qmap):
 
 
 @pytest.mark.parametrize('executor, pull, seconds, workers', [
-    ('slurm', None, 0.5, 2), ('slurm', None, 9, 4), ('slurm', None, 30, None), ('slurm', 8, 0.5, None),
+    ('slurm', None, 0.5, 10), ('slurm', None, 9, 10), ('slurm', None, 30, None), ('slurm', 8, 0.5, None),
     ('local', None, 0.5, None)])
 def test_workers_are_advised_for_short_jobs_on_a_cluster(qmap, executor, pull, seconds, workers):
     path = prepare(qmap, 'true\n' * 200, 'out')
     write_journal(path, [ended('{:03d}'.format(number), seconds) for number in range(200)])
     info = json.loads(qmap.read('out', 'execution.info'))
-    module.write_json(qmap.path('out', 'execution.info'), dict(info, executor=executor, pull=pull, max_running=4))
+    module.write_json(qmap.path('out', 'execution.info'), dict(info, executor=executor, pull=pull, max_running=50))
     said = qmap('info', '-l', 'out', '--advise').out
     assert ('with --pull {} '.format(workers) in said) if workers else ('--pull' not in said)
     assert json.loads(qmap('info', '-l', 'out', '--advise', '--format', 'json').out)['next'].get('pull') == workers
