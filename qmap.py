@@ -1506,6 +1506,10 @@ class Ledger:
                 place = end
         self._read[epoch] = place
 
+    def wrote(self, epoch, place):
+        """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
+        self._read[epoch] = place
+
     def read_so_far(self):
         """Return {segment: bytes of it that were read}."""
         found = dict(self._covered)
@@ -3869,6 +3873,7 @@ class Driver:
                 self.ledger.apply(event, self._epoch << 44 | place)
                 if self.heard:
                     self.heard(event)
+            self.ledger.wrote(self._epoch, self._journal.size)
 
     def _record(self, number, **changes):
         """Return the event that changes a live job's record."""

@@ -265,3 +265,15 @@ def test_what_could_not_say_when_it_ended_is_charged_what_the_accounts_say(qmap)
     driver.lead()
     driver.drive()
     assert qmap.info('out', '0')['usage']['time']['seconds'] == 0.25
+
+
+def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap):
+    first = execution(qmap, 'true\nfalse\n', Scripted())
+    first.lead()
+    first.drive()
+    again = module.Driver(first.logs, first.plan, Scripted(), Here())
+    assert again.lead(idle=True, seen=first.ledger) and again.ledger is first.ledger
+    fresh = first.plan.ledger()
+    fresh.load()
+    assert (again.ledger.heard, again.ledger.counts) == (fresh.heard, fresh.counts)
+    assert (again.ledger.figures.asked, again.ledger.figures.hosts) == (fresh.figures.asked, fresh.figures.hosts)
