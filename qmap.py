@@ -1444,14 +1444,8 @@ class Ledger:
             return
         path, self.snapshot = self._condensed or (self.logs.snapshot(found[-1]), found[-1])
         self._condensed = (path, self.snapshot)
-        place = 0
         with open(path, 'rb') as source:
-            for event, line, end in read_events(source):
-                if event is None:
-                    self.damage.append((self.snapshot, place))
-                else:
-                    self.apply(event, self.snapshot << 44 | place)
-                place = end
+            self._take(source, self.snapshot)
 
     def at(self, path):
         """Return this, read from a snapshot that lies elsewhere now."""
@@ -1485,26 +1479,30 @@ class Ledger:
 
     def _segment(self, epoch, limit, heard):
         start = self._read.get(epoch, 0)
-        place, bad = start, None
         try:
             source = open(self.logs.journal(epoch), 'rb')
         except OSError:
             return
         with source:
             source.seek(start)
-            for event, line, end in read_events(source, start, limit):
-                if event is None:
-                    bad = place
-                    self.damage.append((epoch, place))
-                else:
-                    if event['event'] == 'torn' and bad is not None:
-                        self.damage.remove((epoch, bad))
-                        bad = None
-                    self.apply(event, epoch << 44 | place)
-                    if heard:
-                        heard(event)
-                place = end
-        self._read[epoch] = place
+            self._read[epoch] = self._take(source, epoch, start, limit, heard)
+
+    def _take(self, source, epoch, start=0, limit=None, heard=None):
+        """Take in what an open file says from a byte on, and return the byte up to which that was."""
+        bad, end = None, start
+        for event, place, line in read_events(source, start, limit):
+            if event is None:
+                bad = place
+                self.damage.append((epoch, place))
+            else:
+                if event['event'] == 'torn' and bad is not None:
+                    self.damage.remove((epoch, bad))
+                    bad = None
+                self.apply(event, epoch << 44 | place)
+                if heard:
+                    heard(event)
+            end = place + len(line)
+        return end
 
     def wrote(self, epoch, place):
         """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
@@ -1762,8 +1760,8 @@ class Ledger:
             with open(path, 'wb') as target:
                 for epoch, old, limit in sources:
                     with open(old, 'rb') as source:
-                        for event, line, end in read_events(source, limit=limit):
-                            place = epoch << 44 | end - len(line)
+                        for event, place, line in read_events(source, limit=limit):
+                            place |= epoch << 44
                             for part, numbers in self._still(event, place) if event else ():
                                 self._moved(place, part, numbers, places, last << 44 | size)
                                 size += target.write(line if part is event else
@@ -1875,7 +1873,7 @@ def unspanned(found):
 
 def parse_event(line):
     """Return the event on a line of the journal, None where the line is not one."""
-    text = line.decode('utf-8', 'surrogateescape').rstrip()
+    text = decode(line).rstrip()
     try:
         event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
     except (StopIteration, ValueError):
@@ -1884,7 +1882,7 @@ def parse_event(line):
 
 
 def read_events(source, place=0, limit=None):
-    """Yield the events in a file: the event, None where a line is not one; its line; the byte at which that ends.
+    """Yield what the lines of a file say: the event, None where a line is not one; the byte where it begins; the line.
 
     Args:
         source: file, open for reading bytes, at that place
@@ -1902,10 +1900,10 @@ def read_events(source, place=0, limit=None):
         except (StopIteration, ValueError, TypeError, LookupError):
             good = False
         for line, event in zip(lines, events if good else map(parse_event, lines)):
-            place += len(line)
-            if limit is not None and place > limit:
+            if limit is not None and place + len(line) > limit:
                 return
-            yield event, line, place
+            yield event, place, line
+            place += len(line)
         if not whole:
             return
 
@@ -3102,9 +3100,14 @@ class Plan:
         """Return the indices of a job's commands in the map."""
         return range(number * self.group, min((number + 1) * self.group, len(self.map)))
 
+    @property
+    def alike(self):
+        """Whether all jobs were given the same parameters, none having any of its own."""
+        return self.group > 1 or not self.map.owns
+
     def job_params(self, number):
         """Return the parameters of a job, its own included."""
-        if self.group > 1:
+        if self.alike:
             return self.params
         own = self.map.command(number)[1]
         return dict(self.params, **own) if own else self.params
@@ -3113,7 +3116,7 @@ class Plan:
         """Return what has changed in a job's parameters since the map was submitted, as texts: what `set` says, but for
         the job's own, and what a retry says."""
         changes = dict(ledger.settings.get('params') or {})
-        if changes and self.group == 1:
+        if changes and not self.alike:
             for key in self.map.command(number)[1]:
                 changes.pop(key, None)
         changes.update(ledger.changes.get(number) or {})
@@ -3125,9 +3128,8 @@ class Plan:
 
     def ledger(self, condensed=None):
         """Return a Ledger of this execution that keeps Figures, not read yet; `condensed` as for Ledger."""
-        alike = self.group > 1 or not self.map.owns
         return Ledger(self.logs, len(self.map), self.group, condensed, Figures(
-            cores_of(self.params), alike, lambda record: cores_of(self.params_of(record))))
+            cores_of(self.params), self.alike, lambda record: cores_of(self.params_of(record))))
 
     def params_of(self, record):
         """Return the parameters with which the attempt of a record was submitted."""
@@ -6143,9 +6145,8 @@ class Summary:
     Attributes:
         counts: {status: number of jobs}
         elapsed: seconds, None where that is not known
-        asked, used: core-seconds that the attempts which ended had reserved, and CPU seconds that they used
+        figures: Figures
         groups: list of Group, the failures
-        hosts: {host: number of jobs that ended there}
     """
 
     #: So many groups of failures are shown, and so many core-seconds are worth a word.
@@ -6159,13 +6160,12 @@ class Summary:
         """
         self._execution = execution
         self.counts = execution.counts()
-        figures = execution.figures()
-        self.asked, self.used, self.hosts = figures.asked, figures.used, figures.hosts
+        self.figures = execution.figures()
         self.groups = execution.failures.groups()
-        self._only_on = [group.only_on(self.hosts) for group in self.groups]
+        self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
         self.elapsed = elapsed
-        if elapsed is None and figures.last:
-            self.elapsed = max(0, figures.last - execution.created)
+        if elapsed is None and self.figures.last:
+            self.elapsed = max(0, self.figures.last - execution.created)
 
     @property
     def status(self):
@@ -6179,8 +6179,8 @@ class Summary:
         return '{}: {}{}{}'.format(
             plural(sum(self.counts.values()), 'job'), ', '.join(parts),
             '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
-            '; {:,.1f} core-hours used of {:,.1f} asked'.format(self.used / 3600, self.asked / 3600)
-            if self.asked >= self.WORTH else '')
+            '; {:,.1f} core-hours used of {:,.1f} asked'.format(self.figures.used / 3600, self.figures.asked / 3600)
+            if self.figures.asked >= self.WORTH else '')
 
     def commands(self):
         """Return an ordered dict of what to do next: {'to see one': command, ...}."""
@@ -6228,7 +6228,7 @@ class Summary:
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
             ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
-            ('core_hours', {'asked': round(self.asked / 3600, 6), 'used': round(self.used / 3600, 6)}),
+            ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
                 ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])

@@ -132,10 +132,9 @@ def read(qmap, path):
     plan = qmap.Plan(logs)
     ledger = qmap.Ledger(logs, len(plan.map), plan.group)
     usage = Usage(ledger.count, plan.group, qmap.REASONS)
-    same = (plan.group > 1 or not plan.map.owns) and plan.params
 
     def take(record):
-        usage.add(record, same if same is not False and not record.get('params') else plan.params_of(record))
+        usage.add(record, plan.params_of(record))
 
     def hear(event):
         kind = event['event']
@@ -151,7 +150,7 @@ def read(qmap, path):
     try:
         ledger.load(hear)
         for number, status in enumerate(ledger.status):
-            if status in (3, 4):
+            if status in qmap.ENDED_CODES:
                 if not usage.ends[number]:    # cancelled before it was submitted, or told by another kind of event
                     take(ledger.record(number))
             elif usage.ends[number]:
