@@ -979,9 +979,9 @@ REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'load_backend', 'Here',
     'bring_to_disk')}
 METHODS = [(module.Logs, 'listing'), (module.Driver, '_clean'), (module.Driver, '_check_epoch'),
-           (module.Ledger, 'load'), (module.Ledger, '_hear_returned'), (module.Ledger, 'condense'),
-           (module.Ledger, 'same'), (module.Driver, '_correct')]
+           (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'), (module.Driver, '_correct')]
 REAL.update({method: getattr(*method) for method in METHODS})
+REAL['hear_returned'] = module.Ledger._HEAR['returned']
 
 
 class Journal(REAL['Journal']):
@@ -1154,7 +1154,7 @@ def same(ledger, other, places):
 
 
 def hear_returned(ledger, event, place):
-    REAL[module.Ledger, '_hear_returned'](ledger, event, place)
+    REAL['hear_returned'](ledger, event, place)
     if WORLD.plant == 'return':
         for task in event['tasks']:
             ledger.attempts[ledger.number(task.partition('.')[0])] += 1
@@ -1169,7 +1169,7 @@ def install():
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Driver._clean, module.Driver._check_epoch = listing, clean, check_epoch
-    module.Ledger.load, module.Ledger._hear_returned = load, hear_returned
+    module.Ledger.load, module.Ledger._HEAR['returned'] = load, hear_returned
     module.Driver.LOOK = 3
     module.Crew.LIST = 4
     module.Ledger.bulky = lambda ledger: WORLD.condensing
