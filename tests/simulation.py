@@ -1232,24 +1232,24 @@ def main():
         return 1 if words else 0
     import multiprocessing
     status, since = 0, time.monotonic()
-    with multiprocessing.Pool(len(os.sched_getaffinity(0)), maxtasksperchild=20) as pool:
-        for plant in PLANTED if options.plant == 'all' else [options.plant or '']:
-            done, broken = 0, []
-            jobs = [(first, min(first + 20, options.first + options.count), plant)
-                    for first in range(options.first, options.first + options.count, 20)]
+    for plant in PLANTED if options.plant == 'all' else [options.plant or '']:
+        done, broken = 0, []
+        jobs = [(first, min(first + 20, options.first + options.count), plant)
+                for first in range(options.first, options.first + options.count, 20)]
+        with multiprocessing.Pool(len(os.sched_getaffinity(0)), maxtasksperchild=20) as pool:
             for count, found in pool.imap_unordered(several, jobs):
                 done, broken = done + count, broken + found
                 if plant and broken:
                     break
-            if plant:
-                print('planted {}: {}'.format(plant, 'found with seed {}'.format(min(broken)[0]) if broken
-                                              else 'NOT FOUND in {} seeds'.format(done)))
-                status = status or int(not broken)
-            elif broken:
-                seed, words = min(broken)
-                print('{} of {} seeds break a rule, the first: {}\n{}'.format(len(broken), done, seed, words))
-                print('to see its story: python tests/simulation.py --seed {}'.format(seed))
-                status = 1
+        if plant:
+            print('planted {}: {}'.format(plant, 'found with seed {}'.format(min(broken)[0]) if broken
+                                          else 'NOT FOUND in {} seeds'.format(done)), flush=True)
+            status = status or int(not broken)
+        elif broken:
+            seed, words = min(broken)
+            print('{} of {} seeds break a rule, the first: {}\n{}'.format(len(broken), done, seed, words))
+            print('to see its story: python tests/simulation.py --seed {}'.format(seed))
+            status = 1
     if not options.plant:
         print('{} seeds in {:.0f} s: {}'.format(
             options.count, time.monotonic() - since, 'FAILED' if status else 'all rules hold'))
