@@ -13,7 +13,7 @@ import qmap as module
 from qmap_backends import advice
 
 #: Hardly depends on the Python.
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.twice
 
 MEGA, GIGA = 1024 ** 2, 1024 ** 3
 

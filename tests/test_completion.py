@@ -14,7 +14,7 @@ import qmap as module
 from qmap_backends import manual
 
 #: Hardly depends on the Python.
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.twice
 
 with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
     README = source.read()

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, until
 
 #: Hardly depends on the Python.
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.twice
 
 pyte = pytest.importorskip('pyte')
 pytest.importorskip('curses')
