@@ -219,10 +219,11 @@ class Table:
         return rows
 
     def _of_latest(self, most):
-        ledger, plan = self._execution.ledger, self._execution.plan
+        qmap, ledger, plan = self._qmap, self._execution.ledger, self._execution.plan
         if not self._latest:    # nothing has happened since it is watched: what runs, or the last ones of the map
-            numbers = [number for number, code in enumerate(ledger.status) if code == 2][:most] or \
-                [number for number, code in enumerate(ledger.status) if code in self._qmap.ENDED_CODES][-most:]
+            running = qmap.STATUS_CODES[qmap.RUNNING]
+            numbers = [number for number, code in enumerate(ledger.status) if code == running][:most] or \
+                [number for number, code in enumerate(ledger.status) if code in qmap.ENDED_CODES][-most:]
             self._latest = {ledger.id(number): True for number in numbers}
         rows = []
         for id in list(self._latest)[::-1][:max(0, most)]:

@@ -13,7 +13,7 @@ from conftest import ROOT
 import qmap as module
 from qmap_backends import manual
 
-#: Hardly depends on the Python.
+#: Depends little on the Python.
 pytestmark = pytest.mark.twice
 
 with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:

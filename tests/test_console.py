@@ -14,7 +14,7 @@ import time
 import pytest
 from conftest import ROOT, until
 
-#: Hardly depends on the Python.
+#: Depends little on the Python.
 pytestmark = pytest.mark.twice
 
 pyte = pytest.importorskip('pyte')

@@ -10,7 +10,7 @@ from conftest import EXECUTORS, QMAP, ROOT, at_executor
 
 import qmap as module
 
-#: Hardly depends on the Python.
+#: Depends little on the Python.
 pytestmark = pytest.mark.twice
 
 with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:

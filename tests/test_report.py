@@ -13,7 +13,7 @@ from module_submit import ended, prepare, write_journal
 import qmap as module
 from qmap_backends import advice, report
 
-#: Hardly depends on the Python.
+#: Depends little on the Python.
 pytestmark = pytest.mark.twice
 
 MEGA, GIGA = 1024 ** 2, 1024 ** 3
