@@ -1292,7 +1292,7 @@ class Ledger:
         command     what somebody told the driver: command (its id), by, said (what is done about it, or why nothing is:
                     refused)
         set         what steers the driver: max_running, halted, params of what is not yet submitted
-        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...]
+        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
         saved       all .info files say what stands above
@@ -1310,7 +1310,7 @@ class Ledger:
         damage: list of (segment, line) that cannot be read
         settings: what was set last
         unsaved: numbers of the jobs whose .info may say less
-        cancelled: numbers of the live jobs that shall end
+        cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
         obeyed: {id: what was said} of the commands of others
         before: the last batch before a driver's machine was started anew
         driver_host: of whoever drove last
@@ -1341,7 +1341,7 @@ class Ledger:
         self.damage = []
         self.settings = {}
         self.unsaved = set()
-        self.cancelled = set()
+        self.cancelled = {}
         self.obeyed = {}
         self.before = 0
         self.driver_host = ''
@@ -1634,7 +1634,9 @@ class Ledger:
         self.obeyed[event['command']] = event['said']
 
     def _hear_cancel(self, event, place):
-        self.cancelled.update(number for number in unspanned(event['numbers']) if number in self.live)
+        for number in unspanned(event['numbers']):
+            if number in self.live:
+                self.cancelled.setdefault(number, event.get('time', 0))
 
     def _hear_dropped(self, event, place):
         for number in unspanned(event['numbers']):
@@ -1671,7 +1673,7 @@ class Ledger:
 
     def _release(self, number):
         record = self.live.pop(number, None)
-        self.cancelled.discard(number)
+        self.cancelled.pop(number, None)
         batch = self.batches.get(record['batch']) if record else None
         if batch:
             batch['live'] -= 1
@@ -1916,7 +1918,7 @@ NUMBERS = re.compile(r'\b0[xX][0-9a-fA-F]+|\b(?=[a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\
 #: And, where more than a few are alike but for these: what stands in quotes, paths, names of files.
 NAMES = re.compile(r"""(["'`])[^"'`]+["'`]|[^\s:"'`(),;=]*[/.][^\s:"'`(),;=]+""")
 #: How bash begins a message about the job's script.
-SCRIPT = re.compile(r'\S*/\d+\.sh: line \d+: ')
+SCRIPT = re.compile(r'\S*/\d+\.sh: (?:eval: )?line \d+: ')
 
 
 class Failures:
@@ -2212,11 +2214,75 @@ class Journal:
 # What a job runs: its script, and the runner
 ########################################################################################################################
 
-#: The runner: runs attempts of jobs where the scheduler put it. It needs bash 4.2 and nothing else there.
-RUNNER = r"""
+#: What every runner begins with. It needs bash 4.2 and nothing else there. The node may have given its shell options,
+#: traps and functions that are meant for others.
+SHELL = r"""
+unset -f builtin unset cd echo exec exit kill printf read set shopt sleep test times trap wait '['
+set +eufxvC +o posix
+shopt -u extdebug failglob nocasematch nullglob
+trap - ERR DEBUG RETURN EXIT
+unset TMOUT GLOBIGNORE
+IFS=$' \t\n'
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
     if [ -n "${EPOCHREALTIME:-}" ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
 }
+qmap_listen() {  # from now on a signal is for the job, which is the last one
+    local name
+    qmap_signal= qmap_child= qmap_again= qmap_unbegun=
+    for name in TERM INT HUP USR2; do trap "qmap_pass $name" $name; done
+    # bash ends by itself where no process is to be had.
+    trap '[ -z "$qmap_unbegun" ] || { qmap_void; exit 75; }' EXIT
+    exec 4<> <(:)    # a job tells its exit status there
+}
+qmap_pass() {
+    qmap_again=yes qmap_signal=$1
+    [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
+}
+qmap_room() {  # what could not be written: wait for room on the disk, for as long as the folder is there
+    [ $((++qmap_try)) -lt 30 ] || [ -d "$qmap_logs/.qmap/run" ] || return 1
+    sleep 10
+}
+qmap_alive() {  # whether some process of a group has not ended (proc(5), /proc/[pid]/stat, fields 3 and 5)
+    local line
+    kill -0 -- -$1 || return
+    for line in /proc/[0-9]*/stat; do
+        read -r line <"$line" || continue
+        line=(${line##*) })
+        [[ ${line[2]} != $1 || ${line[0]} = [ZX] ]] || return 0
+    done
+    return 1
+}
+qmap_wait() {  # its pid, if it is not the last that was started: wait for the job, and leave its status in qmap_status
+    qmap_child=${1:-$!}
+    [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
+    qmap_again=yes
+    while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
+    # bash loses the status of a child that ends while a trap runs, and may then not even wait for it. So the job tells
+    # its status itself, unless it is killed.
+    until read -t 0 -u 4 || ! kill -0 $qmap_child; do sleep 0.1; done
+    if read -t 0 -u 4; then
+        read -r -u 4 qmap_status
+    elif [ $qmap_status = 254 ]; then
+        qmap_unbegun=yes    # its shell found no process for it
+    elif [ -n "$qmap_signal" ]; then
+        [ "${qmap_task:0:1}" = = ] || qmap_signal=KILL    # it outlives the others
+        qmap_status=$((128 + $(kill -l $qmap_signal)))
+    fi
+    qmap_now
+    # What the job leaves behind would hold what was given to it. A job that was told to end may need ten seconds.
+    qmap_left= qmap_try=10
+    [ -z "$qmap_signal" ] && [ $qmap_status -lt 128 ] && [ ! -e "$qmap_said.why" ] || qmap_try=100
+    while qmap_alive $qmap_child; do
+        if [ $((qmap_try--)) = 0 ]; then qmap_left=left; break; fi
+        sleep 0.1
+    done
+    kill -KILL -- -$qmap_child
+    qmap_child= qmap_try=0
+}
+"""
+
+#: The runner: runs attempts of jobs where the scheduler put it.
+RUNNER = SHELL.rstrip('\n') + r"""
 qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
     local line path
     if [ -z "$qmap_cgroup" ]; then
@@ -2235,18 +2301,14 @@ qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     local line boot
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
-    qmap_signal= qmap_child= qmap_again= qmap_born= qmap_worker= qmap_cgroup=
+    qmap_born= qmap_worker= qmap_cgroup=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
     read -r boot </proc/sys/kernel/random/boot_id
     if read -r line </proc/$$/stat; then line=(${line##*) }); qmap_born=$boot/${line[19]}; fi
-    for line in TERM INT HUP USR2; do trap "qmap_pass $line" $line; done
+    qmap_listen
     cd /
-}
-qmap_pass() {  # a signal: the job gets it, and is the last one
-    qmap_again=yes qmap_signal=$1
-    [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
 }
 qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 where it is not
     local try=0 claimed=
@@ -2273,24 +2335,20 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
         return 74
     fi
     # Once more: the claims of a batch are removed after its script, and so may have been this attempt's first one.
-    { : <"$qmap_batch"; } || { echo '{"void":1}' >|"$qmap_said.start"; return 75; }
+    { : <"$qmap_batch"; } || { qmap_void; return 75; }
+    qmap_unbegun=yes qmap_try=0 qmap_done=$qmap_said.done
 }
-qmap_wait() {  # its pid, if it is not the last that was started: wait for the job, and leave its status in qmap_status
-    qmap_child=${1:-$!}
-    [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
-    qmap_again=yes
-    while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
-    qmap_now
-    # What the job left in the background would hold what was given to it.
-    kill -KILL -- -$qmap_child
-    qmap_child=
+qmap_void() {  # nothing was run of what was claimed
+    echo '{"void":1}' >|"$qmap_said.start"
 }
 """
 
 #: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables that would
-#: see.
+#: see. Any other job gets a bash of its own, below a shell that outlives it and tells its status. That bash gets back
+#: what its environment said to shells: see `job_environment`.
 START = r"""
-    # A disk that is full now may have room later.
+    [ ! -s "$qmap_base.out" ] || : >"$qmap_base.out"
+    [ ! -s "$qmap_base.err" ] || : >"$qmap_base.err"
     set -m
     until {
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
@@ -2299,13 +2357,23 @@ START = r"""
                 export QMAP_DONE=$qmap_done
                 _qmap=$qmap_base SECONDS=0
                 unset "${!qmap_@}"
-                . "$_qmap.sh"
-            ) 3<&- &
+                . "$_qmap.sh" 3<&- 4>&-
+                builtin printf '%d\n' $? >&4
+            ) &
         else
-            QMAP_DONE=$qmap_done bash "$qmap_base.sh" 3<&- &
+            (
+                trap : TERM INT HUP USR2
+                set +m
+                qmap_env=()
+                for qmap_kept in "${!QMAP_KEPT_@}"; do qmap_env+=("${!qmap_kept}"); unset "$qmap_kept"; done
+                exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
+                QMAP_DONE=$qmap_done ${qmap_env[0]:+env} "${qmap_env[@]}" bash "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&-
+                printf '%d\n' $? >&4
+            ) &
         fi
-    } </dev/null >"$qmap_base.out" 2>"$qmap_base.err"; do [ $((++qmap_try)) -lt 30 ] || exit 74; sleep 10; done
+    } </dev/null >>"$qmap_base.out" 2>>"$qmap_base.err"; do qmap_room && [ -z "$qmap_signal" ] || exit 75; done
     set +m
+    qmap_unbegun=
 """.lstrip('\n')
 
 #: Where a script that may be started before its time waits for a word; without one it ends.
@@ -2314,63 +2382,53 @@ WAIT = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit
 #: Runs one attempt of one job.
 ONE = r"""
 exec 3>&$qmap_err {qmap_err}>&-
-qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]}
+qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
 @WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || exit
-qmap_try=0 qmap_peak=0 qmap_done=$qmap_said.done
 @START@qmap_wait
+[ -z "$qmap_unbegun" ] || exit 75
 qmap_memory
-qmap_try=0
-until { times && printf '{"exit_code":%d,"time":%s,"memory":%d}\n' $qmap_status "$qmap_time" "$qmap_peak"
-} >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
+until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_status "$qmap_time" "$qmap_peak" \
+    "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
 # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
 exit $((qmap_status != 0))
 """.replace('@START@', START).replace('@WAIT@', WAIT)
 
 #: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which costs a third
 #: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
-#: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not because the
-#: batch is over, and `e TASK TIME STATUS .` at its end, after two lines from `times`. Without the point one was torn.
+#: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not (the batch is
+#: over, or there was no process for it), and `e TASK TIME STATUS .` at its end, or `e TASK TIME STATUS left .` where it
+#: left something behind, after two lines from `times`. Without the point one was torn.
 SHARE = r"""
 exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
+qmap_void() {
+    qmap_try=0
+    until printf 'v %s .\n' "${qmap_task#=}" || ! qmap_room; do echo; done
+}
+qmap_listen
 read -r qmap_host </proc/sys/kernel/hostname
 read -r qmap_boot </proc/sys/kernel/random/boot_id
 read -r qmap_stat </proc/$$/stat; qmap_stat=(${qmap_stat##*) })
 @WAIT@set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
 printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$ ||
     exit 74
-[ -n "$EPOCHREALTIME" ]; qmap_old=$?
-qmap_over= qmap_child=
-for qmap_signal in TERM INT HUP USR2; do    # the job gets it, and is the last one
-    trap "qmap_again=yes qmap_over=$qmap_signal
-        [ -z \"\$qmap_child\" ] || kill -$qmap_signal -- -\$qmap_child" $qmap_signal
-done
 cd / || exit
-while [ -z "$qmap_over" ] && read -r qmap_task qmap_base; do
-    if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
+while [ -z "$qmap_signal" ] && read -r qmap_task qmap_base; do
+    qmap_now
     printf 's %s %s .\n' "${qmap_task#=}" "$qmap_time" || break
-    qmap_try=0
-    if ! { : <"$qmap_batch"; }; then
-        until printf 'v %s .\n' "${qmap_task#=}" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; echo; done
-        break
-    fi
-    qmap_base=$qmap_logs/$qmap_base qmap_done=$qmap_logs/.qmap/run/${qmap_task#=}.done
-@START@    qmap_child=$! qmap_again=yes
-    [ -z "$qmap_over" ] || kill -$qmap_over -- -$qmap_child
-    while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
-    if [ $qmap_old = 0 ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
-    kill -KILL -- -$qmap_child    # what the job left in the background would hold what was given to it
-    qmap_child=
-    until times && printf 'e %s %s %d .\n' "${qmap_task#=}" "$qmap_time" $qmap_status; do
-        [ $((++qmap_try)) -lt 60 ] || exit 74
-        sleep 10; echo
-    done
+    { : <"$qmap_batch"; } || { qmap_void; break; }
+    qmap_base=$qmap_logs/$qmap_base qmap_said=$qmap_logs/.qmap/run/${qmap_task#=}
+    qmap_unbegun=yes qmap_try=0 qmap_done=$qmap_said.done
+@START@    qmap_wait
+    [ -z "$qmap_unbegun" ] || exit 75
+    until times && printf 'e %s %s %d %s.\n' "${qmap_task#=}" "$qmap_time" $qmap_status "${qmap_left:+left }" ||
+        ! qmap_room; do echo; done
 done <&3
 exit 0
 """.replace('@START@', START).replace('@WAIT@', WAIT)
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
 #: functions of the environment that change it.
-OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|\bset\b|\breturn\b|\bcaller\b|
+OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|\b(?:set|return|caller|exit|exec)\b|
     \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend|history)\b|
     (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
@@ -2431,8 +2489,8 @@ def crew_list(crew, tasks, last):
 
 def share_script(logs, batch, task_variable):
     """Return the script that is submitted for a batch of which each task runs a share, and finds its list beside it."""
-    return '#!/bin/bash\nqmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
-        task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
+    return '#!/bin/bash\n{}qmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
+        SHELL.lstrip('\n'), task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
 
 
 def share_list(tasks, paths, sourced):
@@ -2445,6 +2503,53 @@ def share_list(tasks, paths, sourced):
     """
     return ''.join('{}{} {}\n'.format('=' if may else '', task, path)
                    for task, path, may in zip(tasks, paths, sourced))
+
+
+#: Variables that change how bash itself, or a runner, works. They are for the job alone: until that begins they go by
+#: the name of KEPT and a number.
+SHELL_VARIABLES = ('BASH_ENV', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'POSIXLY_CORRECT', 'BASH_COMPAT', 'BASH_XTRACEFD',
+                   'EPOCHREALTIME', 'EXECIGNORE', 'FUNCNEST', 'GLOBIGNORE', 'TMOUT')
+KEPT = 'QMAP_KEPT_'
+
+#: A function that bash found in its environment under a name of what is its own (compgen -b; SHELL BUILTIN COMMANDS in
+#: bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
+SHELL_FUNCTION = re.compile(r'BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|compopt|'
+                            r'continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|'
+                            r'help|history|jobs|kill|let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|'
+                            r'readonly|return|set|shift|shopt|sleep|source|suspend|test|times|trap|true|type|typeset|'
+                            r'ulimit|umask|unalias|unset|wait)(?:%%|\(\))\Z')
+
+
+def job_environment():
+    """Return the environment for a runner: as it was when this process began, with what would change the runner itself
+    kept aside for its jobs, and without what a surrounding job of QMap says of itself."""
+    environ = dict(os.environ)
+    # Python sets LC_CTYPE for itself where the locale is C (PEP 538).
+    if environ.get('LC_CTYPE') in ('C.UTF-8', 'C.utf8', 'UTF-8') and 'LC_CTYPE' not in first_environment():
+        del environ['LC_CTYPE']
+    own = set(OWN_VARIABLES) | {'QMAP_' + key.upper() for key in PARAMETERS}
+    environ = {name: value for name, value in environ.items() if name not in own and not name.startswith(KEPT)}
+    for number, name in enumerate(sorted(filter(changes_shells, environ))):
+        environ['{}{}'.format(KEPT, number)] = '{}={}'.format(name, environ.pop(name))
+    return environ
+
+
+def changes_shells(name):
+    """Tell whether a variable changes how bash itself works."""
+    return name in SHELL_VARIABLES or SHELL_FUNCTION.match(name) is not None
+
+
+def first_environment():
+    """Return the names of the variables with which this process was started (proc(5), /proc/[pid]/environ)."""
+    try:
+        with open('/proc/self/environ', 'rb') as source:
+            return {os.fsdecode(entry.partition(b'=')[0]) for entry in source.read().split(b'\0')}
+    except OSError:
+        return set(os.environ)
+
+
+#: What a job's script and its runner say in variables, beside the parameters.
+OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATUS', 'QMAP_DONE', 'QMAP_TASK', 'QMAP_WAIT')
 
 
 def exports(params):
@@ -2470,34 +2575,64 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
                                       ('QMAP_LINE', line_ids[0])])
     export.update(exports(params))
     cores = export['QMAP_CORES']
-    lines = ['#!/bin/bash', '# Job {} of {}. By hand: bash {}.sh'.format(id, repr(logs.path), id)]
-    lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
-    lines.append('cd -- {} || exit'.format(shlex.quote(params['working_directory'])))
-    if sections['pre']:
-        lines += ['', '# [pre]: the first of these that fails ends the job',
-                  "trap 'QMAP_STATUS=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || {",
-                  '    echo "qmap: [pre] failed with exit status $QMAP_STATUS: $BASH_COMMAND" >&2; exit $QMAP_STATUS',
-                  "}' ERR"]
-        lines += sections['pre'] + ['trap - ERR']
     texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for command, line_id in zip(commands, line_ids)]
+    lines = ['#!/bin/bash', '# Job {} of {}. By hand: bash {}.sh'.format(id, repr(logs.path), id)]
+    lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
+    lines.append('builtin cd -- {} || builtin exit'.format(shlex.quote(params['working_directory'])))
+    guarded = len(texts) > 1 or bool(sections['post'])
+    if guarded:
+        lines += ['QMAP_TOLD=', GUARD]
+    if sections['pre']:
+        lines += ['', '# [pre]: the first of these that fails ends the job', CHECK, evaluated(sections['pre'])]
+        # One that sets a trap for errors of its own keeps it.
+        own = any(re.search(r'\bERR\b', line) for line in sections['pre'])
+        lines.append('[[ $(trap -p ERR) != *"qmap: [pre] failed"* ]] || trap - ERR' if own else 'trap - ERR')
     lines.append('')
-    if len(texts) == 1 and not sections['post']:
-        lines += texts
-    elif len(texts) == 1:
-        lines += ['('] + texts + [')', 'QMAP_STATUS=$?']
-    else:
-        lines.append('QMAP_STATUS=0')
-        for text, line_id in zip(texts, line_ids):
-            lines += ['', '# command {}'.format(line_id), 'if [ $QMAP_STATUS = 0 ]; then', '(',
-                      'export QMAP_LINE={}'.format(line_id), text, ')', 'QMAP_STATUS=$?',
-                      '[ $QMAP_STATUS != 0 ] || [ -z "$QMAP_DONE" ] || echo {} >>"$QMAP_DONE"'.format(line_id), 'fi']
+    if not guarded:
+        return '\n'.join(lines + texts) + '\n'
+    lines += ['QMAP_IDS=({})'.format(' '.join(line_ids)), 'QMAP_COMMANDS=('] + [shlex.quote(text) for text in texts]
+    lines += [')', COMMANDS_LOOP]
     if sections['post']:
-        lines += ['', '# [post]', 'export QMAP_STATUS'] + sections['post']
-        lines += ['qmap_post=$?', '[ $QMAP_STATUS != 0 ] || QMAP_STATUS=$qmap_post']
-    if len(texts) > 1 or sections['post']:
-        lines.append('exit $QMAP_STATUS')
-    return '\n'.join(lines) + '\n'
+        lines += ['', '# [post]', 'export QMAP_STATUS', '(', '[[ $QMAP_SET != *e* ]] || set -e',
+                  evaluated(sections['post']), ')', 'QMAP_POST=$?', '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
+    return '\n'.join(lines + ['builtin exit $QMAP_STATUS']) + '\n'
+
+
+def evaluated(lines):
+    """Return a line of bash that runs lines of a map by themselves: what is open in them does not reach what follows."""
+    return 'builtin eval {}'.format(shlex.quote('\n'.join(lines)))
+
+
+#: Ends a job at the first line of [pre] that fails, and says which. What fails within a file that it sources does not count.
+CHECK = r"""
+trap 'QMAP_STATUS=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || {
+    builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2; builtin exit $QMAP_STATUS
+}' ERR
+""".strip('\n')
+
+#: A job with several commands or a [post] goes on when it is told to end: no command is begun, but [post] is.
+GUARD = r"""
+trap 'QMAP_TOLD=143' TERM; trap 'QMAP_TOLD=130' INT; trap 'QMAP_TOLD=129' HUP; trap 'QMAP_TOLD=140' USR2
+""".strip('\n')
+
+#: Runs each command in a shell of its own, with the options that [pre] has set, until one fails.
+COMMANDS_LOOP = r"""
+QMAP_SET=$- QMAP_STATUS=0
+set +e
+for QMAP_I in "${!QMAP_COMMANDS[@]}"; do
+    QMAP_STATUS=${QMAP_TOLD:-0}
+    [[ $QMAP_STATUS = 0 ]] || break
+    (
+        export QMAP_LINE="${QMAP_IDS[QMAP_I]}"
+        [[ $QMAP_SET != *e* ]] || set -e
+        builtin eval "${QMAP_COMMANDS[QMAP_I]}"
+    )
+    QMAP_STATUS=$?
+    [[ $QMAP_STATUS = 0 ]] || break
+    [[ -n $QMAP_TOLD || -z ${QMAP_DONE:-} ]] || builtin echo "${QMAP_IDS[QMAP_I]}" >>"$QMAP_DONE"
+done
+""".strip('\n')
 
 
 ########################################################################################################################
@@ -2665,9 +2800,11 @@ def spawn(argv, environ, source=None):
 
 
 def note_why(said, verdict):
-    """Write down why an attempt is ended, for the next driver, should this one not live to see it."""
+    """Write down why an attempt is ended, for the runner, and for the next driver, should this one not live to see it.
+    The first reason stays."""
     try:
-        write_json(said + '.why', verdict)
+        if not os.path.exists(said + '.why'):
+            write_json(said + '.why', verdict)
     except OSError:
         pass
 
@@ -2680,7 +2817,7 @@ class Running:
         born: its birth; None for our own child
         said: path of the task's words, without the suffix, once it has claimed its attempt
         killed: when it was told to end, on the monotonic clock
-        verdict: why: dict with reason and words
+        verdict: why: dict with reason, words and time, in seconds since 1970
         peak: bytes of memory, the most that was seen
     """
 
@@ -2734,7 +2871,8 @@ class Running:
     def end(self, number, reason, words):
         """Send it a signal, and note why."""
         if not self.killed:
-            self.killed, self.verdict = time.monotonic(), {'reason': reason, 'words': words}
+            self.killed = time.monotonic()
+            self.verdict = {'reason': reason, 'words': words, 'time': time.time()}
             if self.said:
                 note_why(self.said, self.verdict)
         if self.pid:
@@ -2912,7 +3050,7 @@ class Local:
                 self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
-            process.end(signal.SIGTERM, **CANCELLED)
+            process.end(signal.SIGTERM, 'cancelled', 'cancelled')
         self._guard()
         self._wake()
 
@@ -2986,7 +3124,7 @@ class Local:
 
     @staticmethod
     def _environ(task, **more):
-        return dict(os.environ, QMAP_TASK=str(task[1]), **more)
+        return dict(job_environment(), QMAP_TASK=str(task[1]), **more)
 
     # Starting a shell takes as long as many a job: the next one is there before its slot is free
 
@@ -3226,7 +3364,8 @@ def write_parameters(params):
 
 
 def read_end(path):
-    """Return what a job said at its end: exit_code, time and cpu (seconds), memory (bytes, 0 where not known).
+    """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds), memory
+    (bytes, 0 where not known), left (whether it left something running).
 
     None where it is not (yet) whole.
     """
@@ -3238,6 +3377,7 @@ def read_end(path):
         return None
     if not isinstance(end, dict):
         return None
+    end['exit_code'] = exit_status(end.get('exit_code'))
     try:
         # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker also
         # tells what it was before the job.
@@ -3248,6 +3388,20 @@ def read_end(path):
     except IndexError:
         pass
     return end
+
+
+def exit_status(value):
+    """Return a number or text as an exit status, 0 to 255, None where it is none. Early releases could write -1: their
+    bash had lost the status of a job that ended while a signal came."""
+    try:
+        return int(value) if 0 <= int(value) <= 255 else None
+    except (TypeError, ValueError):
+        return None
+
+
+def ended_unexplained(end):
+    """Tell whether a job's own words leave open why it ended: by a signal, or with a status that is not known."""
+    return end['exit_code'] is None or end['exit_code'] - 128 in SIGNALS
 
 
 def seconds_of(line):
@@ -3269,8 +3423,8 @@ def add_usage(event, account):
 def end_event(record, start, end, account, why, error):
     """Return the last event of an attempt.
 
-    Its own words come first. What the scheduler says of it (account) or what it was killed for (why) only adds to a
-    failure the reason, and numbers that the job could not measure.
+    Its own words come first. What the scheduler says of it (account) only adds to a failure the reason, and numbers
+    that the job could not measure. What this execution ended it for (why) is a failure, whatever its exit status.
 
     Args:
         record: dict, what was known of it
@@ -3294,10 +3448,12 @@ def end_event(record, start, end, account, why, error):
         event['finished'] = end['time']
         event['exit_code'] = end['exit_code']
         add_usage(event, {'cpu': end.get('cpu'), 'memory': end.get('memory') or None})
-        if not end['exit_code']:
+        if end.get('left'):
+            event['words'] = LEFT_BEHIND
+        if end['exit_code'] == 0 and not why:
             event['status'] = COMPLETED
             return event
-    elif account.get('exit_code') is not None:
+    if event.get('exit_code') is None and account.get('exit_code') is not None:
         event['exit_code'] = account['exit_code']
     event['status'] = FAILED
     code = event.get('exit_code')
@@ -3310,7 +3466,8 @@ def end_event(record, start, end, account, why, error):
         # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
         reason = 'signal' if 128 < code < 128 + signal.NSIG and code - 128 in SIGNALS else 'exit'
     else:
-        reason, words = 'lost', 'it has gone without a word, and nobody knows how it ended'
+        reason, words = 'lost', 'it ended, and its exit status is not known' if end else \
+            'it has gone without a word, and nobody knows how it ended'
     if reason == 'signal':
         event['signal'] = account.get('signal') or (code - 128 if code else None)
         words = words or 'killed by signal {}'.format(signal_name(event['signal']))
@@ -3319,8 +3476,8 @@ def end_event(record, start, end, account, why, error):
     return event
 
 
-#: What is noted of a job that this execution cancelled.
-CANCELLED = {'reason': 'cancelled', 'words': 'cancelled'}
+#: What is said of a job that ended, and had processes that did not.
+LEFT_BEHIND = 'killed what it left running in the background'
 
 SIGNALS = {int(number) for number in signal.Signals}
 
@@ -3522,7 +3679,8 @@ class Driver:
         self._submitted = self._polled = float('-inf')
         self._first = 0
         #: Variables of the user that a shell which jobs share would take for its own.
-        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' for name in os.environ)
+        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
+                              for name in os.environ)
         self._told = []    # events of shares that are to be written
         self._void = []    # (batch, word) of the attempts that a share did not begin after all
         self._inherited = []    # batches with shares of an earlier driver
@@ -3936,9 +4094,8 @@ class Driver:
             if not end or not self.backend.settled(self._task(number)):
                 continue
             self._starts[word] = start
-            if end['exit_code'] - 128 in SIGNALS and not self.backend.immediate and not read_json(
-                    self._said(record, '.why')):
-                # By a signal: only the scheduler knows whether a limit, a person or the job itself was behind it.
+            if ended_unexplained(end) and not self.backend.immediate and not read_json(self._said(record, '.why')):
+                # Only the scheduler knows whether a limit, a person or the job itself was behind it.
                 self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
                 events.append(self._ended(number, record, word, end))
@@ -3971,7 +4128,7 @@ class Driver:
                 share.hear(line)
                 continue
             word, *rest = rest.split()
-            if len(rest) != {'s': 2, 'v': 1, 'e': 3}[kind] or rest[-1] != '.' or not share.who:
+            if len(rest) not in {'s': (2,), 'v': (1,), 'e': (3, 4)}[kind] or rest[-1] != '.' or not share.who:
                 continue    # torn by a full disk; it comes again
             number = self._spoken_for(word, False)
             if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
@@ -3983,7 +4140,8 @@ class Driver:
                 self._void.append((batch, word))
                 self._starts.pop(word, None)
             else:
-                share.ended.append((number, word, dict(share.use(), time=float(rest[0]), exit_code=int(rest[1])), now))
+                end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left='left' in rest)
+                share.ended.append((number, word, end, now))
                 self._held[number] = share
             if kind != 's':
                 share.word = ''
@@ -4204,7 +4362,7 @@ class Driver:
             record = {key: value for key, value in record.items() if key not in (
                 'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
             start = read_json(self._said(record, '.start'))
-            error = '' if not end['exit_code'] else last_line(tail(self.plan.path(record['job'], '.err')))
+            error = '' if end['exit_code'] == 0 else last_line(tail(self.plan.path(record['job'], '.err')))
             self._log([end_event(record, start, end, None, None, error)])
         else:
             self._spent.discard(word)    # not yet whole
@@ -4243,11 +4401,9 @@ class Driver:
         task = self._task(number)
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
-        why = CANCELLED if number in self.ledger.cancelled else None
-        if not end or end['exit_code']:
-            why = read_json(self._said(record, '.why')) or why
+        why = self._verdict(number, record, end)
         error, start = '', self._starts.pop(word, None) or {}
-        if not end or end['exit_code']:
+        if why or not end or end['exit_code'] != 0:
             note = self._note(record, end)
             error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(self.backend.chatter(note))
             account = dict(self.backend.note(note), **account or {})
@@ -4264,6 +4420,18 @@ class Driver:
         if not end:
             event['unheard'] = True
         return event
+
+    def _verdict(self, number, record, end):
+        """Return why this execution ended an attempt, None where it did not. An attempt that answers that with exit
+        status 0 was cut short all the same; one that had ended before was not."""
+        good, cancelled = bool(end) and end['exit_code'] == 0, number in self.ledger.cancelled
+        timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
+        if good and not cancelled and not (timed and 'time' in self.plan.params_of(record)):
+            return None
+        why = read_json(self._said(record, '.why')) or (self._cancelled(number) if cancelled else None)
+        if good and why and end['time'] < why.get('time', float('inf')):
+            return None
+        return why
 
     def _note(self, record, end):
         """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
@@ -4986,7 +5154,7 @@ class Driver:
         return [number for number in numbers if self.ledger.status[number] in codes]
 
     def _cancel_events(self, numbers):
-        return [{'event': 'cancel', 'numbers': spans(sorted(numbers))}] if numbers else []
+        return [{'event': 'cancel', 'numbers': spans(sorted(numbers)), 'time': self.here.time()}] if numbers else []
 
     def _answer_cancel(self, numbers, command):
         live = [number for number in numbers if number in self.ledger.live]
@@ -5039,12 +5207,16 @@ class Driver:
             elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
                 tasks.append(task)
                 if self._word(record) in self._starts:
-                    note_why(self._said(record), CANCELLED)
+                    note_why(self._said(record), self._cancelled(number))
         self._log(events)
         self._again = False
         self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
         if tasks:
             self.backend.cancel(tasks, self._counts())
+
+    def _cancelled(self, number):
+        """Return what is noted of a job that shall end because somebody cancelled it."""
+        return {'reason': 'cancelled', 'words': 'cancelled', 'time': self.ledger.cancelled[number]}
 
     def _cancel_crews(self):
         """Close the lists of crews of which no job is to go on, and return the tasks of their workers."""
@@ -5052,7 +5224,7 @@ class Driver:
         for crew in self._crews.values():
             batches = [batch for batch, event in self.ledger.batches.items() if event.get('crew') == crew.number]
             numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
-            if numbers <= self.ledger.cancelled:
+            if numbers <= self.ledger.cancelled.keys():
                 for batch in batches:
                     remove(self.logs.batch(batch))
                 crew.closed = crew.cancelled = self.here.monotonic()
@@ -5061,7 +5233,7 @@ class Driver:
 
     def _tell_worker(self, record):
         """Let the worker that runs a job end it."""
-        note_why(self._said(record), CANCELLED)
+        note_why(self._said(record), self._cancelled(self.ledger.number(record['job'])))
         batch = self.ledger.batch_of(record)
         if record['k'] != NOBODY:
             path = os.path.join(self.logs.run, 'cancel.{}.{}'.format(batch['crew'], record['k'] or 1))

@@ -18,7 +18,7 @@ qmap_since=${qmap_time%.*}
 qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
-    exec 3>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- {qmap_tick}<> <(:)
     while read -t 5 -u $qmap_tick; kill -0 $$; do
         [ -e "$file" ] && read -r task base <"$file" || continue
         [ "$task" = "$last" ] || told=0 last=$task
@@ -34,10 +34,12 @@ qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     done
 }
 qmap_time_out() {  # beside a job with a time of its own: end it when that is over
-    exec 3>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- {qmap_tick}<> <(:)
     read -t $qmap_limit -u $qmap_tick
-    [ -e "$qmap_said.why" ] || printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d"}\n' \
-        $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) >"$qmap_said.why"
+    qmap_now
+    [ -e "$qmap_said.why" ] ||
+        printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d", "time": %s}\n' \
+            $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) "$qmap_time" >"$qmap_said.why"
     kill -TERM -- -$qmap_job
     read -t 10 -u $qmap_tick
     kill -KILL -- -$qmap_job
@@ -124,7 +126,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     fi
     qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
     case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
-    qmap_began=${qmap_time%.*} qmap_try=0 qmap_done=$qmap_said.done
+    qmap_began=${qmap_time%.*}
 @START@
     qmap_job=$! qmap_timer=
     if [ $qmap_limit -gt 0 ]; then
@@ -133,15 +135,15 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     fi
     qmap_wait $qmap_job
     [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
+    [ -z "$qmap_unbegun" ] || exit 75
     qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
     # The cgroup is the worker's: the job's own peak is known where it is above all before.
     qmap_memory
     qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0))
     [ $qmap_own = 0 ] || qmap_most=$qmap_own
-    qmap_try=0
-    until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"}\n' $qmap_status "$qmap_time" \
-            "$qmap_own" "$qmap_before"; } >"$qmap_said.end" || [ $((++qmap_try)) -ge 30 ]; do sleep 10; done
+    until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
+            "$qmap_own" "$qmap_before" "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
     qmap_before=
     { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
 done
