@@ -54,6 +54,9 @@ import sys
 import threading
 import time
 
+# Run as a script or imported, there is one qmap: what lies beside it imports this one.
+sys.modules.setdefault('qmap', sys.modules[__name__])
+
 __version__ = '1.0.0'
 __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
@@ -2428,7 +2431,8 @@ exit 0
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
 #: functions of the environment that change it.
-OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|\b(?:set|return|caller|exit|exec)\b|
+OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
+    \b(?:set|return|caller|exit|exec)\b|
     \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend|history)\b|
     (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
@@ -2511,13 +2515,12 @@ SHELL_VARIABLES = ('BASH_ENV', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'POSIXLY_CORRECT'
                    'EPOCHREALTIME', 'EXECIGNORE', 'FUNCNEST', 'GLOBIGNORE', 'TMOUT')
 KEPT = 'QMAP_KEPT_'
 
-#: A function that bash found in its environment under a name of what is its own (compgen -b; SHELL BUILTIN COMMANDS in
+#: A function that bash finds in its environment under a name of what is its own (compgen -b; SHELL BUILTIN COMMANDS in
 #: bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
-SHELL_FUNCTION = re.compile(r'BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|compopt|'
-                            r'continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|'
-                            r'help|history|jobs|kill|let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|'
-                            r'readonly|return|set|shift|shopt|sleep|source|suspend|test|times|trap|true|type|typeset|'
-                            r'ulimit|umask|unalias|unset|wait)(?:%%|\(\))\Z')
+SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|
+    compopt|continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|help|history|jobs|kill|
+    let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|readonly|return|set|shift|shopt|sleep|source|suspend|
+    test|times|trap|true|type|typeset|ulimit|umask|unalias|unset|wait)(?:%%|\(\))\Z''', re.VERBOSE)
 
 
 def job_environment():
@@ -2549,7 +2552,8 @@ def first_environment():
 
 
 #: What a job's script and its runner say in variables, beside the parameters.
-OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATUS', 'QMAP_DONE', 'QMAP_TASK', 'QMAP_WAIT')
+OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATUS', 'QMAP_DONE', 'QMAP_TASK',
+                 'QMAP_WAIT')
 
 
 def exports(params):
@@ -2595,19 +2599,21 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     lines += [')', COMMANDS_LOOP]
     if sections['post']:
         lines += ['', '# [post]', 'export QMAP_STATUS', '(', '[[ $QMAP_SET != *e* ]] || set -e',
-                  evaluated(sections['post']), ')', 'QMAP_POST=$?', '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
+                  evaluated(sections['post']), ')', 'QMAP_POST=$?',
+                  '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
     return '\n'.join(lines + ['builtin exit $QMAP_STATUS']) + '\n'
 
 
 def evaluated(lines):
-    """Return a line of bash that runs lines of a map by themselves: what is open in them does not reach what follows."""
+    """Return a line of bash that runs lines of a map by themselves: what is open in them stays there."""
     return 'builtin eval {}'.format(shlex.quote('\n'.join(lines)))
 
 
-#: Ends a job at the first line of [pre] that fails, and says which. What fails within a file that it sources does not count.
+#: Ends a job at the first line of [pre] that fails, and says which. A failure within a file that it sources is none.
 CHECK = r"""
 trap 'QMAP_STATUS=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || {
-    builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2; builtin exit $QMAP_STATUS
+    builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2
+    builtin exit $QMAP_STATUS
 }' ERR
 """.strip('\n')
 

@@ -1,8 +1,8 @@
 """The border between QMap and the schedulers: what every backend answers, and the one door to their commands.
 
 A backend is a module of this package with one class derived from `Backend`. It turns plain values into the language of
-one scheduler and back. It keeps no state about jobs, never imports `qmap`, and answers in values, because silence is
-normal: a scheduler that does not answer is a value too, and never an exception.
+one scheduler and back. It keeps no state about jobs, and answers in values, because silence is normal: a scheduler that
+does not answer is a value too, and never an exception.
 
 A *task* is a pair (id, k): the scheduler's id of a submission as a string, and the index in the array from 1, or 0
 where the submission was a single job. *params* is a dict: `cores`, `nodes` and `tasks` are integers, `memory` is bytes
@@ -75,7 +75,8 @@ def call(argv, stdin=None, timeout=TIMEOUT, **variables):
         variables: set in its environment, beside LC_ALL=C; None takes one out. A submission has to hand over the
             LC_ALL of the user, since its environment becomes that of the job
     """
-    environ = clean_environment()
+    from qmap import job_environment
+    environ = clean_environment(job_environment())
     environ.update(dict({'LC_ALL': 'C'}, **variables))
     environ = {key: value for key, value in environ.items() if value is not None}
     try:

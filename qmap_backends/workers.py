@@ -93,8 +93,9 @@ qmap_read() {  # a list, if all of it is there
     [ -n "$whole" ] || return 1
     qmap_tasks=("${tasks[@]}") qmap_last=$last
 }
-qmap_watch &
-qmap_watcher=$! qmap_try=0
+# Neither this nor what watches over a job's time is a child of the worker, which has one at a time: where bash has lost
+# the status of one, it would wait for the other.
+qmap_watcher=$(qmap_watch >/dev/null & echo $!) qmap_try=0
 # What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
 until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
     set -- "${qmap_batch%/*}"/.[q]*; sleep 1
@@ -129,10 +130,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_began=${qmap_time%.*}
 @START@
     qmap_job=$! qmap_timer=
-    if [ $qmap_limit -gt 0 ]; then
-        qmap_time_out &
-        qmap_timer=$!
-    fi
+    [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
     qmap_wait $qmap_job
     [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
     [ -z "$qmap_unbegun" ] || exit 75

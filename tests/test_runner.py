@@ -1,0 +1,394 @@
+"""What runs a job: whatever happens around it, the job's own words are kept, and its command means what it says."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from conftest import until
+
+import qmap as module
+
+#: How the script of a batch, of a share or of workers is run by hand: a function of the Logs that returns it.
+RUNNERS = {}
+
+
+def runner(function):
+    """Note a function that writes the script for one job, and returns its path."""
+    RUNNERS[function.__name__] = function
+    return function
+
+
+@runner
+def task(logs):
+    base = os.path.join(logs.path, '0')
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], [base], 'K', 'NO_ID'))
+    return logs.batch(1)
+
+
+@runner
+def share(logs):
+    module.write_text(logs.batch(1) + '.1', module.share_list(['0.1'], ['0'], [False]))
+    module.write_text(logs.batch(1), module.share_script(logs, 1, 'K'))
+    return logs.batch(1)
+
+
+@runner
+def worker(logs):
+    lines = ['{} 0\n'.format(line) for line in module.share_list(['0.1'], ['0'], [False]).splitlines()]
+    module.write_text(logs.batch(1), module.crew_script(logs, 1, lines, 1, 0, True, 'K', 'NO_ID'))
+    return logs.batch(1)
+
+
+def begin(folder, how, command, **environ):
+    """Start a runner with one job in a new folder, and return its process and its Logs."""
+    logs = module.Logs(str(folder))
+    logs.create()
+    module.write_text(os.path.join(logs.path, '0.sh'), command)
+    process = subprocess.Popen(['bash', RUNNERS[how](logs)], env=dict(os.environ, K='1', **environ),
+                               start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return process, logs
+
+
+def end_of(logs):
+    """Return what the job of a runner said at its end, None while it has not."""
+    end = module.read_end(os.path.join(logs.run, '0.1.end'))
+    for name in os.listdir(logs.run):
+        if name.startswith('share.'):
+            with open(os.path.join(logs.run, name)) as source:
+                for line in source:
+                    if line.startswith('e '):
+                        end = {'exit_code': int(line.split()[3]), 'left': 'left' in line.split()}
+    return end
+
+
+def text(*parts):
+    """Return what a file holds, '' where it is not there."""
+    try:
+        with open(os.path.join(*parts)) as source:
+            return source.read()
+    except FileNotFoundError:
+        return ''
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', sorted(RUNNERS))
+@pytest.mark.parametrize('job, status', [('trap "exit 0" TERM; ', 0), ('trap "exit 7" TERM; ', 7), ('', 143)])
+@pytest.mark.parametrize('first', ['runner', 'job', 'both'])
+def test_the_status_of_a_job_is_known_though_a_signal_comes_as_it_ends(tmp_path, how, job, status, first):
+    command = job + 'echo $$; sleep 30 & wait; exit 5\n'
+    begun = [begin(tmp_path / str(number), how, command) for number in range(12)]
+    for process, logs in begun:
+        job = int(until(lambda: text(logs.path, '0.out')))
+        group = os.getpgid(job)
+        if first == 'both':
+            # The runner is stopped, so that both wait for it when it goes on.
+            process.send_signal(signal.SIGSTOP)
+        if first != 'job':
+            process.send_signal(signal.SIGTERM)
+        try:
+            os.killpg(group, signal.SIGTERM)
+        except ProcessLookupError:    # what the runner passed on has ended it
+            pass
+        if first == 'both':
+            until(lambda: not module.birth(job))
+            process.send_signal(signal.SIGCONT)
+        if first == 'job':
+            process.send_signal(signal.SIGTERM)
+    for process, _ in begun:
+        process.wait(timeout=60)
+    assert [end_of(logs)['exit_code'] for _, logs in begun] == [status] * len(begun)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', sorted(RUNNERS))
+def test_a_job_that_is_killed_has_that_status(tmp_path, how):
+    process, logs = begin(tmp_path / 'out', how, 'kill -KILL 0')
+    process.wait(timeout=60)
+    assert end_of(logs)['exit_code'] == 137
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+def test_what_a_job_said_waits_for_room_on_the_disk_however_long_that_is(tmp_path, how):
+    # Ten seconds are none here, and a folder in the place of a file is as good as a full disk.
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'sleep').write_text('#!/bin/bash\necho >>{}/slept\n'.format(tmp_path))
+    (tmp_path / 'bin' / 'sleep').chmod(0o755)
+    logs = module.Logs(str(tmp_path / 'out'))
+    process, logs = begin(tmp_path / 'out', how, 'mkdir {}/0.1.end\nexit 3\n'.format(logs.run),
+                          PATH='{}:{}'.format(tmp_path / 'bin', os.environ['PATH']))
+    until(lambda: text(str(tmp_path), 'slept').count('\n') > 100)
+    assert process.poll() is None
+    os.rmdir(os.path.join(logs.run, '0.1.end'))
+    process.wait(timeout=60)
+    assert end_of(logs)['exit_code'] == 3
+
+
+@pytest.mark.once
+def test_nothing_waits_for_a_folder_that_is_gone(tmp_path):
+    import shutil
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'sleep').write_text('#!/bin/bash\nexit\n')
+    (tmp_path / 'bin' / 'sleep').chmod(0o755)
+    process, logs = begin(tmp_path / 'out', 'task', 'echo begun; read <{}/fifo\n'.format(tmp_path),
+                          PATH='{}:{}'.format(tmp_path / 'bin', os.environ['PATH']))
+    os.mkfifo(str(tmp_path / 'fifo'))
+    until(lambda: text(logs.path, '0.out'))
+    shutil.rmtree(logs.path)
+    (tmp_path / 'fifo').write_text('go\n')
+    process.wait(timeout=60)
+
+
+@pytest.fixture
+def others_folder():
+    """A folder that others may enter: pytest keeps its own for its owner."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+@pytest.mark.once
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason='only root can be another user, who has no other processes')
+@pytest.mark.parametrize('how', ['task', 'share', 'worker'])
+def test_a_job_for_which_there_is_no_process_was_not_begun(others_folder, how):
+    logs = module.Logs(os.path.join(others_folder, 'out'))
+    logs.create()
+    module.write_text(os.path.join(logs.path, '0.sh'), 'echo ran\n')
+    script, user = RUNNERS[how](logs), 61720 + sorted(RUNNERS).index(how)
+    for folder, _, names in os.walk(logs.path):
+        for name in [folder] + [os.path.join(folder, name) for name in names]:
+            os.chown(name, user, user)
+
+    def be_poor():
+        import resource
+        resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))    # itself, and the shell above the job's own
+        os.setgid(user)
+        os.setuid(user)
+
+    process = subprocess.Popen(['bash', script], env=dict(os.environ, K='1'), preexec_fn=be_poor,
+                               start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.wait(timeout=120) == 75
+    assert end_of(logs) is None and text(logs.path, '0.out') == ''
+    assert text(logs.run, '0.1.start') == '{"void":1}\n' or '\nv 0.1 .\n' in text(logs.run, 'share.1.1')
+
+
+def run(qmap, lines, *options):
+    """Submit a map, and return the Result."""
+    qmap.write('a.map', lines)
+    return qmap('submit', 'a.map', '--logs', 'out', *options)
+
+
+@pytest.mark.parametrize('command, status', [
+    ("echo it's one", 2), ('cat <<EOF', 0), ('if true; then', 2), ('echo "a', 2), ('(', 2), ('echo $(ls', 2), ('}', 2)])
+def test_what_is_open_in_a_command_does_not_reach_the_next(qmap, command, status):
+    result = run(qmap, '{}\necho needed >kept\necho that\'s three\n'.format(command), '-g', '3')
+    assert result.code == 1
+    info = qmap.info('out', '0')
+    if status:
+        assert (info['exit_code'], info['commands']['done']) == (status, 0) and not os.path.exists(qmap.path('kept'))
+    else:
+        assert (info['exit_code'], info['commands']['done']) == (2, 2) and qmap.read('kept') == 'needed\n'
+    assert 'QMAP_' not in qmap.read('out', '0.out')
+
+
+def test_commands_of_a_group_end_as_they_do_alone(qmap):
+    commands = ['echo "a  b"', "printf '%s\\n' 'it'\\''s'", 'x=1', 'echo ${x-none}', 'echo $#', 'set -u',
+                'echo ${y-none}', 'cd /', 'pwd', 'exit 0', 'trap "echo bye" EXIT', 'cat', 'false; true',
+                'echo $QMAP_LINE ${QMAP_LINE}']
+    qmap.write('a.map', '\n'.join(commands) + '\n')
+    assert qmap('submit', 'a.map', '-l', 'alone').code == 0
+    assert qmap('submit', 'a.map', '-l', 'group', '-g', str(len(commands))).code == 0
+    alone = ''.join(qmap.read('alone', '{:02}.out'.format(number)) for number in range(len(commands)))
+    assert qmap.read('group', '00.out') == alone
+
+
+@pytest.mark.parametrize('pre', ['', '[pre]\nset -euo pipefail\n', '[pre]\nset -o posix\n', '[pre]\ntrap "" TERM\n',
+                                 '[pre]\necho() { builtin echo "$@"; }\n'])
+@pytest.mark.parametrize('command, status', [
+    ('true', 0), ('false', 1), ('if true; then', 2), ('exit 7', 7), ("echo it's", 2),
+    ('kill -TERM $BASHPID; sleep 60', 143)])
+def test_post_runs_whatever_became_of_the_command(qmap, pre, command, status):
+    if 'trap' in pre and status == 143:
+        pytest.skip('what ignores TERM is not ended by it')
+    result = run(qmap, pre + '[post]\nbuiltin echo "cleanup $QMAP_STATUS" >cleaned\n[jobs]\n' + command + '\n')
+    assert result.code == (1 if status else 0), result
+    assert qmap.read('cleaned') == 'cleanup {}\n'.format(status)
+    assert qmap.info('out', '0')['exit_code'] == status
+
+
+def test_options_that_pre_sets_hold_for_each_command_and_for_post(qmap):
+    lines = ('[pre]\nset -eo pipefail\n[post]\nfalse\necho never >post\n[jobs]\n'
+             '{}echo first; false | true; echo never >cmd\n')
+    assert run(qmap, lines.format(''), '-g', '2').code == 1
+    assert run(qmap, lines.format('true\n').replace('out', 'two'), '-g', '2', '--logs', 'two').code == 1
+    assert not os.path.exists(qmap.path('post')) and not os.path.exists(qmap.path('cmd'))
+
+
+@pytest.mark.parametrize('way', ['time', 'cancel'])
+def test_post_runs_when_the_job_is_told_to_end(qmap, way):
+    qmap.write('a.map', '[post]\necho cleanup $QMAP_STATUS >cleaned\n[jobs]\n'
+               'echo begun >begun; sleep 1000\necho two >two\n')
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-g', '2', '-t', '2s' if way == 'time' else '1h')
+    until(lambda: os.path.exists(qmap.path('begun')))
+    if way == 'cancel':
+        assert qmap('control', '-l', 'out', 'cancel').code == 0
+    process.communicate(timeout=60)
+    assert qmap.read('cleaned') == 'cleanup 143\n' and not os.path.exists(qmap.path('two'))
+    info = qmap.info('out', '0')
+    assert (info['status'], info['error_reason'], info['commands']['done']) == (
+        'FAILED', 'time' if way == 'time' else 'cancelled', 0)
+
+
+#: Bash below the job's own saves its state when it is told to end, which takes a while.
+SAVES = 'bash -c \'trap "sleep 1.5; echo saved >state; exit 1" TERM; echo begun >begun; sleep 60 & wait\'\n'
+
+
+@pytest.mark.parametrize('way', ['time', 'cancel', 'Ctrl-C'])
+def test_a_program_that_is_told_to_end_has_time_to_save_its_state(qmap, way):
+    qmap.write('a.map', SAVES)
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-t', '2s' if way == 'time' else '1h')
+    until(lambda: os.path.exists(qmap.path('begun')))
+    if way == 'cancel':
+        assert qmap('control', '-l', 'out', 'cancel').code == 0
+    elif way == 'Ctrl-C':
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert qmap.read('state') == 'saved\n'
+    assert qmap.info('out', '0')['error_reason'] == ('time' if way == 'time' else 'cancelled')
+
+
+@pytest.mark.parametrize('way', ['time', 'cancel'])
+@pytest.mark.parametrize('group', ['1', '2'])
+def test_a_job_that_we_end_has_failed_though_it_answers_with_0(qmap, way, group):
+    qmap.write('a.map', "trap 'exit 0' TERM; echo begun >begun; sleep 60 & wait; echo rest >rest\n"
+               + 'true\n' * (group == '2'))
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-g', group, '-t', '2s' if way == 'time' else '1h')
+    until(lambda: os.path.exists(qmap.path('begun')))
+    if way == 'cancel':
+        assert qmap('control', '-l', 'out', 'cancel').code == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 1 and not os.path.exists(qmap.path('rest'))
+    info = qmap.info('out', '0')
+    assert (info['status'], info['error_reason']) == ('FAILED', 'time' if way == 'time' else 'cancelled')
+    assert 'sleep 60' in qmap('info', '-l', 'out').out    # and so it is in the map of what failed
+
+
+def test_a_job_that_had_ended_when_it_was_cancelled_is_completed(qmap):
+    event = module.end_event({'job': '0', 'attempt': 1}, None, {'exit_code': 0, 'time': 5}, None, None, '')
+    assert event['status'] == 'COMPLETED'
+    # The driver has not seen the end when the order comes: the times tell which came first.
+    qmap.write('a.map', 'true\n')
+    process = qmap.start('submit', 'a.map', '-l', 'out')
+    process.communicate(timeout=60)
+    assert qmap('control', '-l', 'out', 'cancel', '0').out == '1 job had ended\n'
+    assert qmap.statuses('out') == ['COMPLETED']
+
+
+def test_output_that_a_job_opens_by_name_is_added_to(qmap):
+    run(qmap, 'echo one; echo two >>/dev/stdout; echo three\n'
+              'echo one >&2; echo two | tee -a /dev/stderr >/dev/null; echo 3 >&2\n')
+    assert qmap.read('out', '0.out') == 'one\ntwo\nthree\n' and qmap.read('out', '1.err') == 'one\ntwo\n3\n'
+    # A program that cuts the file by name does not have the rest overwritten.
+    run(qmap, 'echo begun; sleep 0.1; echo cut >/dev/stdout; echo rest\n', '--logs', 'cut')
+    assert qmap.read('cut', '0.out') == 'cut\nrest\n'
+
+
+#: What other programs leave in the environment of a shell, and what a job then sees as its bash would.
+STATES = [
+    ({'SHELLOPTS': 'braceexpand:errexit:hashall:interactive-comments'}, 'false; echo no', '', 1),
+    ({'SHELLOPTS': 'braceexpand:hashall:interactive-comments:nounset'}, 'echo ${nothing-set}; echo $nothing', 'set\n',
+     1),
+    ({'SHELLOPTS': 'braceexpand:hashall:interactive-comments:noglob:noclobber'}, 'echo *; echo $SHELLOPTS',
+     '*\nbraceexpand:hashall:interactive-comments:noclobber:noglob\n', 0),
+    ({'BASHOPTS': 'nullglob:failglob', 'POSIXLY_CORRECT': '1'}, 'echo $POSIXLY_CORRECT; shopt -q failglob && echo set',
+     '1\nset\n', 0),
+    ({'BASH_ENV': 'start'}, 'false; echo no', '', 1),
+    ({'BASH_FUNC_cd%%': '() {  builtin cd "$@" && builtin echo in\n}'}, 'cd /', 'in\n', 0),
+    ({'BASH_FUNC_read%%': '() {  builtin echo read\n}', 'BASH_FUNC_kill%%': '() {  builtin echo killed\n}'},
+     'read x; kill -0 $$', 'read\nkilled\n', 0),
+    ({'BASH_FUNC_echo%%': '() {  builtin echo "<$*>"\n}'}, 'echo a', '<a>\n', 0),
+    ({'TMOUT': '1', 'GLOBIGNORE': '*', 'FUNCNEST': '1'}, 'echo $TMOUT', '1\n', 0),
+    ({'QMAP_WAIT': '1', 'QMAP_DONE': 'done', 'QMAP_TASK': '7', 'QMAP_MEMORY': '5G'},
+     'echo "${QMAP_WAIT-none} ${QMAP_MEMORY-none}"', 'none none\n', 0)]
+
+
+@pytest.mark.parametrize('environ, command, out, status', STATES)
+@pytest.mark.parametrize('kind', ['alone', 'group', 'shared'])
+def test_a_shell_state_in_the_environment_is_for_the_job_alone(qmap, environ, command, out, status, kind):
+    qmap.write('start', 'set -e\n')
+    qmap.environ.update(environ, PATH='{}:{}'.format(os.path.dirname(sys.executable), os.environ['PATH']))
+    if 'BASH_ENV' in environ:
+        qmap.environ['BASH_ENV'] = qmap.path('start')
+    before = 'echo before >>seen\n' * {'alone': 0, 'group': 1, 'shared': 300}[kind]
+    number = {'alone': '0', 'group': '0', 'shared': '300'}[kind]
+    result = run(qmap, before + command + '\n', *(['-g', '2'] if kind == 'group' else ['-r', '2']))
+    assert result.code == status, result
+    assert qmap.read('out', number + '.out') == out
+    assert not [info for info in qmap.statuses('out')[:-1] if info != 'COMPLETED']
+
+
+@pytest.mark.once
+def test_a_submission_hands_over_the_same_environment(monkeypatch):
+    from qmap_backends import call
+    monkeypatch.setenv('SHELLOPTS', 'braceexpand:errexit')
+    monkeypatch.setenv('BASH_FUNC_cd%%', '() {  :\n}')
+    monkeypatch.setenv('QMAP_WAIT', '1')
+    monkeypatch.setenv('SLURM_JOB_ID', '1')
+    lines = call(['env']).out.splitlines()
+    assert {'QMAP_KEPT_0=BASH_FUNC_cd%%=() {  :', 'QMAP_KEPT_1=SHELLOPTS=braceexpand:errexit'} <= set(lines)
+    assert not [line for line in lines if line.startswith(('SHELLOPTS', 'BASH_FUNC_cd', 'QMAP_WAIT', 'SLURM_JOB_ID'))]
+
+
+def test_jobs_see_the_locale_that_the_shell_has_and_not_the_one_that_python_makes(qmap):
+    for name in list(qmap.environ):
+        if name.startswith('LC_') or name == 'LANG':
+            del qmap.environ[name]
+    run(qmap, 'env | grep -c LC_ || true\n')
+    assert qmap.read('out', '0.out') == '0\n'
+    qmap.environ['LC_CTYPE'] = 'C.UTF-8'
+    run(qmap, 'echo $LC_CTYPE\n', '--logs', 'own')
+    assert qmap.read('own', '0.out') == 'C.UTF-8\n'
+
+
+def test_a_trap_of_pre_for_errors_goes_on_to_be_one(qmap):
+    assert run(qmap, "[pre]\ntrap 'echo trapped' ERR\n[jobs]\nfalse; true\n").code == 0
+    assert qmap.read('out', '0.out') == 'trapped\n'
+    assert run(qmap, "[pre]\nfalse\ntrap 'echo trapped' ERR\n[jobs]\ntrue\n", '--logs', 'two').code == 1
+    assert '[pre] failed with exit status 1: false' in qmap.info('two', '0')['error']
+
+
+@pytest.mark.parametrize('pre', ["echo it's", 'cat <<EOF', 'if true; then'])
+def test_what_is_open_in_pre_does_not_reach_the_command(qmap, pre):
+    result = run(qmap, '[pre]\n{}\n[jobs]\necho ran >ran; echo "it\'s"\n'.format(pre))
+    if pre.startswith('cat'):
+        assert result.code == 0 and qmap.read('ran') == 'ran\n'
+    else:
+        assert result.code == 1 and not os.path.exists(qmap.path('ran'))
+        assert '[pre] failed' in qmap.info('out', '0')['error']
+
+
+def test_what_a_job_leaves_behind_has_a_moment_and_is_named_when_it_is_killed(qmap):
+    run(qmap, 'echo x | tee >(sleep 0.2; cat >kept) >/dev/null\n(sleep 60; echo r >never) &\ntrue &\n')
+    assert qmap.read('kept') == 'x\n'
+    assert [qmap.info('out', str(number))['reason'] for number in range(3)] == [
+        '', 'killed what it left running in the background', '']
+
+
+@pytest.mark.parametrize('value', [-1, 256, 'x', None])
+def test_what_is_no_exit_status_is_not_taken_for_one(tmp_path, value):
+    import json
+    (tmp_path / '0.1.end').write_text('0m0s 0m0s\n0m0s 0m0s\n{}\n'.format(json.dumps(
+        {'exit_code': value, 'time': 5, 'memory': 0})))
+    end = module.read_end(str(tmp_path / '0.1.end'))
+    assert end['exit_code'] is None and module.ended_unexplained(end)
+    event = module.end_event({'job': '0', 'attempt': 1}, None, end, {'reason': 'time', 'words': 'TIMEOUT'}, None, '')
+    assert (event['status'], event['error_reason']) == ('FAILED', 'time')
+    event = module.end_event({'job': '0', 'attempt': 1}, None, end, None, None, '')
+    assert (event['error_reason'], event['error']) == ('lost', 'it ended, and its exit status is not known')
