@@ -2262,25 +2262,34 @@ qmap_wait() {  # its pid, if it is not the last that was started: wait for the j
     while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
     # bash loses the status of a child that ends while a trap runs, and may then not even wait for it. So the job tells
     # its status itself, unless it is killed.
-    until read -t 0 -u 4 || ! kill -0 $qmap_child; do sleep 0.1; done
+    until read -t 0 -u 4 && read -r -u 4 qmap_status; do
+        kill -0 $qmap_child || { qmap_untold; break; }
+        sleep 0.1
+    done
+    qmap_now
+    qmap_left=
+    ! qmap_alive $qmap_child || qmap_end_rest
+    qmap_child= qmap_try=0
+}
+qmap_untold() {  # the job has ended, and did not tell its status
     if read -t 0 -u 4; then
-        read -r -u 4 qmap_status
+        read -r -u 4 qmap_status    # it just did
     elif [ $qmap_status = 254 ]; then
         qmap_unbegun=yes    # its shell found no process for it
     elif [ -n "$qmap_signal" ]; then
         [ "${qmap_task:0:1}" = = ] || qmap_signal=KILL    # it outlives the others
         qmap_status=$((128 + $(kill -l $qmap_signal)))
     fi
-    qmap_now
-    # What the job leaves behind would hold what was given to it. A job that was told to end may need ten seconds.
-    qmap_left= qmap_try=10
+}
+qmap_end_rest() {  # what the job leaves behind, which would hold what was given to it
+    qmap_try=10
+    # A job that was told to end may need ten seconds.
     [ -z "$qmap_signal" ] && [ $qmap_status -lt 128 ] && [ ! -e "$qmap_said.why" ] || qmap_try=100
     while qmap_alive $qmap_child; do
         if [ $((qmap_try--)) = 0 ]; then qmap_left=left; break; fi
         sleep 0.1
     done
     kill -KILL -- -$qmap_child
-    qmap_child= qmap_try=0
 }
 """
 
@@ -2350,8 +2359,6 @@ qmap_void() {  # nothing was run of what was claimed
 #: see. Any other job gets a bash of its own, below a shell that outlives it and tells its status. That bash gets back
 #: what its environment said to shells: see `job_environment`.
 START = r"""
-    [ ! -s "$qmap_base.out" ] || : >"$qmap_base.out"
-    [ ! -s "$qmap_base.err" ] || : >"$qmap_base.err"
     set -m
     until {
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
@@ -4989,6 +4996,7 @@ class Driver:
         if attempt > 1:
             for suffix in ('out', 'err'):
                 keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
+                remove(path[:-2] + suffix)    # a job's output is added to what is there
         sections = self.plan.map.sections
         write_text(path, job_script(id, attempt, commands, sections, params, self.logs, line_ids))
         return not (self._own_shell or sections['pre'] or sections['post'] or any(
