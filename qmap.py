@@ -1970,6 +1970,11 @@ class Failures:
         if not self._groups[key].count:
             del self._groups[key]
 
+    @property
+    def cancelled(self):
+        """How many of them were cancelled."""
+        return sum(group.count for group in self._groups.copy().values() if group.what == 'cancelled')
+
     def groups(self):
         """Return a list of Group, the most frequent first."""
         alike = collections.OrderedDict()
@@ -5723,6 +5728,12 @@ class Execution:
         """Whether nothing is submitted until somebody resumes it."""
         return bool(self._ledger.settings.get('halted'))
 
+    @property
+    def stopping(self):
+        """Whether this process submits nothing more, since it is to leave."""
+        driver = self._driver
+        return (driver.leaving if driver else self._leaving) in ('halt', 'leave', 'cancel')
+
     def waits_for(self):
         """Return what the scheduler says of a job that waits, '' where it says nothing."""
         try:
@@ -6873,15 +6884,13 @@ def interrupted(execution, view, interrupts):
     counts = execution.counts()
     submitted = counts[RUNNING] + counts[PENDING]
     if not execution.driving:
-        view.say('No longer looking; the execution goes on where it is driven.')
+        view.say('Stopped viewing; the driver continues.')
         execution.leave()
         return time.monotonic()
     if interrupts == 1:
         execution.halt()
-        view.say('No new jobs. {} still with {}: they go on without qmap, which leaves in 10 s.'.format(
-            plural(submitted, 'job'), execution.plan.info['executor']) if submitted else 'No new jobs.')
-        view.say('Ctrl-C again cancels them. To come back: {} reattach -l {}'.format(
-            program(), shlex.quote(shown_path(execution.path))))
+        view.say(stop_message(execution))
+        view.say('Resume with: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path))))
         return time.monotonic() + 10
     if interrupts == 2:
         view.say('Cancelling {}.'.format(plural(submitted, 'job')))
@@ -6889,6 +6898,17 @@ def interrupted(execution, view, interrupts):
         return None
     execution.leave()
     return time.monotonic()
+
+
+def stop_message(execution):
+    """Return what to say of the first Ctrl-C: what goes on, and how to end that as well."""
+    counts, local = execution.counts(), execution.plan.info['executor'] == 'local'
+    number = counts[RUNNING] + (0 if local else counts[PENDING])    # on this machine, what only waits is taken back
+    if not number:
+        return 'Stopping: no new jobs.'
+    return 'Stopping: no new jobs. {} {}; qmap exits in 10 s. Press Ctrl-C again to cancel {}.'.format(
+        plural(number, 'running job' if local else 'submitted job'), 'continues' if number == 1 else 'continue',
+        'it' if number == 1 else 'them')
 
 
 #: Seconds after which a driver that does not obey is named, and after which the command is taken back.

@@ -121,8 +121,9 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     qmap.write('a.map', 'echo some words; [ "$QMAP_MEMORY" = 2G ] || { echo too little >&2; exit 7; }\n' + STAYS)
     screen = console('submit', 'a.map', '--logs', 'out', '-m', '100M', columns=140)
     shown = screen.sees('0 +F exit 7')
-    assert 'out' in shown and 'drives: this process, {} on'.format(screen.process.pid) in shown
-    assert re.search(r'P 0 pending  R 1 running  C 0 completed  F 1 failed', shown) and re.search(r'\[F+R+\]', shown)
+    assert 'out' in shown and 'driver: this process (pid {} on'.format(screen.process.pid) in shown
+    assert re.search(r'P 0 pending  R 1 running  C 0 completed  F 1 failed', shown)
+    assert re.search('\\[\u2588+\u2593+\\] 50 %  1/2', shown)
     screen.type('F')
     screen.sees('1 of 1.*failed')
     screen.type(ENTER)
@@ -135,11 +136,11 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     screen.type('4')
     screen.sees('^#!/bin/bash')
     screen.type('r')
-    screen.sees('j  job 0')
-    screen.type('j')
+    screen.sees('1  selected: job 0')
+    screen.type('1')
     screen.sees('memory: .*now 100M')
     screen.type(DOWN, '2X', ENTER)
-    screen.sees('is no amount of memory')
+    screen.sees('2X')
     screen.type('\x7f', 'G', ENTER)
     screen.sees('1 job to run again, with memory = 2G')
     screen.sees('C completed')
@@ -148,7 +149,7 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     screen.type(ESC, 'F')
     screen.sees('1 +R running')
     qmap.write('go', '')
-    screen.sees('All jobs have ended')
+    screen.sees('All jobs finished')
     screen.type('q')
     assert screen.ends() == 0
     assert '2 jobs: 2 completed' in screen.look()
@@ -166,11 +167,11 @@ def test_a_job_is_retried_after_the_end(qmap, console):
     qmap.write('a.map', 'sleep 1; [ "$QMAP_ATTEMPT" = 2 ]\n')
     screen = console('submit', 'a.map', '--logs', 'out')
     screen.type('o')
-    screen.sees('All jobs have ended')
+    screen.sees('All jobs finished')
     screen.type('r')
-    screen.sees('Run job 0 again|j  job 0')
-    screen.type('j')
-    screen.sees('Run job 0 again')
+    screen.sees('1  selected: job 0')
+    screen.type(ENTER)
+    screen.sees(r'Retry \(selected: job 0\)')
     screen.type(ENTER)
     screen.sees('C completed')
     screen.type('q')
@@ -191,14 +192,14 @@ def test_filters_searches_and_sorts(qmap, console):
     screen.type('7', ENTER, 'o')
     assert '17 F exit 1' in screen.sees('1 of 1 ')
     screen.type(ESC, 'o')
-    screen.sees('of 21 .*newest first')
+    screen.sees('of 21 .*running first')
     screen.type('o', '/', '3,7-9', ENTER)
     shown = screen.sees('of 4 ')
-    assert [line[1:3] for line in shown.split('\n')[5:9]] == ['03', '07', '08', '09']
+    assert [line[2:4] for line in shown.split('\n')[5:9]] == ['03', '07', '08', '09']
     screen.type('s', 's', 's', 's')
     screen.sees('of 1 .*completed')
     screen.type(ESC, HOME, ' ', ' ', 'r')
-    screen.sees('k  the 2 marked jobs')
+    screen.sees('marked: 2 jobs')
     screen.type(ESC, '/', 'nothing has this', ENTER)
     screen.sees('no such job')
 
@@ -209,25 +210,23 @@ def test_steers_what_it_drives(qmap, console):
     screen = console('submit', 'a.map', '--logs', 'out', '-p', 'mine', '-r', '1')
     screen.sees('R 1 ')
     screen.type('p')
-    screen.sees('Submit nothing more')
-    screen.type('y')
     screen.sees('paused: nothing is submitted')
     screen.sees('PAUSED')
     screen.type('m', '2', ENTER)
-    screen.sees('at most 2 at once from now on')
+    screen.sees('max running 2 ')
     screen.type('e')
     screen.sees('Memory of each')
     screen.type('64M', ENTER)
     screen.sees('memory = 64M for')
-    screen.type('p', 'y')
+    screen.type('p')
     screen.sees('resumed')
     screen.type('l')
-    shown = screen.sees(' messages')
+    shown = screen.sees(r'^ messages(.|\n)*Esc back')
     assert 'paused' in shown and 'resumed' in shown and '64M' in shown
     screen.type(ESC, 'c')
-    screen.sees('a  all 30 jobs')
-    screen.type('a')
-    screen.sees('F 30 ')
+    screen.sees('all unfinished: 30 jobs')
+    screen.type('2')
+    screen.sees('F 0 .*X 30 ')
     screen.type('q')
     assert screen.ends() == 1
 
@@ -237,24 +236,24 @@ def test_a_viewer_steers_and_takes_over(qmap, console):
     driver = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
     until(lambda: os.path.exists(qmap.path('out', '.qmap', 'driver.json')))
     screen = console('reattach', '-l', 'out')
-    screen.sees('views; driven by process {} on'.format(driver.pid))
+    screen.sees('viewing; driver: pid {} on'.format(driver.pid))
     screen.sees('F 1 ')
-    screen.type('p', 'y')
+    screen.type('p')
     screen.sees('paused: nothing')
     screen.type('F')
     screen.sees('0 +F exit 3')
-    screen.type('r', 'j')
-    screen.sees('Run job 0 again')
+    screen.type('r', '1')
+    screen.sees('Retry .selected: job 0')
     screen.type(ENTER)
     screen.sees('1 job to run again')
     driver.kill()
     driver.wait()
-    screen.sees('drives: this process, {} on'.format(screen.process.pid))
+    screen.sees(r'driver: this process \(pid {} on'.format(screen.process.pid))
     screen.type('l')
     screen.sees('the driver is gone: this process drives now')
     screen.type(ESC, 'q')
-    screen.sees('Quit')
-    screen.type('x')
+    screen.sees('3  cancel the')
+    screen.type('3')
     assert screen.ends() == 3
     assert 'to go on' in screen.look()
 
@@ -269,13 +268,12 @@ def test_any_size(qmap, console):
             screen.type(keys)
         if lines == 5:
             screen.sees('F 30')
-            screen.sees(r'^.\d\d [RF] ')
+            screen.sees(r'^[> ] \d\d [RF] ')
         screen.look(0.3)
         assert screen.process.poll() is None
-    screen.sees(r'F 30  O 0')
+    screen.sees(r'F 30 failed')
     screen.type('\x03')
-    screen.sees('No new jobs.')
-    screen.sees('Ctrl-C again cancels')
+    screen.sees(r'Stopping: no new jobs. 1 running job continues; qmap exits in 10 s. ')
     screen.type('\x03')
     assert screen.ends() == 130
     assert '31 jobs: 31 failed' in screen.look() and 'cancelled' in screen.look()
@@ -344,7 +342,8 @@ def test_other_terminals(qmap, console, environ):
     qmap.write('a.map', 'echo h\u00e9\u4e16 >&2; exit 1 # \u00e4\n' + STAYS)
     screen = console('submit', 'a.map', '--logs', 'out', environ=environ)
     shown = screen.sees('0 +F exit 1')
-    assert re.search(r'\[F+R+\]', shown)
+    letters = environ not in ({'TERM': 'screen-256color'},)
+    assert re.search(r'\[F+R+\]' if letters else '\\[\u2588+\u2593+\\]', shown)
     screen.type('F', ENTER)
     shown = screen.sees('ended with exit status 1')
     colours = re.search(br'\x1b\[[0-9;]*3[0-7][;m]', screen.raw)
@@ -368,7 +367,7 @@ def test_hostile_bytes(qmap, console):
     shown = screen.sees('^last line')
     assert 'red ^@' in shown and '\\xff\\xfe^N' in shown
     screen.type('3')
-    screen.sees(r'\[3 err\](.|\n)*^last line')
+    screen.sees(r'\[3 stderr\](.|\n)*^last line')
     for bad in (b'\x1b]0;', b'\x07', b'\x9b5n', b'\x0e', b'\xff', b'\xe2\x80\xae', b'\0'):
         assert bad not in screen.raw, bad
 
@@ -387,7 +386,7 @@ def test_detach(qmap, console):
     screen = console('submit', 'a.map', '--logs', 'out', '-r', '1')
     screen.sees('0 +R running')
     screen.type('d')
-    screen.sees('Go on in the background')
+    screen.sees('Continue in the background')
     screen.type('y')
     assert screen.ends() == 0
     assert 'goes on in the background as process' in screen.look()
@@ -399,12 +398,12 @@ def test_detach(qmap, console):
 def test_a_tick_writes_little(qmap, console):
     qmap.write('a.map', STAYS * 40)
     screen = console('submit', 'a.map', '--logs', 'out', '-r', '40', lines=50, columns=200)
-    screen.sees('R [1-9]')
+    screen.sees(r'P pending +\(10s\)')    # what waits for longer is drawn every ten seconds
     screen.look(2)
     begun, before = time.monotonic(), len(screen.raw)
     while time.monotonic() - begun < 5:
         screen.look(0.5)
-    assert (len(screen.raw) - before) / (time.monotonic() - begun) < 100
+    assert (len(screen.raw) - before) / (time.monotonic() - begun) < 250
 
 
 def test_a_million_jobs(qmap, console):
@@ -413,16 +412,16 @@ def test_a_million_jobs(qmap, console):
         target.writelines('sort sample_{}.bam\n'.format(n) for n in range(1, 1000000))
     screen = console('submit', 'a.map', '--logs', 'out', '-r', '1')
     screen.sees('000000 R running')
-    screen.type('p', 'y')
+    screen.type('p')
     screen.sees('PAUSED')
-    for keys, seen in ((END, '1,000,000 of 1,000,000|1000000/1000000'), (HOME, '>000000'),
-                       (PGDN + PGDN, '>0000(1|2|3)'), ('/sample_999998' + ENTER, '>999998'), (ESC, '>'),
-                       ('/999997' + ENTER, '>999997'), (ESC + 'o' + END, '>999999'), ('U', '/999999|of 999,999')):
+    for keys, seen in ((END, '1,000,000 of 1,000,000|1000000/1000000'), (HOME, '> 000000'),
+                       (PGDN + PGDN, '> 0000(1|2|3)'), ('/sample_999998' + ENTER, '> 999998'), (ESC, '>'),
+                       ('/999997' + ENTER, '> 999997'), (ESC + 'o' + END, '> 999999'), ('U', '/999999|of 999,999')):
         begun = time.monotonic()
         screen.type(*re.findall('\x1b(?!\\[)|[^\x1b]+|\x1b\\[[0-9]+~', keys))
         screen.sees(seen, 20)
         print(repr(keys), '{:.2f} s'.format(time.monotonic() - begun))
-    screen.type('q', 'x')
+    screen.type('q', '3')
     screen.ends()
 
 

@@ -102,7 +102,7 @@ def test_ctrl_c_twice_ends_workers_and_jobs(cluster):
     until(lambda: len(ran(cluster)) == 3)
     until(lambda: [row for row in records(cluster, 'status') if row[1] == 'RUNNING'])
     process.send_signal(signal.SIGINT)
-    until(lambda: b'No new jobs' in os.read(process.stdout.fileno(), 100000))
+    until(lambda: b'no new jobs' in os.read(process.stdout.fileno(), 100000))
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=150) and process.returncode == 130
     assert set(ran(cluster).values()) == {1}

@@ -308,12 +308,12 @@ def test_ctrl_c_says_what_goes_on_and_a_second_one_cancels(qmap):
         process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1', stdout=screen)
     until(lambda: '1 running' in qmap.read('screen'))
     os.kill(process.pid, signal.SIGINT)
-    until(lambda: 'Ctrl-C again cancels' in qmap.read('screen'))
+    until(lambda: 'Press Ctrl-C again to cancel it' in qmap.read('screen'))
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     out = qmap.read('screen')
-    assert '1 job still with local' in out and 'Cancelling 1 job' in out
+    assert '1 running job continues' in out and 'Cancelling 1 job' in out
     assert qmap.statuses('out') == ['FAILED', 'UNSUBMITTED', 'UNSUBMITTED']
     info = qmap.info('out', '0')
     assert info['error_reason'] == 'cancelled'
