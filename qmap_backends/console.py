@@ -301,8 +301,8 @@ class Columns:
     def fit(self, room):
         """Return the list of (title, width) of the columns that fit, the command left out. What has held nothing so
         far is no column."""
+        status = 'status' if room >= 50 else 'letter'
         chosen, room = {'id'}, room - 2 - self._width['id'] - 1 - min(self.ROOM, room // 3)
-        status = 'status' if room > 40 else 'letter'
         for title in [status, *self.own, 'time', 'memory', 'try', 'host']:
             if title in self._width and self._width[title] < room:
                 room -= self._width[title] + 1
@@ -599,6 +599,12 @@ class GroupsPage:
     def __init__(self, console, page):
         self._console, self._page = console, page
         self._at, self._top, self._height, self._groups = 0, 0, 1, []
+        self._look()
+
+    def _look(self):
+        """Take in the groups as they are now: those of cancelled jobs last."""
+        self._groups = sorted(self._console.execution.failures.groups(), key=lambda group: group.what == 'cancelled')
+        self._at = max(0, min(self._at, len(self._groups) - 1))
 
     def key(self, key):
         """Take a key, and return whether it meant something."""
@@ -628,9 +634,7 @@ class GroupsPage:
 
     def draw(self, screen, y, height):
         """Draw it on lines y to y + height - 1."""
-        self._groups = sorted(self._console.execution.failures.groups(),
-                              key=lambda group: group.what == 'cancelled')    # these come last
-        self._at = max(0, min(self._at, len(self._groups) - 1))
+        self._look()
         hosts = self._console.execution.figures().hosts
         what = max([6] + [len(group.what) for group in self._groups])
         count = max([4] + [len('{:,}'.format(group.count)) for group in self._groups])
@@ -766,7 +770,8 @@ class JobText:
             lines += self._error()
         lines += [field for field in self._fields() if field[1] not in (None, '')]
         if self._record['status'] != 'FAILED':
-            lines += self._tail('.err', 'stderr', 3)
+            tail = self._tail('.err', 'stderr', 3)
+            lines += [''] + tail[:-1] if tail else []
         for past in self._execution.ledger.earlier(self._number):
             lines += self._past(past)
         return lines
@@ -814,8 +819,9 @@ class JobText:
             ('pid' if plan.info['executor'] == 'local' else 'scheduler id', info['executor_id'], '')]
         fields += [(key.replace('_', ' '), write(key, value), '') for key, value in params.items()
                    if key not in self.SHOWN and key not in own]
-        return fields + [('script', info['job_cmd'], ''), ('map', '{}, line {}'.format(
-            self._qmap.shown_path(plan.map.path), info['line']), '')]
+        return fields + [
+            ('script' if plan.info['executor'] == 'local' else 'submitted by', info['job_cmd'], ''),
+            ('map', '{}, line {}'.format(self._qmap.shown_path(plan.map.path), info['line']), '')]
 
     def _status(self):
         record, attempt = self._record, self._record.get('attempt') or 0
@@ -986,7 +992,7 @@ class Control:
 
         def add(name, numbers):
             numbers = [number for number in numbers if LETTERS[ledger.status[number]] in letters]
-            if numbers:
+            if numbers and numbers not in [others for _, others, _ in found]:
                 found.append((name.format(self._qmap.plural(len(numbers), 'job')), numbers,
                               {'ids': self._spans(numbers)}))
 
@@ -1019,7 +1025,7 @@ class Control:
                             {'statuses': ['FAILED']}))
             kinds = ((), ())
         for name, numbers in zip(('failed', 'cancelled'), kinds):
-            if numbers:
+            if numbers and numbers not in [others for _, others, _ in targets]:
                 targets.append(('all {}: {}'.format(name, self._qmap.plural(len(numbers), 'job')), numbers,
                                 {'ids': self._spans(numbers)}))
         if not targets:
@@ -1057,7 +1063,7 @@ class Control:
 
     def _cancel(self):
         targets, left = self._targets('.PRO'), self._execution.left()
-        if left:
+        if left and left not in [len(numbers) for _, numbers, _ in targets]:
             targets.append(('all unfinished: {}'.format(self._qmap.plural(left, 'job')), range(left), {}))
         if not targets:
             self._console.say('cancel: all jobs have finished')
@@ -1221,17 +1227,23 @@ class Head:
         figures = [('max running', '{:,}{}'.format(limit, ' ({} cores)'.format(cores) if 0 < cores < limit else '')),
                    ('elapsed', self._qmap.time_text(max(0, self._elapsed())))]
         rate, eta = self._pace.rate(), self._pace.eta()
-        if rate:
-            figures.append(('', '{:,.1f} jobs/s'.format(rate) if rate >= 0.1 else '{:.1f} jobs/h'.format(3600 * rate)))
+        if rate >= 0.1:
+            figures.append(('rate', '{:,.1f} jobs/s'.format(rate)))
+        elif rate:
+            figures.append(('rate', '{:.1f} jobs/h'.format(3600 * rate)))
         if eta is not None:
             figures.append(('ETA', rough_time(eta)))
         counts = execution.ledger.counts
         reason = execution.waits_for() if counts[1] and not counts[2] else ''
         if reason:
             figures.append(('waiting:', reason))
-        parts = [(' ' + text, look)]
-        for label, value in figures:
-            parts += [(screen.dot, 'dim'), (label + ' ' if label else '', 'dim'), (value, '')]
+        for dropped in ('', 'max running', 'rate', 'elapsed', 'waiting:'):
+            figures = [figure for figure in figures if figure[0] != dropped]
+            parts = [(' ' + text, look)]
+            for label, value in figures:
+                parts += [(screen.dot, 'dim'), (label + ' ' if label != 'rate' else '', 'dim'), (value, '')]
+            if sum(text_cells(clean_text(text)) for text, _ in parts) < screen.size[1]:
+                break
         screen.put_parts(y, 0, parts)
 
     def _elapsed(self):
@@ -1256,12 +1268,13 @@ class Head:
         names = dict(zip(LETTERS, map(str.lower, self._qmap.STATUSES)))
         names[CANCELLED] = 'cancelled'
         all_letters = [letter for letter in counts if counts[letter] or letter not in 'XO']
-        for letters, named in itertools.product((all_letters, [letter for letter in counts if counts[letter]]),
-                                                (names, self.SHORT, {})):
+        few = [letter for letter in all_letters if counts[letter]]
+        for letters, named in [*itertools.product((all_letters, few), (names, self.SHORT, {})),
+                               ([letter for letter in few if letter in 'RCFX'], {})]:
             parts = []
             for letter in sorted(letters, key='.PRCFXO'.index):
-                name = named.get(letter, '')
-                parts += [(letter, letter), (' {:,} '.format(counts[letter]), ''), (name + '  ' if name else ' ', 'dim')]
+                name = named[letter] + ' ' if named else ''
+                parts += [(letter, letter), (' {:,} '.format(counts[letter]), ''), (name + ' ', 'dim')]
             if sum(len(text) for text, _ in parts) < screen.size[1]:
                 break
         screen.put_parts(y, 1, parts)
@@ -1521,7 +1534,8 @@ class Console:
         """Return the lines at the bottom, as (text or list of parts, look): the question that is open, else messages
         and some keys."""
         if self.dialog:
-            return self.dialog.lines()
+            return [(part, look) for text, look in self.dialog.lines() for part in wrap_text(
+                clean_text(text, self._screen.ascii_only), self._screen.size[1], words=True)]
         now = time.time()
         fresh = [' ' + text for when, text in itertools.islice(
             self._messages, max(0, len(self._messages) - 3), None) if when > max(self._cleared, now - self.NOTICE)]

@@ -436,7 +436,7 @@ class Listing:
         if self.reasons.mixed(failed.count(1)) and 1 in self.reasons.unread(failed):
             return None
         cancelled = self.reasons.cancelled(failed)
-        return list(self._masks.numbers(self._masks.without(failed, cancelled))), list(self._masks.numbers(cancelled))
+        return tuple(list(self._masks.numbers(mask)) for mask in (self._masks.without(failed, cancelled), cancelled))
 
     def marked(self):
         """Return an iterator over the marked jobs."""
@@ -472,7 +472,10 @@ class Pace:
     def look(self):
         """Take in how many have ended by now."""
         now, ended = self._time(), self._ended()
-        if self._points and ended < self._points[-1][1]:    # some are to run again
+        before = self._points[-1][1] if self._points else 0
+        if ended == before - 1:    # the driver is just counting one that was cancelled
+            ended = before
+        if ended < before:    # some are to run again
             self._points.clear()
         if not self._points or now - self._points[-1][0] >= 1:
             self._points.append((now, ended))

@@ -331,7 +331,7 @@ class Screen:
     @property
     def dot(self):
         """What stands between two figures."""
-        return ' - ' if self.ascii_only else ' \u00b7 '
+        return ' | ' if self.ascii_only else ' \u00b7 '
 
     @property
     def ellipsis(self):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, until
@@ -136,8 +137,6 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     screen.type('4')
     screen.sees('^#!/bin/bash')
     screen.type('r')
-    screen.sees('1  selected: job 0')
-    screen.type('1')
     screen.sees('memory: .*now 100M')
     screen.type(DOWN, '2X', ENTER)
     screen.sees('2X')
@@ -169,13 +168,241 @@ def test_a_job_is_retried_after_the_end(qmap, console):
     screen.type('o')
     screen.sees('All jobs finished')
     screen.type('r')
-    screen.sees('1  selected: job 0')
-    screen.type(ENTER)
     screen.sees(r'Retry \(selected: job 0\)')
     screen.type(ENTER)
     screen.sees('C completed')
     screen.type('q')
     assert screen.ends() == 0
+
+
+def test_a_key_that_moves_in_the_list_moves_in_a_menu(qmap, console):
+    qmap.write('a.map', STAYS * 3)
+    screen = console('submit', 'a.map', '--logs', 'out', '-r', '1')
+    screen.sees('> 0 +R running')
+    screen.type('c')
+    screen.sees('^> +1  selected: job 0(.|\n)*2  all unfinished: 3 jobs')
+    screen.type('j')
+    screen.sees('^> +2  all unfinished')
+    screen.type('j')
+    screen.sees('^> Esc  no, go back')
+    screen.type('k', 'k', 'k', 'a', 'm', 'l', 't')    # and what means something elsewhere means nothing
+    screen.sees('^> Esc  no, go back')
+    screen.type(ENTER)
+    screen.sees('Enter open')
+    screen.type('c')
+    screen.sees('^> +1  selected')
+    screen.type(ENTER)
+    screen.sees('R 1 .* X 1 ')    # only the selected one; the next runs
+
+
+def test_what_is_listed_is_cancelled_and_more_than_a_hundred_only_after_a_second_answer(qmap, console):
+    qmap.write('a.map', STAYS + ''.join('true tool_{}\n'.format(n) for n in range(200)))
+    screen = console('submit', 'a.map', '--logs', 'out', '-r', '1', columns=120)
+    screen.sees('000 R running')
+    screen.type('/', 'tool_7', ENTER)
+    screen.sees('1 of 11 ')
+    screen.type('c')
+    screen.sees('1  selected: job 008(.|\n)*2  listed: 11 jobs(.|\n)*3  all unfinished: 201 jobs')
+    screen.type('2')
+    screen.sees('F 0 failed  X 11 cancelled')
+    screen.type(ESC, 'c')
+    screen.sees('1  all unfinished: 190 jobs')
+    screen.type('1')
+    screen.sees('Cancel 190 jobs.(.|\n)*^> Esc  no, go back')
+    screen.type(ENTER)
+    screen.sees('Enter open')
+    screen.type('c')
+    screen.sees('1  all unfinished: 190 jobs')
+    screen.type('1')
+    screen.sees('Cancel 190 jobs.')
+    screen.type('y')
+    screen.sees('X 201 cancelled')
+    screen.type('q')
+    assert screen.ends() == 1
+
+
+def test_cancelled_jobs_are_told_from_failed_ones(qmap, console):
+    qmap.write('a.map', 'exit 3\n' * 3 + STAYS + 'true\n' * 6)
+    screen = console('submit', 'a.map', '--logs', 'out', '-r', '1', columns=120)
+    screen.sees('F 3 failed')
+    screen.type('/', '4-9', ENTER)
+    screen.sees('of 6 ')
+    screen.type('c')
+    screen.sees('listed: 6 jobs')
+    screen.type('2')
+    screen.sees('F 3 failed  X 6 cancelled(.|\n)*^  4 +X cancelled')
+    screen.type(ESC, 'F')
+    screen.sees('of 3 .*failed.*\n> 2 +F exit 3 .*\n  1 +F exit 3 .*\n  0 +F exit 3 .*\n\n')
+    screen.type('X')
+    screen.sees('of 9 .*failed or cancelled.*\n> 2 +F exit 3 .*\n.*\n.*\n  9 +X cancelled')
+    screen.type('F')
+    screen.sees('of 6 .*cancelled.*\n> 9 +X cancelled .*\n(  [4-8] +X cancelled .*\n){5}\n')
+    screen.type(ESC, 'r')
+    screen.sees('all failed: 3 jobs(.|\n)*all cancelled: 6 jobs')
+    screen.type(ESC)
+    qmap.write('go', '')
+    shown = screen.sees('All jobs finished')
+    assert not re.search('jobs/[sh]|ETA', shown)
+
+
+def test_the_failures_in_groups(qmap, console):
+    qmap.write('a.map', ''.join('echo cannot open s{}.bam >&2; exit 2\n'.format(n) for n in range(7)) +
+               'echo "no space" >&2; exit 1\n' * 2 + STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', columns=120)
+    screen.sees('F 9 ')
+    screen.type('g')
+    screen.sees(r'^> +7 +exit 2  such as: cannot open s0.bam  \(0, 1, 2, ...\)\n +2 +exit 1  no space  \(7, 8\)')
+    screen.type('g')
+    screen.sees('of 10 ')
+    screen.type('g', DOWN)
+    screen.sees('^> +2 +exit 1')
+    screen.type(ENTER)
+    screen.sees('of 2 .*group: exit 1 no space.*\n> 8 +F exit 1 .*\n  7 +F exit 1 .*\n\n')
+    screen.type('r')
+    screen.sees('listed: 2 jobs')
+    screen.type('2')
+    screen.sees('Retry .listed: 2 jobs')
+    screen.type(ESC)
+    screen.sees('Enter open')
+    screen.type(ESC)
+    screen.sees('of 10 ')
+
+
+def test_running_jobs_come_first_then_failed_ones(qmap, console):
+    qmap.write('a.map', 'true\nexit 1\ntrue\n' + STAYS + 'exit 1\n' + STAYS + 'true\n')
+    screen = console('submit', 'a.map', '--logs', 'out', '-r', '2')
+    screen.sees('\n> 3 +R .*\n  5 +R .*\n  4 +F .*\n  1 +F .*\n  [0-6] +C .*\n  [0-6] +C .*\n  [0-6] +[CP.] .*\n\n')
+
+
+def test_what_commands_share_is_cut_away_and_their_own_parameters_have_columns(qmap, console):
+    qmap.write('a.map', ''.join(
+        'true /data/a/long/folder/of/all/S{0:02d}.bam ## sample=S{0:02d}\n'.format(n) for n in range(9)) + STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', '-r', '1', columns=100)
+    screen.sees('C 9 ')
+    shown = screen.sees(r'id status +time .*sample command')
+    assert re.search('5 +C completed .*S05 +\u2026S05.bam$', shown, re.MULTILINE)
+    assert 'until [ -e go ]' in shown
+    screen.type('\x1b[D', '\x1b[D')
+    screen.sees('S05 +true /data/a/long/folder/of/all/S05.bam$')
+    screen.type('o', DOWN, 'r')
+    screen.sees(r'Retry \(selected: job 1 \(sample=S01\)\)')
+
+
+def test_the_table_of_keys_and_the_messages_close_by_their_own_keys(qmap, console):
+    qmap.write('a.map', STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', lines=30, columns=100)
+    screen.sees('0 +R running')
+    screen.type('?')
+    shown = screen.sees('what most commands begin with')    # the last line of it
+    for words in ('In the list', 'show only jobs of this status', 'retry jobs (more memory, time)', 'redraw the screen',
+                  'quit; asks what happens to jobs'):
+        assert words in shown
+    screen.type('?')
+    screen.sees('0 +R running')
+    screen.type('l')
+    screen.sees('^ messages(.|\n)*none so far')
+    screen.type('?')    # instead of it, not above it
+    screen.sees('In the list')
+    screen.type(ESC)
+    screen.sees('0 +R running')
+    screen.type('l', 'l')
+    screen.sees('0 +R running')
+
+
+def test_the_keys_in_the_last_line_stand_out(qmap, console):
+    qmap.write('a.map', STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', columns=100)
+    shown = screen.sees('0 +R running').split('\n')
+    assert 'm max' in shown[-1] and 'l log' in shown[-1]
+    last = screen.screen.buffer[23]
+    assert all(last[x].reverse for x in range(5)) and not last[6].reverse    # Enter, open
+    assert screen.screen.buffer[3][shown[3].index('R 1')].fg == 'cyan'
+
+
+def test_the_clock_of_a_running_job_goes_every_second(qmap, console):
+    qmap.write('a.map', STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out')
+    seen = set()
+    while len(seen) < 12:
+        seen.update(map(int, re.findall('R running +([0-9]+)s', screen.look(0.1))))
+    assert max(seen) - min(seen) < 15
+    assert 'ETA' not in screen.look()
+
+
+def test_a_job_page_is_aligned_and_says_why_it_failed(qmap, console):
+    qmap.write('a.map', '[params]\nworking_directory = .\n[jobs]\n'
+               'for n in 1 2 3 4 5 6 7 8 9; do echo line $n >&2; done; exit 3 ## memory=150M sample=S7\n' + STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', '-m', '100M', columns=100, lines=40)
+    screen.sees('F exit 3')
+    screen.type('F', ENTER)
+    shown = screen.sees('ended with exit status 3')
+    assert re.search(r'stderr, last lines \(all: 3\)\n  line 4\n(.*\n)*  line 9\n', shown)
+    begins = {len(re.search('^{} +'.format(label), shown, re.MULTILINE).group())
+              for label in ('status', 'sample', 'command', 'memory', 'working directory', 'started')}
+    assert len(begins) == 1, shown
+    assert re.search(r'^status +F failed: exit 3$', shown, re.MULTILINE)
+    assert re.search('^started +' + time.strftime('%Y-%m-%d '), shown, re.MULTILINE)
+    line = next(place for place, text in enumerate(shown.split('\n')) if text.startswith('status'))
+    assert screen.screen.buffer[line][begins.pop()].fg == 'red'
+    screen.type('r')
+    screen.sees(r'memory:.*\(now 150M\)')    # what this one requested, not what all do
+
+
+def test_the_note_of_a_retry_says_what_the_jobs_requested(qmap, console):
+    qmap.write('a.map', ''.join('exit 1 ## memory={}M\n'.format(100 + 50 * n) for n in range(3)) + STAYS)
+    screen = console('submit', 'a.map', '--logs', 'out', '-m', '64M')
+    screen.sees('F 3 failed')
+    screen.sees('> 3 +R running')
+    screen.type('r')
+    screen.sees(r'Retry \(all failed: 3 jobs\)')
+    screen.sees(r'memory:.*\(now 100M to 200M\)')
+
+
+def estimate(durations, ran, waiting, rate=0, **flags):
+    """Return what Pace says of an execution of which jobs have completed, run and wait."""
+    from qmap_backends.listing import Pace
+    now = time.time()
+    ended, count = len(durations), len(durations) + len(ran) + waiting
+    records = [{'status': 'COMPLETED', 'started': 1, 'finished': 1 + seconds} for seconds in durations]
+    ledger = SimpleNamespace(
+        count=count, status=bytearray([3] * ended + [2] * len(ran) + [0] * waiting), record=records.__getitem__,
+        counts=[waiting, 0, len(ran), flags.get('cancelled', 0), 0, 0], left=lambda: len(ran) + waiting,
+        live={n: {'status': 'RUNNING', 'started': now - seconds} for n, seconds in enumerate(ran)})
+    execution = SimpleNamespace(
+        ledger=ledger, halted=flags.get('halted', False), stopping=flags.get('stopping', False),
+        failures=SimpleNamespace(cancelled=flags.get('cancelled', 0)),
+        plan=SimpleNamespace(group=2))
+    clock = [0]
+    pace = Pace(execution, lambda: clock[0])
+    pace.look()
+    ledger.counts[3] += ended
+    clock[0] = ended / rate if rate else 100
+    pace.look()
+    return pace.eta(), pace.rate()
+
+
+@pytest.mark.once
+def test_the_eta_knows_the_jobs_at_work_and_is_silent_where_nobody_can_know():
+    assert estimate([10] * 50, [2, 5], 100, rate=2) == (pytest.approx(51), 2)
+    assert estimate([10] * 50, [2, 5], 0, rate=2)[0] == pytest.approx(8, abs=0.1)    # the last two
+    assert estimate([10, 10, 30, 50], [20], 0)[0] == pytest.approx(20, abs=0.1)    # those that took longer: 30, 50
+    assert estimate([10] * 50, [2, 35], 0, rate=2)[0] is None    # none of the others took so long
+    assert estimate([10] * 50, [2, 5], 100, rate=2, halted=True)[0] is None
+    assert estimate([10] * 50, [2, 5], 100, rate=2, stopping=True)[0] is None
+    assert estimate([], [5], 0)[0] is None
+    assert estimate([10] * 50, [1], 10, rate=2, cancelled=100000)[1] == 2    # these have not run
+
+
+@pytest.mark.once
+def test_a_start_that_most_commands_share():
+    from qmap_backends.console import Columns
+    found = Columns._common_start
+    share = SimpleNamespace(MOST=8, WORTH=12)
+    common = ['gzip -dc /data/fq/S{:02d}.gz'.format(n) for n in range(9)]
+    assert found(share, sorted(common)) == 'gzip -dc /data/fq/'
+    assert found(share, sorted(common + ['multiqc .'])) == 'gzip -dc /data/fq/'
+    assert found(share, sorted(common[:5] + ['a', 'b', 'c'])) == ''
+    assert found(share, ['sleep 1000000000'] * 9) == '' and found(share, ['one command']) == ''
 
 
 def test_filters_searches_and_sorts(qmap, console):
@@ -242,7 +469,7 @@ def test_a_viewer_steers_and_takes_over(qmap, console):
     screen.sees('paused: nothing')
     screen.type('F')
     screen.sees('0 +F exit 3')
-    screen.type('r', '1')
+    screen.type('r')
     screen.sees('Retry .selected: job 0')
     screen.type(ENTER)
     screen.sees('1 job to run again')
