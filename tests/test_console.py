@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -243,6 +244,9 @@ def test_cancelled_jobs_are_told_from_failed_ones(qmap, console):
     qmap.write('go', '')
     shown = screen.sees('All jobs finished')
     assert not re.search('jobs/[sh]|ETA', shown)
+    elapsed = re.search('elapsed [0-9:]+', shown).group()
+    screen.look(2.5)
+    assert elapsed in screen.look()    # all has ended, and so has the clock
 
 
 def test_the_failures_in_groups(qmap, console):
@@ -257,7 +261,7 @@ def test_the_failures_in_groups(qmap, console):
     screen.type('g', DOWN)
     screen.sees('^> +2 +exit 1')
     screen.type(ENTER)
-    screen.sees('of 2 .*group: exit 1 no space.*\n> 8 +F exit 1 .*\n  7 +F exit 1 .*\n\n')
+    screen.sees('of 2 .*group: exit 1 no space.*\n> [78] +F exit 1 .*\n  [78] +F exit 1 .*\n\n')
     screen.type('r')
     screen.sees('listed: 2 jobs')
     screen.type('2')
@@ -317,6 +321,7 @@ def test_the_keys_in_the_last_line_stand_out(qmap, console):
     last = screen.screen.buffer[23]
     assert all(last[x].reverse for x in range(5)) and not last[6].reverse    # Enter, open
     assert screen.screen.buffer[3][shown[3].index('R 1')].fg == 'cyan'
+    assert b'no driver is running' not in screen.raw    # not even in the first moment
 
 
 def test_the_clock_of_a_running_job_goes_every_second(qmap, console):
@@ -395,7 +400,7 @@ def test_the_eta_knows_the_jobs_at_work_and_is_silent_where_nobody_can_know():
 
 @pytest.mark.once
 def test_a_start_that_most_commands_share():
-    from qmap_backends.console import Columns
+    from qmap_backends.pages import Columns
     found = Columns._common_start
     share = SimpleNamespace(MOST=8, WORTH=12)
     common = ['gzip -dc /data/fq/S{:02d}.gz'.format(n) for n in range(9)]
@@ -485,6 +490,24 @@ def test_a_viewer_steers_and_takes_over(qmap, console):
     assert 'to go on' in screen.look()
 
 
+def test_an_order_is_shown_until_the_driver_obeys(qmap, console):
+    qmap.write('a.map', STAYS)
+    driver = qmap.start('submit', 'a.map', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'driver.json')))
+    screen = console('reattach', '-l', 'out')
+    screen.sees('0 +R running')
+    driver.send_signal(signal.SIGSTOP)
+    screen.type('p')
+    screen.sees('^ pause: sent, waiting for the driver')
+    screen.sees('^ the driver has not obeyed yet: pause')
+    driver.send_signal(signal.SIGCONT)
+    shown = screen.sees('^ .*paused: nothing is submitted')
+    assert 'obeyed' not in shown and 'waiting' not in shown
+    screen.sees('^ PAUSED(.|\n)*p resume')
+    driver.kill()
+    driver.communicate()
+
+
 def test_any_size(qmap, console):
     qmap.write('a.map', 'exit 1\n' * 30 + STAYS)
     screen = console('submit', 'a.map', '--logs', 'out')
@@ -501,6 +524,7 @@ def test_any_size(qmap, console):
     screen.sees(r'F 30 failed')
     screen.type('\x03')
     screen.sees(r'Stopping: no new jobs. 1 running job continues; qmap exits in 10 s. ')
+    screen.sees('^ stopping')
     screen.type('\x03')
     assert screen.ends() == 130
     assert '31 jobs: 31 failed' in screen.look() and 'cancelled' in screen.look()
@@ -653,7 +677,7 @@ def test_a_million_jobs(qmap, console):
 
 
 def test_the_keys_are_in_the_readme():
-    from qmap_backends.console import KEYS
+    from qmap_backends.manual import KEYS
     with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
         readme = source.read()
     for row in KEYS:
