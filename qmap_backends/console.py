@@ -274,7 +274,9 @@ class Control:
         number = counts['RUNNING'] + (0 if local else counts['PENDING'] + counts['OTHER'])
         live = self._qmap.plural(number, 'running job' if local else 'submitted job')
         going = '{} {}'.format(live, 'continues' if number == 1 else 'continue')
-        if not self._execution.working():
+        if not self._execution.left():
+            self._console.leaves = True    # as soon as the driver has written all of it
+        elif not self._execution.working():
             self._leave()
         elif self._execution.driving:
             entries = [('quit: {}, nothing new is submitted'.format(going), self._leave),

@@ -494,7 +494,7 @@ def test_an_order_is_shown_until_the_driver_obeys(qmap, console):
     qmap.write('a.map', STAYS)
     driver = qmap.start('submit', 'a.map', '--logs', 'out')
     until(lambda: os.path.exists(qmap.path('out', '.qmap', 'driver.json')))
-    screen = console('reattach', '-l', 'out')
+    screen = console('reattach', '-l', 'out', columns=100)
     screen.sees('0 +R running')
     driver.send_signal(signal.SIGSTOP)
     screen.type('p')
