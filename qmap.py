@@ -205,12 +205,84 @@ PARAMETERS = collections.OrderedDict([
     ('extra', (str, str, 'options for the scheduler, as on its command line')),
 ])
 
+#: What other tools, and qmap 0.4, call some of them.
+SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
+            'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory'}
+
+#: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, or reads it.
+RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home', 'template_base')
+
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 
 HEADER = re.compile(r'\s*\[\s*(\w+)\s*\]\s*$')
+#: What was meant for a header: a section's name in brackets with something behind it, or without the second bracket;
+#: any name in brackets with a comment or a colon behind it. `[ post = x ]` is a command.
+SLIP = re.compile(r'\[\s*({})\s*(?:\]|[#:]|$)|\[(\w+)\]\s*[#:;]'.format('|'.join(SECTIONS)))
 #: A line that is a command, nothing else, and whole: most lines of a large map.
 PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*\n\Z')
+#: The same with its identifier: most lines of a large map that `info` wrote.
+NUMBERED = re.compile(rb'[^\s#\[\\\0][^#\\\0]* ## line=(\d{1,18})\r?\n\Z')
+LINE_ID = re.compile(r'[0-9]{1,18}')
+#: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
+MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
 KEY = re.compile(r'[A-Za-z_]\w*$')
+NUL_BYTE = 'holds a NUL byte, which no shell can read; a text in UTF-16 has to be saved as UTF-8'
+UTF8_MARK = b'\xef\xbb\xbf'
+UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
+
+
+def text_start(start, name):
+    """Return how many bytes at the start of a text are no part of it: the mark that some editors put there.
+
+    Args:
+        start: the first bytes of a file, up to its first line end at least
+        name: of the file
+
+    Raises:
+        QMapError: it is in UTF-16, of which each other byte is mostly NUL
+    """
+    if start.startswith(UTF16_MARKS) and b'\0' in start:
+        raise QMapError('{}: a text in UTF-16; save it as UTF-8'.format(name))
+    return len(UTF8_MARK) if start.startswith(UTF8_MARK) else 0
+
+
+def read_header(text):
+    """Return the section that a line of a map begins, None where it is none.
+
+    Raises:
+        ValueError: the line was meant for a header, and is none
+    """
+    header, slip = HEADER.match(text), SLIP.match(text.strip())
+    name = header and header.group(1) or slip and slip.group(2)
+    if name and name not in SECTIONS:
+        raise ValueError('[{}] is no section: known are {}'.format(
+            name, ' '.join('[{}]'.format(known) for known in SECTIONS)))
+    if slip and not header:
+        text = text.strip()
+        raise ValueError('{} lacks its closing bracket'.format(text) if ']' not in text else
+                         '{}: the header of a section stands alone on its line; move what stands behind it'.format(text))
+    return header and name
+
+
+def check_name(key):
+    """Raise ValueError where a parameter must not have this name."""
+    if not KEY.match(key):
+        raise ValueError('{}: a parameter is named with letters, digits and _'.format(key))
+    if key.lower() in RESERVED:
+        raise ValueError('{}: QMAP_{} is a variable of QMap itself; give the parameter another name'.format(
+            key, key.upper()))
+    if key not in PARAMETERS and key.lower() in PARAMETERS:
+        raise ValueError('{}: the parameter is called {}, in lower case'.format(key, key.lower()))
+
+
+def check_case(keys):
+    """Raise QMapError where two names of parameters differ in upper and lower case only: they are one variable."""
+    seen = {}
+    for key in keys:
+        other = seen.setdefault(key.upper(), key)
+        if other != key:
+            raise QMapError('{} and {}: both would be QMAP_{}; write them in the same way'.format(
+                other, key, key.upper()))
 
 
 def read_parameter(key, value):
@@ -236,8 +308,9 @@ def write_parameter(key, value):
 
 def foreign_parameter(key):
     """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
-    return '{} is no parameter of QMap{}: exported as QMAP_{}'.format(
-        key, did_you_mean(key.lower(), PARAMETERS), key.upper())
+    near = SYNONYMS.get(key.lower())
+    hint = ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), PARAMETERS)
+    return '{} is no parameter of QMap{}: exported as QMAP_{}'.format(key, hint, key.upper())
 
 
 def did_you_mean(word, known, mark=''):
@@ -280,16 +353,18 @@ class Map:
         path: of the file
         sections: {'pre': [lines], 'post': [lines]}, as text
         params: dict of the parameters for all jobs
+        names: of all parameters in it, in their order
         warnings: list of sentences about what looks odd in it
-        owns: whether there may be commands with parameters of their own
+        owns: whether there are commands with parameters of their own
     """
 
-    def __init__(self, path, empty=False):
+    def __init__(self, path, empty=False, submitted=False):
         """Read a map once from end to end, and keep the place of each command.
 
         Args:
             path: of the file
             empty: whether it may be without commands
+            submitted: whether it was taken before: then it is read as it was, though now something may be refused
 
         Raises:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
@@ -298,9 +373,11 @@ class Map:
         self.path = path
         self.sections = {'pre': [], 'post': []}
         self.params = {}
-        self.warnings = []
+        self.names = collections.OrderedDict()
         self.owns = False
-        self._foreign = set()
+        self._submitted = submitted
+        self._odd = collections.OrderedDict()    # what looks odd: {kind: [line, text, how often]}
+        self._ids = array.array('Q')    # of commands with an identifier of their own: its digits, with a 1 before them
         self._reading = threading.Lock()    # the driver and those who ask share the file
         self._offsets = array.array('Q')
         self._lines = array.array('L')
@@ -312,6 +389,7 @@ class Map:
         if not len(self) and not empty:
             raise QMapError('{}: no commands in it'.format(path))
         self._file = open(self.path, 'rb')
+        self._width = len(str(len(self) - 1))
         #: The driver asks for the same commands again and again, those of the jobs at work.
         self.command = functools.lru_cache(4096)(self._command)
 
@@ -341,19 +419,27 @@ class Map:
             self._seen = os.fstat(lines.fileno())
             if not os.path.isfile(self.path):
                 raise QMapError('{}: can be read only once; write the commands to a file first'.format(self.path))
+            offset = text_start(lines.readline(), self.path)
+            lines.seek(offset)
             for line in lines:
                 number, start = number + 1, offset
                 offset += len(line)
-                if section == 'jobs' and plain(line) and (first or sectioned):
-                    self._offsets.append(start)
-                    self._lines.append(number)
-                    continue
+                if section == 'jobs' and (first or sectioned):
+                    if plain(line):
+                        self._offsets.append(start)
+                        self._lines.append(number)
+                        continue
+                    numbered = NUMBERED.match(line)
+                    if numbered:
+                        self._offsets.append(start)
+                        self._lines.append(number)
+                        self._identify(numbered.group(1))
+                        continue
                 text = line.strip()
                 if not text or text.startswith(b'#'):
                     continue
-                self.owns = self.owns or b' ## ' in line
                 if b'\0' in line:
-                    raise self._wrong(number, 'holds a NUL byte, which no shell can read')
+                    raise self._wrong(number, NUL_BYTE)
                 header = text.startswith(b'[') and self._header(decode(text), number)
                 if header:
                     section = header
@@ -372,11 +458,11 @@ class Map:
                     if not more:
                         break
                     if b'\0' in more:
-                        raise self._wrong(number + 1, 'holds a NUL byte, which no shell can read')
+                        raise self._wrong(number + 1, NUL_BYTE)
                     number, offset = number + 1, offset + len(more)
                     whole = whole.rstrip(b'\r\n')[:-1] + more
                 if section == 'jobs':
-                    if b' ## ' in whole:
+                    if b'##' in whole:
                         self._own(decode(whole.rstrip(b'\r\n')), begun)
                 elif section == 'params':
                     self._param(decode(whole.strip()), begun)
@@ -385,13 +471,12 @@ class Map:
 
     def _header(self, text, number):
         """Return the section that a line begins, None where it is a command."""
-        header = HEADER.match(text)
-        if header and header.group(1) not in SECTIONS:
-            raise self._wrong(number, '[{}] is no section: known are {}'.format(
-                header.group(1), ' '.join('[{}]'.format(name) for name in SECTIONS)))
-        if text[1:].strip() in SECTIONS:
-            raise self._wrong(number, '{} lacks its closing bracket'.format(text))
-        return header and header.group(1)
+        try:
+            return read_header(text)
+        except ValueError as error:
+            if self._submitted:
+                return None
+            raise self._wrong(number, str(error))
 
     def _param(self, text, number):
         key, mark, value = (part.strip() for part in text.partition('='))
@@ -400,19 +485,79 @@ class Map:
         self._keep(self.params, key, value, number)
 
     def _own(self, text, number):
-        own = {}
-        for key, value in split_own(text)[1]:
-            self._keep(own, key, value, number)
-        return own
+        """Check a command's own parameters, and note its identifier."""
+        command, pairs = split_own(text)
+        id, own = None, {}
+        for key, value in pairs:
+            if key == 'line' and LINE_ID.fullmatch(value):
+                if id is not None:
+                    self._note('line', number, 'line is given twice')
+                id = value
+            elif key == 'line' and not self._submitted:
+                raise self._wrong(number, 'line = {}: the identifier that `info` gives to a command is made of at most '
+                                          '18 digits; take it away, or give the parameter another name'.format(value))
+            else:
+                self._keep(own, key, value, number)
+        if id is not None:
+            self._identify(id)
+        self.owns = self.owns or bool(own)
+        meant = MEANT.search(command)
+        if meant:
+            self._note('meant', number, '{}: a comment, for parameters stand at the very end, behind a single " ## ", as '
+                                        'key=value key=value'.format(meant.group(1)))
 
     def _keep(self, params, key, value, number):
         try:
-            params[key] = read_parameter(key, value)
-        except ValueError as error:
+            if key not in self.names and not self._submitted:
+                check_name(key)
+                check_case(list(self.names) + [key])
+            given = read_parameter(key, value)
+        except (QMapError, ValueError) as error:
             raise self._wrong(number, str(error))
-        if key not in PARAMETERS and key not in self._foreign:
-            self._foreign.add(key)
-            self.warnings.append('{}, line {}: {}'.format(self.path, number, foreign_parameter(key)))
+        if key in params:
+            self._note((key, 'twice'), number, '{} is given twice; the last value counts'.format(key))
+        if key not in PARAMETERS:
+            self._note(key, number, foreign_parameter(key))
+        params[key] = given
+        self.names[key] = True
+
+    def _note(self, kind, number, text):
+        """Note what looks odd in a line: of each kind the first one, and how many there are."""
+        self._odd.setdefault(kind, [number, text, 0])[2] += 1
+
+    @property
+    def warnings(self):
+        """List of sentences about what looks odd in it."""
+        return ['{}, line {}{}: {}'.format(self.path, number, ' and {:,} more'.format(count - 1) if count > 1 else '', text)
+                for number, text, count in self._odd.values()]
+
+    def _identify(self, digits):
+        """Note the identifier of the command that was read last: digits, as text or bytes."""
+        gap = len(self._offsets) - 1 - len(self._ids)
+        self._ids.frombytes(bytes(self._ids.itemsize * gap))
+        self._ids.append(int('1' + digits if isinstance(digits, str) else b'1' + digits))
+
+    def line_id(self, index):
+        """Return the identifier of a command: the one that it had in the map from which `info` took it, else its place
+        from 0, padded with zeros."""
+        number = self._ids[index] if index < len(self._ids) else 0
+        return str(number)[1:] if number else '{:0{}d}'.format(index, self._width)
+
+    def check_line_ids(self):
+        """Raise QMapError where two commands have the same identifier."""
+        ids = self._ids
+        in_order = len(ids) == len(self) and ids[0] and all(map(int.__lt__, ids, itertools.islice(ids, 1, None)))
+        if not ids or in_order:
+            return
+        ordered = sorted(int('1' + self.line_id(index)) for index in range(len(self)))
+        twice = next(itertools.compress(ordered, map(int.__eq__, ordered, ordered[1:])), None)
+        if twice is None:
+            return
+        first, second = itertools.islice(
+            (index for index in range(len(self)) if self.line_id(index) == str(twice)[1:]), 2)
+        raise self._wrong(self._lines[second], 'its identifier is {} (QMAP_LINE), and so is that of line {}; take line= '
+                                               'away, or give another number'.format(
+                                                   self.line_id(second), self._lines[first]))
 
     def __len__(self):
         """Return the number of commands."""
@@ -444,10 +589,12 @@ class Map:
         if ' ## ' not in text:
             return text, {}
         command, pairs = split_own(text)
-        return command, {key: read_parameter(key, value) for key, value in pairs}
+        return command, {key: read_parameter(key, value) for key, value in pairs
+                         if key != 'line' or not LINE_ID.fullmatch(value)}
 
     def text(self, indices, params=None, own=None):
-        """Yield the lines of a map with these commands and all its sections, as `submit` takes it.
+        """Yield the lines of a map with these commands and all its sections, as `submit` takes it. Each command keeps
+        its identifier.
 
         Args:
             indices: the commands to keep
@@ -466,13 +613,14 @@ class Map:
                 yield ''
         yield '[jobs]'
         for index in indices:
+            command, pairs = self.raw(index), []
             more = own(index) if own else None
-            if more:
-                command, pairs = split_own(self.raw(index))
-                pairs = dict(pairs, **more)
-                yield '{} ## {}'.format(command, ' '.join(shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()))
-            else:
-                yield self.raw(index)
+            if ' ## ' in command:
+                command, pairs = split_own(command)
+            pairs = collections.OrderedDict(pairs, **more or {})
+            pairs.pop('line', None)
+            pairs['line'] = self.line_id(index)
+            yield '{} ## {}'.format(command, ' '.join(shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()))
 
 
 ########################################################################################################################
@@ -482,13 +630,15 @@ class Map:
 # One command line with groups and wildcards stands for many commands:
 #
 #   {{a,b,c}}          a list: blanks around the items are dropped, an item may be empty, a comma of an item is \,
-#   {{file}}           its lines, without blank ones and comments
+#   {{file}}           its lines, without blank ones and comments, each as one word
+#   {{raw:file}}       the same, as they are typed
 #   {{*.txt}}          the paths that match; so does any word with a wildcard, as in a shell
 #   {{?name:...}}      any of these, with a name
 #   {{?=name}}         its value once more, anywhere in the command
+#   \{{                two braces of the command's own
 #
-# Lists and files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would. Where nothing
-# is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other signs and
+# Lists and raw files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would. Where
+# nothing is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other signs and
 # quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay replaced. What only the shell can know
 # stays as typed: a word with $(...), ${x%.*}, or a variable that is not set here or that the command sets; also [[ ]],
 # case and (( )) without groups in them.
@@ -496,33 +646,48 @@ class Map:
 GROUP = re.compile(r'\{\{(?!\{)((?:\{[^{}]*\}|[^{}]|\}(?!\}))*)\}\}')
 NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
 REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)')
-COMMA = re.compile(r'(?<!\\),')
+RAW = 'raw:'
+#: What a list is made of: a comma parts it, unless it stands behind a backslash, in quotes or in braces.
+ITEMS = re.compile(r"""\\.|\{[^{}]*\}|(?<!\w)"(?:\\.|[^"\\])*"(?!\w)|(?<!\w)'[^']*'(?!\w)|(?P<comma>,)|.""", re.DOTALL)
+#: What stands in a command for braces of its own, and for the line of a file, by name or number: no text that was read
+#: holds these.
+BRACES = '\ud800'
+LINE_MARK = '\ud801'
+LINE_OF = LINE_MARK + '{}\ud802'
+OWN_BRACES = re.compile(r'(?<!\\)((?:\\\\)*)\\\{\{(?!\{)')
 WILDCARD = re.compile(r'[*?[]')
 #: A list item that is one unquoted path with wildcards: its name stands for the path that matches.
 PATTERN = re.compile(r'(?=.*[*?[])[\w./~$*?[\]!+@%=-]+')
+#: What makes a shell end at a variable that is not set (-), or go on (+).
+UNSET = re.compile(r'\bset\s(?:[^#;|&]*\s)?([-+])(?:[A-Za-z]*u[A-Za-z]*\b|[A-Za-z]*o\s+nounset\b)')
 #: A command without any of these need not be taken apart.
 SUSPECT = re.compile(r'\{\{|[*?]|\[[^\s[]')
 
 #: What a command is made of, by the quote that is open.
-SPECIAL = '(?P<group>' + GROUP.pattern + r""")|(?P<closed>`[^`]*`)|(?P<var>\$[A-Za-z_]\w*|\$\{\w+\})|(?P<unknown>
+VALUES = r'(?P<value>\ud801\w+\ud802)|(?P<group>' + GROUP.pattern
+#: What begins a stretch of text of which wildcards mean something else.
+OPENING = re.compile(r'\$?\(|\$[{[]|\[\[|\w+|#')
+SPECIAL = VALUES + r""")|(?P<closed>`[^`]*`)|(?P<var>\$[A-Za-z_]\w*|\$\{\w+\})|(?P<unknown>
     \$\{(?:[^{}]|\{[^{}]*\})*\}|\$\(\((?:(?!\{\{)[^()]|\([^()]*\))*\)\)|\$\[[^]]*\]|\$[-\d@*\#?$!])|(?P<inside>\$\()|"""
 TOKENS = {quote: re.compile(pattern, re.VERBOSE | re.DOTALL) for quote, pattern in {
-    "'": '(?P<group>' + GROUP.pattern + r""")|(?P<quote>')|(?P<split>[\s=,:;|&<>()"`])|(?P<text>[\w./%+@-]+|.)""",
+    "'": VALUES + r""")|(?P<quote>')|(?P<split>[\s=,:;|&<>()"`])|(?P<text>[\w./%+@-]+|.)""",
     '"': SPECIAL + r"""(?P<escape>\\[$`"\\])|(?P<quote>")|(?P<split>[\s=,:;|&<>()'])|(?P<text>[\w./%+@-]+|.)""",
     '': r"""(?P<ansi>\$'(?:\\.|[^'\\])*')|""" + SPECIAL + r"""
         (?P<end> [\s;&|<>)] | (?<![^\s;&|(]) (?:    # what is no word, and where one begins, what stays as typed
             \[\[\s(?:(?!\{\{).)*?\s\]\] | case\s(?:(?!\{\{).)*?\sesac\b | \#(?:(?!\{\{).)* |
             \(\((?:(?!\{\{)[^()]|\([^()]*\))*\)\) | [A-Za-z_]\w*\[[^]\s]*\]\+?= )) |
         (?P<nested>\()|(?P<escape>\\.?)|(?P<quote>['"])|(?P<split>[=,:])|
-        (?P<wild>\*+|\?|\[(?!!?\])[^][\s;&|<>()'"$`\\/]+\])|
+        (?P<wild>\*+|\?|\[(?!!?\])[^][\s;&|<>()'"$`\\/\ud801]+\])|
         (?P<home>(?<![^\s;&|<>(=,:])~[\w.-]*(?=[/\s]|\Z))|(?P<text>[\w./%+@-]+|.)""",
 }.items()}
 
 #: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such a group;
-#: unknown, which only the shell can read. value: what it means. name: of a group or ref. start, end: its place in the
-#: command. before, after: the quote that is open there.
+#: value, the line of a file; unknown, which only the shell can read. value: what it means. name: of a group, ref or
+#: value. start, end: its place in the command. before, after: the quote that is open there.
 Piece = collections.namedtuple('Piece', 'kind value name start end before after')
 
+#: Any number of folders, in a pattern for `glob`.
+DEEP = re.compile(r'(?:(?<=/)|\A)\*\*(?:/|\Z)')
 #: What a pattern for `glob` is made of, with \0name\0 where a named group begins, \0\0 at its end, and \0=name\0 where
 #: its value stands again.
 GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>\0=?\w*\0)|(?P<set>\[[^]]+\])|
@@ -536,7 +701,8 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
     the wildcards, sorted.
 
     Args:
-        command: the command, or the path of a file of commands: a list, or a map, whose sections are kept
+        command: the command, or the path of a file of commands: a list, or a map, whose sections are kept; None for a
+            map without commands
         params: dict of parameters; they go before those of the file, and these before those of the base
         base: path of a map whose sections are carried over; its commands are not
         conda_env: name or path of a conda environment; by default the active one, and Python's active virtual
@@ -547,13 +713,18 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
         QMapError: nothing matches, a file is missing, a group is ill-formed
     """
     maps = [Map(base, empty=True)] if base else []
-    commands = [(None, command)]
-    if os.path.isfile(command):
+    commands = [] if command is None else [(None, command)]
+    if command is not None and os.path.isfile(command):
         own = Map(command)
         maps.append(own)
         commands = [(own.line(index), file_name(own.raw(index))) for index in range(len(own))]
+    elif command is not None:
+        check_program(command)
     pre, post = ([line for part in maps for line in part.sections[section]] for section in ('pre', 'post'))
-    pre += [line for line in map(native, environment_lines(conda_env, modules)) if line not in pre]
+    activating = [line for line in map(native, environment_lines(conda_env, modules)) if line not in pre]
+    if activating and UNSET.findall('\n'.join(pre))[-1:] == ['-']:    # the scripts of conda are not made for this
+        activating = ['set +u'] + activating + ['set -u']
+    pre += activating
     merged = collections.OrderedDict()
     for part in [part.params for part in maps] + [params or {}]:
         merged.update(part)
@@ -573,17 +744,50 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
     return lines + ['[jobs]'] + jobs
 
 
+def check_program(command):
+    """Raise QMapError where a command of one word looks like the name of a file that is not there."""
+    import shutil
+    if re.fullmatch(r'[\w./~+-]*[./][\w./~+-]*', command) and not shutil.which(os.path.expanduser(command)):
+        raise QMapError('{0}: neither a file of commands nor a program that is here; if it is a program that only the '
+                        'jobs have, write "command {0}"'.format(native(command)))
+
+
 def expand(command, cache):
     """Yield every command that a template stands for. cache: a dict, kept between calls: what each pattern matched."""
-    pieces = GROUP.split(command)
-    names = set()
-    lists = []      # (items, places): of each item what stands in its place, and what where it is referred to
-    named = {}      # places of the lists that have a name
-    references = []
+    pieces = GROUP.split(OWN_BRACES.sub(lambda match: match.group(1) + BRACES, command))
+    lists = read_groups(pieces)
+    values = {}
+    for combination in itertools.product(*(items for items, _, _ in lists)):
+        for item, (_, places, name) in zip(combination, lists):
+            if name:
+                values[name] = item
+            for index, which in places:
+                pieces[index] = item[which]
+        text = ''.join(pieces)
+        for line in match_all(text, values, cache) if values or SUSPECT.search(text) else [text]:
+            line = line.replace(BRACES, '{{')
+            check_line(line)
+            yield line
+
+
+def read_groups(pieces):
+    """Find out what the groups of a command stand for.
+
+    Args:
+        pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is written, or by a
+            mark where it stands for the lines of a file
+
+    Returns:
+        list of (items, places, name) of lists and files: of each item of a list what stands in its places, (index, 0),
+        and where it is referred to, (index, 1), name ''; the lines of a file, no places, and the name of the mark
+    """
+    names = {}      # of lists and files: their place in lists; of others None
+    lists, references = [], []
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
             if '{{' in piece:
-                raise QMapError('{}: the braces are not closed, or hold a group'.format(piece[piece.index('{{'):]))
+                raise QMapError('{}: the braces are not closed, or hold a group; braces of the command\'s own are '
+                                'written \\{{{{'.format(as_typed(piece[piece.index('{{'):])))
             continue
         pieces[index] = written = '{{' + piece + '}}'
         if REFERENCE.fullmatch(piece):
@@ -592,63 +796,117 @@ def expand(command, cache):
         name, body = NAMED.fullmatch(piece).groups('')
         if not body or body.startswith('?') and not name:
             raise QMapError('{}: write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or {{{{?=name}}}}; a '
-                            'name is made of letters, digits and _'.format(written))
+                            'name is made of letters, digits and _'.format(as_typed(written)))
         if name in names:
-            raise QMapError('{}: the name {} is there twice'.format(written, name))
-        names.update([name] if name else [])
-        if COMMA.search(body) or not WILDCARD.search(body):
+            raise QMapError('{}: the name {} is there twice'.format(as_typed(written), name))
+        found = split_items(body)
+        as_lines = len(found) == 1 and not body.startswith(RAW)
+        if len(found) == 1 and WILDCARD.search(body):
+            found = None
+        elif len(found) == 1:
+            found = read_list(body[0 if as_lines else len(RAW):].strip(), as_typed(written), as_lines)
+        if name:
+            names[name] = None if found is None else len(lists)
+        if found and as_lines:
+            pieces[index] = LINE_OF.format(name or index)
+            lists.append((found, [], name or str(index)))
+        elif found:
             items = [('{{?' + name + ':' + item + '}}', '{{?=' + name + '}}') if name and PATTERN.fullmatch(item) else
-                     (item, item) for item in read_list(body, written)]
-            lists.append((items, [(index, 0)]))
-            named[name] = lists[-1][1]
+                     (item, item) for item in found]
+            lists.append((items, [(index, 0)], ''))
     for name, index in references:
         if name not in names:
             raise QMapError('{{{{?={0}}}}}: no group is called {0}'.format(name))
-        named.get(name, []).append((index, 1))
-
-    for combination in itertools.product(*(items for items, _ in lists)):
-        for item, (_, places) in zip(combination, lists):
-            for index, which in places:
-                pieces[index] = item[which]
-        text = ''.join(pieces)
-        for line in match_all(text, cache) if SUSPECT.search(text) else [text]:
-            start = line.lstrip()[:1]
-            if start in ('', '#') or start == '[' and HEADER.match(line) or '\n' in line or continues(encode(line)):
-                raise QMapError('this cannot be a line of a map, for it is blank, a comment, a header, or not one '
-                                'line: {!r:.200}'.format(line))
-            yield line
+        place = names[name]
+        if place is not None and lists[place][2]:
+            pieces[index] = LINE_OF.format(name)
+        elif place is not None:
+            lists[place][1].append((index, 1))
+    return lists
 
 
-def read_list(body, written):
-    """Return the items of a list, or the lines of the file that it names."""
-    if COMMA.search(body):
-        return [item.strip().replace('\\,', ',') for item in COMMA.split(body)]
+def check_line(line):
+    """Raise QMapError where a command cannot be a line of a map."""
     try:
-        with open(os.path.expanduser(os.path.expandvars(body)), 'rb') as lines:
-            items = [line.strip() for line in lines.read().splitlines()]
+        wrong = read_header(line) if line.lstrip()[:1] == '[' else None
+    except ValueError:
+        wrong = True
+    if wrong or line.lstrip()[:1] in ('', '#') or '\n' in line or continues(encode(line)):
+        raise QMapError('this cannot be a line of a map, for it is blank, a comment, a header, or not one line: '
+                        '{!r:.200}'.format(line))
+
+
+def as_typed(text, values=None):
+    """Return text as it was typed, for people: without marks, or with what they stand for."""
+    def typed(match):
+        name = match.group(1)
+        return values[name] if values else '{{...}}' if name.isdigit() else '{{?=' + name + '}}'
+    return re.sub(LINE_OF.format(r'(\w+)'), typed, text).replace(BRACES, '\\{{')
+
+
+def split_items(body):
+    """Return the items of a list; there is one where nothing parts it."""
+    items = ['']
+    for match in ITEMS.finditer(body):
+        if match.group('comma'):
+            items.append('')
+        else:
+            items[-1] += match.group()
+    return [item.strip().replace('\\,', ',') for item in items] if len(items) > 1 else [body]
+
+
+def read_list(path, written, as_lines):
+    """Return the lines of a file, without blank ones and comments.
+
+    Args:
+        path: of the file, with ~ and variables
+        written: the group in which it stands
+        as_lines: whether each is to be one word of the command
+    """
+    try:
+        with open(os.path.expanduser(os.path.expandvars(path)), 'rb') as source:
+            text = source.read()
     except OSError as error:
-        raise QMapError('{}: {} (a list needs a comma, a wildcard * ? or [ ])'.format(written, error.strerror))
-    items = [os.fsdecode(item) for item in items if item and not item.startswith(b'#')]
-    if not items or any('\0' in item for item in items):
-        raise QMapError('{}: the file {}'.format(written, 'holds a NUL byte' if items else 'has no lines'))
-    return items
+        raise QMapError('{}: {} (a list needs a comma, a wildcard * ? or [ ]; braces of the command\'s own are written '
+                        '\\{{{{)'.format(written, error.strerror))
+    lines = [(number, os.fsdecode(line.strip()))
+             for number, line in enumerate(text[text_start(text, path):].splitlines(), 1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith('#')]
+    if not lines or any('\0' in line for _, line in lines):
+        raise QMapError('{}: the file {}'.format(written, NUL_BYTE if lines else 'has no lines'))
+    tab = next((number for number, line in lines if '\t' in line), None)
+    if as_lines and tab:
+        raise QMapError('{}: {}, line {}: holds a TAB, and each line is one value: leave one column, as with cut -f 1'
+                        .format(written, path, tab))
+    return [line for _, line in lines]
 
 
 def split_words(text):
     """Return the words of a command, also those within ( ) and $( ), each as a list of pieces."""
     words, quote, word, outer, position = [], '', [], [], 0
+    literal, depth = 0, 0    # up to where wildcards stay as typed, and how many ( were open where that began
     while position < len(text):
         match = TOKENS[quote].match(text, position)
         kind, value, start, position = match.lastgroup, match.group(), position, match.end()
         name, before = '', quote
+        if kind in ('end', 'unknown') and LINE_MARK in value:    # the lines of files in it are words all the same
+            if start >= literal:
+                literal, depth = position, len(outer)
+            value = OPENING.match(value).group()
+            kind = {'$(': 'inside', '(': 'nested', '${': 'unknown', '$[': 'unknown'}.get(value, 'text')
+            position = start + len(value)
+        if kind == 'wild' and start < literal:
+            kind = 'text'
         if kind == 'end':
             words.append(word)
             word = []
-            if value == ')' and outer:
+            if value == ')' and len(outer) > (depth if start < literal else 0):
                 quote, word = outer.pop()
             continue
         if kind == 'group' and REFERENCE.fullmatch(value[2:-2]):
             kind, name = 'ref', value[4:-2]
+        elif kind == 'value':
+            name = value[1:-1]
         elif kind == 'group' and WILDCARD.search(value):
             name, value = NAMED.fullmatch(value[2:-2]).groups('')
             value = os.path.expanduser(os.path.expandvars(value))
@@ -665,8 +923,9 @@ def split_words(text):
             quote = '' if quote else value
             kind, value = 'text', ''
         elif kind in ('closed', 'ansi'):
-            if GROUP.search(value):
-                raise QMapError("{}: paths cannot stand in backticks or $'...'; write $(...) or \"...\"".format(value))
+            if GROUP.search(value) or LINE_MARK in value:
+                raise QMapError("{}: paths and lines of files cannot stand in backticks or $'...'; write $(...) or "
+                                '"..."'.format(as_typed(value)))
             kind = 'unknown'
         elif kind == 'group':
             kind = 'text'
@@ -679,13 +938,13 @@ def split_words(text):
     return words + [word] + [word for _, word in outer]
 
 
-def split_parts(text, cache):
-    """Return the parts of a command that change, in their order, each as a list of pieces."""
+def split_parts(text, values, cache):
+    """Return the parts of a command that change, in their order, each as a list of pieces. values: of lines of files."""
     parts = []
     for word in split_words(text):
         kinds = {piece.kind for piece in word}
         chosen = [word]
-        if kinds & {'wild', 'group'} and ('unknown' in kinds or not match_paths(word, None, cache)):
+        if kinds & {'wild', 'group'} and ('unknown' in kinds or not match_paths(word, values, cache)):
             stops = [piece for piece in word if piece.kind == 'split'
                      and ('group' in kinds or piece.value in '=,' and not piece.before)]
             chosen = [list(part) for stop, part in itertools.groupby(word, stops.__contains__) if not stop]
@@ -693,27 +952,42 @@ def split_parts(text, cache):
             kinds = {piece.kind for piece in part}
             if 'unknown' in kinds and 'group' in kinds:
                 raise QMapError('{}: what only the shell will know cannot be matched'.format(
-                    text[part[0].start:part[-1].end]))
+                    as_typed(text[part[0].start:part[-1].end], values)))
             if kinds & {'wild', 'group'} and 'unknown' not in kinds:
                 parts.append(part)
             else:
-                parts += [[piece] for piece in part if piece.kind == 'ref']
+                parts += [[piece] for piece in part if piece.kind in ('ref', 'value')]
     return sorted(parts, key=lambda part: part[0].start)
 
 
-def match_all(text, cache):
-    """Yield the commands that the wildcards of one command stand for."""
+def take_apart(text, values, cache):
+    """Take a command apart into what stays and what changes.
+
+    Returns:
+        (list of texts, '' for what changes; {name: [(index, piece)]} of references; list of parts with wildcards: (index,
+        pieces, names in it, names of others that it needs))
+    """
+    if (text,) in cache:
+        return cache[text,]
     cells, references, waiting, position = [], {}, [], 0
-    for part in split_parts(text, cache):
+    for part in split_parts(text, values, cache):
         cells += [text[position:part[0].start], '']
         position = part[-1].end
-        if part[0].kind == 'ref' and len(part) == 1:
+        if part[0].kind in ('ref', 'value') and len(part) == 1:
             references.setdefault(part[0].name, []).append((len(cells) - 1, part[0]))
         else:
             own = {piece.name for piece in part if piece.kind == 'group'}
             waiting.append((len(cells) - 1, part, own, {piece.name for piece in part if piece.kind == 'ref'} - own))
     cells.append(text[position:])
+    if not waiting and len(cache) < 10000:    # else it is not the same with other lines of the files
+        cache[text,] = cells, references, waiting
+    return cells, references, waiting
 
+
+def match_all(text, values, cache):
+    """Yield the commands that the wildcards of one command stand for. values: {name: line} of files."""
+    cells, references, waiting = take_apart(text, values, cache)
+    cells, waiting = list(cells), list(waiting)
     order, known = [], set()
     while waiting:
         ready = [entry for entry in waiting if entry[3] <= known]
@@ -723,7 +997,10 @@ def match_all(text, cache):
         order.append(ready[0])
         waiting.remove(ready[0])
         known |= ready[0][2]
-    values = {}
+    values = dict(values)
+    for name, value in values.items():
+        for place, piece in references.get(name, ()):
+            cells[place] = insert(value, piece.before, piece.after)
 
     def fill(depth):
         if depth == len(order):
@@ -733,7 +1010,7 @@ def match_all(text, cache):
         found = match_paths(part, values, cache)
         if not found:
             raise QMapError('{}: nothing matches (to keep a wildcard for the command itself, quote it)'.format(
-                text[part[0].start:part[-1].end]))
+                as_typed(text[part[0].start:part[-1].end], values)))
         for path, captured in found:
             cells[cell] = insert(path, part[0].before, part[-1].after)
             values.update(captured)
@@ -748,7 +1025,7 @@ def match_all(text, cache):
 def match_paths(part, values, cache):
     """Return [(path, {name: value}), ...] of what a part of a command matches, sorted.
 
-    values are those of the groups in other parts, a dict; None: whatever they are.
+    values: of the lines of files, and of the groups in other parts, a dict; one that is missing may be any.
     """
     import glob
     own = {piece.name: piece.value for piece in part if piece.kind == 'group' and piece.name}
@@ -759,15 +1036,15 @@ def match_paths(part, values, cache):
         elif piece.name in own:
             names.add(piece.name)
             pattern += '\0{}\0{}\0\0'.format(piece.name, own[piece.name])
-        elif piece.kind == 'ref':
-            pattern += '*' if values is None else glob.escape(values[piece.name])
+        elif piece.kind in ('ref', 'value'):
+            pattern += glob.escape(values[piece.name]) if piece.name in values else '*'
         else:
             pattern += piece.value if piece.kind in ('wild', 'group') else glob.escape(piece.value)
+    pattern = pattern.replace(BRACES, '{{')
     if pattern not in cache:
         wanted = re.sub('\0=?(\\w*)\0', lambda match: own[match.group(1)] if '=' in match.group() else '', pattern)
         try:
-            recursive = any(match.group('deep') for match in GLOB.finditer(pattern))
-            found = sorted(set(glob.glob(wanted, recursive=recursive)))
+            found = sorted(find_paths(wanted))
             regex = re.compile(GLOB.sub(as_regex, pattern), re.DOTALL)
         except re.error as error:
             raise QMapError('{}: {}'.format(wanted, error))
@@ -775,6 +1052,34 @@ def match_paths(part, values, cache):
         cache[pattern] = [(path, {name: value.rstrip('/') or value or '.' if own[name].endswith('**') else value
                                   for name, value in match.groupdict().items()}) for path, match in matches if match]
     return cache[pattern]
+
+
+def find_paths(pattern):
+    """Return the set of the paths that match a pattern for `glob`. As in bash, ** enters no folder that is a link: it
+    may lead back."""
+    import glob
+    deep = DEEP.search(pattern)
+    if not deep:
+        return set(glob.glob(pattern))
+    start, rest = pattern[:deep.start()], pattern[deep.end():]
+    folders = glob.glob(start) if start else ['']
+    found = set() if rest else set(folders)
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder or '.') as entries:
+                entries = [(folder + entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries
+                           if not entry.name.startswith('.')]
+        except OSError:    # may not be read, or is no folder
+            continue
+        folders += [path + '/' for path, is_folder in entries if is_folder]
+        if rest:
+            found |= find_paths(glob.escape(folder) + rest)
+        elif deep.group().endswith('/'):
+            found.update(path + '/' for path, is_folder in entries if is_folder)
+        else:
+            found.update(path for path, _ in entries)
+    return found - {''}
 
 
 def as_regex(match):
@@ -958,18 +1263,19 @@ class Profile:
 
     def _read(self, path):
         try:
-            with open(path, encoding='utf-8', errors='surrogateescape') as lines:
-                text = lines.read()
+            with open(path, 'rb') as source:
+                text = source.read()
         except FileNotFoundError:
             return
         except OSError as error:
             raise QMapError('{}: {}'.format(path, error.strerror or error))
+        lines = self._lines(decode(text[text_start(text, path):]), path)
         import configparser
         parser = configparser.RawConfigParser(delimiters=('=',), comment_prefixes=('#',), strict=False)
         parser.optionxform = str
         try:
             # The settings stand above the first section, where configparser wants one: on line 0, to keep the numbers.
-            parser.read_string('\n'.join(['[settings]'] + [line.strip() for line in text.splitlines()]), path)
+            parser.read_string('\n'.join(['[settings]'] + lines), path)
         except configparser.Error as error:
             number = getattr(error, 'lineno', None) or (getattr(error, 'errors', None) or [(1, '')])[0][0]
             raise QMapError('{}, line {}: neither key = value nor a [section]'.format(path, number - 1))
@@ -981,15 +1287,43 @@ class Profile:
         for section in parser.sections():
             if section == 'params':
                 for key, value in parser.items(section):
-                    try:
-                        self.params[key] = read_parameter(key, unquoted(value))
-                    except ValueError as error:
-                        raise QMapError('{}: {}'.format(path, error))
+                    self.params[key] = self._checked(key, unquoted(value), path)
             elif section == 'editable_params':
-                self.editable.update(parser.items(section))
+                for key, label in parser.items(section):
+                    self._checked(key, None, path)
+                    self.editable[key] = label
             elif section != 'settings':
                 self.warnings.append('{}: [{}] is no section of a profile: known are [params] and [editable_params]'
                                      .format(path, section))
+
+    def _lines(self, text, path):
+        """Return the lines of a profile, each header alone on its own; a comment may stand behind it."""
+        lines, section, seen = [], 'settings', set()
+        for number, line in enumerate(text.split('\n'), 1):
+            line = line.strip()
+            header = re.match(r'(\[[^]]*\])\s*(?:#.*)?$', line)
+            if header:
+                line = section = header.group(1)
+            elif line.startswith('[') and ']' in line:
+                raise QMapError('{}, line {}: {}: the header of a section stands alone on its line; move what stands '
+                                'behind it'.format(path, number, line))
+            lines.append(line)
+            key, mark = line.partition('=')[:2]
+            place = (section, key.strip())
+            if mark and place in seen and not line.startswith('#'):
+                self.warnings.append('{}, line {}: {} is given twice; the last value counts'.format(
+                    path, number, key.strip()))
+            seen.add(place)
+        return lines
+
+    @staticmethod
+    def _checked(key, value, path):
+        """Return the value of a parameter; of one that is None only the name is checked."""
+        try:
+            check_name(key)
+            return None if value is None else read_parameter(key, value)
+        except ValueError as error:
+            raise QMapError('{}: {}'.format(path, error))
 
     def number(self, key):
         """Return a setting as a whole number, None where it is not set or 0.
@@ -3248,13 +3582,21 @@ class Plan:
         if not self.info or 'token' not in self.info:
             raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
                 logs.path))
-        self.map = map or Map(logs.input)
+        self.map = map or Map(logs.input, submitted=True)
         self.group = self.info['group']
         self.params = read_parameters(self.info['params'])
 
     def commands(self, number):
         """Return the indices of a job's commands in the map."""
         return range(number * self.group, min((number + 1) * self.group, len(self.map)))
+
+    def all_names(self):
+        """Return the list of the names of all parameters, those of single commands included."""
+        return list(self.params) + list(self.map.names)
+
+    def line_ids(self, number):
+        """Return the identifiers of a job's commands."""
+        return [self.map.line_id(index) for index in self.commands(number)]
 
     @property
     def alike(self):
@@ -4997,13 +5339,12 @@ class Driver:
         path, attempt = self._place(id, '.sh'), self.ledger.attempts[number]
         indices = self.plan.commands(number)
         commands = [self.plan.map.command(index)[0] for index in indices]
-        line_ids = ['{:0{}d}'.format(index, self.ledger.width) for index in indices]
         if attempt > 1:
             for suffix in ('out', 'err'):
                 keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
                 remove(path[:-2] + suffix)    # a job's output is added to what is there
         sections = self.plan.map.sections
-        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, line_ids))
+        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
         return not (self._own_shell or sections['pre'] or sections['post'] or any(
             OWN_SHELL.search(command) for command in commands))
 
@@ -5122,7 +5463,8 @@ class Driver:
         do, now = command.get('do'), self.here.time()
         for key, text in (command.get('params') or {}).items():
             if text.strip():    # of text, as a map has it
-                read_parameter(key, text)
+                checked(key, text)
+                check_case(self.plan.all_names() + [key])
         if not all(0 <= first <= last for first, last in command.get('ids') or ()):
             raise ValueError(command)
         if do == 'pause':
@@ -5844,14 +6186,14 @@ def whoami():
         return '{}@{}'.format(os.getuid(), os.uname().nodename)
 
 
-def submit(map, max_running=None, logs=None, group=1, profile=None, keep=None, pull=None, on_finish=None, **params):
+def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None, pull=None, on_finish=None, **params):
     """Submit a jobs map file, and return its Execution, already at work.
 
     Args:
         map: path of the map
         max_running: jobs in the scheduler at once; by default what the profile says, or what the machine holds
         logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD
-        group: commands in a job
+        group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
         pull: workers that take the jobs from a list, on a cluster
@@ -5894,12 +6236,12 @@ class Preparation:
         warnings: list of sentences about what looks odd
     """
 
-    def __init__(self, map, max_running=None, group=1, profile=None, params=None, keep=None, pull=None,
+    def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
                  on_finish=None):
         """
         Args:
             map: path of the map
-            max_running, group: whole numbers
+            max_running, group: whole numbers; None where they are not given
             profile: name or path
             params: dict of texts, from the command line
             keep: the files of which jobs stay: 'all' or 'failed'
@@ -5915,7 +6257,7 @@ class Preparation:
         self.map = Map(map)
         #: What has to be given again to submit a rest of the map in the same way.
         self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
-            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group > 1 else []) \
+            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group else []) \
             + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else []) \
             + (['--on-finish', on_finish] if on_finish else [])
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
@@ -5926,7 +6268,7 @@ class Preparation:
         if pull and self.profile.executor == 'local':
             raise QMapError('--pull: is for clusters; on this machine short jobs share a shell by themselves')
         self.pull = 0 if self.profile.executor == 'local' else pull or self.profile.number('pull') or 0
-        self.group = group
+        self.group = group or 1
         self.warnings = self.profile.warnings + self.map.warnings
         given = collections.OrderedDict(self.map.params)
         for key, value in (params or {}).items():
@@ -5942,15 +6284,16 @@ class Preparation:
         self.given = given
         self.params = collections.OrderedDict(self.profile.params)
         self.params.update(given)
+        check_case(itertools.chain(self.params, self.map.names))
+        self.map.check_line_ids()
         most = self.profile.number('max_ungrouped')
-        if group == 1 and most and len(self.map) > most:
+        if not group and most and len(self.map) > most:
             raise QMapError('{}: {} without groups, where profile {} allows {}: give --group N, the number of commands '
-                            'for a job'.format(map, plural(len(self.map), 'command'), self.profile.name, most))
-        if group > 1 and any(' ## ' in self.map.raw(index) and self.map.command(index)[1]
-                             for index in range(len(self.map))):
+                            'for a job, which may be 1'.format(map, plural(len(self.map), 'command'), self.profile.name, most))
+        if self.group > 1 and self.map.owns:
             self.warnings.append('{}: the parameters of single commands (behind ##) are ignored in groups'.format(
                 self.map.path))
-        self.jobs = -(-len(self.map) // group)
+        self.jobs = -(-len(self.map) // self.group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
         if self.backend.refusal(self.params):
             raise QMapError('each job ' + self.backend.refusal(self.params))
@@ -6072,7 +6415,7 @@ class Old:
 
     def __init__(self, path):
         self.path = path
-        self.map = Map(os.path.join(path, 'qmap_input'))
+        self.map = Map(os.path.join(path, 'qmap_input'), submitted=True)
         info = read_json(os.path.join(path, 'execution.info')) or {}
         self.group = int(info.get('groups') or 1)
         self.params = self.map.params
@@ -6653,6 +6996,10 @@ def tool_template(options):
     if options.output and os.path.exists(options.output) and not options.force:
         raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.output))
     lines = template(options.command, params, options.base, options.conda_env, options.module)
+    try:
+        os.makedirs(os.path.dirname(options.output or '') or '.', exist_ok=True)
+    except OSError as error:
+        raise QMapError('{}: {}'.format(options.output, error.strerror))
     write_output(options.output, lines)
     return 0
 
@@ -6744,11 +7091,11 @@ def dry_run(preparation, options):
         raise QMapError(folder.taken())
     indices = range(min(preparation.group, len(preparation.map)))
     width = len(str(len(preparation.map) - 1))
-    ids = ['{:0{}d}'.format(index, width) for index in indices]
+    id, line_ids = '0' * width, [preparation.map.line_id(index) for index in indices]
     commands = [preparation.map.command(index) for index in indices]
     params = dict(preparation.params, **(commands[0][1] if preparation.group == 1 else {}))
-    path = folder.job(ids[0], '.sh', len(preparation.map))
-    script = job_script(ids[0], 1, [command for command, _ in commands], preparation.map.sections, params, folder, ids)
+    path = folder.job(id, '.sh', len(preparation.map))
+    script = job_script(id, 1, [command for command, _ in commands], preparation.map.sections, params, folder, line_ids)
     submission = None
     if preparation.profile.executor != 'local':
         name = preparation.backend.job_name(preparation.name, 1, '00000000')
@@ -6990,6 +7337,7 @@ def control_command(options, plan):
             if key not in PARAMETERS:
                 warn([foreign_parameter(key)])
             command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
+        check_case(plan.all_names() + list(command['params']))
     return command
 
 
@@ -7217,9 +7565,10 @@ def checked(key, text):
     """Return the value of a parameter from the command line.
 
     Raises:
-        QMapError: it cannot be read
+        QMapError: it cannot be read, or is a name that no parameter has
     """
     try:
+        check_name(key)
         return read_parameter(key, text)
     except ValueError as error:
         raise QMapError(str(error))
@@ -7326,7 +7675,8 @@ def make_parser():
     made = tool('template', tool_template, 'make a jobs map file from a command with wildcards',
                 "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
                 "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
-    made.add_argument('command', help='a command with wildcards, or a file of such commands')
+    made.add_argument('command', nargs='?',
+                      help='a command with wildcards, or a file of such commands; none: a map to add commands to')
     made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map here (standard output without it)')
     resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
@@ -7341,7 +7691,7 @@ def make_parser():
     made.add_argument('map', help='jobs map file')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
     watched(made, '')
-    made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option, default=1,
+    made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
                       help='commands in a job, one after another (default: 1)')
     resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',

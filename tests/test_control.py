@@ -293,7 +293,7 @@ def test_the_map_of_what_failed_has_the_changed_parameters(qmap):
     assert qmap('info', '-l', 'out', '-s', 'u', 'params.memory').lines[1:] == ['1\t3G']
     lines = qmap('info', '-l', 'out', '-s', 'all').lines
     assert 'memory = 2G' in lines and 'time = 01:00:00' in lines
-    assert lines[-2:] == ['false', 'false ## sample=x memory=3G']
+    assert lines[-2:] == ['false ## line=0', 'false ## sample=x memory=3G line=1']
 
 
 @pytest.mark.parametrize('executor', ['lsf', pytest.param('slurm', marks=pytest.mark.cluster),

@@ -83,18 +83,18 @@ def test_the_map_of_what_failed_is_a_map_with_all_its_sections_and_parameters(do
     assert result.code == 0 and result.out == ''
     assert done.read('rerun.map') == (
         '[pre]\nX=1\n\n[post]\necho bye\n\n[params]\ncores = 1\ntime = 01:00:00\nworking_directory = {}\n\n'
-        '[jobs]\necho "a\tb" >&2; exit 2 ## memory=1G\nexit 9\n'.format(done.folder))
+        '[jobs]\necho "a\tb" >&2; exit 2 ## memory=1G line=1\nexit 9 ## line=3\n'.format(done.folder))
     assert done('submit', 'rerun.map', '--logs', 'again').code == 1
     assert done.statuses('again') == ['FAILED', 'FAILED']
 
 
 def test_collapsed_it_is_the_commands_only(done):
-    assert done('info', '-l', 'out', '--collapse', '-s', 'c').lines == ['echo zero', 'echo two']
+    assert done('info', '-l', 'out', '--collapse', '-s', 'c').lines == ['echo zero ## line=0', 'echo two ## line=2']
 
 
 def test_in_the_folder_itself(done):
     done.folder = done.path('out')
-    assert done('info', '-s', 'c', '--collapse').lines == ['echo zero', 'echo two']
+    assert done('info', '-s', 'c', '--collapse').lines == ['echo zero ## line=0', 'echo two ## line=2']
 
 
 def test_output_that_nobody_reads_is_no_error(done):
@@ -136,7 +136,7 @@ def test_a_folder_of_qmap_04_can_be_asked(old):
         'id\tstatus\texecutor_id\tusage.time.elapsed', '0\tCOMPLETED\t100\t00:00:00', '1\tFAILED\t101\t00:00:01',
         '2\tUNSUBMITTED\t102\t00:00:02']
     assert old('info', '-l', 'old', '-s', 'f,u').lines == [
-        '[pre]', 'module load x', '', '[params]', 'cores = 2', '', '[jobs]', 'echo b', 'echo c']
+        '[pre]', 'module load x', '', '[params]', 'cores = 2', '', '[jobs]', 'echo b ## line=1', 'echo c ## line=2']
 
 
 def test_it_cannot_be_driven(old):

@@ -31,7 +31,7 @@ def test_sections(tmp_path):
 
 
 def test_a_test_in_brackets_is_a_command(tmp_path):
-    lines = ['[ -f x ] && y', '[[ a = a ]]', '[pre] x']
+    lines = ['[ -f x ] && y', '[[ a = a ]]', '[ post = "$x" ] && y', '[ $x ]; y', '[a]b']
     assert commands(read(tmp_path, '\n'.join(lines))) == lines
 
 
@@ -147,5 +147,6 @@ def test_a_million_lines_are_read_in_little_memory(tmp_path):
 
 
 def test_a_map_written_again_is_the_same_map(tmp_path):
-    text = '[pre]\nmodule load x\n\n[post]\nrm y\n\n[params]\ncores = 7\nmemory = 16G\n\n[jobs]\na ## cores=2\nb\n'
+    text = ('[pre]\nmodule load x\n\n[post]\nrm y\n\n[params]\ncores = 7\nmemory = 16G\n\n[jobs]\na ## cores=2 line=07\n'
+            'b ## line=08\n')
     assert '\n'.join(read(tmp_path, text).text(range(2))) + '\n' == text

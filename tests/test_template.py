@@ -95,7 +95,8 @@ def test_lists_make_all_combinations_the_first_group_slowest(command, expected):
 
 def test_a_file_gives_its_lines(folder):
     write('names', '# comment\r\n\r\none\r\n  # too\r\n  two  words \r\n"three"\r\n\udcff')
-    assert jobs('x {{names}}') == ['x one', 'x two  words', 'x "three"', 'x \udcff']
+    assert jobs('x {{names}}') == ['x one', "x 'two  words'", 'x \'"three"\'', "x '\udcff'"]
+    assert jobs('x {{raw:names}}') == ['x one', 'x two  words', 'x "three"', 'x \udcff']
     write('names', 'a\nb')
     for name in ('~/names', '$D/names', '${D}/names'):
         assert jobs('{{?=n}} {{?n:' + name + '}}', {'HOME': folder, 'D': folder}) == ['a a', 'b b']
@@ -140,7 +141,8 @@ def test_an_ill_formed_group_is_an_error_that_names_it(command, words):
 def test_two_braces_themselves():
     assert seen(jobs(ARGS + "'{''{.Name}}'")[0]) == ['{{.Name}}']
     write('names', '{{.Name}}\n')
-    assert jobs('x {{names}}') == ['x {{.Name}}']
+    assert jobs('x {{raw:names}}') == ['x {{.Name}}']
+    assert jobs('x {{names}}') == ["x '{{.Name}}'"]
 
 
 def test_wildcards_are_sorted_and_combined():
@@ -163,7 +165,9 @@ def test_wildcards_are_sorted_and_combined():
     ('x a* {{1,2}}', ['x a1 1', 'x a2 1', 'x a1 2', 'x a2 2']),
     ('x {{a*,b*}}', ['x a1', 'x a2', 'x b1']),
     ('x {{a,b}}*', ['x a1', 'x a2', 'x b1']),
-    ('x {{patterns}}', ['x b1', 'x a1', 'x a2']),
+    ('x {{raw:patterns}}', ['x b1', 'x a1', 'x a2']),
+    ('x {{?f:raw:patterns}} {{?=f}}', ['x b1 b1', 'x a1 a1', 'x a2 a2']),
+    ('x {{patterns}}', ["x 'b*'", "x 'a?'"]),
     # the name of a wildcard in a list stands for the path
     ('x {{?f:a*,b*,c}} {{?=f}}', ['x a1 a1', 'x a2 a2', 'x b1 b1', 'x c c']),
 ])
@@ -408,9 +412,9 @@ def test_the_options_of_the_tool(qmap):
     qmap.write('base', '[pre]\nset -u\n[params]\nqueue = q\ncores = 1\n')
     done = qmap('template', 'x', '-c', '4', '-m', '16', '-t', '90m', '--conda-env', '/e', '--module', 'a', '--module',
                 'b', '--base', 'base')
-    assert done.lines[:2] == ['[pre]', 'set -u'] and 'module load a b' in done.lines
+    assert done.lines[:3] == ['[pre]', 'set -u', 'set +u'] and 'module load a b' in done.lines
     assert done.lines[done.lines.index('conda activate /e'):] == [
-        'conda activate /e', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]',
+        'conda activate /e', 'set -u', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]',
         'x']
     qmap.environ['QMAP_TEMPLATE_BASE'] = 'base'
     assert qmap('template', 'x').lines == [
