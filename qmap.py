@@ -859,10 +859,11 @@ def read_list(path, written, as_lines):
     """Return the lines of a file, without blank ones and comments.
 
     Args:
-        path: of the file, with ~ and variables
+        path: of the file, with ~ and variables, as it stands in the command
         written: the group in which it stands
         as_lines: whether each is to be one word of the command
     """
+    path = path.replace(BRACES, '{{')
     try:
         with open(os.path.expanduser(os.path.expandvars(path)), 'rb') as source:
             text = source.read()
@@ -1055,8 +1056,8 @@ def match_paths(part, values, cache):
 
 
 def find_paths(pattern):
-    """Return the set of the paths that match a pattern for `glob`. As in bash, ** enters no folder that is a link: it
-    may lead back."""
+    """Return the set of the paths that match a pattern for `glob`. But ** enters no folder that is a link: it may lead
+    back, and each file would be there many times."""
     import glob
     deep = DEEP.search(pattern)
     if not deep:
@@ -1301,6 +1302,8 @@ class Profile:
         lines, section, seen = [], 'settings', set()
         for number, line in enumerate(text.split('\n'), 1):
             line = line.strip()
+            if '\0' in line:
+                raise QMapError('{}, line {}: {}'.format(path, number, NUL_BYTE))
             header = re.match(r'(\[[^]]*\])\s*(?:#.*)?$', line)
             if header:
                 line = section = header.group(1)

@@ -150,3 +150,165 @@ def test_a_map_written_again_is_the_same_map(tmp_path):
     text = ('[pre]\nmodule load x\n\n[post]\nrm y\n\n[params]\ncores = 7\nmemory = 16G\n\n[jobs]\na ## cores=2 line=07\n'
             'b ## line=08\n')
     assert '\n'.join(read(tmp_path, text).text(range(2))) + '\n' == text
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('line', ['[post] # clean up', '[jobs]:', '[ pre ]  # x', '[post] rm x', '[jobs # x', '[params: x',
+                                  '[posts] # clean up', '[Post]: x', '[Jobs]'])
+@pytest.mark.parametrize('section', ['[jobs]', '[pre]'])
+def test_a_slip_in_a_header_is_an_error_and_no_command(qmap, section, line):
+    qmap.write('a.map', '{}\ntouch ran\n{}\nrm -rf work\n[jobs]\ntrue\n'.format(section, line))
+    result = qmap('submit', 'a.map', '-l', 'out')
+    assert result.code == 2 and 'a.map, line 3: ' in result.err and result.err.count('\n') == 1
+    assert not os.path.exists(qmap.path('out')) and not os.path.exists(qmap.path('ran'))
+
+
+def test_a_slip_in_a_header_is_an_error_of_template_too(qmap):
+    qmap.write('base.map', '[pre] # first\ntrue\n')
+    result = qmap('template', 'echo a', '--base', 'base.map')
+    assert result.code == 2 and 'base.map, line 1: [pre] # first: the header' in result.err
+    assert qmap('template', '[pre] x').code == 2
+
+
+def test_a_folder_that_was_submitted_before_is_read_as_it_was(qmap):
+    qmap.write('a.map', 'false\nfalse\n')
+    assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 1
+    qmap.write('out/qmap_input', 'false ## line=x status=y\n[post] # x\n')
+    lines = qmap('info', '-l', 'out', 'command', 'params.status').lines
+    assert lines[1:] == ['0\tfalse\ty', '1\t[post] # x\t']
+
+
+@pytest.mark.parametrize('text', ['echo a\necho b\n', '[jobs]\necho a\necho b\n', '# no\necho a\necho b\n',
+                                  '[params]\r\ncores=1\r\n[jobs]\r\necho a \\\r\n\r\necho b\r\n', 'echo a\necho b'])
+def test_a_mark_of_utf8_at_the_start_is_passed_over(qmap, text):
+    qmap.write('a.map', b'\xef\xbb\xbf' + text.encode())
+    assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 0
+    assert [qmap.read('out', id + '.out') for id in '01'] == ['a\n', 'b\n']
+    assert qmap('info', '-l', 'out', '-s', 'c', '--collapse').lines[1] == 'echo b ## line=1'
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('coding', ['utf-16', 'utf-16-le', 'utf-16-be'])
+@pytest.mark.parametrize('name', ['a.map', 'mine.conf', 'list', 'base.map'])
+def test_utf16_is_named(qmap, coding, name):
+    qmap.write('a.map', 'true\n')
+    qmap.write('mine.conf', 'executor = local\n')
+    qmap.write(name, '[params]\ncores = 1\n[jobs]\ntrue\n'.encode(coding))
+    result = qmap('template', 'x {{list}}') if name == 'list' else qmap('template', 'x', '-b', name) \
+        if name == 'base.map' else qmap('submit', 'a.map', '-p', 'mine')
+    assert result.code == 2 and name in result.err and 'UTF-16' in result.err and 'UTF-8' in result.err, result
+
+
+def test_own_parameters_count_where_the_command_is_continued(qmap):
+    qmap.write('a.map', 'echo $QMAP_SAMPLE \\\n  b ## sample=x\necho $QMAP_SAMPLE\n')
+    qmap('submit', 'a.map', '-l', 'out', '-q')
+    assert [qmap.read('out', id + '.out') for id in '01'] == ['x b\n', '\n']
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('tail', ['##cores=2', '## cores = 2', '## cores 2', '## cores=2 # why', '## cores=2 ##', '##  memory=1G x',
+                                  '## cores=2 ## memory=1G', '##\tcores=2', '## sample=first try'])
+def test_a_comment_that_looks_like_parameters_is_warned_about(qmap, tail):
+    qmap.write('a.map', 'true\ntrue {}\n'.format(tail))
+    result = qmap('submit', 'a.map', '--dry-run')
+    assert result.code == 0 and result.err.startswith('qmap: warning: a.map, line 2: ## '[:32]), result
+    assert 'a comment' in result.err and result.err.count('\n') == 1
+
+
+def test_a_tab_before_parameters_is_warned_about_and_how_many_there_are(qmap):
+    qmap.write('a.map', 'true\t## cores=2\n' * 1500)
+    result = qmap('submit', 'a.map', '--dry-run')
+    assert 'a.map, line 1 and 1,499 more: ## cores=2: a comment' in result.err and result.err.count('\n') == 1
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('line', ['echo ${x##*/} # ## no', 'awk 1 ##', 'echo a ## b', 'echo a ## time is money', 'x ## cores=1'])
+def test_other_comments_are_not(qmap, line):
+    qmap.write('a.map', line + '\n')
+    assert qmap('submit', 'a.map', '--dry-run').err == ''
+
+
+def test_the_same_parameter_twice_is_warned_about(qmap):
+    qmap.write('a.map', '[params]\ncores = 1\nmemory = 1G\ncores = 2\n[jobs]\ntrue ## time=1h time=2h\n')
+    result = qmap('submit', 'a.map', '--dry-run')
+    assert 'a.map, line 4: cores is given twice; the last value counts' in result.err
+    assert 'a.map, line 6: time is given twice' in result.err and 'time = 02:00:00' in result.out
+    qmap.write('mine.conf', 'executor = local\n[params]\nqueue = a\nqueue = b\n')
+    assert 'mine.conf, line 4: queue is given twice' in qmap('submit', 'a.map', '--dry-run', '-p', 'mine').err
+
+
+RESERVED = sorted(module.RESERVED)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('name', RESERVED + ['Line', 'STATUS'])
+def test_a_parameter_called_like_a_variable_of_qmap_is_refused_wherever_it_is_given(qmap, name):
+    qmap.write('good.map', 'sleep 9\n')
+    own = name != 'line'
+    for text in ['[params]\n{} = 5\n[jobs]\ntrue\n'] + ['\n\ntrue ## {}=5\n'] * own:
+        qmap.write('a.map', text.format(name))
+        result = qmap('submit', 'a.map', '-l', 'out')
+        assert result.code == 2 and 'QMAP_{} is a variable of QMap itself'.format(name.upper()) in result.err
+        assert 'a.map, line ' in result.err and result.err.count('\n') == 1
+    for section in ('params', 'editable_params'):
+        qmap.write('mine.conf', 'executor = local\n[{}]\n{} = 5\n'.format(section, name))
+        for words in (['submit', 'good.map', '-l', 'out', '-p', 'mine'], ['run', '-p', 'mine', 'true']):
+            result = qmap(*words)
+            assert result.code == 2 and 'mine.conf: {}: QMAP_'.format(name) in result.err
+    assert not os.path.exists(qmap.path('out'))
+
+
+@pytest.mark.once
+def test_it_is_refused_by_control_and_from_python_too(qmap):
+    import module_submit
+    module_submit.prepare(qmap, 'true\n', 'out')
+    for name in RESERVED:
+        result = qmap('control', '-l', 'out', 'set', name + '=5')
+        assert result.code == 2 and 'is a variable of QMap itself' in result.err
+        with pytest.raises(module.QMapError) as error:
+            module.Preparation(qmap.path('out', 'qmap_input'), profile='local', params={name: '5'})
+        assert 'is a variable of QMap itself' in str(error.value)
+    execution = module.Execution(qmap.path('out'))
+    inbox = module.Inbox(execution.logs, module.Here())
+    id = inbox.drop({'do': 'set', 'params': {'line': '5'}, 'by': 'me'})
+    execution.obey()
+    assert 'is a variable of QMap itself' in inbox.answer(id)['said'] and inbox.answer(id)['refused']
+
+
+def test_every_variable_that_a_job_finds_is_reserved_or_a_parameter(qmap):
+    qmap.write('a.map', '[post]\nenv\n[jobs]\nenv\nenv\n')
+    qmap('submit', 'a.map', '-l', 'out', '-q', '-g', '2', '-m', '1G', '-t', '1h')
+    names = {line.partition('=')[0][5:].lower() for line in qmap.read('out', '0.out').splitlines()
+             if line.startswith('QMAP_')}
+    assert {'line', 'job', 'attempt', 'logs', 'status', 'cores'} <= names
+    assert names <= set(module.RESERVED) | set(module.PARAMETERS), names
+
+
+@pytest.mark.parametrize('text, message', [
+    ('[params]\nCores = 2\n[jobs]\ntrue\n', 'line 2: Cores: the parameter is called cores, in lower case'),
+    ('true ## MEMORY=1G\n', 'line 1: MEMORY: the parameter is called memory'),
+    ('[params]\nSample = x\nsample = y\n[jobs]\ntrue\n', 'line 3: Sample and sample: both would be QMAP_SAMPLE'),
+    ('[params]\nSample = x\n[jobs]\ntrue\ntrue ## sample=y\n', 'line 5: Sample and sample: both'),
+    ('true ## a_b=1\ntrue ## A_b=1\n', 'line 2: a_b and A_b: both'),
+])
+def test_names_that_differ_only_in_case_are_refused(qmap, text, message):
+    qmap.write('a.map', text)
+    result = qmap('submit', 'a.map', '-l', 'out')
+    assert result.code == 2 and 'a.map, ' + message in result.err
+
+
+def test_so_they_are_between_profile_map_and_control(qmap):
+    qmap.write('a.map', 'false ## Sample=x\n')
+    qmap.write('mine.conf', 'executor = local\n[params]\nsample = 5\n')
+    result = qmap('submit', 'a.map', '-l', 'out', '-p', 'mine')
+    assert result.code == 2 and 'sample and Sample: both would be QMAP_SAMPLE' in result.err
+    assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 1
+    result = qmap('control', '-l', 'out', 'set', 'SAMPLE=5')
+    assert result.code == 2 and 'Sample and SAMPLE' in result.err
+    assert 'called cores' in qmap('control', '-l', 'out', 'set', 'Cores=5').err
+
+
+@pytest.mark.parametrize('name, meant', [('prefix', 'name'), ('cpus', 'cores'), ('mem', 'memory'), ('walltime', 'time')])
+def test_the_names_that_others_use_are_known(qmap, name, meant):
+    qmap.write('a.map', '[params]\n{} = 1\n[jobs]\ntrue\n'.format(name))
+    assert 'did you mean {}?'.format(meant) in qmap('submit', 'a.map', '--dry-run').err

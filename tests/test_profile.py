@@ -77,3 +77,24 @@ def test_unknown_settings_are_warned_about(qmap):
 def test_max_running_of_the_profile(qmap):
     qmap.write('mine.conf', 'executor = local\nmax_running = 1\n')
     assert 'at most 1 at once' in submit(qmap, '-p', 'mine').out
+
+
+def test_marks_and_windows_line_ends_and_comments_behind_headers(qmap):
+    qmap.write('mine.conf', b'\xef\xbb\xbfexecutor = local\r\n[params] # all jobs\r\ncores = 1\r\nqueue = a\xc2\x85b\r\n')
+    result = submit(qmap, '-p', 'mine')
+    assert result.code == 0 and result.err == '' and 'cores = 1' in result.out and 'queue = a\x85b' in result.out
+
+
+def test_what_stands_behind_a_header_is_not_lost(qmap):
+    qmap.write('mine.conf', 'executor = local\n[params] memory = 1G\ncores = 1\n')
+    result = submit(qmap, '-p', 'mine')
+    assert result.code == 2 and 'mine.conf, line 2: [params] memory = 1G: the header of a section' in result.err
+
+
+def test_groups_of_one_may_be_asked_for(qmap):
+    qmap.write('mine.conf', 'executor = local\nmax_ungrouped = 1\n')
+    qmap.write('b.map', 'false\nfalse\n')
+    assert 'give --group N' in qmap('submit', 'b.map', '-p', 'mine', '-l', 'out').err
+    result = qmap('submit', 'b.map', '-p', 'mine', '-g', '1', '--logs', 'out')
+    assert result.code == 1
+    assert [line for line in result.lines if line.startswith('to rerun')][0].endswith(' -p mine -g 1')

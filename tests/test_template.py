@@ -145,6 +145,152 @@ def test_two_braces_themselves():
     assert jobs('x {{names}}') == ["x '{{.Name}}'"]
 
 
+@pytest.mark.parametrize('command, expected', [
+    ("docker ps --format '\\{{.Names}}'", ["docker ps --format '{{.Names}}'"]),
+    ('x \\{{a,b}} {{1,2}}', ['x {{a,b}} 1', 'x {{a,b}} 2']),
+    ("awk '\\{{print $1}}' *.txt", ["awk '{{print $1}}' a.txt", "awk '{{print $1}}' b.txt"]),
+    ('x \\\\{{a,b}}', ['x \\\\a', 'x \\\\b']),
+    ('x \\\\\\{{a}}', ['x \\\\{{a}}']),
+    ('x \\{{{a,b}}}', ['x \\{a}', 'x \\{b}']),
+    ("x '\\{{?=n}}' {{?n:a,b}}", ["x '{{?=n}}' a", "x '{{?=n}}' b"]),
+    ('x {{a,\\{{b}}', ['x a', 'x {{b']),
+    ('x {{*}}\\{{.txt', ["x 'c{{.txt'"]),
+])
+def test_a_backslash_makes_braces_the_commands_own(command, expected):
+    touch('a.txt', 'b.txt', 'c{{.txt')
+    if '*.txt' in command:
+        os.remove('c{{.txt')
+    assert jobs(command) == expected
+
+
+def test_errors_show_braces_as_they_are_typed_and_name_the_way_out(qmap):
+    wrong("docker ps --format '{{.Names}}'", '{{.Names}}', 'written \\{{')
+    wrong('x {{a', 'written \\{{')
+    for command in ('x \\{{a *.nope', 'x \\{{*.nope', 'x {{a\\{{b}}', 'x \\{{ {{?=f}}', '`\\{{ {{?f:*}}`', '# \\{{'):
+        done = qmap('template', command)
+        assert done.code == 2 and done.err.count('\n') == 1, done
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{"a,b",c}}', ['x "a,b"', 'x c']),
+    ("x {{'a,b' , c}}", ["x 'a,b'", 'x c']),
+    ('x {{--in="a,b",-t "c, d"}}', ['x --in="a,b"', 'x -t "c, d"']),
+    ('x {{x{a,b},c}}', ['x x{a,b}', 'x c']),
+    ("x {{awk '{print $1,$2}',cat}}", ["x awk '{print $1,$2}'", 'x cat']),
+    ('x {{${y,,},z}}', ['x ${y,,}', 'x z']),
+    ('x "{{don\'t,can\'t}}"', ['x "don\'t"', 'x "can\'t"']),
+    ('x {{"a\\",b",c}}', ['x "a\\",b"', 'x c']),
+    ('x {{a\\,b,c}}', ['x a,b', 'x c']),
+])
+def test_a_comma_in_quotes_or_braces_parts_no_list(command, expected):
+    assert jobs(command) == expected
+
+
+def test_a_comma_in_braces_alone_makes_no_list():
+    wrong('x {{x{a,b}}}', '{{x{a,b}}}', 'a list needs a comma')
+
+
+@pytest.mark.parametrize('item', [name for name in ODD_NAMES if '\n' not in name and '\t' not in name and name[0] != '#'],
+                         ids=ascii)
+def test_the_line_of_a_file_is_one_word_wherever_it_stands(item):
+    write('list', item)
+    words = ['{}', '"{}"', "'{}'", 'pre_{}_post', '"pre {} post"', "'pre '{}' post'", '"a"{}\'b\'', 'x={}',
+             '"$(printf %s {})"', '"$(printf %s "{}")"', '{}{}', '"{}"\'{}\'']
+    for first, again in (('{{list}}', '{{list}}'), ('{{?f:list}}', '{{?=f}}'), ('{{?f: list }}', '{{?=f}}')):
+        line = jobs(ARGS + ' '.join(words).replace('{}', again).replace(again, first, 1))
+        item = item.strip()
+        assert seen(line[0]) == [
+            item, item, item, 'pre_' + item + '_post', 'pre ' + item + ' post', 'pre ' + item + ' post',
+            'a' + item + 'b', 'x=' + item, item, item, item + item, item + item]
+        assert len(line) == 1
+
+
+def test_what_a_newcomer_would_remove():
+    write('files.txt', 'my sample.txt\nR&D (final).txt\n')
+    assert jobs('rm -f {{?f:files.txt}}') == ["rm -f 'my sample.txt'", "rm -f 'R&D (final).txt'"]
+    assert jobs('rm -f {{files.txt}}') == jobs('rm -f {{?f:files.txt}}')
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{?s:list}}/*.bam {{?=s}}', ["x 'a b/1.bam' 'a b'", "x 'a b/2.bam' 'a b'", 'x c/3.bam c']),
+    ('x "{{?s:list}}/{{?f:*}}.bam" {{?=f}} "{{?=s}}"',
+     ["x 'a b/1.bam' 1 \"a b\"", "x 'a b/2.bam' 2 \"a b\"", 'x c/3.bam 3 "c"']),
+    ('x --in={{list}}/*.bam', ["x --in='a b/1.bam'", "x --in='a b/2.bam'", 'x --in=c/3.bam']),
+    ('x {{list}} {{1,2}}', ["x 'a b' 1", "x 'a b' 2", 'x c 1', 'x c 2']),
+    ('x {{1,2}} {{?l:list}}', ["x 1 'a b'", 'x 1 c', "x 2 'a b'", 'x 2 c']),
+    ('x {{list}}{{list}}', ["x 'a b''a b'", "x 'a b'c", "x c'a b'", 'x cc']),
+    # where wildcards stay as typed, but lines of files are words
+    ('case {{?l:list}} in *.gz) y;; *) z {{?=l}} *.bam;; esac',
+     ["case 'a b' in *.gz) y;; *) z 'a b' *.bam;; esac", 'case c in *.gz) y;; *) z c *.bam;; esac']),
+    ('[[ {{?l:list}} == *.gz ]] || x {{?=l}}', ["[[ 'a b' == *.gz ]] || x 'a b'", '[[ c == *.gz ]] || x c']),
+    ('x $(( {{numbers}} * 2 )) *.b', ['x $(( 1 * 2 )) t.b', 'x $(( 20 * 2 )) t.b']),
+    ('(( {{numbers}} * 2 > 3 )) && x *.b', ['(( 1 * 2 > 3 )) && x t.b', '(( 20 * 2 > 3 )) && x t.b']),
+    ('x ${y:-{{?l:list}}} ${y:-*} # {{?=l}} *.bam',
+     ["x ${y:-'a b'} ${y:-*} # 'a b' *.bam", 'x ${y:-c} ${y:-*} # c *.bam']),
+    ('x "${y:-{{list}}}"', ['x "${y:-a b}"', 'x "${y:-c}"']),
+    ('a[{{numbers}}]=1 x *.b', ['a[1]=1 x t.b', 'a[20]=1 x t.b']),
+    ('x $(y {{?l:list}} *.b) $NOPE/{{?=l}}', ["x $(y 'a b' t.b) $NOPE/'a b'", 'x $(y c t.b) $NOPE/c']),
+])
+def test_lines_of_files_and_wildcards(command, expected):
+    touch('a b/1.bam', 'a b/2.bam', 'c/3.bam', 't.b')
+    write('list', 'a b\nc\n')
+    write('numbers', '1\n20\n')
+    assert jobs(command) == expected
+
+
+@pytest.mark.parametrize('command', ['x `y {{list}}`', "x $'a{{?l:list}}'", 'x {{?l:list}}/*.nope', 'x {{list}}$Y/{{?f:*}}'])
+def test_where_the_line_of_a_file_cannot_stand_the_error_shows_what_was_typed(qmap, command):
+    write('list', 'a b\n')
+    done = qmap('template', command)
+    assert done.code == 2 and done.err.count('\n') == 1 and ('list' in done.err or '{{' in done.err or 'a b' in done.err)
+
+
+def test_a_file_of_several_columns_is_an_error_that_says_what_to_do():
+    write('s.tsv', '# no\nsample\tfile\nA\ta.txt\n')
+    for command in ('gzip -c {{?x:s.tsv}} > {{?=x}}.gz', 'x {{s.tsv}}'):
+        wrong(command, 's.tsv, line 2: holds a TAB', 'one column')
+    assert jobs('x {{raw:s.tsv}}') == ['x sample\tfile', 'x A\ta.txt']
+
+
+def test_a_mark_of_utf8_at_the_start_of_a_file_is_passed_over():
+    for name in ('list', 'commands', 'base'):
+        with open(name, 'wb') as target:
+            target.write(b'\xef\xbb\xbf[pre]\r\ntrue\r\n[jobs]\r\necho {{list}}\r\n')
+    write('list', '\ufeffone\r\ntwo')
+    assert template('commands', base='base') == ['[pre]', 'true', 'true', '', '[jobs]', 'echo one', 'echo two']
+
+
+def test_a_hundred_thousand_lines_of_a_file_take_about_a_second():
+    write('list', ''.join('my file {}\n'.format(number) for number in range(50000)))
+    started = time.process_time()
+    lines = jobs('x "{{?f:list}}" -o out/{{?=f}}.{{a,b}}')
+    assert time.process_time() - started < 6
+    assert lines[1] == 'x "my file 0" -o out/\'my file 0\'.b' and len(lines) == 100000
+
+
+def test_linked_folders_are_not_entered():
+    touch('t/a.txt', 't/d/b.txt', 'far/c.txt')
+    for link, target in (('t/loop', '.'), ('t/d/up', '..'), ('t/far', '../far'), ('t/l.txt', 'a.txt')):
+        os.symlink(target, link)
+    assert jobs('x t/**/*.txt') == ['x t/a.txt', 'x t/d/b.txt', 'x t/l.txt']
+    assert jobs('x **/c.txt') == ['x far/c.txt'] and jobs('x t/f*/*') == ['x t/far/c.txt']
+    assert jobs('x t/**') == ['x t/', 'x t/a.txt', 'x t/d', 'x t/d/b.txt', 'x t/d/up', 'x t/far', 'x t/l.txt', 'x t/loop']
+    assert jobs('x t/**/') == ['x t/', 'x t/d/'] and jobs('x t/loop/**/b.txt') == ['x t/loop/d/b.txt']
+    assert jobs('x {{?d:**}}/{{?f:*}}.txt {{?=d}}') == ['x far/c.txt far', 'x t/a.txt t', 'x t/d/b.txt t/d', 'x t/l.txt t']
+
+
+def test_a_file_of_commands_that_is_not_there_is_an_error(qmap):
+    touch('dir/x')
+    for name in ('nope.txt', './nope', 'dir/nope', 'dir', 'dir/', '~/nope.map'):
+        done = qmap('template', name)
+        assert (done.code, done.out) == (2, '') or name == 'dir', done
+        assert name == 'dir' or name in done.err and 'neither a file of commands nor a program' in done.err
+    write('prog.sh', '#!/bin/bash\n')
+    for command in ('true', 'samtools', 'command nope.txt', '/bin/true', 'cat nope.txt'):
+        if command != '/bin/true':
+            assert jobs(command) == [command]
+
+
 def test_wildcards_are_sorted_and_combined():
     touch('b.txt', 'a.txt', 'd/2', 'd/10', 'd/1')
     assert jobs('x *.txt d/*') == ['x a.txt d/1', 'x a.txt d/10', 'x a.txt d/2',
@@ -391,6 +537,19 @@ def test_the_map_is_written_to_a_file_that_submit_takes(qmap, option):
     assert qmap.read('x_world') == 'world\n'
 
 
+def test_the_folder_of_the_map_is_made(qmap):
+    assert qmap('template', 'echo a', '-o', 'new/folder/x.map').code == 0
+    assert qmap.read('new/folder/x.map') == '[jobs]\necho a\n'
+    assert qmap('template', 'echo {{nope}}', '-o', 'other/x.map').code == 2 and not os.path.exists('other')
+    assert qmap('template', 'echo a', '-o', 'new/folder/x.map/y').err.count('\n') == 1
+
+
+def test_without_a_command_there_is_a_map_to_add_commands_to(qmap):
+    qmap.write('base', '[pre]\ntrue\n[jobs]\nold\n')
+    assert qmap('template', '-c', '2', '-b', 'base').lines == ['[pre]', 'true', '', '[params]', 'cores = 2', '', '[jobs]']
+    assert qmap('template').lines == ['[jobs]'] and qmap('template', '').code == 2
+
+
 def test_an_existing_file_is_kept_without_force(qmap):
     qmap.write('old', 'mine\n')
     done = qmap('template', 'x', '-f', 'old')
@@ -534,6 +693,22 @@ def test_mamba_and_micromamba(program):
     both = dict(conda_environ(conda, conda), **{key: environ[key] for key in ('MAMBA_EXE', 'MAMBA_ROOT_PREFIX')})
     assert pre(both)[-1] == 'conda activate ' + conda
     assert pre(both, conda_env='e')[-1] == program + ' activate e'
+
+
+@pytest.mark.parametrize('options, on', [
+    ('set -u', True), ('set -euo pipefail', True), ('set -e -u', True), ('set -o nounset', True), ('set -eo nounset', True),
+    ('set -e', False), ('set -o pipefail', False), ('set -u\nset +u', False), ('set +o nounset', False),
+    ('sort -u x | set_up -u', False), ('set -- -x; sort -u x', False)])
+def test_a_base_that_ends_at_unset_variables_does_not_while_conda_is_activated(options, on):
+    root = stand_in_conda('conda')
+    write(root + '/etc/profile.d/conda.sh', 'conda() { echo "$PS1_OF_CONDA conda $*"; }\n')
+    write('base', '[pre]\n' + options + '\n')
+    lines = pre(conda_environ(root, root), base='base')
+    assert [line for line in lines if line in ('set +u', 'set -u')][-2:] == ['set +u', 'set -u'] if on else \
+        lines[-1].startswith('conda')
+    if on:
+        assert run_pre(lines, 'echo $-').splitlines()[0].endswith('conda activate ' + root)
+        assert 'u' in run_pre(lines, 'echo $-').splitlines()[-1]
 
 
 def test_a_real_virtual_environment_is_active_in_the_job():
