@@ -258,9 +258,8 @@ def read_header(text):
         raise ValueError('[{}] is no section: known are {}'.format(
             name, ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
-        text = text.strip()
-        raise ValueError('{} lacks its closing bracket'.format(text) if ']' not in text else
-                         '{}: the header of a section stands alone on its line; move what stands behind it'.format(text))
+        wrong = '{}: the header of a section stands alone on its line; move what stands behind it'
+        raise ValueError((wrong if ']' in text else '{} lacks its closing bracket').format(text.strip()))
     return header and name
 
 
@@ -412,9 +411,13 @@ class Map:
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
 
+    def _check_bytes(self, line, number):
+        if b'\0' in line:
+            raise self._wrong(number, NUL_BYTE)
+
     def _scan(self):
         section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
-        plain = PLAIN.match
+        plain, numbered = PLAIN.match, NUMBERED.match
         with open(self.path, 'rb') as lines:
             self._seen = os.fstat(lines.fileno())
             if not os.path.isfile(self.path):
@@ -425,21 +428,17 @@ class Map:
                 number, start = number + 1, offset
                 offset += len(line)
                 if section == 'jobs' and (first or sectioned):
-                    if plain(line):
+                    command = plain(line) or numbered(line)
+                    if command:
                         self._offsets.append(start)
                         self._lines.append(number)
-                        continue
-                    numbered = NUMBERED.match(line)
-                    if numbered:
-                        self._offsets.append(start)
-                        self._lines.append(number)
-                        self._identify(numbered.group(1))
+                        if command.lastindex:
+                            self._identify(command.group(1))
                         continue
                 text = line.strip()
                 if not text or text.startswith(b'#'):
                     continue
-                if b'\0' in line:
-                    raise self._wrong(number, NUL_BYTE)
+                self._check_bytes(line, number)
                 header = text.startswith(b'[') and self._header(decode(text), number)
                 if header:
                     section = header
@@ -457,8 +456,7 @@ class Map:
                     more = lines.readline()
                     if not more:
                         break
-                    if b'\0' in more:
-                        raise self._wrong(number + 1, NUL_BYTE)
+                    self._check_bytes(more, number + 1)
                     number, offset = number + 1, offset + len(more)
                     whole = whole.rstrip(b'\r\n')[:-1] + more
                 if section == 'jobs':
@@ -503,8 +501,8 @@ class Map:
         self.owns = self.owns or bool(own)
         meant = MEANT.search(command)
         if meant:
-            self._note('meant', number, '{}: a comment, for parameters stand at the very end, behind a single " ## ", as '
-                                        'key=value key=value'.format(meant.group(1)))
+            self._note('meant', number, '{}: a comment, for parameters stand at the very end, behind a single " ## ", '
+                                        'as key=value key=value'.format(meant.group(1)))
 
     def _keep(self, params, key, value, number):
         try:
@@ -528,8 +526,11 @@ class Map:
     @property
     def warnings(self):
         """List of sentences about what looks odd in it."""
-        return ['{}, line {}{}: {}'.format(self.path, number, ' and {:,} more'.format(count - 1) if count > 1 else '', text)
-                for number, text, count in self._odd.values()]
+        found = []
+        for number, text, count in self._odd.values():
+            more = ' and {:,} more'.format(count - 1) if count > 1 else ''
+            found.append('{}, line {}{}: {}'.format(self.path, number, more, text))
+        return found
 
     def _identify(self, digits):
         """Note the identifier of the command that was read last: digits, as text or bytes."""
@@ -555,9 +556,8 @@ class Map:
             return
         first, second = itertools.islice(
             (index for index in range(len(self)) if self.line_id(index) == str(twice)[1:]), 2)
-        raise self._wrong(self._lines[second], 'its identifier is {} (QMAP_LINE), and so is that of line {}; take line= '
-                                               'away, or give another number'.format(
-                                                   self.line_id(second), self._lines[first]))
+        raise self._wrong(self._lines[second], 'its identifier is {} (QMAP_LINE), as is that of line {}; take line= '
+                          'away, or give another number'.format(self.line_id(second), self._lines[first]))
 
     def __len__(self):
         """Return the number of commands."""
@@ -638,10 +638,10 @@ class Map:
 #   \{{                two braces of the command's own
 #
 # Lists and raw files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would. Where
-# nothing is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other signs and
-# quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay replaced. What only the shell can know
-# stays as typed: a word with $(...), ${x%.*}, or a variable that is not set here or that the command sets; also [[ ]],
-# case and (( )) without groups in them.
+# nothing is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other
+# signs and quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay replaced. What only the
+# shell can know stays as typed: a word with $(...), ${x%.*}, or a variable that is not set here or that the command
+# sets; also [[ ]], case and (( )) without wildcards in groups.
 
 GROUP = re.compile(r'\{\{(?!\{)((?:\{[^{}]*\}|[^{}]|\}(?!\}))*)\}\}')
 NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
@@ -882,6 +882,13 @@ def read_list(path, written, as_lines):
     return [line for _, line in lines]
 
 
+def read_variable(name, text):
+    """Return the kind of a piece, and the value of a variable where the command does not set it itself."""
+    if name not in os.environ or re.search(r'(?<!\w)' + name + r'(\+?=|\s+in\s)', text):
+        return 'unknown', os.environ.get(name, '')
+    return 'text', os.environ[name]
+
+
 def split_words(text):
     """Return the words of a command, also those within ( ) and $( ), each as a list of pieces."""
     words, quote, word, outer, position = [], '', [], [], 0
@@ -891,8 +898,7 @@ def split_words(text):
         kind, value, start, position = match.lastgroup, match.group(), position, match.end()
         name, before = '', quote
         if kind in ('end', 'unknown') and LINE_MARK in value:    # the lines of files in it are words all the same
-            if start >= literal:
-                literal, depth = position, len(outer)
+            literal, depth = (literal, depth) if start < literal else (position, len(outer))
             value = OPENING.match(value).group()
             kind = {'$(': 'inside', '(': 'nested', '${': 'unknown', '$[': 'unknown'}.get(value, 'text')
             position = start + len(value)
@@ -912,10 +918,7 @@ def split_words(text):
             name, value = NAMED.fullmatch(value[2:-2]).groups('')
             value = os.path.expanduser(os.path.expandvars(value))
         elif kind == 'var':
-            variable = value.strip('${}')
-            kind, value = 'text', os.environ.get(variable, '')
-            if variable not in os.environ or re.search(r'(?<!\w)' + variable + r'(\+?=|\s+in\s)', text):
-                kind = 'unknown'
+            kind, value = read_variable(value.strip('${}'), text)
         elif kind == 'home':
             kind, value = 'text', os.path.expanduser(value)
         elif kind == 'escape':
@@ -940,7 +943,7 @@ def split_words(text):
 
 
 def split_parts(text, values, cache):
-    """Return the parts of a command that change, in their order, each as a list of pieces. values: of lines of files."""
+    """Return the parts of a command that change, in their order, each as a list of pieces. values: {name: line}."""
     parts = []
     for word in split_words(text):
         kinds = {piece.kind for piece in word}
@@ -965,8 +968,8 @@ def take_apart(text, values, cache):
     """Take a command apart into what stays and what changes.
 
     Returns:
-        (list of texts, '' for what changes; {name: [(index, piece)]} of references; list of parts with wildcards: (index,
-        pieces, names in it, names of others that it needs))
+        (list of texts, '' for what changes; {name: [(index, piece)]} of references; list of parts with wildcards:
+        (index, pieces, names in it, names of others that it needs))
     """
     if (text,) in cache:
         return cache[text,]
@@ -6292,7 +6295,8 @@ class Preparation:
         most = self.profile.number('max_ungrouped')
         if not group and most and len(self.map) > most:
             raise QMapError('{}: {} without groups, where profile {} allows {}: give --group N, the number of commands '
-                            'for a job, which may be 1'.format(map, plural(len(self.map), 'command'), self.profile.name, most))
+                            'for a job (it may be 1)'.format(
+                                map, plural(len(self.map), 'command'), self.profile.name, most))
         if self.group > 1 and self.map.owns:
             self.warnings.append('{}: the parameters of single commands (behind ##) are ignored in groups'.format(
                 self.map.path))

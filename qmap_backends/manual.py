@@ -49,11 +49,14 @@ PARAMETERS = """\
 WILDCARDS = """\
 | in the command | stands for |
 | --- | --- |
-| `{{a,b,c}}` | each item of the list |
-| `{{file}}` | each line of the file, without blank lines and `#` comments |
-| `*` `**` `?` `[x-y]` | the paths that match, sorted; `**` is any number of folders |
+| `{{a,b,c}}` | each item of the list, as typed; a comma in quotes, in braces or behind a backslash belongs to \
+its item |
+| `{{file}}` | each line of the file, without blank lines and `#` comments, as one word for the shell, as paths are |
+| `{{raw:file}}` | the same, as typed: several words, variables, wildcards |
+| `*` `**` `?` `[x-y]` | the paths that match, sorted; `**` is any number of folders, but none that is a link |
 | `{{?name:...}}` | any of these, with a name |
 | `{{?=name}}` | the value of that name once more, anywhere in the command |
+| `\\{{` | the two braces themselves, for the command: `docker ps --format '\\{{.Names}}'` |
 """
 
 FIELDS = """\
@@ -88,7 +91,7 @@ SETTINGS = """\
 | --- | --- |
 | `executor` | where the jobs run: `local`, `slurm`, `sge` or `lsf` |
 | `max_running` | jobs at once, where `--max-running` is not given |
-| `max_ungrouped` | commands that may be submitted without `--group`; 0 is any number |
+| `max_ungrouped` | commands that may be submitted without `--group` (`-g 1` is with it); 0 is any number |
 | `keep` | the files of which jobs stay: `all` (the default) or `failed`, see `--keep` |
 | `pull` | on a cluster: workers that take jobs from a list, see `--pull`; 0 is none |
 | `on_finish` | shell command that is run when an execution ends, see [Being told](#being-told) |
@@ -118,8 +121,8 @@ EXIT = """\
 IN_A_JOB = """\
 | in a job | value |
 | --- | --- |
-| `QMAP_LINE` | the command's identifier |
-| `QMAP_JOB`, `QMAP_ATTEMPT` | the job's id, and which attempt this is, from 1 |
+| `QMAP_LINE` | the command's identifier, which a rerun keeps: the name for its output files |
+| `QMAP_JOB`, `QMAP_ATTEMPT` | the job's id in this logs folder, and which attempt this is, from 1 |
 | `QMAP_LOGS` | the logs folder |
 | `QMAP_CORES` | cores of the job, 1 where none are asked for |
 | `QMAP_STATUS` | in `[post]`: the exit status of the commands |
@@ -187,7 +190,8 @@ TOPICS = collections.OrderedDict([
     ('map', ('jobs map files', """\
 A list of commands, one a line, or sections: [pre] and [post] (before and after the commands of every job), [params]
 (key = value), [jobs] (the commands). Lines with # in front do not count; a backslash at the end continues a line. A
-command may end in parameters of its own: `sort a.txt ## memory=4G time=2h`.
+command may end in parameters of its own: `sort a.txt ## memory=4G time=2h`. In a map that `info` wrote, ` ## line=017`
+is the identifier (QMAP_LINE) that the command had.
 """, [PARAMETERS])),
     ('wildcards', ('wildcards of qmap template', """\
 All combinations are made, the first group varying slowest. `{{?name:...}}` is used once more as `{{?=name}}`.

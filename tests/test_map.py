@@ -147,13 +147,14 @@ def test_a_million_lines_are_read_in_little_memory(tmp_path):
 
 
 def test_a_map_written_again_is_the_same_map(tmp_path):
-    text = ('[pre]\nmodule load x\n\n[post]\nrm y\n\n[params]\ncores = 7\nmemory = 16G\n\n[jobs]\na ## cores=2 line=07\n'
-            'b ## line=08\n')
+    text = ('[pre]\nmodule load x\n\n[post]\nrm y\n\n[params]\ncores = 7\nmemory = 16G\n\n[jobs]\n'
+            'a ## cores=2 line=07\nb ## line=08\n')
     assert '\n'.join(read(tmp_path, text).text(range(2))) + '\n' == text
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('line', ['[post] # clean up', '[jobs]:', '[ pre ]  # x', '[post] rm x', '[jobs # x', '[params: x',
+@pytest.mark.parametrize('line', ['[post] # clean up', '[jobs]:', '[ pre ]  # x', '[post] rm x', '[jobs # x',
+                                  '[params: x',
                                   '[posts] # clean up', '[Post]: x', '[Jobs]'])
 @pytest.mark.parametrize('section', ['[jobs]', '[pre]'])
 def test_a_slip_in_a_header_is_an_error_and_no_command(qmap, section, line):
@@ -206,12 +207,13 @@ def test_own_parameters_count_where_the_command_is_continued(qmap):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('tail', ['##cores=2', '## cores = 2', '## cores 2', '## cores=2 # why', '## cores=2 ##', '##  memory=1G x',
+@pytest.mark.parametrize('tail', ['##cores=2', '## cores = 2', '## cores 2', '## cores=2 # why', '## cores=2 ##',
+                                  '##  memory=1G x',
                                   '## cores=2 ## memory=1G', '##\tcores=2', '## sample=first try'])
 def test_a_comment_that_looks_like_parameters_is_warned_about(qmap, tail):
     qmap.write('a.map', 'true\ntrue {}\n'.format(tail))
     result = qmap('submit', 'a.map', '--dry-run')
-    assert result.code == 0 and result.err.startswith('qmap: warning: a.map, line 2: ## '[:32]), result
+    assert result.code == 0 and result.err.startswith('qmap: warning: a.map, line 2: ##'), result
     assert 'a comment' in result.err and result.err.count('\n') == 1
 
 
@@ -222,7 +224,8 @@ def test_a_tab_before_parameters_is_warned_about_and_how_many_there_are(qmap):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('line', ['echo ${x##*/} # ## no', 'awk 1 ##', 'echo a ## b', 'echo a ## time is money', 'x ## cores=1'])
+@pytest.mark.parametrize('line', ['echo ${x##*/} # ## no', 'awk 1 ##', 'echo a ## b', 'echo a ## time is money',
+                                  'x ## cores=1'])
 def test_other_comments_are_not(qmap, line):
     qmap.write('a.map', line + '\n')
     assert qmap('submit', 'a.map', '--dry-run').err == ''
@@ -308,7 +311,8 @@ def test_so_they_are_between_profile_map_and_control(qmap):
     assert 'called cores' in qmap('control', '-l', 'out', 'set', 'Cores=5').err
 
 
-@pytest.mark.parametrize('name, meant', [('prefix', 'name'), ('cpus', 'cores'), ('mem', 'memory'), ('walltime', 'time')])
+@pytest.mark.parametrize('name, meant', [
+    ('prefix', 'name'), ('cpus', 'cores'), ('mem', 'memory'), ('walltime', 'time')])
 def test_the_names_that_others_use_are_known(qmap, name, meant):
     qmap.write('a.map', '[params]\n{} = 1\n[jobs]\ntrue\n'.format(name))
     assert 'did you mean {}?'.format(meant) in qmap('submit', 'a.map', '--dry-run').err

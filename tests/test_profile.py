@@ -80,7 +80,8 @@ def test_max_running_of_the_profile(qmap):
 
 
 def test_marks_and_windows_line_ends_and_comments_behind_headers(qmap):
-    qmap.write('mine.conf', b'\xef\xbb\xbfexecutor = local\r\n[params] # all jobs\r\ncores = 1\r\nqueue = a\xc2\x85b\r\n')
+    qmap.write('mine.conf', b'\xef\xbb\xbfexecutor = local\r\n[params] # all jobs\r\ncores = 1\r\n'
+                            b'queue = a\xc2\x85b\r\n')
     result = submit(qmap, '-p', 'mine')
     assert result.code == 0 and result.err == '' and 'cores = 1' in result.out and 'queue = a\x85b' in result.out
 

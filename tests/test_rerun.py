@@ -81,7 +81,8 @@ def test_an_identifier_that_two_commands_have_is_an_error_that_names_both(qmap, 
     qmap.write('m.map', text)
     result = qmap('submit', 'm.map', '-l', 'a')
     assert result.code == 2 and result.err.count('\n') == 1
-    assert 'm.map, line {}: its identifier is'.format(second) in result.err and 'of line {};'.format(first) in result.err
+    assert 'm.map, line {}: its identifier is'.format(second) in result.err
+    assert 'of line {};'.format(first) in result.err
     assert not os.path.exists(qmap.path('a'))
 
 

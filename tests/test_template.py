@@ -190,8 +190,8 @@ def test_a_comma_in_braces_alone_makes_no_list():
     wrong('x {{x{a,b}}}', '{{x{a,b}}}', 'a list needs a comma')
 
 
-@pytest.mark.parametrize('item', [name for name in ODD_NAMES if '\n' not in name and '\t' not in name and name[0] != '#'],
-                         ids=ascii)
+@pytest.mark.parametrize('item', [
+    name for name in ODD_NAMES if '\n' not in name and '\t' not in name and name[0] != '#'], ids=ascii)
 def test_the_line_of_a_file_is_one_word_wherever_it_stands(item):
     write('list', item)
     words = ['{}', '"{}"', "'{}'", 'pre_{}_post', '"pre {} post"', "'pre '{}' post'", '"a"{}\'b\'', 'x={}',
@@ -238,11 +238,13 @@ def test_lines_of_files_and_wildcards(command, expected):
     assert jobs(command) == expected
 
 
-@pytest.mark.parametrize('command', ['x `y {{list}}`', "x $'a{{?l:list}}'", 'x {{?l:list}}/*.nope', 'x {{list}}$Y/{{?f:*}}'])
+@pytest.mark.parametrize('command', [
+    'x `y {{list}}`', "x $'a{{?l:list}}'", 'x {{?l:list}}/*.nope', 'x {{list}}$Y/{{?f:*}}'])
 def test_where_the_line_of_a_file_cannot_stand_the_error_shows_what_was_typed(qmap, command):
     write('list', 'a b\n')
     done = qmap('template', command)
-    assert done.code == 2 and done.err.count('\n') == 1 and ('list' in done.err or '{{' in done.err or 'a b' in done.err)
+    assert done.code == 2 and done.err.count('\n') == 1
+    assert any(word in done.err for word in ('{{...}}', '{{?=l}}', 'a b/*.nope', 'a b$Y/{{?f:*}}')), done
 
 
 def test_a_file_of_several_columns_is_an_error_that_says_what_to_do():
@@ -274,9 +276,11 @@ def test_linked_folders_are_not_entered():
         os.symlink(target, link)
     assert jobs('x t/**/*.txt') == ['x t/a.txt', 'x t/d/b.txt', 'x t/l.txt']
     assert jobs('x **/c.txt') == ['x far/c.txt'] and jobs('x t/f*/*') == ['x t/far/c.txt']
-    assert jobs('x t/**') == ['x t/', 'x t/a.txt', 'x t/d', 'x t/d/b.txt', 'x t/d/up', 'x t/far', 'x t/l.txt', 'x t/loop']
+    assert jobs('x t/**') == ['x t/', 'x t/a.txt', 'x t/d', 'x t/d/b.txt', 'x t/d/up', 'x t/far', 'x t/l.txt',
+                              'x t/loop']
     assert jobs('x t/**/') == ['x t/', 'x t/d/'] and jobs('x t/loop/**/b.txt') == ['x t/loop/d/b.txt']
-    assert jobs('x {{?d:**}}/{{?f:*}}.txt {{?=d}}') == ['x far/c.txt far', 'x t/a.txt t', 'x t/d/b.txt t/d', 'x t/l.txt t']
+    assert jobs('x {{?d:**}}/{{?f:*}}.txt {{?=d}}') == [
+        'x far/c.txt far', 'x t/a.txt t', 'x t/d/b.txt t/d', 'x t/l.txt t']
 
 
 def test_a_file_of_commands_that_is_not_there_is_an_error(qmap):
@@ -546,7 +550,8 @@ def test_the_folder_of_the_map_is_made(qmap):
 
 def test_without_a_command_there_is_a_map_to_add_commands_to(qmap):
     qmap.write('base', '[pre]\ntrue\n[jobs]\nold\n')
-    assert qmap('template', '-c', '2', '-b', 'base').lines == ['[pre]', 'true', '', '[params]', 'cores = 2', '', '[jobs]']
+    assert qmap('template', '-c', '2', '-b', 'base').lines == [
+        '[pre]', 'true', '', '[params]', 'cores = 2', '', '[jobs]']
     assert qmap('template').lines == ['[jobs]'] and qmap('template', '').code == 2
 
 
@@ -573,8 +578,8 @@ def test_the_options_of_the_tool(qmap):
                 'b', '--base', 'base')
     assert done.lines[:3] == ['[pre]', 'set -u', 'set +u'] and 'module load a b' in done.lines
     assert done.lines[done.lines.index('conda activate /e'):] == [
-        'conda activate /e', 'set -u', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '', '[jobs]',
-        'x']
+        'conda activate /e', 'set -u', '', '[params]', 'queue = q', 'cores = 4', 'memory = 16G', 'time = 01:30:00', '',
+        '[jobs]', 'x']
     qmap.environ['QMAP_TEMPLATE_BASE'] = 'base'
     assert qmap('template', 'x').lines == [
         '[pre]', 'set -u', '', '[params]', 'queue = q', 'cores = 1', '', '[jobs]', 'x']
@@ -696,7 +701,8 @@ def test_mamba_and_micromamba(program):
 
 
 @pytest.mark.parametrize('options, on', [
-    ('set -u', True), ('set -euo pipefail', True), ('set -e -u', True), ('set -o nounset', True), ('set -eo nounset', True),
+    ('set -u', True), ('set -euo pipefail', True), ('set -e -u', True), ('set -o nounset', True),
+    ('set -eo nounset', True),
     ('set -e', False), ('set -o pipefail', False), ('set -u\nset +u', False), ('set +o nounset', False),
     ('sort -u x | set_up -u', False), ('set -- -x; sort -u x', False)])
 def test_a_base_that_ends_at_unset_variables_does_not_while_conda_is_activated(options, on):
