@@ -218,10 +218,8 @@ HEADER = re.compile(r'\s*\[\s*(\w+)\s*\]\s*$')
 #: What was meant for a header: a section's name in brackets with something behind it, or without the second bracket;
 #: any name in brackets with a comment or a colon behind it. `[ post = x ]` is a command.
 SLIP = re.compile(r'\[\s*({})\s*(?:\]|[#:]|$)|\[(\w+)\]\s*[#:;]'.format('|'.join(SECTIONS)))
-#: A line that is a command, nothing else, and whole: most lines of a large map.
-PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*\n\Z')
-#: The same with its identifier: most lines of a large map that `info` wrote.
-NUMBERED = re.compile(rb'[^\s#\[\\\0][^#\\\0]* ## line=(\d{1,18})\r?\n\Z')
+#: A line that is a command, nothing else but its identifier, and whole: most lines of a large map.
+PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
 LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
 MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
@@ -258,7 +256,7 @@ def read_header(text):
         raise ValueError('[{}] is no section: known are {}'.format(
             name, ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
-        wrong = '{}: the header of a section stands alone on its line; move what stands behind it'
+        wrong = '{}: the header of a section stands alone on its line; move the rest to another line'
         raise ValueError((wrong if ']' in text else '{} lacks its closing bracket').format(text.strip()))
     return header and name
 
@@ -415,9 +413,16 @@ class Map:
         if b'\0' in line:
             raise self._wrong(number, NUL_BYTE)
 
+    def _check_first(self, line, number):
+        """Look whether a list of commands begins with a parameter, which a shell takes for a variable."""
+        key, mark, value = decode(line).partition('=')
+        if mark and key.strip() in PARAMETERS and len(value.split()) == 1:
+            self._note('first', number, '{} is a command here; parameters stand in [params], and commands then in '
+                                        '[jobs]'.format(decode(line)))
+
     def _scan(self):
         section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
-        plain, numbered = PLAIN.match, NUMBERED.match
+        plain = PLAIN.match
         with open(self.path, 'rb') as lines:
             self._seen = os.fstat(lines.fileno())
             if not os.path.isfile(self.path):
@@ -428,7 +433,7 @@ class Map:
                 number, start = number + 1, offset
                 offset += len(line)
                 if section == 'jobs' and (first or sectioned):
-                    command = plain(line) or numbered(line)
+                    command = plain(line)
                     if command:
                         self._offsets.append(start)
                         self._lines.append(number)
@@ -449,6 +454,7 @@ class Map:
                 if section == 'jobs':
                     if not sectioned and first is None:
                         first = number
+                        self._check_first(text, number)
                     self._offsets.append(start)
                     self._lines.append(number)
                 whole, begun = line, number
@@ -619,8 +625,8 @@ class Map:
                 command, pairs = split_own(command)
             pairs = collections.OrderedDict(pairs, **more or {})
             pairs.pop('line', None)
-            pairs['line'] = self.line_id(index)
-            yield '{} ## {}'.format(command, ' '.join(shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()))
+            words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
+            yield '{} ## {}'.format(command, ' '.join(words + ['line=' + self.line_id(index)]))
 
 
 ########################################################################################################################
@@ -1311,8 +1317,8 @@ class Profile:
             if header:
                 line = section = header.group(1)
             elif line.startswith('[') and ']' in line:
-                raise QMapError('{}, line {}: {}: the header of a section stands alone on its line; move what stands '
-                                'behind it'.format(path, number, line))
+                raise QMapError('{}, line {}: {}: the header of a section stands alone on its line; move the rest to '
+                                'another line'.format(path, number, line))
             lines.append(line)
             key, mark = line.partition('=')[:2]
             place = (section, key.strip())
@@ -7341,6 +7347,8 @@ def control_command(options, plan):
                 raise QMapError('{}: the working directory is not there'.format(value))
             if key == 'working_directory':
                 value = native(os.path.abspath(file_name(value)))
+            if key in command['params']:
+                warn(['{} is given twice; the last value counts'.format(key)])
             if key not in PARAMETERS:
                 warn([foreign_parameter(key)])
             command['params'][key] = write_parameter(key, checked(key, value)) if value else ''

@@ -316,3 +316,17 @@ def test_so_they_are_between_profile_map_and_control(qmap):
 def test_the_names_that_others_use_are_known(qmap, name, meant):
     qmap.write('a.map', '[params]\n{} = 1\n[jobs]\ntrue\n'.format(name))
     assert 'did you mean {}?'.format(meant) in qmap('submit', 'a.map', '--dry-run').err
+
+
+def test_a_list_of_commands_that_begins_with_parameters_is_warned_about(qmap):
+    qmap.write('a.map', 'memory = 16G\ncores=2\ntrue\n')
+    assert 'a.map, line 1: memory = 16G is a command here' in qmap('submit', 'a.map', '--dry-run').err
+    qmap.write('a.map', 'name=x echo "$name"\ntrue\n')
+    assert qmap('submit', 'a.map', '--dry-run').err == ''
+
+
+def test_a_parameter_that_is_set_twice_is_warned_about(qmap):
+    import module_submit
+    module_submit.prepare(qmap, 'true\n', 'out')
+    result = qmap('control', '-l', 'out', 'set', 'cores=1', 'cores=2')
+    assert 'cores is given twice; the last value counts' in result.err and 'cores = 2' in result.out
