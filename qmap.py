@@ -458,12 +458,9 @@ class Map:
                     self._offsets.append(start)
                     self._lines.append(number)
                 whole, begun = line, number
-                while text.endswith(b'\\') and continues(whole.rstrip(b'\r\n')):
-                    more = lines.readline()
-                    if not more:
-                        break
-                    self._check_bytes(more, number + 1)
+                for more in self._continued(lines, line):
                     number, offset = number + 1, offset + len(more)
+                    self._check_bytes(more, number)
                     whole = whole.rstrip(b'\r\n')[:-1] + more
                 if section == 'jobs':
                     if b'##' in whole:
@@ -472,6 +469,14 @@ class Map:
                     self._param(decode(whole.strip()), begun)
                 else:
                     self.sections[section].append(decode(whole.rstrip(b'\r\n')))
+
+    @staticmethod
+    def _continued(lines, line):
+        """Yield the lines that continue one."""
+        while line and continues(line.rstrip(b'\r\n')):
+            line = lines.readline()
+            if line:
+                yield line
 
     def _header(self, text, number):
         """Return the section that a line begins, None where it is a command."""
@@ -805,12 +810,7 @@ def read_groups(pieces):
                             'name is made of letters, digits and _'.format(as_typed(written)))
         if name in names:
             raise QMapError('{}: the name {} is there twice'.format(as_typed(written), name))
-        found = split_items(body)
-        as_lines = len(found) == 1 and not body.startswith(RAW)
-        if len(found) == 1 and WILDCARD.search(body):
-            found = None
-        elif len(found) == 1:
-            found = read_list(body[0 if as_lines else len(RAW):].strip(), as_typed(written), as_lines)
+        found, as_lines = read_items(body, as_typed(written))
         if name:
             names[name] = None if found is None else len(lists)
         if found and as_lines:
@@ -829,6 +829,17 @@ def read_groups(pieces):
         elif place is not None:
             lists[place][1].append((index, 1))
     return lists
+
+
+def read_items(body, written):
+    """Return what a group stands for, and whether it is the lines of a file, one word each; None, where it is paths."""
+    found = split_items(body)
+    if len(found) > 1:
+        return found, False
+    if WILDCARD.search(body):
+        return None, False
+    as_lines = not body.startswith(RAW)
+    return read_list(body[0 if as_lines else len(RAW):].strip(), written, as_lines), as_lines
 
 
 def check_line(line):
@@ -908,8 +919,6 @@ def split_words(text):
             value = OPENING.match(value).group()
             kind = {'$(': 'inside', '(': 'nested', '${': 'unknown', '$[': 'unknown'}.get(value, 'text')
             position = start + len(value)
-        if kind == 'wild' and start < literal:
-            kind = 'text'
         if kind == 'end':
             words.append(word)
             word = []
@@ -937,7 +946,7 @@ def split_words(text):
                 raise QMapError("{}: paths and lines of files cannot stand in backticks or $'...'; write $(...) or "
                                 '"..."'.format(as_typed(value)))
             kind = 'unknown'
-        elif kind == 'group':
+        elif kind == 'group' or kind == 'wild' and start < literal:
             kind = 'text'
         if kind in ('inside', 'nested'):
             word.append(Piece('unknown', '', '', start, position, before, quote))
