@@ -41,16 +41,26 @@ Nothing that a job did not say itself is believed while it may still say it. The
 without that script no copy of the batch that comes late runs anything. So no attempt runs twice, whoever submits it.
 """
 
+import os
+import sys
+
+if __name__ == '__main__':
+    # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty part, in
+    # the current one. A json.py or queue.py that happens to lie there is not the standard library's.
+    try:
+        searched_last = ('', os.path.dirname(os.path.realpath(__file__)), os.getcwd())
+    except OSError:    # the current folder was removed
+        searched_last = ('', os.path.dirname(__file__))
+    sys.path.sort(key=lambda folder: folder in searched_last)
+
 import array
 import collections
 import errno
 import itertools
 import json
-import os
 import re
 import shlex
 import signal
-import sys
 import threading
 import time
 
@@ -68,6 +78,10 @@ ENDED_CODES = (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED])
 
 #: Why a job is FAILED.
 REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'submit', 'lost')
+
+#: This file, and its folder: qmap_backends lies beside it.
+FILE = os.path.realpath(__file__)
+FOLDER = os.path.dirname(FILE)
 
 #: Past so many jobs, the files of a thousand of them share a subfolder.
 FLAT = 10000
@@ -95,6 +109,19 @@ def native(text):
 def file_name(text):
     """Return text as the functions of `os` take it: the opposite of `native`."""
     return os.fsdecode(encode(text))
+
+
+def absolute_path(path):
+    """Return a path as an absolute one.
+
+    Raises:
+        QMapError: it is relative, and the current folder was removed
+    """
+    try:
+        return os.path.abspath(path)
+    except OSError as error:
+        raise QMapError('{}: the current folder cannot be found ({}); go to another one, or give absolute paths'.format(
+            path, error.strerror))
 
 
 def plural(count, word):
@@ -338,6 +365,24 @@ def split_own(text):
     return command, [tuple(word.split('=', 1)) for word in words]
 
 
+def open_for(owner, path):
+    """Open a file to be read, and close it when its owner is gone, in whatever order Python takes both away.
+
+    Args:
+        owner: object that has the file
+        path: of the file
+
+    Returns:
+        (binary file, function that closes it before)
+
+    Raises:
+        OSError: it cannot be opened
+    """
+    import weakref
+    source = open(path, 'rb')
+    return source, weakref.finalize(owner, source.close)
+
+
 def continues(line):
     """Tell whether a raw line, without its end, goes on in the next: it ends in an odd number of backslashes."""
     return (len(line) - len(line.rstrip(b'\\'))) % 2 == 1
@@ -378,14 +423,14 @@ class Map:
         self._reading = threading.Lock()    # the driver and those who ask share the file
         self._offsets = array.array('Q')
         self._lines = array.array('L')
-        self._file = None
+        self._file = self._close_file = None
         try:
             self._scan()
         except OSError as error:
             raise QMapError('{}: {}'.format(path, error.strerror or error))
         if not len(self) and not empty:
             raise QMapError('{}: no commands in it'.format(path))
-        self._file = open(self.path, 'rb')
+        self._file, self._close_file = open_for(self, self.path)
         self._width = len(str(len(self) - 1))
         #: The driver asks for the same commands again and again, those of the jobs at work.
         self.command = functools.lru_cache(4096)(self._command)
@@ -403,8 +448,9 @@ class Map:
         if [now.st_size, now.st_mtime_ns, now.st_ino] != [
                 self._seen.st_size, self._seen.st_mtime_ns, self._seen.st_ino] or os.path.getsize(path) != now.st_size:
             raise QMapError('{}: it changed while it was read'.format(self.path))
-        self._file.close()
-        self.path, self._file = path, open(path, 'rb')
+        self._close_file()
+        self._file, self._close_file = open_for(self, path)
+        self.path = path
 
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
@@ -1411,7 +1457,7 @@ class Logs:
     """
 
     def __init__(self, path):
-        self.path = os.path.abspath(path)
+        self.path = absolute_path(path)
         self.qmap = os.path.join(self.path, '.qmap')
         self.run = os.path.join(self.qmap, 'run')
         self.input = os.path.join(self.path, 'qmap_input')
@@ -1519,6 +1565,27 @@ def pretty(value):
 
 
 ENCODER = json.JSONEncoder()
+
+
+#: What fsync(2) says where a file system or a kind of file has nothing that could be brought to a disk.
+NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def sync_file(handle, sync=os.fsync):
+    """Wait until an open file is on the disk, where the file system can do that (some FUSE and network ones cannot).
+
+    Args:
+        handle: file descriptor
+        sync: os.fsync, or os.fdatasync
+
+    Raises:
+        OSError: what was written may not be there
+    """
+    try:
+        sync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 def bring_to_disk(path):
@@ -2078,10 +2145,11 @@ class Ledger:
         with self._reading:
             if self._reader[0] != epoch:
                 if self._reader[1]:
-                    self._reader[1].close()
+                    self._close_reader()
                 path = self._condensed[0] if epoch == self.snapshot else self.logs.journal(epoch)
                 try:
-                    self._reader = (epoch, open(path, 'rb'))
+                    source, self._close_reader = open_for(self, path)
+                    self._reader = (epoch, source)
                 except FileNotFoundError:
                     self._reader = (0, None)
                     raise QMapError('{}: condensed into another file while it was read; ask again'.format(path))
@@ -2134,7 +2202,7 @@ class Ledger:
                     'read': {epoch: place for epoch, place in self.read_so_far().items() if epoch <= last}},
                     separators=(',', ':')).encode() + b'\n')
                 target.flush()
-                os.fsync(target.fileno())
+                sync_file(target.fileno())
         except OSError:
             remove(path)
             raise
@@ -2566,7 +2634,7 @@ class Journal:
 
     def sync(self):
         """Wait until all of it is on the disk."""
-        os.fdatasync(self._handle)
+        sync_file(self._handle, os.fdatasync)
 
     def close(self):
         """Let go of the file."""
@@ -5717,7 +5785,7 @@ class Inbox:
             target.write(json.dumps(command) + '\n')
             target.flush()
             os.fchmod(target.fileno(), 0o644)    # the driver may be another user
-            os.fsync(target.fileno())
+            sync_file(target.fileno())
         os.rename(path + '.tmp', path)
         return id
 
@@ -5929,7 +5997,7 @@ class Execution:
                 source.write(json.dumps(summary.as_dict()).encode() + b'\n')
                 source.seek(0)
                 status = subprocess.Popen(
-                    [shutil.which('bash') or '/bin/bash', '-c', file_name(command)], stdin=source, stdout=said,
+                    [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=said,
                     stderr=subprocess.STDOUT, start_new_session=True,
                     env=dict(os.environ, **summary.variables())).wait()
                 said.seek(0)
@@ -6277,7 +6345,7 @@ class Preparation:
         self.profile = Profile(profile)
         self.map = Map(map)
         #: What has to be given again to submit a rest of the map in the same way.
-        self.repeat = (['-p', os.path.abspath(profile) if os.sep in profile else profile] if profile else []) \
+        self.repeat = (['-p', absolute_path(profile) if os.sep in profile else profile] if profile else []) \
             + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group else []) \
             + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else []) \
             + (['--on-finish', on_finish] if on_finish else [])
@@ -6297,8 +6365,8 @@ class Preparation:
                 given[key] = checked(key, value)
                 if key not in PARAMETERS:
                     self.warnings.append(foreign_parameter(key))
-        folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.getcwd()
-        folder = os.path.abspath(os.path.expanduser(file_name(folder)))
+        folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.curdir
+        folder = absolute_path(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
             raise QMapError('{}: the working directory is not there'.format(folder))
         given['working_directory'] = native(folder)
@@ -6345,12 +6413,12 @@ class Preparation:
                 except FileExistsError:
                     continue
                 except OSError as error:
-                    raise QMapError('{}: {}'.format(os.path.abspath(logs), error.strerror))
+                    raise QMapError('{}: {}'.format(absolute_path(logs), error.strerror))
         there = os.path.isdir(logs)
         folder = Logs(logs)
         folder.create()
         try:
-            path = os.path.abspath(self.map.path)
+            path = absolute_path(self.map.path)
             self.map.copy(folder.input)
             write_json(folder.execution, collections.OrderedDict([
                 ('version', __version__), ('map', path), ('name', self.name),
@@ -6441,7 +6509,7 @@ class Old:
         info = read_json(os.path.join(path, 'execution.info')) or {}
         self.group = int(info.get('groups') or 1)
         self.params = self.map.params
-        self.name, self.repeat, self.created = os.path.basename(os.path.abspath(path)), [], 0
+        self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
         self.failures = Failures()
 
     @staticmethod
@@ -6586,8 +6654,9 @@ class View:
             self._stream.write(text.encode(self._stream.encoding or 'utf-8', 'replace').decode(
                 self._stream.encoding or 'utf-8', 'replace'))
             self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = open(os.devnull, 'w')    # the terminal is gone; the jobs are not
+        except (OSError, ValueError) as error:
+            if getattr(error, 'errno', None) not in DISK_FULL:    # which may have room again later
+                self._stream = open(os.devnull, 'w')    # the terminal is gone; the jobs are not
 
     def update(self, last=False):
         """Show how far it is, if it is time to.
@@ -6678,6 +6747,9 @@ class View:
         bar = '[{:.<20}] '.format('#' * (done - failed) + 'x' * failed)
         return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
 
+
+#: What a write says where there is no room.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: What has a colour on a terminal, and which (ECMA-48, SGR).
 COLOURS = {'completed': '32', 'failed': '31', 'running': '36', 'pending': '33', 'other': '35'}
@@ -6800,7 +6872,10 @@ class Summary:
 
 def shown_path(path):
     """Return a path as a person would write it: relative where it is below this folder."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except OSError:    # the current folder was removed
+        return path
     if relative.startswith(os.pardir):
         return path
     return os.path.join('.', relative) if relative.startswith('-') else relative
@@ -6851,7 +6926,7 @@ def run_here(command, params, quiet=False):
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', command],
+        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
                                  env=dict(os.environ, **exports(params)), cwd=params.get('working_directory'))
         running.pid = child.pid
         for number in pending:
@@ -6866,9 +6941,9 @@ def run_here(command, params, quiet=False):
         for number, handler in before.items():
             signal.signal(number, handler)
     if running.killed:
-        sys.stderr.write('qmap: killed: {}\n'.format(running.verdict['words']))
+        complain('killed: {}'.format(running.verdict['words']))
     if not quiet:
-        sys.stderr.write('qmap: elapsed {}, cpu {:.1f} s, peak memory {}\n'.format(
+        complain('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
             time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
             memory_text(max(running.peak, used.ru_maxrss * 1024))))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -6910,7 +6985,7 @@ def run_there(backend, command, params, quiet=False):
     finally:
         signal.signal(signal.SIGINT, before)
     if not quiet:
-        sys.stderr.write('qmap: elapsed {}, waiting included\n'.format(time_text(time.monotonic() - since)))
+        complain('elapsed {}, waiting included'.format(time_text(time.monotonic() - since)))
     return 128 - status if status < 0 else status
 
 
@@ -6928,7 +7003,7 @@ def on_terminal():
 ########################################################################################################################
 
 class Carried:
-    """Imports the modules that a bundle carries as text, where no installed ones are found."""
+    """Imports the modules that a bundle carries as text."""
 
     def __init__(self, payload):
         import base64
@@ -6940,7 +7015,7 @@ class Carried:
         from importlib.machinery import ModuleSpec
         for path, package in ((name.replace('.', '/') + '.py', False), (name.replace('.', '/') + '/__init__.py', True)):
             if path in self.sources:
-                return ModuleSpec(name, self, origin=os.path.join(__file__, path), is_package=package)
+                return ModuleSpec(name, self, origin=os.path.join(FILE, path), is_package=package)
         return None
 
     def create_module(self, spec):
@@ -6951,12 +7026,28 @@ class Carried:
         """Run the module's text."""
         spec = module.__spec__
         module.__file__ = spec.origin
-        source = self.sources[os.path.relpath(spec.origin, __file__)]
+        source = self.sources[spec.origin[len(FILE) + 1:]]
         exec(compile(source, spec.origin, 'exec'), module.__dict__)
 
     def get_source(self, name):
         """Return the text of a module, for tracebacks."""
-        return self.sources[os.path.relpath(self.find_spec(name).origin, __file__)]
+        return self.sources[self.find_spec(name).origin[len(FILE) + 1:]]
+
+
+class Beside:
+    """Finds the folder qmap_backends that belongs to this file, however Python was told to look for modules (-I, -P,
+    PYTHONSAFEPATH) and whatever else is installed: what a bundle carries, else what lies beside."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        """Return the spec of qmap_backends, None for others (importlib.abc.MetaPathFinder)."""
+        if name != 'qmap_backends':
+            return None
+        if CARRIED:
+            return CARRIED.find_spec(name)
+        from importlib.machinery import PathFinder
+        found = PathFinder.find_spec(name, [FOLDER])
+        return found if found and found.has_location else None    # a folder without __init__.py has none
 
 
 def bundle(path):
@@ -6972,7 +7063,7 @@ def bundle(path):
     import textwrap
     import zlib
     from importlib.util import find_spec
-    with open(__file__, encoding='utf-8') as lines:
+    with open(FILE, encoding='utf-8') as lines:
         own, mark, rest = lines.read().partition('\nPAYLOAD = ')
     sources = {}
     carried = []
@@ -7035,10 +7126,10 @@ def tool_submit(options):
     preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
                               options.pull, options.on_finish)
     warn(preparation.warnings)
-    if options.dry_run:
-        return dry_run(preparation, options)
     if options.leave and preparation.profile.executor == 'local':
         raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
+    if options.dry_run:
+        return dry_run(preparation, options)
     path = preparation.create(options.logs)
     if not (options.quiet or options.progress):
         say(preparation.profile.sentence())
@@ -7066,7 +7157,7 @@ def detach(path, options, *more):
     try:
         with open(messages, 'ab') as log:
             child = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), 'reattach', '--no-console', '-l', logs.path, *more],
+                [sys.executable, FILE, 'reattach', '--no-console', '-l', logs.path, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
@@ -7124,23 +7215,18 @@ def dry_run(preparation, options):
         submission = preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
     if options.progress:
         more = {'submission': submission} if submission else {}
-        say(helper('progress', '--progress').line(
+        write_output(None, [helper('progress', '--progress').line(
             'dry-run', logs=folder.path, profile=preparation.profile.name, executor=preparation.profile.executor,
             jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
-            params=write_parameters(params), script=script, **more).strip())
+            params=write_parameters(params), script=script, **more).strip()])
         return 0
-    say(preparation.profile.sentence())
-    say('{}, {}, logs folder {}'.format(
-        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)))
-    say('parameters of the first job:')
-    for key, value in write_parameters(params).items():
-        say('    {} = {}'.format(key, value))
+    lines = [preparation.profile.sentence(), '{}, {}, logs folder {}'.format(
+        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)), 'parameters of the first job:']
+    lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
     if submission:
-        say('its submission:')
-        say('    {}'.format(submission))
-    say('its script, {}:'.format(shown_path(path)))
-    write_output(None, script.splitlines())
-    say('nothing was submitted, and no folder made')
+        lines += ['its submission:', '    {}'.format(submission)]
+    lines.append('its script, {}:'.format(shown_path(path)))
+    write_output(None, lines + script.splitlines() + ['nothing was submitted, and no folder made'])
     return 0
 
 
@@ -7355,7 +7441,7 @@ def control_command(options, plan):
             if key == 'working_directory' and not os.path.isdir(file_name(value)):
                 raise QMapError('{}: the working directory is not there'.format(value))
             if key == 'working_directory':
-                value = native(os.path.abspath(file_name(value)))
+                value = native(absolute_path(file_name(value)))
             if key in command['params']:
                 warn(['{} is given twice; the last value counts'.format(key)])
             if key not in PARAMETERS:
@@ -7529,7 +7615,7 @@ def tool_report(options):
     """Run `qmap report`."""
     import gc
     gc.disable()    # as in `info`
-    path = options.output or os.path.basename(os.path.abspath(options.logs)) + '.html'
+    path = options.output or os.path.basename(absolute_path(options.logs)) + '.html'
     if os.path.exists(path) and not options.force:
         raise QMapError('{}: is there already; give another name with -o, or --force to overwrite it'.format(path))
     page = helper('report', 'report').Report(sys.modules[__name__], *figures(options.logs, 'report'))
@@ -7601,26 +7687,57 @@ def checked(key, text):
 def warn(sentences):
     """Print warnings."""
     for sentence in sentences:
-        sys.stderr.write('qmap: warning: {}\n'.format(sentence))
+        complain('warning: {}'.format(sentence))
+
+
+def complain(text):
+    """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
+    exit status says it, too."""
+    text = re.sub('[\\x00-\\x1f\\x7f]', lambda found: repr(found.group())[1:-1], text)
+    try:
+        sys.stderr.flush()
+        sys.stderr.buffer.write(encode('qmap: {}\n'.format(text)))
+        sys.stderr.buffer.flush()
+    except (OSError, ValueError):
+        pass
 
 
 def say(line):
-    """Print a line, whatever the locale."""
-    write_output(None, [line])
+    """Print a line about what was done, whatever the locale. Where it cannot be written, it was done all the same."""
+    try:
+        write_output(None, [line])
+    except (QMapError, OSError):
+        pass
+
+
+def print_bytes(data):
+    """Write bytes to standard output, at once, where they are what was asked for.
+
+    Raises:
+        QMapError: they cannot be written
+        BrokenPipeError: nobody reads any more
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise QMapError('standard output: {}'.format(error.strerror))
 
 
 def write_output(path, lines):
     """Write lines to a file, which is there whole or not at all, or to standard output.
 
     Raises:
-        QMapError: the file cannot be written
+        QMapError: they cannot be written
+        BrokenPipeError: nobody reads
     """
     lines = iter(lines)
     if path is None:
-        sys.stdout.flush()
         for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
-            sys.stdout.buffer.write(encode('\n'.join(some + [''])))
-        sys.stdout.buffer.flush()
+            print_bytes(encode('\n'.join(some + [''])))
         return
     temporary = '{}.tmp{}'.format(path, os.getpid())
     try:
@@ -7822,6 +7939,38 @@ def make_parser():
     return parser
 
 
+def call_tool(argv):
+    """Read the command line, call its tool, and return the exit status.
+
+    Raises:
+        QMapError: the command line is wrong, or what the tool raises
+        SystemExit: the help was printed
+    """
+    parser = make_parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
+        options.fields += rest    # fields on both sides of an option
+    elif rest:
+        tool = options.tool or ''
+        known = re.findall(r'--([\w-]+)', parser.tools[tool].format_help() if tool else '')
+        word, hint = rest[0].partition('=')[0].lstrip('-'), ''
+        if tool in ('run', 'template'):
+            hint = 'put the command in quotes; '
+        elif word in known:
+            hint = 'options stand before --; '
+        elif os.path.isdir(rest[0]):
+            hint = 'a logs folder is given with --logs; '
+        raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
+            ' '.join(rest), '' if word in known else did_you_mean(word, known, '--'), hint, ('qmap ' + tool).strip()))
+    if options.version:
+        write_output(None, ['qmap ' + __version__])
+        return 0
+    if not options.tool:
+        parser.print_help()
+        raise SystemExit(2)
+    return options.function(options)
+
+
 def main(argv=None):
     """Run QMap's command line, and return its exit status: 0 all completed, 1 some failed, 2 wrong usage or input,
     3 left before the end, 130 interrupted; of `run` that of the command.
@@ -7829,40 +7978,46 @@ def main(argv=None):
     Args:
         argv: list of words; the process's own by default
     """
-    status = 2
     try:
-        parser = make_parser()
-        options, rest = parser.parse_known_args(argv)
-        if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
-            options.fields += rest    # fields on both sides of an option
-        elif rest:
-            tool = options.tool or ''
-            known = re.findall(r'--([\w-]+)', parser.tools[tool].format_help() if tool else '')
-            hint = 'put the command in quotes; ' if tool in ('run', 'template') else \
-                'a logs folder is given with --logs; ' if os.path.isdir(rest[0]) else ''
-            raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
-                ' '.join(rest), did_you_mean(rest[0].partition('=')[0].lstrip('-'), known, '--'), hint,
-                ('qmap ' + tool).strip()))
-        if options.version:
-            say('qmap ' + __version__)
-            return 0
-        if not options.tool:
-            parser.print_help()
-            return 2
-        status = options.function(options)
-        sys.stdout.flush()
+        try:
+            return call_tool(argv)
+        except SystemExit as error:
+            print_bytes(b'')    # the help, which argparse has printed
+            return error.code
     except QMapError as error:
-        sys.stderr.write('qmap: error: {}\n'.format(encode(str(error)).decode('utf-8', 'replace')))
+        complain('error: {}'.format(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
-        status = 141
+        return 141
     except KeyboardInterrupt:
-        status = 130
-    return status
+        return 130
+    except OSError as error:
+        complain('error: {}{}'.format('{}: '.format(error.filename) if error.filename else '', error.strerror or error))
+    return 2
+
+
+def open_missing_streams():
+    """Fill the places of standard streams with which this process was started without: else the next files that are
+    opened would get their numbers, and be written to as if they were the terminal.
+
+    What is read or written there fails, as it would where nothing is open (as in gnulib's stdopen.c).
+    """
+    for handle, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, flags)    # gets the lowest number that is free
+            os.set_inheritable(handle, True)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, 'w', closefd=False)
+    sys.stderr = sys.stderr or open(2, 'w', closefd=False)
 
 
 def entry():
     """Run the command line as a program: do not wait for jobs that go on without us."""
+    open_missing_streams()
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:    # how jobs end would be lost: wait(2), notes
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     status = main()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -7876,6 +8031,7 @@ def entry():
 PAYLOAD = ''
 
 CARRIED = Carried(PAYLOAD) if PAYLOAD else None
+sys.meta_path.insert(0, Beside)
 if CARRIED:
     sys.meta_path.append(CARRIED)
 

@@ -712,7 +712,7 @@ class Lsf(Backend):
         return (['env', 'BSUB_STDERR=Y'] + (['BSUB_QUIET=Y'] if params.get('quiet') else [])
                 + ['bsub', '-Is' if terminal else '-I'] + directory_argv(params)
                 + request_argv(params, **self._styles(params)) + shlex.split(params.get('extra') or '')
-                + ['/bin/bash -c {}'.format(shlex.quote(command))])
+                + ['/bin/bash -c -- {}'.format(shlex.quote(command))])
 
     def limits(self):
         """Return the largest array: MAX_JOB_ARRAY_SIZE of bparams, which bounds the index as well, else 1,000."""

@@ -49,8 +49,9 @@ class Progress:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = open(os.devnull, 'w')    # nobody reads any more; the jobs go on
+        except (OSError, ValueError) as error:
+            if getattr(error, 'errno', None) not in self._qmap.DISK_FULL:    # which may have room again later
+                self._stream = open(os.devnull, 'w')    # nobody reads any more; the jobs go on
 
     def say(self, text):
         """Print a sentence."""

@@ -105,8 +105,11 @@ class Output:
             return True
         return '{}.{}.end'.format(self.id, self.attempt or self.attempts()) in self._source.logs.listing()
 
-    def write(self, target):
-        """Write it to a binary file, as it is.
+    def write(self, put):
+        """Write it as it is.
+
+        Args:
+            put: function that writes bytes
 
         Raises:
             QMapError: there is none, and there should be
@@ -120,16 +123,15 @@ class Output:
             return
         with source:
             for block in iter(lambda: source.read(1 << 20), b''):
-                target.write(block)
-        target.flush()
+                put(block)
 
-    def follow(self, target):
+    def follow(self, put):
         """Write it, and what is added, until the job has ended. An attempt that begins meanwhile is followed on."""
         shown, place = self.attempt or (0 if self._old else self.attempts()), 0
         while True:
             over = self.over()    # asked before the file is read, so that nothing comes behind the last look
             last = self.attempt or (0 if self._old else self.attempts())
-            place = self._add(target, shown, place)
+            place = self._add(put, shown, place)
             if last != shown:
                 if shown:
                     self._qmap.warn(['job {}: attempt {} begins'.format(self.id, last)])
@@ -139,7 +141,7 @@ class Output:
                 return
             time.sleep(LOOK)
 
-    def _add(self, target, attempt, place):
+    def _add(self, put, attempt, place):
         source = self.open(attempt)
         if source is None:
             return place
@@ -148,9 +150,8 @@ class Output:
                 place = 0
             source.seek(place)
             for block in iter(lambda: source.read(1 << 20), b''):
-                target.write(block)
+                put(block)
                 place += len(block)
-        target.flush()
         return place
 
 
@@ -158,11 +159,10 @@ def log(qmap, options):
     """Run `qmap info --log`, and return the exit status."""
     source = qmap.Old(options.logs) if qmap.Old.here(options.logs) else qmap.Execution(options.logs)
     output = Output(qmap, source, options.log, '.err' if options.err else '.out', options.attempt)
-    sys.stdout.flush()
     if options.follow:
-        output.follow(sys.stdout.buffer)
+        output.follow(qmap.print_bytes)
     else:
-        output.write(sys.stdout.buffer)
+        output.write(qmap.print_bytes)
     return 0
 
 
@@ -258,8 +258,7 @@ def watch(qmap, options, statuses):
         else:
             text = '\n'.join(lines) + '\n' if lines[1:] != shown else ''
         shown = lines[1:]
-        sys.stdout.buffer.write(qmap.encode(text))
-        sys.stdout.buffer.flush()
+        qmap.print_bytes(qmap.encode(text))
         if not left:
             return 0
         time.sleep(options.every or 2)

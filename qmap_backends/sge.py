@@ -666,7 +666,7 @@ class GridEngine(Backend):
         if sys.stdin.isatty() and sys.stdout.isatty():
             argv += ['-pty', 'y']
         # With -noshell the words are handed over as they are; otherwise they are joined, for the user's login shell.
-        return argv + request_argv(params, self.options) + ['-noshell', 'bash', '-c', command]
+        return argv + request_argv(params, self.options) + ['-noshell', 'bash', '-c', '--', command]
 
     def limits(self):
         """See `Backend`."""

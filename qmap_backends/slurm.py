@@ -570,7 +570,7 @@ def interactive_argv(params, command, stdin, stdout, overlap):
         words += ['-J', params['name']]
     words += resources(params)
     step = ['--pty'] if stdin and stdout else ['--quit-on-interrupt'] + (['--unbuffered'] if stdout else [])
-    shell = ['bash', '-c', command]
+    shell = ['bash', '-c', '--', command]
     if max(params.get('tasks', 1), params.get('nodes', 1)) == 1:
         return ['srun', '--export=ALL'] + step + words + shell
     quiet = ['-Q'] if params.get('quiet') else []

@@ -155,7 +155,7 @@ def test_tasks_are_called_as_qstat_does(backend):
 def test_a_command_is_run_now_as_it_is(backend):
     words = backend.interactive({'cores': 2, 'memory': 1 << 30}, 'echo "a  b"\nexit 3')
     assert words[:6] == ['qrsh', '-wd', os.getcwd(), '-V', '-now', 'no']
-    assert words[-4:] == ['-noshell', 'bash', '-c', 'echo "a  b"\nexit 3']
+    assert words[-5:] == ['-noshell', 'bash', '-c', '--', 'echo "a  b"\nexit 3']
     assert 'h_vmem=512M' in words
     assert '-pty' not in words or (sys.stdin.isatty() and sys.stdout.isatty())
 

@@ -530,7 +530,7 @@ def test_usage_without_what_is_down():
 
 def test_run_in_a_terminal_and_without_one():
     words = slurm.interactive_argv({'cores': 2, 'queue': 'main'}, 'ls "$HOME"', True, True, True)
-    assert words[0] == 'srun' and '--pty' in words and words[-3:] == ['bash', '-c', 'ls "$HOME"']
+    assert words[0] == 'srun' and '--pty' in words and words[-4:] == ['bash', '-c', '--', 'ls "$HOME"']
     words = slurm.interactive_argv({}, 'ls', False, True, True)
     assert '--pty' not in words and '--unbuffered' in words and '--quit-on-interrupt' in words
     words = slurm.interactive_argv({'quiet': True}, 'ls', True, False, True)
