@@ -1785,7 +1785,7 @@ class Ledger:
         self.snapshot = self.heard = 0
         self._read, self._covered = None, {}
         self._astray = False
-        self._reader = (0, None)
+        self._reader, self._close_reader = (0, None), None
         self._reading = threading.Lock()
 
     def id(self, number):
@@ -5885,13 +5885,13 @@ class Execution:
         self.path = self.logs.path
         self.plan = Plan(self.logs, map)
         self.warnings = []
-        self._max_running = max_running
+        self._max_running = None if max_running is None else positive_number('max_running', max_running)
         self._force = force
         self._takeover = takeover
         self._here = Here()
         self._driver = None
         self._leaving = ''
-        self.viewing = self._over = self.handed_over = False
+        self.viewing = self.handed_over = False
         self._error = None
         self._foreign = None
         self._barred = ''    # why this process cannot drive
@@ -5899,7 +5899,9 @@ class Execution:
         self._drove = self.passed_on = False
         self.hear = None
         self.news = collections.deque(maxlen=1000)
-        self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
+        self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
+        self._idle.set()
+        self._started = False
         self._inbox = Inbox(self.logs, self._here)
         try:
             self._read_anew()
@@ -5908,14 +5910,30 @@ class Execution:
         self.warnings += ['{}, byte {}: this record cannot be read'.format(self.logs.journal(epoch), place)
                           for epoch, place in self._ledger.damage[:20]]
 
+    def __repr__(self):
+        counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
+        return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
+
     # The thread
 
     def start(self):
-        """Drive what is left, or view where another process drives; also once more after all has ended."""
-        if self._over:
-            self._over = False
-            self._thread = threading.Thread(target=self._work, name='qmap-driver', daemon=True)
-        self._thread.start()
+        """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
+        Nothing happens where it is at work already.
+
+        Raises:
+            QMapError: this process may have no more threads
+        """
+        if self.working():
+            return self
+        if self._started:
+            self._error, self._leaving = None, ''
+        self._started = True
+        self._idle.clear()
+        try:
+            threading.Thread(target=self._work, name='qmap-driver', daemon=True).start()
+        except RuntimeError as error:
+            self._idle.set()
+            raise QMapError('{}: {}'.format(self.path, error))
         return self
 
     def _work(self):
@@ -5932,8 +5950,8 @@ class Execution:
         except BaseException as error:
             self._error = error
         finally:
-            self._over = True
-            for listener in self._listeners:
+            self._idle.set()
+            for listener in list(self._listeners):
                 listener.put(None)
 
     def _lead(self):
@@ -6092,7 +6110,7 @@ class Execution:
             heard = {'job': event['job'], 'status': event['status'],
                      'time': event.get('finished') or event.get('started'),
                      'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
-            for listener in self._listeners:
+            for listener in list(self._listeners):
                 listener.put(heard)
 
     # Asking
@@ -6174,7 +6192,7 @@ class Execution:
 
     def working(self):
         """Tell whether this process drives or views it at the moment."""
-        return self._thread.is_alive()
+        return not self._idle.is_set() and self._here.pid == os.getpid()    # in a fork there is no thread
 
     def counts(self):
         """Return {status: number of jobs}, in the order of STATUSES."""
@@ -6187,6 +6205,7 @@ class Execution:
             status: as for `qmap info`: names or first letters, separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
         """
+        fields = [fields] if isinstance(fields, str) else fields
         codes = {STATUS_CODES[status] for status in parse_statuses([status] if isinstance(status, str) else status)}
         quick = fields is not None and not set(fields) - {'id', 'status'}
         for number, code in enumerate(self._ledger.status):
@@ -6204,13 +6223,25 @@ class Execution:
 
     def __iter__(self):
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
-        error."""
+        error.
+
+        Raises:
+            QMapError: the execution cannot go on
+        """
         import queue
         listener = queue.Queue()
         self._listeners.append(listener)
-        if self._over or not self._thread.ident:
+        if not self.working():
             listener.put(None)
-        return iter(listener.get, None)
+        return self._events(listener)
+
+    def _events(self, listener):
+        try:
+            for event in iter(listener.get, None):
+                yield event
+        finally:
+            self._listeners.remove(listener)
+        self.wait(0)
 
     def driver(self):
         """Return who drives, as driver.json has it; {} where nobody does."""
@@ -6231,9 +6262,9 @@ class Execution:
         Raises:
             QMapError: the execution cannot go on
         """
-        if self._thread.ident:
-            self._thread.join(timeout)
-        if self._error and not self._thread.is_alive():
+        if self.working():
+            self._idle.wait(timeout)
+        if self._error and not self.working():
             raise self._error
         return not self.left()
 
@@ -6275,8 +6306,61 @@ def whoami():
         return '{}@{}'.format(os.getuid(), os.uname().nodename)
 
 
-def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None, pull=None, on_finish=None, **params):
+def positive_number(name, value):
+    """Return a number that a program gave, as int.
+
+    Raises:
+        QMapError: it is no whole number of 1 or more
+    """
+    try:
+        return parse_count(str(value))
+    except ValueError as error:
+        raise QMapError('{} = {!r}: {}'.format(name, value, error))
+
+
+def path_text(name, value):
+    """Return a path that a program gave, as text.
+
+    Raises:
+        QMapError: it is none
+    """
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise QMapError('{} = {!r}: must be a path'.format(name, value))
+
+
+def parameter_texts(params, keywords):
+    """Return the parameters that a program gave as a dict of texts, None for those that it left open.
+
+    Args:
+        params: dict of parameters, its own among them; None for none
+        keywords: dict of those that QMap knows
+
+    Raises:
+        QMapError: a keyword is a slip, or params is no dict of names
+    """
+    for key in keywords:
+        if key not in PARAMETERS:
+            raise QMapError('submit: unknown keyword {0}{1}; a parameter of your own is given as params={{{0!r}: ...}}'
+                            .format(key, did_you_mean(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
+    try:
+        given = collections.OrderedDict(params or {}, **keywords)
+        return collections.OrderedDict((key, None if value is None else str(value)) for key, value in given.items()
+                                       if KEY.match(key) or read_parameter(key, ''))
+    except (TypeError, ValueError) as error:
+        raise QMapError('params: {}'.format(error))
+
+
+#: What `submit` takes beside parameters.
+SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params')
+
+
+def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None, pull=None, on_finish=None,
+           params=None, **keywords):
     """Submit a jobs map file, and return its Execution, already at work.
+
+    A program that ends before its executions have waits for them.
 
     Args:
         map: path of the map
@@ -6285,23 +6369,27 @@ def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None
         group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
-        pull: workers that take the jobs from a list, on a cluster
+        pull: workers that take the jobs from a list, on a cluster; 0 for none, whatever the profile says
         on_finish: shell command that is run when the execution ends, or its driver does
-        params: parameters, as in a map: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
+        params: dict of parameters, as in a map, with those of your own, which are exported to the jobs
+        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
-    preparation = Preparation(map, max_running, group, profile, {key: str(value) for key, value in params.items()},
-                              keep, pull, on_finish)
-    execution = Execution(preparation.create(logs), map=preparation.map)
+    preparation = Preparation(
+        path_text('map', map), max_running, group,
+        None if profile is None else path_text('profile', profile), parameter_texts(params, keywords), keep, pull,
+        None if on_finish is None else str(on_finish))
+    execution = Execution(preparation.create(None if logs is None else path_text('logs', logs)), map=preparation.map)
     execution.warnings += preparation.warnings
+    wait_at_exit(execution)
     return execution.start()
 
 
 def reattach(logs='.', max_running=None, force=False, takeover=False):
     """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
-    process drives.
+    process drives. A program that ends before that waits for it, if it drives.
 
     Args:
         logs: path of the folder
@@ -6312,7 +6400,43 @@ def reattach(logs='.', max_running=None, force=False, takeover=False):
     Raises:
         QMapError: there is no execution in the folder
     """
-    return Execution(logs, max_running, force, takeover).start()
+    execution = Execution(path_text('logs', logs), max_running, force, takeover)
+    wait_at_exit(execution)
+    return execution.start()
+
+
+#: The executions that programs have asked for: weak references, None before the first.
+ASKED_FOR = None
+
+
+def wait_at_exit(execution):
+    """See to it that a program does not end while it drives an execution."""
+    global ASKED_FOR
+    if ASKED_FOR is None:
+        import atexit
+        import weakref
+        import concurrent.futures.thread    # noqa: F401: what is registered last is called first
+        ASKED_FOR = weakref.WeakSet()
+        # From 3.9 on, concurrent.futures starts nothing more by the time that atexit calls.
+        getattr(threading, '_register_atexit', atexit.register)(finish_executions)
+    ASKED_FOR.add(execution)
+
+
+def finish_executions():
+    """Wait for the executions that this process drives, as concurrent.futures waits for what was submitted to it."""
+    for execution in [execution for execution in ASKED_FOR if execution.working()]:
+        try:
+            if execution.viewing:
+                execution.leave()
+            elif execution.left() and not execution._leaving:
+                complain('{}: waiting for {} before this program ends; Ctrl-C leaves them to `reattach`'.format(
+                    execution.path, plural(execution.left(), 'job')))
+            execution.wait()
+        except KeyboardInterrupt:
+            execution.leave()
+            execution.wait(10)
+        except (QMapError, OSError) as error:
+            complain('error: {}'.format(error))
 
 
 class Preparation:
@@ -6340,14 +6464,15 @@ class Preparation:
         Raises:
             QMapError: something is wrong
         """
-        if max_running is not None and max_running < 1:
-            raise QMapError('max_running = {}: is no whole number of 1 or more'.format(max_running))
+        max_running = None if max_running is None else positive_number('max_running', max_running)
+        group = None if group is None else positive_number('group', group)
+        pull = positive_number('pull', pull) if pull else pull
         self.profile = Profile(profile)
         self.map = Map(map)
         #: What has to be given again to submit a rest of the map in the same way.
         self.repeat = (['-p', absolute_path(profile) if os.sep in profile else profile] if profile else []) \
             + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group else []) \
-            + (['--keep', keep] if keep else []) + (['--pull', str(pull)] if pull else []) \
+            + (['--keep', keep] if keep else []) + ([] if pull is None else ['--pull', str(pull)]) \
             + (['--on-finish', on_finish] if on_finish else [])
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = keep or self.profile.settings.get('keep') or 'all'
@@ -6356,7 +6481,9 @@ class Preparation:
                 '' if keep else 'profile {}: '.format(self.profile.name), self.keep))
         if pull and self.profile.executor == 'local':
             raise QMapError('--pull: is for clusters; on this machine short jobs share a shell by themselves')
-        self.pull = 0 if self.profile.executor == 'local' else pull or self.profile.number('pull') or 0
+        self.pull = self.profile.number('pull') or 0 if pull is None else pull
+        if self.profile.executor == 'local':
+            self.pull = 0
         self.group = group or 1
         self.warnings = self.profile.warnings + self.map.warnings
         given = collections.OrderedDict(self.map.params)
