@@ -101,6 +101,14 @@ def encode(text):
     return text.encode('utf-8', 'surrogateescape')
 
 
+def readable_bytes(text):
+    """Return the bytes of a text for people to read, whatever it holds."""
+    try:
+        return encode(text)
+    except UnicodeEncodeError:
+        return text.encode('utf-8', 'replace')
+
+
 def native(text):
     """Return an argument or a file name as `decode` gives text, whatever the locale made of it."""
     return decode(os.fsencode(text))
@@ -1522,7 +1530,8 @@ def read_json(path):
     """Return what a JSON file holds, None where it is missing or not (yet) whole."""
     try:
         with open(path, 'rb') as source:
-            return json.loads(decode(source.read()))
+            value = json.loads(decode(source.read()))
+        return json.loads(value['exact']) if isinstance(value, dict) and 'exact' in value else value
     except (OSError, ValueError):
         return None
 
@@ -1530,12 +1539,18 @@ def read_json(path):
 def write_json(path, value):
     """Replace a JSON file: its readers see the old one or the new one, never half of it.
 
+    Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a text of JSON,
+    in which \\udcNN stands for the byte NN, and `read_json` returns that.
+
     Raises:
         OSError: it could not be written; the old one stands
     """
     temporary = '{}.tmp{}'.format(path, os.getpid())
+    text = pretty(value)
+    if strict_json(text) != text:
+        text = strict_json(pretty(dict(value, exact=ENCODER.encode(value))))
     try:
-        write_bytes(temporary, os.O_TRUNC, pretty(value).encode())
+        write_bytes(temporary, os.O_TRUNC, text.encode())
         os.replace(temporary, path)
     except OSError:
         remove(temporary)
@@ -1565,6 +1580,22 @@ def pretty(value):
 
 
 ENCODER = json.JSONEncoder()
+
+#: In JSON: a pair of surrogates, which stands for one character; a lone one; any other escape.
+ESCAPE = re.compile(r'\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)')
+
+
+def strict_json(text):
+    """Return JSON as every parser reads it: a byte that is not UTF-8, which `decode` makes a lone surrogate, is U+FFFD
+    in it."""
+    if '\\ud' not in text:
+        return text
+    return ESCAPE.sub(lambda found: '\\ufffd' if found.group(1) else found.group(), text)
+
+
+def json_text(value):
+    """Return a value as JSON that every parser reads."""
+    return strict_json(ENCODER.encode(value))
 
 
 #: What fsync(2) says where a file system or a kind of file has nothing that could be brought to a disk.
@@ -5774,6 +5805,13 @@ class Inbox:
         """
         id = '{:020d}-{}-{}-{}'.format(int(self._here.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._here.host),
                                        self._here.pid, next(self._count))
+        try:
+            self._drop(id, command)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._logs.path)
+        return id
+
+    def _drop(self, id, command):
         path = self._path(id)
         self._places = {}
         for epoch in self._logs.epochs():
@@ -5787,7 +5825,6 @@ class Inbox:
             os.fchmod(target.fileno(), 0o644)    # the driver may be another user
             sync_file(target.fileno())
         os.rename(path + '.tmp', path)
-        return id
 
     def answer(self, id):
         """Return the event that a driver has written of a command since it was dropped; None for nothing yet."""
@@ -5973,6 +6010,8 @@ class Execution:
         except OSError as error:
             backend.close()
             self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                self._barred = 'this user may not write in {}, and only look'.format(shown_path(self.path))
             return False
         self._ledger, self._driver = driver.ledger, driver
         if self.viewing:
@@ -6012,7 +6051,7 @@ class Execution:
         try:
             # Files, not pipes: what it leaves in the background may write on when this process is gone.
             with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as said:
-                source.write(json.dumps(summary.as_dict()).encode() + b'\n')
+                source.write(json_text(summary.as_dict()).encode() + b'\n')
                 source.seek(0)
                 status = subprocess.Popen(
                     [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=said,
@@ -6344,6 +6383,8 @@ def parameter_texts(params, keywords):
         if key not in PARAMETERS:
             raise QMapError('submit: unknown keyword {0}{1}; a parameter of your own is given as params={{{0!r}: ...}}'
                             .format(key, did_you_mean(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
+    if not isinstance(params or {}, dict):
+        raise QMapError('params = {!r}: must be a dict'.format(params))
     try:
         given = collections.OrderedDict(params or {}, **keywords)
         return collections.OrderedDict((key, None if value is None else str(value)) for key, value in given.items()
@@ -6681,6 +6722,10 @@ class Old:
         return range(number * self.group, min((number + 1) * self.group, len(self.map)))
 
 
+#: The first line of the maps that `info` makes, which it may therefore overwrite.
+INFO_MAP = '# made by qmap info'
+
+
 def left_map(plan, jobs, params, more=None):
     """Yield the lines of the map with the commands of these jobs that did not end well.
 
@@ -6778,8 +6823,11 @@ class View:
 
     def _write(self, text):
         try:
-            self._stream.write(text.encode(self._stream.encoding or 'utf-8', 'replace').decode(
-                self._stream.encoding or 'utf-8', 'replace'))
+            self._stream.flush()
+            if hasattr(self._stream, 'buffer'):
+                self._stream.buffer.write(readable_bytes(text))    # whatever the locale, so that a path can be pasted
+            else:
+                self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError) as error:
             if getattr(error, 'errno', None) not in DISK_FULL:    # which may have room again later
@@ -7233,8 +7281,7 @@ def tool_template(options):
     """Run `qmap template`."""
     given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
     params = collections.OrderedDict((key, checked(key, text)) for key, text in given if text is not None)
-    if options.output and os.path.exists(options.output) and not options.force:
-        raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.output))
+    overwrite_nothing(options.output, options.force)
     lines = template(options.command, params, options.base, options.conda_env, options.module)
     try:
         os.makedirs(os.path.dirname(options.output or '') or '.', exist_ok=True)
@@ -7295,8 +7342,8 @@ def detach(path, options, *more):
         raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
     child.returncode = child.returncode or 0    # it is not waited for
     if options.progress:
-        say(helper('progress', '--progress').line(
-            'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip())
+        say(strict_json(helper('progress', '--progress').line(
+            'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip()))
     if options.quiet or options.progress:
         return 0
     where = shlex.quote(shown_path(logs.path))
@@ -7342,10 +7389,10 @@ def dry_run(preparation, options):
         submission = preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
     if options.progress:
         more = {'submission': submission} if submission else {}
-        write_output(None, [helper('progress', '--progress').line(
+        write_output(None, [strict_json(helper('progress', '--progress').line(
             'dry-run', logs=folder.path, profile=preparation.profile.name, executor=preparation.profile.executor,
             jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
-            params=write_parameters(params), script=script, **more).strip()])
+            params=write_parameters(params), script=script, **more).strip())])
         return 0
     lines = [preparation.profile.sentence(), '{}, {}, logs folder {}'.format(
         jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)), 'parameters of the first job:']
@@ -7505,7 +7552,8 @@ def tool_control(options):
     try:
         id = inbox.drop(dict(command, by=whoami()))
     except OSError as error:
-        raise QMapError('{}: {}'.format(error.filename or logs.path, error.strerror))
+        raise QMapError('{}: cannot be written ({}); only those who may write in the folder can steer its jobs'.format(
+            shown_path(logs.path), error.strerror))
     since, named, answer, execution = time.monotonic(), False, None, None
     try:
         while answer is None:
@@ -7641,7 +7689,7 @@ def advise(options):
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--advise looks at all jobs, and knows no other option but --format json and --output')
     found = figures(options.logs, '--advise')[-1]
-    write_output(options.output, [json.dumps(found.as_dict())] if options.format == 'json' else found.lines())
+    write_output(options.output, [json_text(found.as_dict())] if options.format == 'json' else found.lines())
     return 0
 
 
@@ -7650,13 +7698,17 @@ def summarise(options):
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--summary looks at all jobs, and knows no other option but --format json and --output')
     summary = Summary(Old(options.logs) if Old.here(options.logs) else Execution(options.logs))
-    write_output(options.output, [json.dumps(summary.as_dict())] if options.format == 'json' else summary.lines())
+    write_output(options.output, [json_text(summary.as_dict())] if options.format == 'json' else summary.lines())
     return 0
 
 
 def tool_info(options):
     """Run `qmap info`."""
     import gc
+    if options.force and options.output is None:
+        raise QMapError('--force goes with --output FILE')
+    of_fields = options.fields or options.format or options.advise or options.summary
+    overwrite_nothing(options.output, options.force, None if of_fields else INFO_MAP)
     if options.log is not None:
         return helper('questions', '--log').log(sys.modules[__name__], options)
     if options.err or options.follow or options.attempt:
@@ -7696,7 +7748,7 @@ def tool_info(options):
         jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
         if not jobs:
             warn(['no job is {}: the map has no commands'.format(' or '.join(sorted(statuses)))])
-        lines = left_map(plan, jobs, params, own)
+        lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
         if options.collapse:
             lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
     write_output(options.output, lines)
@@ -7721,7 +7773,7 @@ def table(jobs, fields, format):
     """
     if format == 'json':
         for info in jobs:
-            yield json.dumps(collections.OrderedDict([('id', info['id'])] + [
+            yield json_text(collections.OrderedDict([('id', info['id'])] + [
                 (path, field(info, path)) for path in fields]) if fields else info)
         return
     rows = itertools.chain([['id'] + fields], ([info['id']] + [field_text(field(info, path)) for path in fields]
@@ -7743,8 +7795,7 @@ def tool_report(options):
     import gc
     gc.disable()    # as in `info`
     path = options.output or os.path.basename(absolute_path(options.logs)) + '.html'
-    if os.path.exists(path) and not options.force:
-        raise QMapError('{}: is there already; give another name with -o, or --force to overwrite it'.format(path))
+    overwrite_nothing(path, options.force, other='another name with -o')
     page = helper('report', 'report').Report(sys.modules[__name__], *figures(options.logs, 'report'))
     write_output(path, (part.rstrip('\n') for part in page.parts()))
     say('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
@@ -7767,8 +7818,7 @@ def tool_run(options):
 
 def tool_bundle(options):
     """Run `qmap bundle`."""
-    if os.path.exists(options.file) and not options.force:
-        raise QMapError('{}: is there already; give another name, or --force to overwrite it'.format(options.file))
+    overwrite_nothing(options.file, options.force)
     carried = bundle(options.file)
     say('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
@@ -7823,7 +7873,7 @@ def complain(text):
     text = re.sub('[\\x00-\\x1f\\x7f]', lambda found: repr(found.group())[1:-1], text)
     try:
         sys.stderr.flush()
-        sys.stderr.buffer.write(encode('qmap: {}\n'.format(text)))
+        sys.stderr.buffer.write(readable_bytes('qmap: {}\n'.format(text)))
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         pass
@@ -7866,16 +7916,45 @@ def write_output(path, lines):
         for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
             print_bytes(encode('\n'.join(some + [''])))
         return
-    temporary = '{}.tmp{}'.format(path, os.getpid())
+    written = os.path.realpath(path)    # a link stays one
+    temporary = path if special_file(path) else '{}.tmp{}'.format(written, os.getpid())
     try:
         with open(temporary, 'wb') as target:
             for line in lines:
                 target.write(encode(line) + b'\n')
-        os.replace(temporary, path)
+        if temporary != path:
+            os.replace(temporary, written)
     except OSError as error:
         raise QMapError('{}: {}'.format(path, error.strerror))
     finally:
-        remove(temporary)
+        if temporary != path:
+            remove(temporary)
+
+
+def special_file(path):
+    """Tell whether a path names a device or a pipe, such as /dev/stdout, which is written to and not replaced."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def overwrite_nothing(path, force, first_line=None, other='another name'):
+    """Keep a file of the user from being overwritten.
+
+    Args:
+        path: of the file to be written; None for standard output
+        force: whether it may be overwritten
+        first_line: text; a file that begins with it may be overwritten, too
+        other: what to give in place of the path
+
+    Raises:
+        QMapError: it is there, and shall stay
+    """
+    if path is None or force or not os.path.exists(path) or special_file(path):
+        return
+    if first_line and os.path.isfile(path):
+        with open(path, 'rb') as lines:
+            if lines.read(len(first_line) + 1) == encode(first_line + '\n'):
+                return
+    raise QMapError('{}: is there already; give {}, or --force to overwrite it'.format(path, other))
 
 
 def number_option(text):
@@ -8036,6 +8115,7 @@ def make_parser():
     made.add_argument('--every', metavar='SECONDS', type=number_option, help='--watch: pause (default: 2)')
     made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
+    made.add_argument('--force', action='store_true', help='overwrite FILE, also where it is no map made by info')
 
     made = tool('report', tool_report, 'write a page to look at: what ran where and when, what it used, what failed',
                 '  qmap report -l out\n  qmap report -l out -o talk.html\n')

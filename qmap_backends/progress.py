@@ -47,7 +47,7 @@ class Progress:
 
     def _write(self, text):
         try:
-            self._stream.write(text)
+            self._stream.write(self._qmap.strict_json(text))
             self._stream.flush()
         except (OSError, ValueError) as error:
             if getattr(error, 'errno', None) not in self._qmap.DISK_FULL:    # which may have room again later

@@ -82,10 +82,64 @@ def test_the_map_of_what_failed_is_a_map_with_all_its_sections_and_parameters(do
     result = done('info', '-l', 'out', '-o', 'rerun.map')
     assert result.code == 0 and result.out == ''
     assert done.read('rerun.map') == (
-        '[pre]\nX=1\n\n[post]\necho bye\n\n[params]\ncores = 1\ntime = 01:00:00\nworking_directory = {}\n\n'
+        '# made by qmap info\n[pre]\nX=1\n\n[post]\necho bye\n\n[params]\ncores = 1\ntime = 01:00:00\n'
+        'working_directory = {}\n\n'
         '[jobs]\necho "a\tb" >&2; exit 2 ## memory=1G line=1\nexit 9 ## line=3\n'.format(done.folder))
     assert done('submit', 'rerun.map', '--logs', 'again').code == 1
     assert done.statuses('again') == ['FAILED', 'FAILED']
+
+
+def test_it_overwrites_its_own_maps_and_nothing_else(done):
+    done.write('mine.map', '[jobs]\necho mine\n')
+    for words in ([], ['status'], ['--summary'], ['--advise'], ['--format', 'json']):
+        result = done('info', '-l', 'out', '-o', 'mine.map', *words)
+        assert result.code == 2 and result.err == (
+            'qmap: error: mine.map: is there already; give another name, or --force to overwrite it\n')
+    assert done.read('mine.map') == '[jobs]\necho mine\n'
+    for _ in range(2):
+        assert done('info', '-l', 'out', '-o', 'rerun.map').code == 0
+    assert done('info', '-l', 'out', '-o', 'rerun.map', 'status').code == 2
+    assert done('info', '-l', 'out', '-o', 'mine.map', '--force').code == 0
+    assert done.read('mine.map') == done.read('rerun.map')
+    assert done('submit', 'mine.map', '--dry-run').code == 0
+    assert done('info', '-l', 'out', '--force').code == 2
+
+
+def test_a_device_or_a_link_that_it_writes_to_stays_one(done):
+    import subprocess
+    os.mkfifo(done.path('pipe'))
+    os.symlink('target', done.path('link'))
+    reader = subprocess.Popen(['cat', done.path('pipe')], stdout=subprocess.PIPE)
+    assert done('info', '-l', 'out', '-o', 'pipe').code == 0
+    assert done('info', '-l', 'out', '-o', '/dev/null').code == 0
+    assert done('info', '-l', 'out', '-o', 'link').code == 0
+    assert reader.communicate(timeout=60)[0].decode() == done.read('target') != ''
+    assert not os.path.isfile('/dev/null') and os.path.islink(done.path('link'))
+    assert done('template', 'echo a', '-f', '/dev/stdout').out == '[jobs]\necho a\n'
+
+
+def test_its_json_is_read_by_every_parser(done):
+    """A byte that is not UTF-8 is U+FFFD there; the other formats have it as it is."""
+    done.write('caf\udce9.map', b'echo caf\xe9 \xf0\x9f\x98\x80 "\\udcff"; echo \xfe >&2; false\n')
+    progress = done('submit', 'caf\udce9.map', '-l', 'l\udce9', '--progress', 'json', '--on-finish',
+                    'cat > summary')
+    assert progress.code == 1
+    texts = progress.lines + [done.read('l\udce9', name) for name in ('0.info', 'execution.info')]
+    texts += [done('info', '-l', 'l\udce9', '--format', 'json', *words).out for words in (
+        [], ['command', 'error'], ['--summary'], ['--advise'])] + [done.read('summary')]
+    for text in texts:
+        assert not [letter for letter in str(json.loads(text)) if '\ud800' <= letter <= '\udfff'], text
+    command = 'echo caf\ufffd \U0001f600 "\\udcff"; echo \ufffd >&2; false'
+    assert json.loads(texts[-5])['command'] == json.loads(done.read('l\udce9', '0.info'))['command'] == command
+    assert done('info', '-l', 'l\udce9', 'error').lines[1] == '0\t\udcfe'
+    # And QMap itself finds its way, with what it writes now and with what it wrote before.
+    assert done('control', '-l', 'l\udce9', 'retry').code == 0
+    assert done('reattach', '-l', 'l\udce9').code == 1
+    info = json.loads(json.loads(done.read('l\udce9', 'execution.info'))['exact'])
+    assert info['logs'].endswith('/l\udce9') and info['name'] == 'caf\udce9'
+    done.write(os.path.join('l\udce9', 'execution.info'), json.dumps(info))
+    assert done('control', '-l', 'l\udce9', 'retry').code == 0
+    assert done('reattach', '-l', 'l\udce9').code == 1
 
 
 def test_collapsed_it_is_the_commands_only(done):
@@ -136,6 +190,7 @@ def test_a_folder_of_qmap_04_can_be_asked(old):
         'id\tstatus\texecutor_id\tusage.time.elapsed', '0\tCOMPLETED\t100\t00:00:00', '1\tFAILED\t101\t00:00:01',
         '2\tUNSUBMITTED\t102\t00:00:02']
     assert old('info', '-l', 'old', '-s', 'f,u').lines == [
+        '# made by qmap info',
         '[pre]', 'module load x', '', '[params]', 'cores = 2', '', '[jobs]', 'echo b ## line=1', 'echo c ## line=2']
 
 
