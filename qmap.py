@@ -7975,6 +7975,9 @@ def make_parser():
             # Before 3.8 this would also forbid -r5 for -r 5.
             super().__init__(*args, allow_abbrev=sys.version_info < (3, 8), **options)
 
+        def print_help(self, file=None):
+            print_bytes(encode(self.format_help()))    # argparse passes over an output that cannot be written
+
         def error(self, message):
             raise QMapError('{} (see {} --help)'.format(message, self.prog))
 
@@ -8174,7 +8177,7 @@ def call_tool(argv):
         return 0
     if not options.tool:
         parser.print_help()
-        raise SystemExit(2)
+        return 2
     return options.function(options)
 
 
@@ -8186,11 +8189,9 @@ def main(argv=None):
         argv: list of words; the process's own by default
     """
     try:
-        try:
-            return call_tool(argv)
-        except SystemExit as error:
-            print_bytes(b'')    # the help, which argparse has printed
-            return error.code
+        return call_tool(argv)
+    except SystemExit as error:    # the help was printed
+        return error.code
     except QMapError as error:
         complain('error: {}'.format(error))
     except BrokenPipeError:

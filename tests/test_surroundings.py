@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 from conftest import QMAP, ROOT, until
@@ -22,13 +21,16 @@ CALLS = [
     ('submit a.map -l new --progress json', 'works'), ('submit a.map --dry-run', 'fails'),
     ('submit a.map --dry-run --progress json', 'fails'),
     ('reattach -l old', 'works'), ('reattach -l left', 'works'), ('reattach -l left --progress json', 'works'),
-    ('control -l left pause', 'works'), ('control -l left max-running 3', 'works'), ('control -l left set cores=1', 'works'),
+    ('control -l left pause', 'works'), ('control -l left max-running 3', 'works'),
+    ('control -l left set cores=1', 'works'),
     ('control -l old retry', 'works'), ('control -l left cancel', 'works'), ('control -l left stop', 'works'),
-    ('info -l old', 'fails'), ('info -l old -s all status command', 'fails'), ('info -l old -s all --format json', 'fails'),
-    ('info -l old -s all --format csv status', 'fails'), ('info -l old --summary', 'fails'),
+    ('info -l old', 'fails'), ('info -l old -s all status command', 'fails'),
+    ('info -l old -s all --format json', 'fails'), ('info -l old -s all --format csv status', 'fails'),
+    ('info -l old --summary', 'fails'),
     ('info -l old --summary --format json', 'fails'), ('info -l old --advise', 'fails'),
     ('info -l old --advise --format json', 'fails'), ('info -l old --log 0', 'fails'),
-    ('info -l old --log 0 --follow', 'fails'), ('info -l old --watch', 'fails'), ('info -l old --watch status', 'fails'),
+    ('info -l old --log 0 --follow', 'fails'), ('info -l old --watch', 'fails'),
+    ('info -l old --watch status', 'fails'),
     ('info -l old -o new.map', 'works'), ('info -l old --summary -o new.txt', 'works'),
     ('report -l old', 'works'), ('bundle new.py', 'works'), ('run "echo hi > new.txt"', 'works'),
     ('completion bash', 'fails'), ('completion zsh', 'fails'), ('help', 'fails'), ('help map', 'fails'),
