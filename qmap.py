@@ -7300,6 +7300,8 @@ def tool_submit(options):
     preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
                               options.pull, options.on_finish)
     warn(preparation.warnings)
+    if options.leave and options.detach:
+        raise QMapError('--leave and --detach: give one of them')
     if options.leave and preparation.profile.executor == 'local':
         raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
     if options.dry_run:
@@ -7841,10 +7843,10 @@ def tool_help(options):
     elif options.topic in manual.TOPICS:
         write_output(None, manual.lines(options.topic))
     else:
-        try:
-            make_parser().parse_args([options.topic, '--help'])
-        except QMapError:
+        tools = make_parser().tools
+        if options.topic not in tools:
             raise QMapError('{}: no topic and no tool; topics are {}'.format(options.topic, ', '.join(manual.TOPICS)))
+        tools[options.topic].print_help()
     return 0
 
 
@@ -8050,7 +8052,7 @@ def make_parser():
     profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: keep few files of jobs that completed')
-    made.add_argument('--pull', metavar='N', type=number_option,
+    made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
                       help='on a cluster: N workers take job after job from a list, for short ones')
     made.add_argument('--on-finish', metavar='CMD', help='shell command to run when all is over')
     made.add_argument('--detach', action='store_true', help='go on in the background')

@@ -154,6 +154,13 @@ def test_it_is_for_clusters(qmap):
     assert result.code == 2 and '--pull: is for clusters' in result.err
 
 
+def test_none_are_made_where_0_is_given_whatever_the_profile_says(lsf):
+    lsf.write('mine.conf', 'executor = lsf\npull = 2\n')
+    lsf.write('a.map', 'true\n' * 4)
+    assert 'taken by 2 workers' in lsf('submit', 'a.map', '-p', 'mine', '--dry-run').out
+    assert 'taken by' not in lsf('submit', 'a.map', '-p', 'mine', '--pull', '0', '--dry-run').out
+
+
 def crew(tool, commands, workers=1, within=0, last=True):
     """Write a crew's script and the scripts of its jobs, as the driver does, and return its logs."""
     logs = module.Logs(tool.path('out'))

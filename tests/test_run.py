@@ -75,3 +75,8 @@ def test_limits_hold(qmap):
     result = qmap('run', '-q', '-m', '100M', eat)
     assert result.code == 137 and 'of memory, 100M asked for' in result.err
     assert qmap('run', '-c', '10000', 'true').code == 2
+
+
+def test_a_command_may_begin_with_a_dash(qmap):
+    result = qmap('run', '-q', '--', '-n x')
+    assert result.code == 127 and 'command not found' in result.err and 'option' not in result.err

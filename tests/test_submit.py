@@ -239,6 +239,18 @@ def test_an_unreadable_file(qmap):
     assert 'dir.map: Is a directory' in qmap('submit', 'dir.map').err
 
 
+@pytest.mark.once
+@pytest.mark.parametrize('words, message', [
+    (['--leave', '--dry-run'], '--leave: this machine has no queue'), (['--leave', '--detach'], 'give one of them'),
+    (['--', '--no-console'], 'options stand before --;')])
+def test_options_that_do_not_go_together(qmap, words, message):
+    qmap.write('-x.map', 'true\n')
+    before = ['--', '-x.map'] if '--' in words else ['./-x.map']
+    result = qmap('submit', '-p', 'local', *(before + [word for word in words if word != '--']))
+    assert result.code == 2 and message in result.err and 'did you mean' not in result.err
+    assert os.listdir(qmap.folder) == ['-x.map']
+
+
 def test_dry_run_shows_and_leaves_nothing(qmap):
     qmap.write('a.map', '[params]\ncores = 2\n[jobs]\necho hello\necho two\n')
     result = qmap('submit', 'a.map', '--dry-run')
