@@ -7319,6 +7319,13 @@ def tool_submit(options):
     return follow(execution, options)
 
 
+def python_words():
+    """Return the words that start this Python in the way in which it was started itself."""
+    flags = sys.flags
+    return [sys.executable] + [word for word, given in (
+        ('-I', flags.isolated), ('-E', flags.ignore_environment and not flags.isolated), ('-S', flags.no_site)) if given]
+
+
 def detach(path, options, *more):
     """Let a driver go on with an execution in the background, in a session of its own; return the exit status.
 
@@ -7333,7 +7340,7 @@ def detach(path, options, *more):
     try:
         with open(messages, 'ab') as log:
             child = subprocess.Popen(
-                [sys.executable, FILE, 'reattach', '--no-console', '-l', logs.path, *more],
+                python_words() + [FILE, 'reattach', '--no-console', '-l', logs.path, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))

@@ -245,6 +245,8 @@ def test_the_folder_beside_it_is_found_however_python_looks_for_modules(qmap, op
     qmap.program = [sys.executable] + options + [QMAP]
     assert qmap('submit', 'a.map', '-l', 'out', '--progress', 'json').code == 0
     assert qmap('report', '-l', 'out').code == 0
+    assert qmap('submit', 'a.map', '-l', 'later', '--detach').code == 0
+    assert qmap('reattach', '-l', 'later').code == 0
     result = qmap('submit', 'a.map', '-p', 'slurm', '--dry-run')
     assert result.code == 0 and 'sbatch' in result.out
 
