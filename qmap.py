@@ -55,6 +55,8 @@ if __name__ == '__main__':
 
 import array
 import collections
+import contextlib
+import copy
 import errno
 import itertools
 import json
@@ -1526,13 +1528,67 @@ class Logs:
         return os.listdir(self.run)
 
 
-def read_json(path):
-    """Return what a JSON file holds, None where it is missing or not (yet) whole."""
+#: That a file is not there. Any other error says nothing of what it holds, and must not be taken for that.
+ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+def is_there(path):
+    """Tell whether a file is there. (os.path.exists says no also where it may not look.)
+
+    Raises:
+        OSError: that cannot be found out
+    """
     try:
-        with open(path, 'rb') as source:
-            value = json.loads(decode(source.read()))
+        os.stat(path)
+    except ABSENT:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Give the errors of reading an open file its name, which they come without."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
+def unreadable(error, path):
+    """Return the QMapError for a file that cannot be read.
+
+    Args:
+        error: OSError
+        path: to be named where the error names no file
+    """
+    return QMapError('{}: {}'.format(error.filename or path, error.strerror or error))
+
+
+def read_bytes(path):
+    """Return what a file holds, None where there is none.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    try:
+        with naming(path), open(path, 'rb') as source:
+            return source.read()
+    except ABSENT:
+        return None
+
+
+def read_json(path):
+    """Return what a JSON file holds, None where it is missing or not (yet) whole.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    data = read_bytes(path)
+    try:
+        value = None if data is None else json.loads(decode(data))
         return json.loads(value['exact']) if isinstance(value, dict) and 'exact' in value else value
-    except (OSError, ValueError):
+    except ValueError:
         return None
 
 
@@ -1655,14 +1711,27 @@ def boot():
 
 
 def tail(path, size=4096):
-    """Return the end of a file as text, '' where there is none."""
+    """Return the end of a file as text, '' where there is none.
+
+    Raises:
+        OSError: it cannot be read
+    """
     try:
-        with open(path, 'rb') as source:
+        with naming(path), open(path, 'rb') as source:
             source.seek(0, os.SEEK_END)
             source.seek(max(0, source.tell() - size))
             return decode(source.read())
-    except OSError:
+    except ABSENT:
         return ''
+
+
+def read_last_line(path):
+    """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done anything
+    to its own output, and its end is known all the same."""
+    try:
+        return last_line(tail(path))
+    except OSError as error:
+        return '{}: {}'.format(path, error.strerror)
 
 
 def last_line(text):
@@ -1773,7 +1842,11 @@ class Ledger:
         changes: {number: dict of texts}, the parameters that a retry changed
         snapshot: the last segment that the snapshot stands for from which this was read, 0 for none
         heard: how many records of single jobs were read
+        unwritten: list of the events that stand in no journal
     """
+
+    #: The segment in which these are thought to stand: the newest.
+    UNWRITTEN = (1 << 20) - 1
 
     def __init__(self, logs, commands, group, condensed=None, figures=None):
         """
@@ -1818,6 +1891,7 @@ class Ledger:
         self._astray = False
         self._reader, self._close_reader = (0, None), None
         self._reading = threading.Lock()
+        self.unwritten = []
 
     def id(self, number):
         """Return the id of a job: the place of its first command in the map, padded with zeros."""
@@ -1881,6 +1955,9 @@ class Ledger:
 
         Args:
             heard: function that is called with each event, after it was applied
+
+        Raises:
+            OSError: a segment cannot be read
         """
         if self._read is None:
             self._read = {}
@@ -1900,7 +1977,7 @@ class Ledger:
             return
         path, self.snapshot = self._condensed or (self.logs.snapshot(found[-1]), found[-1])
         self._condensed = (path, self.snapshot)
-        with open(path, 'rb') as source:
+        with naming(path), open(path, 'rb') as source:
             self._take(source, self.snapshot)
 
     def at(self, path):
@@ -1921,44 +1998,70 @@ class Ledger:
     @staticmethod
     def first(logs, epoch):
         """Return how a segment begins: its lead, which says who drives and what counts of the older ones; where it has
-        not come yet, who opened the segment; {} where neither has."""
-        found = {}
+        not come yet, who opened the segment; {} where neither has.
+
+        Raises:
+            OSError: it cannot be read
+        """
+        found, path = {}, logs.journal(epoch)
         try:
-            with open(logs.journal(epoch), 'rb') as source:
+            with naming(path), open(path, 'rb') as source:
                 for line in itertools.islice(source, 2):
                     event = parse_event(line)
                     if event and event['event'] in ('open', 'lead'):
                         found = event
-        except OSError:
+        except ABSENT:    # it was condensed just now
             pass
         return found
 
     def _segment(self, epoch, limit, heard):
-        start = self._read.get(epoch, 0)
+        start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
         try:
-            source = open(self.logs.journal(epoch), 'rb')
-        except OSError:
+            source = open(path, 'rb')
+        except ABSENT:    # it was condensed just now
             return
-        with source:
+        with naming(path), source:
             source.seek(start)
-            self._read[epoch] = self._take(source, epoch, start, limit, heard)
+            self._read[epoch] = start
+            self._take(source, epoch, start, limit, heard, self._read)
 
-    def _take(self, source, epoch, start=0, limit=None, heard=None):
-        """Take in what an open file says from a byte on, and return the byte up to which that was."""
+    def _take(self, source, epoch, start=0, limit=None, heard=None, read=None):
+        """Take in what an open file says from a byte on, and note in `read` up to which byte that was, also where it
+        cannot be read to its end: what counts once must not count again."""
         bad, end = None, start
-        for event, place, line in read_events(source, start, limit):
-            if event is None:
-                bad = place
-                self.damage.append((epoch, place))
-            else:
-                if event['event'] == 'torn' and bad is not None:
-                    self.damage.remove((epoch, bad))
-                    bad = None
-                self.apply(event, epoch << 44 | place)
-                if heard:
-                    heard(event)
-            end = place + len(line)
-        return end
+        try:
+            for event, place, line in read_events(source, start, limit):
+                if event is None:
+                    bad = place
+                    self.damage.append((epoch, place))
+                else:
+                    if event['event'] == 'torn' and bad is not None:
+                        self.damage.remove((epoch, bad))
+                        bad = None
+                    self.apply(event, epoch << 44 | place)
+                    if heard:
+                        heard(event)
+                end = place + len(line)
+        finally:
+            if read is not None:
+                read[epoch] = end
+
+    def with_unwritten(self, events):
+        """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
+
+        Args:
+            events: list of dicts
+        """
+        other = copy.copy(self)
+        for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', '_where', '_read'):
+            setattr(other, name, copy.copy(getattr(self, name)))
+        other.batches = {batch: dict(event) for batch, event in self.batches.items()}
+        other.failures, other.figures = copy.deepcopy(self.failures), copy.deepcopy(self.figures)
+        other._reader, other._reading = (0, None), threading.Lock()
+        other.unwritten = events
+        for index, event in enumerate(events, 1):
+            other.apply(event, self.UNWRITTEN << 44 | index)
+        return other
 
     def wrote(self, epoch, place):
         """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
@@ -2173,6 +2276,8 @@ class Ledger:
         return [record for record in records if record['event'] not in ('dropped', 'returned')]
 
     def _at(self, epoch, place):
+        if epoch == self.UNWRITTEN:
+            return self.unwritten[place - 1]
         with self._reading:
             if self._reader[0] != epoch:
                 if self._reader[1]:
@@ -2185,8 +2290,9 @@ class Ledger:
                     self._reader = (0, None)
                     raise QMapError('{}: condensed into another file while it was read; ask again'.format(path))
             source = self._reader[1]
-            source.seek(place)
-            line = source.readline()
+            with naming(source.name):
+                source.seek(place)
+                line = source.readline()
         return parse_event(line)
 
     # Condensing
@@ -3695,10 +3801,15 @@ class Plan:
             map: Map, if it has been read already
 
         Raises:
-            QMapError: there is none
+            QMapError: there is none, or it cannot be read
         """
         self.logs = logs
-        self.info = read_json(logs.execution)
+        try:
+            self.info = read_json(logs.execution)
+            if self.info is None and is_there(logs.execution):
+                raise QMapError('{}: is damaged: it holds no JSON'.format(logs.execution))
+        except OSError as error:
+            raise unreadable(error, logs.execution)
         if not self.info or 'token' not in self.info:
             raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
                 logs.path))
@@ -3848,12 +3959,14 @@ def read_end(path):
     (bytes, 0 where not known), left (whether it left something running).
 
     None where it is not (yet) whole.
+
+    Raises:
+        OSError: it cannot be read
     """
+    lines = (read_bytes(path) or b'').decode('ascii', 'replace').split('\n')
     try:
-        with open(path, 'rb') as source:
-            lines = source.read().decode('ascii', 'replace').split('\n')
         end = json.loads(lines[-2]) if len(lines) > 1 and not lines[-1] else None
-    except (OSError, ValueError):
+    except ValueError:
         return None
     if not isinstance(end, dict):
         return None
@@ -3959,6 +4072,48 @@ def end_event(record, start, end, account, why, error):
 #: What is said of a job that ended, and had processes that did not.
 LEFT_BEHIND = 'killed what it left running in the background'
 
+
+def cancel_note(ledger, number):
+    """Return what is noted of a job that shall end because somebody cancelled it, None where nobody did."""
+    if number not in ledger.cancelled:
+        return None
+    return {'reason': 'cancelled', 'words': 'cancelled', 'time': ledger.cancelled[number]}
+
+
+def standing_verdict(end, why):
+    """Return why this execution ended an attempt, None where it did not: one that answers that with exit status 0 was
+    cut short all the same, but for one that had ended before.
+
+    Args:
+        end: the attempt's own words, None where there are none
+        why: dict as in its .why, None where nothing was noted
+    """
+    good = bool(end) and end['exit_code'] == 0
+    return None if good and why and end['time'] < why.get('time', float('inf')) else why
+
+
+def own_end(plan, record, start, end, cancelled=None):
+    """Return the last event of an attempt as it tells that itself, whatever the scheduler may know besides.
+
+    Args:
+        plan: Plan
+        record: dict, what was known of it, or what was inferred where it was not heard of
+        start, end: its own words; start None where there are none
+        cancelled: what is noted of it where somebody cancelled it
+    """
+    path = os.path.join(plan.logs.run, '{}.{}'.format(record['job'], record['attempt']))
+    record = {key: value for key, value in record.items() if key not in (
+        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
+    start = start if start and 'time' in start else {}
+    why = standing_verdict(end, read_json(path + '.why') or cancelled)
+    error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
+    event = end_event(record, start, end, None, why, error)
+    if not event.get('executor_id'):
+        event['executor_id'] = start.get('executor_id', '')
+    if plan.group > 1 and event['status'] == FAILED:
+        event['done'] = tail(path + '.done', 1 << 20).count('\n')
+    return event
+
 SIGNALS = {int(number) for number in signal.Signals}
 
 
@@ -4034,6 +4189,21 @@ class Share:
                 pass
         else:
             self._times = line    # the second of two: what its jobs have used
+
+    def parse_lines(self, lines):
+        """Yield what its lines say of its jobs: (kind, task, the other words), and take in the rest.
+
+        Args:
+            lines: iterable of text
+        """
+        for line in lines:
+            kind, _, rest = line.partition(' ')
+            if kind not in ('s', 'v', 'e'):
+                self.hear(line)
+                continue
+            word, *rest = rest.split()
+            if len(rest) in {'s': (2,), 'v': (1,), 'e': (3, 4)}[kind] and rest[-1] == '.' and self.who:
+                yield kind, word, rest    # else torn by a full disk; it comes again
 
     def use(self):
         """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
@@ -4404,10 +4574,11 @@ class Driver:
 
     def _finish(self):
         self._due['flush'] = 0
-        self._lasting = set(self._changed)
         self._crews, self._news = {}, self._news or bool(self._crews)
         try:
             self._check_epoch()
+            self._collect()    # what they have said since the last look
+            self._lasting = set(self._changed)
             self._withdraw()
             shares = [share for share in self._shares.values() if share.unmeasured]
             for _ in range(20):    # the last ones have just said their last word
@@ -4602,14 +4773,7 @@ class Driver:
             return []    # it is over
         share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
         share.task = (self.ledger.batches[batch].get('id'), k)
-        for line in self._lines(share, name):
-            kind, _, rest = line.partition(' ')
-            if kind not in ('s', 'v', 'e'):
-                share.hear(line)
-                continue
-            word, *rest = rest.split()
-            if len(rest) not in {'s': (2,), 'v': (1,), 'e': (3, 4)}[kind] or rest[-1] != '.' or not share.who:
-                continue    # torn by a full disk; it comes again
+        for kind, word, rest in share.parse_lines(self._lines(share, name)):
             number = self._spoken_for(word, False)
             if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
                 continue    # given back, and it stands in another batch now
@@ -4634,11 +4798,12 @@ class Driver:
 
     def _lines(self, share, name):
         """Return the whole lines that have been added."""
+        path = os.path.join(self.logs.run, name)
         try:
-            with open(os.path.join(self.logs.run, name), 'rb') as source:
+            with naming(path), open(path, 'rb') as source:
                 source.seek(share.read)
                 text = source.read()
-        except OSError:
+        except ABSENT:
             return []
         text = text[:text.rfind(b'\n') + 1]
         share.read += len(text)
@@ -4839,11 +5004,7 @@ class Driver:
             return
         end = read_end(self._said(record, '.end'))
         if end:
-            record = {key: value for key, value in record.items() if key not in (
-                'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
-            start = read_json(self._said(record, '.start'))
-            error = '' if end['exit_code'] == 0 else last_line(tail(self.plan.path(record['job'], '.err')))
-            self._log([end_event(record, start, end, None, None, error)])
+            self._log([own_end(self.plan, record, read_json(self._said(record, '.start')), end)])
         else:
             self._spent.discard(word)    # not yet whole
 
@@ -4885,7 +5046,7 @@ class Driver:
         error, start = '', self._starts.pop(word, None) or {}
         if why or not end or end['exit_code'] != 0:
             note = self._note(record, end)
-            error = last_line(tail(self.plan.path(record['job'], '.err'))) or last_line(self.backend.chatter(note))
+            error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(self.backend.chatter(note))
             account = dict(self.backend.note(note), **account or {})
         event = end_event(record, start, end, account, why, error)
         event['executor_id'] = self._executor_id(number, start) or record.get('executor_id', '')
@@ -4902,16 +5063,13 @@ class Driver:
         return event
 
     def _verdict(self, number, record, end):
-        """Return why this execution ended an attempt, None where it did not. An attempt that answers that with exit
-        status 0 was cut short all the same; one that had ended before was not."""
-        good, cancelled = bool(end) and end['exit_code'] == 0, number in self.ledger.cancelled
+        """Return why this execution ended an attempt, None where it did not."""
+        cancelled = cancel_note(self.ledger, number)
         timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
-        if good and not cancelled and not (timed and 'time' in self.plan.params_of(record)):
-            return None
-        why = read_json(self._said(record, '.why')) or (self._cancelled(number) if cancelled else None)
-        if good and why and end['time'] < why.get('time', float('inf')):
-            return None
-        return why
+        if end and end['exit_code'] == 0 and not cancelled and not (
+                timed and 'time' in self.plan.params_of(record)):
+            return None    # nothing was noted of it, and so nothing is read
+        return standing_verdict(end, read_json(self._said(record, '.why')) or cancelled)
 
     def _note(self, record, end):
         """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
@@ -5552,7 +5710,12 @@ class Driver:
         if now < self._due['inbox']:
             return
         self._due['inbox'] = now + self.LOOK
-        for id, command in self.inbox.waiting():
+        waiting = self.inbox.waiting()
+        if self.inbox.trouble:
+            self._troubles['inbox'] = self.inbox.trouble
+        else:
+            self._troubles.pop('inbox', None)
+        for id, command in waiting:
             if id not in self.ledger.obeyed:
                 refused = False
                 if self.backend.immediate and command.get('do') in ('pause', 'max-running', 'set'):
@@ -5688,16 +5851,12 @@ class Driver:
             elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
                 tasks.append(task)
                 if self._word(record) in self._starts:
-                    note_why(self._said(record), self._cancelled(number))
+                    note_why(self._said(record), cancel_note(self.ledger, number))
         self._log(events)
         self._again = False
         self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
         if tasks:
             self.backend.cancel(tasks, self._counts())
-
-    def _cancelled(self, number):
-        """Return what is noted of a job that shall end because somebody cancelled it."""
-        return {'reason': 'cancelled', 'words': 'cancelled', 'time': self.ledger.cancelled[number]}
 
     def _cancel_crews(self):
         """Close the lists of crews of which no job is to go on, and return the tasks of their workers."""
@@ -5714,7 +5873,7 @@ class Driver:
 
     def _tell_worker(self, record):
         """Let the worker that runs a job end it."""
-        note_why(self._said(record), self._cancelled(self.ledger.number(record['job'])))
+        note_why(self._said(record), cancel_note(self.ledger, self.ledger.number(record['job'])))
         batch = self.ledger.batch_of(record)
         if record['k'] != NOBODY:
             path = os.path.join(self.logs.run, 'cancel.{}.{}'.format(batch['crew'], record['k'] or 1))
@@ -5769,8 +5928,12 @@ def write_text(path, text):
 
 
 def keep(path, other):
-    """Give a file another name, unless it is not there or that name is taken."""
-    if os.path.exists(path) and not os.path.exists(other):
+    """Give a file another name, unless it is not there or that name is taken.
+
+    Raises:
+        OSError: it cannot be found out, or done
+    """
+    if is_there(path) and not is_there(other):
         os.rename(path, other)
 
 
@@ -5793,6 +5956,7 @@ class Inbox:
         self._here = here
         self._folder = os.path.join(logs.qmap, 'inbox')
         self._places = {}
+        self.trouble = ''    # which order could not be read at the last look, and why
 
     def drop(self, command):
         """Put a command there, and return its id.
@@ -5851,22 +6015,162 @@ class Inbox:
         return os.path.join(self._folder, id + '.json')
 
     def waiting(self, obeyed=()):
-        """Return a list of (id, command) of those that nobody has taken, the oldest first.
+        """Return a list of (id, command) of those that nobody has taken, the oldest first. One that cannot be read is
+        left out, and is the trouble: others are to be obeyed all the same.
 
         Args:
             obeyed: ids of those that are not meant: their files may be another's, and stay
+
+        Raises:
+            OSError: the folder cannot be read
         """
+        self.trouble = ''
         try:
             names = sorted(name for name in os.listdir(self._folder) if name.endswith('.json') and
                            name[:-5] not in obeyed)
-        except FileNotFoundError:    # some copies leave out empty folders
+        except ABSENT:    # some copies leave out empty folders
             return []
-        found = ((name[:-5], read_json(os.path.join(self._folder, name))) for name in names)
-        return [(id, command) for id, command in found if isinstance(command, dict)]
+        found = []
+        for name in names:
+            try:
+                command = read_json(os.path.join(self._folder, name))
+            except OSError as error:
+                self.trouble = '{}: {}'.format(error.filename, error.strerror)
+                continue
+            if isinstance(command, dict):
+                found.append((name[:-5], command))
+        return found
 
     def remove(self, id):
         """Take a command away."""
         remove(self._path(id))
+
+
+########################################################################################################################
+# A mere look: what the jobs have said since a driver wrote down what it knew
+########################################################################################################################
+
+def beats(logs):
+    """Tell whether a driver seems to live: on another host one that has not said that it left."""
+    driver = read_json(logs.driver) or {'released': True}
+    here = driver.get('host') == os.uname().nodename
+    return not driver.get('released') and not (here and birth(driver['pid']) != driver['born'])
+
+
+def why_outdated(logs):
+    """Return why what the journal says may be out of date, '' where a driver keeps it.
+
+    Raises:
+        OSError: it cannot be read who drives
+    """
+    if not beats(logs):
+        return 'nobody drives this execution'
+    driver = read_json(logs.driver) or {}
+    if driver.get('host') == os.uname().nodename:
+        return ''
+    try:
+        silence = time.time() - os.stat(logs.driver).st_mtime
+    except ABSENT:
+        silence = 0
+    return '' if silence < Driver.SILENCE else 'no sign of the driver ({} on {}) for {}'.format(
+        driver.get('pid', 'a process'), driver.get('host', 'some host'), time_text(silence))
+
+
+def with_unmerged(plan, ledger):
+    """Return a ledger that tells also what the jobs themselves have written since, where no driver takes that in: a
+    copy, and nothing is written. A job that went without a word is not judged: only a driver may do that.
+
+    Args:
+        plan: Plan
+        ledger: Ledger, read
+
+    Raises:
+        OSError: what they wrote cannot be read
+    """
+    events = unmerged_events(plan, ledger) if why_outdated(plan.logs) else []
+    return ledger.with_unwritten(events) if events else ledger
+
+
+def unmerged_events(plan, ledger):
+    """Return the events, run and end, that the jobs' own files tell beyond a ledger, the oldest first. What they say
+    of a job that was called failed without its own words is among them."""
+    names = set(plan.logs.listing())
+    found = [unmerged_event(plan, ledger, key, key + '.end' in names)
+             for key in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}]
+    for name in names:
+        if name.startswith('share.'):
+            found += unmerged_share(plan, ledger, name)
+    return sorted(filter(None, found), key=lambda event: event.get('finished') or event['started'])
+
+
+def unmerged_event(plan, ledger, key, ended):
+    """Return what the files of an attempt tell, None for nothing new.
+
+    Args:
+        key: '<id>.<attempt>'
+        ended: whether it has said how it ended
+    """
+    record = open_record(ledger, key)
+    if not record or not ended and record.get('started'):
+        return None
+    path = os.path.join(plan.logs.run, key)
+    start = read_json(path + '.start') or {}
+    end = read_end(path + '.end') if ended else None
+    if start.get('void'):    # it came too late, and ran nothing
+        return None
+    if end:
+        return own_end(plan, record, start, end, cancel_note(ledger, ledger.number(record['job'])))
+    return running_event(record, start) if 'time' in start and record['status'] != FAILED else None
+
+
+def unmerged_share(plan, ledger, name):
+    """Return the events that the file of a shell which several jobs share tells.
+
+    Args:
+        name: of the file in run/
+    """
+    batch = int(name.split('.')[1])
+    if batch not in ledger.batches:
+        return []
+    share, starts, found = Share(), {}, []
+    lines = (read_bytes(os.path.join(plan.logs.run, name)) or b'').rpartition(b'\n')[0]
+    for kind, key, rest in share.parse_lines(lines.decode('ascii', 'replace').splitlines()):
+        record = open_record(ledger, key)
+        if kind == 's':
+            starts = {key: dict(share.who, time=float(rest[0]))}
+        elif kind == 'v':
+            starts = {}
+        else:
+            end, start = dict(share.use(), time=float(rest[0]), exit_code=int(rest[1])), starts.pop(key, None)
+            if record and record['batch'] == batch:
+                found.append(own_end(plan, record, start, end, cancel_note(ledger, ledger.number(record['job']))))
+    for key, start in starts.items():
+        record = open_record(ledger, key)
+        if record and record['batch'] == batch and not record.get('started'):
+            found.append(running_event(record, start))
+    return found
+
+
+def open_record(ledger, key):
+    """Return the record of an attempt of which its own words still count: it is live, or was called failed without
+    them. None for any other."""
+    id, _, attempt = key.partition('.')
+    try:
+        number = ledger.number(id)
+        if ledger.attempts[number] != int(attempt):
+            return None
+    except ValueError:
+        return None
+    if number in ledger.live or ledger.status[number] != STATUS_CODES[FAILED]:
+        return ledger.live.get(number)
+    record = ledger.record(number)
+    return record if record.get('unheard') and record['attempt'] == int(attempt) else None
+
+
+def running_event(record, start):
+    """Return the event of an attempt that has said that it began."""
+    return dict(record, event='run', status=RUNNING, started=start['time'], host=start['host'], words='',
+                executor_id=record.get('executor_id') or start.get('executor_id', ''))
 
 
 ########################################################################################################################
@@ -5932,6 +6236,9 @@ class Execution:
         self._error = None
         self._foreign = None
         self._barred = ''    # why this process cannot drive
+        self._may_drive = True    # whether that is not for want of a permission
+        self._unread = ''    # what could not be read at the last look
+        self._seen = None    # the ledger with what the jobs have written since, where this process only looks
         self._listeners = []
         self._drove = self.passed_on = False
         self.hear = None
@@ -5943,7 +6250,7 @@ class Execution:
         try:
             self._read_anew()
         except OSError as error:
-            raise QMapError('{}: {}'.format(error.filename, error.strerror))
+            raise unreadable(error, self.path)
         self.warnings += ['{}, byte {}: this record cannot be read'.format(self.logs.journal(epoch), place)
                           for epoch, place in self._ledger.damage[:20]]
 
@@ -5962,6 +6269,7 @@ class Execution:
         """
         if self.working():
             return self
+        self._seen = None
         if self._started:
             self._error, self._leaving = None, ''
         self._started = True
@@ -5975,15 +6283,17 @@ class Execution:
 
     def _work(self):
         try:
-            while self._leaving in ('', 'cancel', 'hand over') and (
-                    self.left() or self._inbox.waiting(self._ledger.obeyed) and not self._barred):
-                self.viewing = not self._lead()
+            late = True    # once is enough: whoever drives takes in what came late
+            while self._leaving in ('', 'cancel', 'hand over') and self._undone(late):
+                late, self.viewing = False, not self._lead()
                 if self.viewing:
                     self._view()
                 elif self._leaving:
                     break
             if self._drove and not (self.left() and (self.handed_over or self.passed_on)):
                 self._on_finish()
+        except OSError as error:
+            self._error = unreadable(error, self.path)
         except BaseException as error:
             self._error = error
         finally:
@@ -5991,9 +6301,33 @@ class Execution:
             for listener in list(self._listeners):
                 listener.put(None)
 
+    def _undone(self, late):
+        """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were called failed
+        without them.
+
+        Args:
+            late: whether to look for such words
+        """
+        if not self._may_drive:
+            return bool(self.left())
+        if self._ledger.left():
+            return True
+        try:
+            return not self._barred and bool(self._inbox.waiting(self._ledger.obeyed) or
+                                             late and unmerged_events(self.plan, self._ledger))
+        except OSError as error:
+            self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
+            return False
+
+    def _bar_driving(self, error):
+        """Note why this process cannot drive."""
+        self._may_drive = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
+        self._barred = '{}{}: {}'.format(
+            '' if self._may_drive else 'only viewing: ', error.filename or self.path, error.strerror)
+
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
-        self._barred = ''
+        self._barred, self._may_drive = '', True
         self._refuse_copy()
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
@@ -6001,7 +6335,7 @@ class Execution:
         try:
             if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere,
                                self._leaving == 'obey', self._ledger):
-                self._ledger = driver.ledger
+                self._ledger, self._seen = driver.ledger, None
                 backend.close()
                 return True
         except NotDriver:
@@ -6009,11 +6343,9 @@ class Execution:
             return False
         except OSError as error:
             backend.close()
-            self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                self._barred = 'this user may not write in {}, and only look'.format(shown_path(self.path))
+            self._bar_driving(error)
             return False
-        self._ledger, self._driver = driver.ledger, driver
+        self._ledger, self._driver, self._seen, self._unread = driver.ledger, driver, None, ''
         if self.viewing:
             self.viewing = False
             self.news.append('the driver is gone: this process drives now')
@@ -6084,9 +6416,12 @@ class Execution:
         other = Logs(file_name(info.get('logs') or native(self.path)))
         if self._force or other.path == self.path or info.get('inode') == os.stat(self.logs.qmap).st_ino:
             return    # where it was, or moved
-        there = (read_json(other.execution) or {}).get('token') == info['token']
-        if there and os.path.samefile(other.execution, self.logs.execution):
-            return    # the same folder by another name
+        try:
+            there = (read_json(other.execution) or {}).get('token') == info['token']
+            if there and os.path.samefile(other.execution, self.logs.execution):
+                return    # the same folder by another name
+        except OSError:
+            there = True    # for all that can be seen from here
         raise QMapError('{} is a copy of {}, and both would run the same jobs: {}, or give --force to drive this one'
                         .format(self.path, other.path, 'go on with that one' if there else 'go on with the first one'))
 
@@ -6107,7 +6442,7 @@ class Execution:
         return self._lead()
 
     def _view(self):
-        """Follow the journal for a while."""
+        """Follow the journal for a while, and what the jobs write where nobody drives."""
         if self._leaving == 'cancel':
             self._leaving = 'leave'
         if self._max_running:
@@ -6117,12 +6452,29 @@ class Execution:
                 self.news.append('--max-running is not changed: {} cannot be written'.format(self.path))
             self._max_running = None
         for _ in range(3):
-            if self._ledger.outdated():
-                self._read_anew()
-            self._ledger.load(self._heard)
-            if self._leaving or not self.left() and (self._barred or not self._inbox.waiting(self._ledger.obeyed)):
+            try:
+                self.look(self._heard)
+                self._unread = ''
+                over = not self._undone(False)
+            except OSError as error:
+                over, self._unread = False, '{}: {}'.format(error.filename or self.path, error.strerror)
+            if self._leaving or over:
                 break
             self._here.sleep(1)
+
+    def look(self, heard=None):
+        """Read what has been added, for one who does not drive: to the journal, and by the jobs where nobody does.
+
+        Args:
+            heard: function that is called with each event of the journal; None for none
+
+        Raises:
+            OSError: it cannot be read
+        """
+        if self._ledger.outdated():
+            self._read_anew()
+        self._ledger.load(heard)
+        self._seen = with_unmerged(self.plan, self._ledger)
 
     def _beats_elsewhere(self, driver):
         """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long."""
@@ -6163,7 +6515,9 @@ class Execution:
     def trouble(self):
         """What keeps the execution from going on, '' for nothing."""
         driver = self._driver
-        return driver.trouble if driver else '' if self.driver() else self._barred
+        if driver:
+            return driver.trouble
+        return self._unread or ('' if self.driver().get('born') else self._barred)
 
     @property
     def load(self):
@@ -6179,18 +6533,27 @@ class Execution:
 
     @property
     def ledger(self):
-        """The Ledger as this process knows it: the driver's own, or what was read last. Not to be kept: it may be
-        replaced."""
-        return self._ledger
+        """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs have written
+        since where nobody drives. Not to be kept: it may be replaced.
+
+        Raises:
+            QMapError: what they have written cannot be read
+        """
+        if self._seen is None and not self._thread.ident:
+            try:
+                self._seen = with_unmerged(self.plan, self._ledger)
+            except OSError as error:
+                raise unreadable(error, self.path)
+        return self._seen or self._ledger
 
     def figures(self):
         """Return the Figures so far."""
-        return self._ledger.figures
+        return self.ledger.figures
 
     @property
     def failures(self):
         """The Failures so far."""
-        return self._ledger.failures
+        return self.ledger.failures
 
     @property
     def created(self):
@@ -6209,12 +6572,12 @@ class Execution:
 
     def left(self):
         """Return how many jobs have not reached a final status."""
-        return self._ledger.left()
+        return self.ledger.left()
 
     @property
     def halted(self):
         """Whether nothing is submitted until somebody resumes it."""
-        return bool(self._ledger.settings.get('halted'))
+        return bool(self.ledger.settings.get('halted'))
 
     @property
     def stopping(self):
@@ -6225,7 +6588,7 @@ class Execution:
     def waits_for(self):
         """Return what the scheduler says of a job that waits, '' where it says nothing."""
         try:
-            return next((record['words'] for record in self._ledger.live.values() if record.get('words')), '')
+            return next((record['words'] for record in self.ledger.live.values() if record.get('words')), '')
         except RuntimeError:    # the driver has just changed it
             return ''
 
@@ -6235,7 +6598,7 @@ class Execution:
 
     def counts(self):
         """Return {status: number of jobs}, in the order of STATUSES."""
-        return dict(zip(STATUSES, self._ledger.counts))
+        return dict(zip(STATUSES, self.ledger.counts))
 
     def jobs(self, status='all', fields=None):
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
@@ -6247,16 +6610,16 @@ class Execution:
         fields = [fields] if isinstance(fields, str) else fields
         codes = {STATUS_CODES[status] for status in parse_statuses([status] if isinstance(status, str) else status)}
         quick = fields is not None and not set(fields) - {'id', 'status'}
-        for number, code in enumerate(self._ledger.status):
+        ledger = self.ledger
+        for number, code in enumerate(ledger.status):
             if code in codes:
-                record = {'job': self._ledger.id(number), 'status': STATUSES[code]} if quick else \
-                    self._ledger.record(number)
-                yield self.plan.info_of(record, self._ledger, fields)
+                record = {'job': ledger.id(number), 'status': STATUSES[code]} if quick else ledger.record(number)
+                yield self.plan.info_of(record, ledger, fields)
 
     def changed_params(self):
         """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
         index that returns what a retry of its job changed."""
-        ledger = self._ledger
+        ledger = self.ledger
         params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
         return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
 
@@ -6284,7 +6647,10 @@ class Execution:
 
     def driver(self):
         """Return who drives, as driver.json has it; {} where nobody does."""
-        driver = read_json(self.logs.driver) or {}
+        try:
+            driver = read_json(self.logs.driver) or {}
+        except OSError:
+            return {'pid': 'unknown', 'host': 'unknown'}
         return {} if driver.get('released') else driver
 
     # Steering
@@ -6682,8 +7048,15 @@ class Old:
 
     @staticmethod
     def here(path):
-        """Tell whether a folder is one."""
-        return os.path.isfile(os.path.join(path, 'qmap_input')) and not os.path.isdir(os.path.join(path, '.qmap'))
+        """Tell whether a folder is one.
+
+        Raises:
+            QMapError: it cannot be read
+        """
+        try:
+            return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
+        except OSError as error:
+            raise unreadable(error, path)
 
     def jobs(self, status, fields=None):
         """Yield the metadata of the jobs with a status."""
@@ -6710,7 +7083,7 @@ class Old:
             record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),
                       'exit_code': info.get('exit_code'), 'error_reason': info.get('error_reason')}
             if info['status'] == FAILED:
-                record['error'] = last_line(tail(os.path.join(self.path, info['id'] + '.err')))
+                record['error'] = read_last_line(os.path.join(self.path, info['id'] + '.err'))
                 if isinstance(record['exit_code'], int) and not record['error_reason']:
                     record['error_reason'] = 'exit'
                 self.failures.add(record)
@@ -6953,7 +7326,7 @@ class Summary:
 
     Attributes:
         counts: {status: number of jobs}
-        elapsed: seconds, None where that is not known
+        elapsed: seconds from its making to the end of the last job; None where that is not known
         figures: Figures
         groups: list of Group, the failures
     """
@@ -6961,20 +7334,17 @@ class Summary:
     #: So many groups of failures are shown, and so many core-seconds are worth a word.
     SHOWN, WORTH = 10, 360
 
-    def __init__(self, execution, elapsed=None):
+    def __init__(self, execution):
         """
         Args:
             execution: Execution, or Old
-            elapsed: seconds that it took; by default from its making to the end of the last job
         """
         self._execution = execution
         self.counts = execution.counts()
         self.figures = execution.figures()
         self.groups = execution.failures.groups()
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
-        self.elapsed = elapsed
-        if elapsed is None and self.figures.last:
-            self.elapsed = max(0, self.figures.last - execution.created)
+        self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
 
     @property
     def status(self):
@@ -7452,27 +7822,23 @@ def follow(execution, options):
         execution: Execution
         options: of the command line
     """
-    since = time.monotonic()
     received = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:    # nohup
             signal.signal(number, lambda number, frame: received.append(number))
-    begun = execution.left()
     view = make_view(execution, options)
     try:
-        if begun:
-            execution.start()
+        execution.start()
         interrupts = attend(execution, view, received)
     finally:
         view.close()
     execution.wait(0)
-    elapsed = time.monotonic() - since if begun else None
     view.update(last=True)
     while execution.news:
         view.note(execution.news.popleft())
     if view.detaches and execution.left():
         return detach(execution.path, options)
-    view.finish(Summary(execution, elapsed))
+    view.finish(Summary(execution))
     counts = execution.counts()
     if interrupts > 0 and execution.left() or interrupts > 1:
         return 130
@@ -7560,9 +7926,11 @@ def tool_control(options):
     inbox = Inbox(logs, Here())
     try:
         id = inbox.drop(dict(command, by=whoami()))
-    except OSError as error:
-        raise QMapError('{}: cannot be written ({}); only those who may write in the folder can steer its jobs'.format(
+    except PermissionError as error:
+        raise QMapError('{}: {}; only who may write this folder can steer'.format(
             shown_path(logs.path), error.strerror))
+    except OSError as error:
+        raise unreadable(error, logs.path)
     since, named, answer, execution = time.monotonic(), False, None, None
     try:
         while answer is None:
@@ -7588,13 +7956,6 @@ def tool_control(options):
     if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
         say('nobody drives; to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(logs.path))))
     return 0
-
-
-def beats(logs):
-    """Tell whether a driver seems to live: on another host one that has not said that it left."""
-    driver = read_json(logs.driver) or {'released': True}
-    here = driver.get('host') == os.uname().nodename
-    return not driver.get('released') and not (here and birth(driver['pid']) != driver['born'])
 
 
 def control_command(options, plan):
@@ -7690,6 +8051,7 @@ def figures(logs, what):
     plan, ledger, usage = advice.read(module, logs)
     warn('{}, byte {}: this record cannot be read'.format(plan.logs.journal(epoch), place)
          for epoch, place in ledger.damage[:20])
+    warn_outdated(plan.logs, ledger)
     return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
 
 
@@ -7706,7 +8068,10 @@ def summarise(options):
     """Run `qmap info --summary`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--summary looks at all jobs, and knows no other option but --format json and --output')
-    summary = Summary(Old(options.logs) if Old.here(options.logs) else Execution(options.logs))
+    execution = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
+    summary = Summary(execution)
+    if not isinstance(execution, Old):
+        warn_outdated(execution.logs, execution.ledger)
     write_output(options.output, [json_text(summary.as_dict())] if options.format == 'json' else summary.lines())
     return 0
 
@@ -7740,9 +8105,7 @@ def tool_info(options):
         source = Execution(options.logs)
         plan = source.plan
         params, own = source.changed_params()
-        if wanted_live(source, statuses):
-            warn(['nobody drives this execution: what was submitted may have ended since; see {} reattach -l {}'.format(
-                program(), shlex.quote(shown_path(source.path)))])
+        warn_outdated(source.logs, source.ledger)
     if options.fields:
         options.fields = [path for path in options.fields if path != 'id'] or ['status']
         warn(unknown_field(path) for path in options.fields if path not in FIELDS and not path.startswith(
@@ -7764,12 +8127,17 @@ def tool_info(options):
     return 0
 
 
-def wanted_live(execution, statuses):
-    """Tell whether statuses are asked that may be out of date, because no driver on this machine keeps them."""
-    counts = execution.counts()
-    if not statuses & {PENDING, RUNNING, OTHER} or not counts[PENDING] + counts[RUNNING] + counts[OTHER]:
-        return False
-    return not beats(execution.logs)
+def warn_outdated(logs, ledger):
+    """Say that jobs may have ended without a word, where no driver would know."""
+    sentence = outdated_sentence(logs, ledger)
+    warn([sentence] if sentence else [])
+
+
+def outdated_sentence(logs, ledger):
+    """Return that jobs may have ended without a word, and what to do; '' where a driver knows, or none can have."""
+    why = ledger.live and why_outdated(logs)
+    return '{}: what was submitted may have ended without a word; see {} reattach -l {}'.format(
+        why, program(), shlex.quote(shown_path(logs.path))) if why else ''
 
 
 def table(jobs, fields, format):

@@ -149,6 +149,9 @@ def read(qmap, path):
 
     try:
         ledger.load(hear)
+        ledger = qmap.with_unmerged(plan, ledger)
+        for event in ledger.unwritten:
+            hear(event)
         for number, status in enumerate(ledger.status):
             if status in qmap.ENDED_CODES:
                 if not usage.ends[number]:    # cancelled before it was submitted, or told by another kind of event

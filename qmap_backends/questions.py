@@ -88,7 +88,7 @@ class Output:
             return 'job {} has no output: it waits for its turn'.format(self.id), False
         if record['status'] == 'COMPLETED' and not self._old and self._source.plan.info.get('keep') == 'failed':
             return 'job {} wrote nothing to {} (--keep failed keeps no empty files)'.format(self.id, name), True
-        if not record.get('started'):
+        if not record.get('started') and not self._old:
             return 'job {} has no output: it did not start ({})'.format(
                 self.id, record.get('error') or record['status'].lower()), False
         return 'job {}: its {} is not in {}'.format(self.id, name, self._source.path), False
@@ -97,7 +97,7 @@ class Output:
         """Tell whether nothing more will come, as the journal or the job itself says."""
         if self._old:
             return True
-        self._source.ledger.load()
+        self._source.look()
         record = self.record()
         if record['status'] in ('COMPLETED', 'FAILED'):
             return True
@@ -182,6 +182,18 @@ class Table:
         """
         self._qmap, self._execution, self._statuses, self._fields = qmap, execution, statuses, fields
         self._latest = {}
+        self.trouble = ''
+
+    def look(self):
+        """Read what is new. That something cannot be read now is trouble, and may be over at the next look."""
+        execution, self.trouble = self._execution, ''
+        try:
+            execution.look(self.hear)
+            for event in execution.ledger.unwritten:
+                self.hear(event)
+            self.trouble = self._qmap.outdated_sentence(execution.logs, execution.ledger)
+        except OSError as error:
+            self.trouble = '{}: {}'.format(error.filename or execution.path, error.strerror)
 
     def hear(self, event):
         """Note what happened last."""
@@ -199,10 +211,12 @@ class Table:
         found = ['{}  {}  {:,}/{:,} ended, {}'.format(
             time.strftime('%H:%M:%S'), qmap.shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
             ', '.join('{:,} {}'.format(number, status.lower()) for status, number in counts.items() if number))]
+        if self.trouble:
+            found.append('! ' + self.trouble)
         if self._fields:
-            rows = self._chosen(most - 2)
+            rows = self._chosen(most - len(found) - 1)
         else:
-            rows = self._of_latest(most - 2)
+            rows = self._of_latest(most - len(found) - 1)
         return found + aligned([['id'] + (self._fields or self.FIELDS)] + rows)
 
     def _row(self, info):
@@ -246,6 +260,7 @@ def watch(qmap, options, statuses):
     table = Table(qmap, execution, statuses, options.fields)
     terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     shown = None
+    table.look()
     while True:
         left = execution.left()
         size = shutil.get_terminal_size()
@@ -262,7 +277,7 @@ def watch(qmap, options, statuses):
         if not left:
             return 0
         time.sleep(options.every or 2)
-        execution.ledger.load(table.hear)
+        table.look()
 
 
 def printable(text):

@@ -387,9 +387,13 @@ class Report:
         self.hosts = sorted((name for name, jobs in zip(usage.hosts, self.course.jobs) if name and jobs), key=natural)
 
     def _last_heard(self):
-        """Return when the journal was last written, with some time for the clock that tells it."""
+        """Return when the journal was last written, or what the jobs have said since, with some time for the clock
+        that tells it."""
         logs = self.plan.logs
-        return max((os.stat(logs.journal(epoch)).st_mtime for epoch in logs.epochs()), default=self.made) + CLOCK
+        paths = [logs.journal(epoch) for epoch in logs.epochs()]
+        if self.ledger.unwritten:
+            paths += [os.path.join(logs.run, name) for name in logs.listing()]
+        return max((os.stat(path).st_mtime for path in paths), default=self.made) + CLOCK
 
     def parts(self):
         """Yield the page, piece by piece."""
@@ -719,7 +723,11 @@ class Report:
 
     def stderr(self, job, shown):
         """Return the end of a job's stderr."""
-        lines = self.qmap.tail(self.plan.path(job, '.err')).rstrip().split('\n')[-TAIL:]
+        path = self.plan.path(job, '.err')
+        try:
+            lines = self.qmap.tail(path).rstrip().split('\n')[-TAIL:]
+        except OSError as error:
+            lines = ['{}: {}'.format(path, error.strerror)]
         if not any(line.strip() for line in lines):
             return ''
         return '<details{}><summary>the end of its stderr</summary><pre>{}</pre></details>'.format(
