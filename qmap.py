@@ -1572,10 +1572,13 @@ def read_bytes(path):
         OSError: it cannot be read
     """
     try:
-        with naming(path), open(path, 'rb') as source:
+        with open(path, 'rb') as source:
             return source.read()
     except ABSENT:
         return None
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
 
 
 def read_json(path):
@@ -1699,6 +1702,20 @@ def birth(pid):
         return '' if fields[0] in (b'Z', b'X') else '{}/{}'.format(boot(), fields[19].decode())
     except (OSError, IndexError):
         return ''
+
+
+def seems_alive(pid, born):
+    """Tell whether a process of this machine is there that had this `birth`. Where /proc does not show those of other
+    users (proc(5), mount option hidepid), one of theirs with that number is taken for it."""
+    if os.access('/proc/{}/stat'.format(pid), os.R_OK) or born.partition('/')[0] != boot():
+        return bool(born) and birth(pid) == born
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        pass
+    return False
 
 
 def boot():
@@ -4082,30 +4099,31 @@ def cancel_note(ledger, number):
 
 def standing_verdict(end, why):
     """Return why this execution ended an attempt, None where it did not: one that answers that with exit status 0 was
-    cut short all the same, but for one that had ended before.
+    cut short all the same, but one that had ended before was not.
 
     Args:
         end: the attempt's own words, None where there are none
-        why: dict as in its .why, None where nothing was noted
+        why: dict as in its .why, None where nothing was noted. Early releases noted no time.
     """
-    good = bool(end) and end['exit_code'] == 0
-    return None if good and why and end['time'] < why.get('time', float('inf')) else why
+    if not end or not why:
+        return why
+    before = end['time'] < why['time'] if 'time' in why else end['exit_code'] == 0
+    return None if before else why
 
 
-def own_end(plan, record, start, end, cancelled=None):
+def own_end(plan, record, start, end, why):
     """Return the last event of an attempt as it tells that itself, whatever the scheduler may know besides.
 
     Args:
         plan: Plan
         record: dict, what was known of it, or what was inferred where it was not heard of
         start, end: its own words; start None where there are none
-        cancelled: what is noted of it where somebody cancelled it
+        why: as for `end_event`
     """
     path = os.path.join(plan.logs.run, '{}.{}'.format(record['job'], record['attempt']))
     record = {key: value for key, value in record.items() if key not in (
         'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
     start = start if start and 'time' in start else {}
-    why = standing_verdict(end, read_json(path + '.why') or cancelled)
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, None, why, error)
     if not event.get('executor_id'):
@@ -4113,6 +4131,7 @@ def own_end(plan, record, start, end, cancelled=None):
     if plan.group > 1 and event['status'] == FAILED:
         event['done'] = tail(path + '.done', 1 << 20).count('\n')
     return event
+
 
 SIGNALS = {int(number) for number in signal.Signals}
 
@@ -5004,7 +5023,8 @@ class Driver:
             return
         end = read_end(self._said(record, '.end'))
         if end:
-            self._log([own_end(self.plan, record, read_json(self._said(record, '.start')), end)])
+            start, why = (read_json(self._said(record, kind)) for kind in ('.start', '.why'))
+            self._log([own_end(self.plan, record, start, end, standing_verdict(end, why))])
         else:
             self._spent.discard(word)    # not yet whole
 
@@ -6054,7 +6074,7 @@ def beats(logs):
     """Tell whether a driver seems to live: on another host one that has not said that it left."""
     driver = read_json(logs.driver) or {'released': True}
     here = driver.get('host') == os.uname().nodename
-    return not driver.get('released') and not (here and birth(driver['pid']) != driver['born'])
+    return not driver.get('released') and not (here and not seems_alive(driver['pid'], driver['born']))
 
 
 def why_outdated(logs):
@@ -6095,22 +6115,22 @@ def unmerged_events(plan, ledger):
     """Return the events, run and end, that the jobs' own files tell beyond a ledger, the oldest first. What they say
     of a job that was called failed without its own words is among them."""
     names = set(plan.logs.listing())
-    found = [unmerged_event(plan, ledger, key, key + '.end' in names)
+    found = [unmerged_event(plan, ledger, key, names)
              for key in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}]
     for name in names:
         if name.startswith('share.'):
-            found += unmerged_share(plan, ledger, name)
+            found += unmerged_share(plan, ledger, name, names)
     return sorted(filter(None, found), key=lambda event: event.get('finished') or event['started'])
 
 
-def unmerged_event(plan, ledger, key, ended):
+def unmerged_event(plan, ledger, key, names):
     """Return what the files of an attempt tell, None for nothing new.
 
     Args:
         key: '<id>.<attempt>'
-        ended: whether it has said how it ended
+        names: set of what lies in run/
     """
-    record = open_record(ledger, key)
+    record, ended = open_record(ledger, key), key + '.end' in names
     if not record or not ended and record.get('started'):
         return None
     path = os.path.join(plan.logs.run, key)
@@ -6119,15 +6139,22 @@ def unmerged_event(plan, ledger, key, ended):
     if start.get('void'):    # it came too late, and ran nothing
         return None
     if end:
-        return own_end(plan, record, start, end, cancel_note(ledger, ledger.number(record['job'])))
+        return own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names))
     return running_event(record, start) if 'time' in start and record['status'] != FAILED else None
 
 
-def unmerged_share(plan, ledger, name):
+def verdict_on(plan, ledger, key, end, names):
+    """Return why this execution ended an attempt, as `end_event` takes it; None where it did not."""
+    why = read_json(os.path.join(plan.logs.run, key + '.why')) if key + '.why' in names else None
+    return standing_verdict(end, why or cancel_note(ledger, ledger.number(key.partition('.')[0])))
+
+
+def unmerged_share(plan, ledger, name, names):
     """Return the events that the file of a shell which several jobs share tells.
 
     Args:
         name: of the file in run/
+        names: set of what lies there
     """
     batch = int(name.split('.')[1])
     if batch not in ledger.batches:
@@ -6141,9 +6168,10 @@ def unmerged_share(plan, ledger, name):
         elif kind == 'v':
             starts = {}
         else:
-            end, start = dict(share.use(), time=float(rest[0]), exit_code=int(rest[1])), starts.pop(key, None)
+            end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left='left' in rest)
+            start = starts.pop(key, None)
             if record and record['batch'] == batch:
-                found.append(own_end(plan, record, start, end, cancel_note(ledger, ledger.number(record['job']))))
+                found.append(own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names)))
     for key, start in starts.items():
         record = open_record(ledger, key)
         if record and record['batch'] == batch and not record.get('started'):

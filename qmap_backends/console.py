@@ -321,7 +321,7 @@ class Head:
             return ['starting'], ''
         if time.monotonic() - self._driver[0] >= 1:
             driver = execution.driver()
-            if driver.get('host') == host and self._qmap.birth(driver['pid']) != driver['born']:
+            if driver.get('host') == host and not self._qmap.seems_alive(driver['pid'], driver['born']):
                 driver = {}
             self._driver = (time.monotonic(), driver)
         driver = self._driver[1]

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import pytest
-from conftest import ROOT, until
+from conftest import ROOT, at_executor, until
 from module_submit import ended, prepare, write_journal
 
 import qmap as module
@@ -234,6 +234,19 @@ def test_a_file_above_the_folder_is_no_execution(qmap):
     assert result.code == 2 and 'a.map/out: no execution of QMap in this folder' in result.err
 
 
+def test_a_driver_of_another_user_is_seen_where_proc_hides_it(monkeypatch):
+    def refuse(pid, number):
+        raise error
+
+    born = module.birth(os.getpid())
+    assert module.seems_alive(os.getpid(), born) and not module.seems_alive(os.getpid(), born + '0')
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    monkeypatch.setattr(os, 'kill', refuse)
+    for error, alive in ((PermissionError(), True), (ProcessLookupError(), False)):
+        assert module.seems_alive(4711, born) is alive
+    assert not module.seems_alive(4711, 'another-boot/12')
+
+
 # What the jobs have written since the last driver left
 
 def left_by_driver(tool, text, events):
@@ -307,6 +320,19 @@ def test_jobs_that_went_on_without_a_driver_are_shown_as_they_are(qmap):
     assert state_of(qmap) == before
     qmap('reattach', '-l', 'out')
     assert qmap.statuses('out') == ['COMPLETED', 'FAILED'] and os.listdir(qmap.path('out', '.qmap', 'run')) == []
+
+
+def test_what_was_left_to_a_scheduler_is_seen_to_end(qmap):
+    at_executor(qmap, 'lsf')
+    qmap.write('a.map', 'true\nuntil [ -e go ]; do sleep 0.05; done; exit 4\n')
+    assert qmap('submit', 'a.map', '-p', 'lsf', '--leave', '--logs', 'out').code == 0
+    until(lambda: qmap.statuses('out') == ['COMPLETED', 'RUNNING'])
+    assert 'nobody drives this execution' in qmap('info', '-l', 'out', '--summary').err
+    qmap.write('go', '')
+    until(lambda: qmap.statuses('out') == ['COMPLETED', 'FAILED'])
+    result = qmap('info', '-l', 'out', '--summary')
+    assert result.lines[1] == '  1 job: exit 4  (id 1)' and not result.err
+    assert qmap('reattach', '-l', 'out').code == 1 and qmap.statuses('out') == ['COMPLETED', 'FAILED']
 
 
 def test_what_began_since_is_running_and_what_only_the_scheduler_knows_is_pending(qmap):
