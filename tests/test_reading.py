@@ -203,6 +203,25 @@ def test_watching_is_patient_with_a_journal_that_cannot_be_read_for_a_while(qmap
     process.stderr.close()
 
 
+def test_a_driver_is_patient_with_words_of_a_job_that_cannot_be_read_for_a_while(qmap):
+    from test_driver import Scripted, execution
+    driver = execution(qmap, 'until [ -e go ]; do sleep 0.05; done\n', Scripted())
+    driver.lead()
+    driver.tick()
+    path = qmap.path('out', '.qmap', 'run', '0.1.end')
+    until(lambda: os.path.exists(path[:-4] + '.start'))
+    qmap.write('go', '')
+    until(lambda: os.path.exists(path) and module.read_end(path))
+    put_folder(path)
+    for _ in range(3):
+        driver.tick()
+        assert driver.trouble == path + ': Is a directory' and not driver.ledger.counts[4]
+    os.rmdir(path)
+    os.rename(path + '.aside', path)
+    driver.tick()
+    assert driver.counts()['COMPLETED'] == 1
+
+
 def test_an_order_that_cannot_be_read_keeps_no_other_from_being_obeyed(qmap):
     qmap.write('a.map', 'false\n')
     qmap('submit', 'a.map', '--logs', 'out')
