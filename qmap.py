@@ -6266,6 +6266,7 @@ class Execution:
         self._barred = ''    # why this process cannot drive
         self._may_drive = True    # whether that is not for want of a permission
         self._unread = ''    # what could not be read at the last look
+        self._started = False
         self._seen = None    # the ledger with what the jobs have written since, where this process only looks
         self._listeners = []
         self._drove = self.passed_on = False
@@ -6350,8 +6351,9 @@ class Execution:
     def _bar_driving(self, error):
         """Note why this process cannot drive."""
         self._may_drive = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
-        self._barred = '{}{}: {}'.format(
-            '' if self._may_drive else 'only viewing: ', error.filename or self.path, error.strerror)
+        self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
+        if not self._may_drive:
+            self._barred = 'this user may not write in {}, and only look'.format(shown_path(self.path))
 
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
@@ -6567,7 +6569,7 @@ class Execution:
         Raises:
             QMapError: what they have written cannot be read
         """
-        if self._seen is None and not self._thread.ident:
+        if self._seen is None and not self._started:
             try:
                 self._seen = with_unmerged(self.plan, self._ledger)
             except OSError as error:
@@ -7954,11 +7956,9 @@ def tool_control(options):
     inbox = Inbox(logs, Here())
     try:
         id = inbox.drop(dict(command, by=whoami()))
-    except PermissionError as error:
-        raise QMapError('{}: {}; only who may write this folder can steer'.format(
-            shown_path(logs.path), error.strerror))
     except OSError as error:
-        raise unreadable(error, logs.path)
+        raise QMapError('{}: cannot be written ({}); only those who may write in the folder can steer its jobs'.format(
+            shown_path(logs.path), error.strerror))
     since, named, answer, execution = time.monotonic(), False, None, None
     try:
         while answer is None:

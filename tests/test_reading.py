@@ -123,7 +123,7 @@ def test_what_another_user_may_not_read_is_named(public, name, words):
     result = call_there(public.as_nobody, words)
     assert result.code == 2 and not result.out, result
     read = re.match('qmap: error: .*{}.*: Permission denied'.format(os.path.join('out', name)), result.err)
-    assert read or words == ['control'] and 'only who may write this folder can steer' in result.err, result
+    assert read or words == ['control'] and 'only those who may write in the folder can steer' in result.err, result
 
 
 def test_another_user_looks_on_and_is_told_that_it_cannot_drive(public):
@@ -134,7 +134,8 @@ def test_another_user_looks_on_and_is_told_that_it_cannot_drive(public):
     assert result.code == 1 and '2 jobs: 1 completed, 1 failed' in result.out
     assert state_of(public) == before
     result = public.as_nobody('control', '-l', 'out', 'pause')
-    assert result.err == 'qmap: error: out: Permission denied; only who may write this folder can steer\n'
+    assert result.err == 'qmap: error: out: cannot be written (Permission denied); only those who may write in the ' \
+        'folder can steer its jobs\n'
 
 
 def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(public):
@@ -144,7 +145,7 @@ def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(publ
     public.environ['PYTHONPATH'] = ROOT
     with open(public.path('screen'), 'wb') as screen:
         process = public.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: 'only viewing: ' in public.read('screen'))
+    until(lambda: '! this user may not write in out, and only look' in public.read('screen'))
     assert '1/2, 1 running, viewing; nobody drives' in public.read('screen')
     say_end(public, '1.1', 0)
     process.communicate(timeout=60)
