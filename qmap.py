@@ -6274,7 +6274,6 @@ class Execution:
         self.news = collections.deque(maxlen=1000)
         self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
         self._idle.set()
-        self._started = False
         self._inbox = Inbox(self.logs, self._here)
         try:
             self._read_anew()
