@@ -1720,8 +1720,13 @@ def seems_alive(pid, born):
 
 def boot():
     """Return what tells this start of the machine from others."""
+    return read_line('/proc/sys/kernel/random/boot_id')
+
+
+def read_line(path):
+    """Return what a file of the kernel holds, a line without its end; '' where it cannot be read."""
     try:
-        with open('/proc/sys/kernel/random/boot_id') as source:
+        with open(path) as source:
             return source.read().strip()
     except OSError:
         return ''
@@ -3237,7 +3242,7 @@ done
 def machine_cores():
     """Return the number of cores that this process may use: its affinity, and the quota of its cgroup."""
     cores = len(os.sched_getaffinity(0))
-    for quota in cgroup_values('cpu', 'cpu.max', 'cpu.cfs_quota_us'):
+    for quota in cgroup_values('cpu', 'cpu.max', 'cpu.cfs_quota_us', 'cpu.cfs_period_us'):
         limit, _, period = quota.partition(' ')
         if limit.isdigit():
             cores = min(cores, max(1, int(limit) // int(period or 100000)))
@@ -3253,12 +3258,13 @@ def machine_memory():
     return memory
 
 
-def cgroup_values(controller, name2, name1):
+def cgroup_values(controller, name2, *names1):
     """Yield what a file says in the cgroup of this process and in all above it.
 
     Args:
         controller: its name in version 1
-        name2, name1: the file's name in versions 2 and 1 (cgroups(7))
+        name2: the file's name in version 2
+        names1: the names of the files that say the same in version 1, each a part of it (cgroups(7))
     """
     try:
         with open('/proc/self/cgroup') as lines:
@@ -3268,13 +3274,11 @@ def cgroup_values(controller, name2, name1):
     for _, controllers, path in entries:
         if controllers and controller not in controllers.split(','):
             continue
-        root, name = ('/sys/fs/cgroup/' + controller, name1) if controllers else ('/sys/fs/cgroup', name2)
+        root, names = ('/sys/fs/cgroup/' + controller, names1) if controllers else ('/sys/fs/cgroup', [name2])
         while True:
-            try:
-                with open(root + path.rstrip('/') + '/' + name) as source:
-                    yield source.read().strip()
-            except OSError:
-                pass
+            parts = [read_line('{}{}/{}'.format(root, path.rstrip('/'), name)) for name in names]
+            if parts[0]:
+                yield ' '.join(filter(None, parts))
             if path in ('/', ''):
                 break
             path = os.path.dirname(path)
@@ -3294,7 +3298,8 @@ class Processes:
 
     def __init__(self):
         page = os.sysconf('SC_PAGE_SIZE')
-        self._memory, self._parent, self._children, self._sessions = {}, {}, {}, {}
+        self._boot = boot()
+        self._resident, self._ticks, self._parent, self._children, self._sessions = {}, {}, {}, {}, {}
         for name in os.listdir('/proc'):
             if name.isdigit():
                 try:
@@ -3304,10 +3309,25 @@ class Processes:
                     continue
                 if len(fields) > 21 and fields[0] not in (b'Z', b'X'):
                     pid = int(name)
-                    self._memory[pid] = int(fields[21]) * page
+                    self._resident[pid] = int(fields[21]) * page
+                    self._ticks[pid] = int(fields[19])
                     self._parent[pid] = int(fields[1])
                     self._children.setdefault(int(fields[1]), []).append(pid)
                     self._sessions.setdefault(int(fields[3]), []).append(pid)
+
+    def birth(self, pid):
+        """Return what `birth` does, as it was at this look."""
+        return '{}/{}'.format(self._boot, self._ticks[pid]) if pid in self._ticks else ''
+
+    def first_child(self, pid):
+        """Return when the first of the children of a process was started, None where it has none.
+
+        Returns:
+            seconds on the monotonic clock. The kernel tells it on the boot clock, which is ahead of that by the time
+            for which the machine has slept: for a while, it may be later than now (proc(5), clock_gettime(2))
+        """
+        ticks = [self._ticks[child] for child in self._children.get(pid, ())]
+        return min(ticks) / os.sysconf('SC_CLK_TCK') if ticks else None
 
     def tree(self, pid):
         """Return a list of the processes below this one: its descendants, and all else in its session.
@@ -3325,33 +3345,61 @@ class Processes:
             more.extend(children)
         return list(found)
 
-    def memory(self, pids, limit=None):
-        """Return the bytes of memory that these processes have resident.
+    def orphans(self, pid):
+        """Return a list of the processes in the session of a process that has ended."""
+        return [] if pid in self._ticks else self._sessions.get(pid, [])
 
-        Pages that several share count in each, so where that sum is over the limit, their shares are summed instead.
-        """
-        total = sum(self._memory.get(pid, 0) for pid in pids)
-        if limit is not None and total > limit and len(pids) > 1:
-            shares = [proportional_memory(pid) for pid in pids]
-            if all(share is not None for share in shares):
-                return sum(shares)
-        return total
+    def resident(self, pids):
+        """Return the bytes that these processes have in memory: all pages, and those that several share in each."""
+        return sum(self._resident.get(pid, 0) for pid in pids)
+
+
+def memory_held(pids, limit=None):
+    """Return the bytes of memory that processes hold together, and the most that one of them has of mapped files.
+
+    The pages of mapped files do not count: the kernel drops them when it needs room. Pages that several processes share
+    count in each; where that makes a difference, or brings the sum over the limit, their shares are summed instead,
+    which takes the kernel much longer to tell.
+    """
+    amounts = [process_memory(pid) for pid in pids]
+    total, most = sum(held for held, _ in amounts), max((held for held, _ in amounts), default=0)
+    if len(pids) > 1 and (total > most + most // 16 + (16 << 20) or limit is not None and total > limit):
+        total = sum(held if share is None else min(share, held)
+                    for (held, _), share in zip(amounts, map(proportional_memory, pids)))
+    return total, max((mapped for _, mapped in amounts), default=0)
+
+
+def process_memory(pid):
+    """Return the bytes of a process in memory that only it can give back, and those of mapped files, as a pair.
+
+    The first are its own and those that it shares by intent: RssAnon and RssShmem in /proc/PID/status. Before Linux
+    4.5 the second kind counts with the files (proc(5)).
+    """
+    try:
+        with open('/proc/{}/status'.format(pid), 'rb') as source:
+            found = {kind: int(size) * 1024 for kind, size in re.findall(rb'Rss(\w+):\s*(\d+)', source.read())}
+        if b'Anon' in found:
+            return found[b'Anon'] + found.get(b'Shmem', 0), found.get(b'File', 0)
+        with open('/proc/{}/statm'.format(pid), 'rb') as source:
+            resident, files = (int(pages) * os.sysconf('SC_PAGE_SIZE') for pages in source.read().split()[1:3])
+        return max(0, resident - files), files
+    except (OSError, ValueError):    # it has ended
+        return 0, 0
 
 
 def proportional_memory(pid):
-    """Return the bytes of a process, shared pages divided by the number that share them; None where unknown."""
+    """Return the bytes of a process as `process_memory` counts them, shared pages divided by the number that share
+    them; None where unknown. (Before Linux 5.3 mapped files are among them.)"""
     try:
         with open('/proc/{}/smaps_rollup'.format(pid), 'rb') as source:
-            for line in source:
-                if line.startswith(b'Pss:'):
-                    return int(line.split()[1]) * 1024
-        return 0
+            found = {kind: int(size) * 1024 for kind, size in re.findall(rb'\nPss(\w*):\s*(\d+)', source.read())}
     except ProcessLookupError:    # it has ended, and was not yet waited for
         return 0
     except FileNotFoundError:    # gone, or a kernel before 4.14
         return None if os.path.exists('/proc/{}'.format(pid)) else 0
     except OSError:
         return None
+    return found[b'_Anon'] + found.get(b'_Shmem', 0) if b'_Anon' in found else found.get(b'', 0)
 
 
 def send(pids, number):
@@ -3410,14 +3458,15 @@ class Running:
     Attributes:
         pid: of the runner, whose descendants are what the limits are for; None until it is known
         born: its birth; None for our own child
+        since: when it began, on the monotonic clock
         said: path of the task's words, without the suffix, once it has claimed its attempt
         killed: when it was told to end, on the monotonic clock
         verdict: why: dict with reason, words and time, in seconds since 1970
         peak: bytes of memory, the most that was seen
     """
 
-    #: Seconds between SIGTERM and SIGKILL.
-    PATIENCE = 10
+    #: Seconds between SIGTERM and SIGKILL, and for which what cannot be killed is waited for then.
+    PATIENCE, AFTER = 10, 5
 
     def __init__(self, pid, params, born=None, runner=True):
         """
@@ -3429,20 +3478,33 @@ class Running:
         self.pid = pid
         self.params = params
         self.born = born
-        self.since = time.monotonic()
         self.said = None
         self.killed = None
         self.verdict = {}
-        self.peak = 0
         self._own = not runner
+        self._told = {}    # by pid: the births of those that were told to end
+        self._hard = False
+        self.begin()
+
+    def begin(self):
+        """Begin to count: its first job, or the next in the same shell."""
+        self.since = time.monotonic()
+        self.peak = self._mapped = self._resident = 0
 
     def alive(self):
         """Tell whether it still runs."""
         return self.born is None or birth(self.pid) == self.born
 
     def pids(self, look):
-        """Return the processes that its limits are for."""
-        return [self.pid] * self._own + look.tree(self.pid)
+        """Return the processes that its limits are for, and what is left of those that were told to end: they may have
+        lost their parents since."""
+        found = collections.OrderedDict()
+        if self.born is None or look.birth(self.pid) in ('', self.born):    # else the number is another's by now
+            found.update(dict.fromkeys([self.pid] * self._own + look.tree(self.pid)))
+        for pid, born in self._told.items():
+            if look.birth(pid) == born:
+                found.update(dict.fromkeys([pid] + look.tree(pid)))
+        return [pid for pid in found if look.birth(pid)]
 
     def strict(self):
         """Tell whether it needs a look several times a second."""
@@ -3452,10 +3514,9 @@ class Running:
         """See what it uses, and end it where that is more than it asked for."""
         limit, most = self.params.get('memory'), self.params.get('time')
         pids = self.pids(look)
-        memory = look.memory(pids, limit)
-        self.peak = max(self.peak, memory)
+        memory = self._measure(look, pids, limit)
         if self.killed:
-            if now - self.killed > self.PATIENCE:
+            if self._hard or now - self.killed > self.PATIENCE:
                 send(pids, signal.SIGKILL)
         elif limit is not None and memory > limit:
             self.end(signal.SIGKILL, 'memory', 'used {} of memory, {} asked for'.format(
@@ -3463,15 +3524,40 @@ class Running:
         elif most is not None and now - self.since > most:
             self.end(signal.SIGTERM, 'time', 'ran over its time of {}'.format(time_text(most)))
 
+    def _measure(self, look, pids, limit):
+        """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot be over
+        the limit, and have no more pages than at the last one."""
+        resident = look.resident(pids)
+        grown = resident > (self._resident if len(pids) == 1 else self._resident * 17 // 16)
+        if not grown and (limit is None or resident <= limit):
+            return 0
+        self._resident = max(self._resident, resident)
+        memory, mapped = memory_held(pids, limit)
+        self.peak, self._mapped = max(self.peak, memory), max(self._mapped, mapped)
+        return memory
+
+    def most(self, used):
+        """Return the bytes of memory that it used at most, as was seen, or as the kernel tells of its largest process,
+        where mapped files count as well (ru_maxrss: getrusage(2))."""
+        return max(self.peak, used.ru_maxrss * 1024 - self._mapped)
+
     def end(self, number, reason, words):
         """Send it a signal, and note why."""
         if not self.killed:
-            self.killed = time.monotonic()
+            self.killed, self._hard = time.monotonic(), number == signal.SIGKILL
             self.verdict = {'reason': reason, 'words': words, 'time': time.time()}
             if self.said:
                 note_why(self.said, self.verdict)
         if self.pid:
-            send(self.pids(Processes()), number)
+            look = Processes()
+            pids = self.pids(look)
+            self._told.update((pid, look.birth(pid)) for pid in pids)
+            send(pids, number)
+
+    def ending(self):
+        """Tell whether something of it is left that was told to end, and has still time, or is about to be killed."""
+        return bool(self.killed) and time.monotonic() - self.killed < self.PATIENCE + self.AFTER \
+            and bool(self.pids(Processes()))
 
 
 class Local:
@@ -3594,11 +3680,12 @@ class Local:
                 if running:
                     self._over(task, None, running)    # ours came too late to claim the attempt
                 running = self._running[task] = Running(start['pid'], params, start['born'])
-                running.since = time.monotonic() - max(0, time.time() - start['time'])
+                # The runner itself may be older: it may have waited for its turn. The wall clock may have been set.
+                running.since = min(running.since, Processes().first_child(running.pid) or running.since)
                 self._free[0] -= params.get('cores', 1)
                 self._free[1] -= params.get('memory', 0)
             if running.said and running.said != said:
-                running.since, running.peak = time.monotonic(), 0    # the next job of a share
+                running.begin()    # the next job of a share
             running.said = said
         self._guard()
 
@@ -3629,9 +3716,9 @@ class Local:
         """Tell whether nothing more is to come from a task: it is no longer ours to wait for."""
         with self._lock:
             running = self._running.get(task)
-            if running and not running.alive():
+            if running and not running.alive() and not running.ending():
                 if not (running.said and os.path.exists(running.said + '.end')):
-                    send(Processes().tree(running.pid), signal.SIGKILL)    # what it ran must not go on unseen
+                    send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
                 self._over(task, dict(running.verdict, memory=running.peak), running)
             return task not in self._running
 
@@ -3702,15 +3789,19 @@ class Local:
         self._guard()
         self._prepare()
         try:
+            # Until it is waited for, its number is no other's.
+            signalled = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_code != os.CLD_EXITED
+            while running.ending():    # the warden kills what does not end
+                time.sleep(0.25)
+            if signalled:
+                # The runner is gone and cannot say more. What it ran must not go on unseen beside a later attempt.
+                send(running.pids(Processes()), signal.SIGKILL)
             _, status, used = os.wait4(pid, 0)
         except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
             self._over(task, dict(running.verdict), running)
             return
-        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3),
-                       memory=max(running.peak, used.ru_maxrss * 1024))
+        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3), memory=running.most(used))
         if os.WIFSIGNALED(status):
-            # The runner is gone and cannot say more. What it ran must not go on unseen beside a later attempt.
-            send(Processes().tree(pid), signal.SIGKILL)
             number = os.WTERMSIG(status)
             account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
         elif os.WEXITSTATUS(status) == 75:
@@ -7500,17 +7591,22 @@ def run_here(command, params, quiet=False):
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
+        if 'memory' in params or 'time' in params:
+            threading.Thread(target=guard, args=(running,), daemon=True).start()
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
                                  env=dict(os.environ, **exports(params)), cwd=params.get('working_directory'))
         running.pid = child.pid
         for number in pending:
             forward(number, None)
-        if 'memory' in params or 'time' in params:
-            threading.Thread(target=guard, args=(running,), daemon=True).start()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)    # until it is waited for, its number is no other's
+        while running.ending():    # the guard kills what does not end
+            time.sleep(0.1)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = 0
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or 'bash', error.strerror))
+    except RuntimeError:
+        raise QMapError('no thread can be started to watch the limits: end other programs of yours, or see ulimit -u')
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -7519,7 +7615,7 @@ def run_here(command, params, quiet=False):
     if not quiet:
         complain('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
             time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
-            memory_text(max(running.peak, used.ru_maxrss * 1024))))
+            memory_text(running.most(used))))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
@@ -7527,7 +7623,8 @@ def guard(running):
     """Watch over something that runs, for as long as this process does."""
     while True:
         time.sleep(0.25)
-        running.watch(Processes(), time.monotonic())
+        if running.pid:
+            running.watch(Processes(), time.monotonic())
 
 
 def run_there(backend, command, params, quiet=False):
