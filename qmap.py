@@ -1689,6 +1689,27 @@ def bring_to_disk(path):
         os.close(handle)
 
 
+def space_lacking(path, wanted):
+    """Return what a file system has left, where that is too little: '12K of space' or '3 files'; '' where it is enough.
+
+    Quotas do not show here (statvfs(3)).
+
+    Args:
+        path: of a folder in it
+        wanted: bytes; of a small file system an eighth is enough, and a file for each 16K
+    """
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return ''
+    blocks, files = (found.f_bfree, found.f_ffree) if os.geteuid() == 0 else (found.f_bavail, found.f_favail)
+    if blocks * found.f_frsize < min(wanted, found.f_blocks * found.f_frsize // 8):
+        return memory_text(blocks * found.f_frsize) + ' of space'
+    if files < min(wanted >> 14, found.f_files // 8):    # some file systems count none
+        return plural(files, 'file')
+    return ''
+
+
 def birth(pid):
     """Return what tells a process from a later one with the same number: the boot, and its start in clock ticks since.
 
@@ -3293,6 +3314,12 @@ def too_large(params, cores, memory):
     return ''
 
 
+NO_PROCESS, NO_THREAD = 'no process can be started', 'no thread can be started'
+
+#: What the system says where it has no process, thread, memory or file descriptor to give at the moment.
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
 class Processes:
     """A look at all processes of this machine (proc(5))."""
 
@@ -3300,20 +3327,28 @@ class Processes:
         page = os.sysconf('SC_PAGE_SIZE')
         self._boot = boot()
         self._resident, self._ticks, self._parent, self._children, self._sessions = {}, {}, {}, {}, {}
-        for name in os.listdir('/proc'):
-            if name.isdigit():
-                try:
-                    with open('/proc/{}/stat'.format(name), 'rb') as source:
-                        fields = source.read().rpartition(b')')[2].split()
-                except OSError:
-                    continue
-                if len(fields) > 21 and fields[0] not in (b'Z', b'X'):
-                    pid = int(name)
-                    self._resident[pid] = int(fields[21]) * page
-                    self._ticks[pid] = int(fields[19])
-                    self._parent[pid] = int(fields[1])
-                    self._children.setdefault(int(fields[1]), []).append(pid)
-                    self._sessions.setdefault(int(fields[3]), []).append(pid)
+        for pid in self._all():
+            try:
+                with open('/proc/{}/stat'.format(pid), 'rb') as source:
+                    fields = source.read().rpartition(b')')[2].split()
+            except OSError:
+                continue
+            if len(fields) > 21 and fields[0] not in (b'Z', b'X'):
+                self._resident[pid] = int(fields[21]) * page
+                self._ticks[pid] = int(fields[19])
+                self._parent[pid] = int(fields[1])
+                self._children.setdefault(int(fields[1]), []).append(pid)
+                self._sessions.setdefault(int(fields[3]), []).append(pid)
+
+    @staticmethod
+    def _all():
+        while True:
+            try:
+                return [int(name) for name in os.listdir('/proc') if name.isdigit()]
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    raise
+                time.sleep(0.1)    # nobody can do without this look
 
     def birth(self, pid):
         """Return what `birth` does, as it was at this look."""
@@ -3596,6 +3631,7 @@ class Local:
         self._running = {}
         self._ended = {}
         self._elsewhere = {}
+        self._past = []    # pids of runners that have ended, of whose jobs something may be left
         self._free = [self.cores, self.memory]
         self._slots = self.cores
         self._bash = shutil.which('bash') or '/bin/bash'
@@ -3604,6 +3640,8 @@ class Local:
         self._stop = threading.Event()
         self._closed = False
         self._warden = None
+        #: What this machine has not for jobs that wait, '' for nothing.
+        self.shortage = ''
 
     # What every backend answers
 
@@ -3692,6 +3730,8 @@ class Local:
     def poll(self, ids):
         """Return the status of every task that is queued or runs."""
         with self._lock:
+            if self._running:
+                self._guard()    # there may have been no thread for it
             tasks = {task: (PENDING, '', '') for task, _, _ in self._queue}
             tasks.update((task, (RUNNING, '', 'on {}, which cannot be seen from here'.format(host)))
                          for task, host in self._elsewhere.items())
@@ -3719,6 +3759,7 @@ class Local:
             if running and not running.alive() and not running.ending():
                 if not (running.said and os.path.exists(running.said + '.end')):
                     send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
+                self._past.append(running.pid)
                 self._over(task, dict(running.verdict, memory=running.peak), running)
             return task not in self._running
 
@@ -3756,6 +3797,8 @@ class Local:
         with self._lock:
             for task in list(self._ready):
                 self._dismiss(task)
+            if self._past:
+                self._sweep(Processes())
         self._pool.shutdown(wait=False)
 
     # A slot
@@ -3767,26 +3810,36 @@ class Local:
                 cores, memory = params.get('cores', 1), params.get('memory', 0)
                 if cores > self._free[0] or memory > self._free[1]:
                     break
+                if not self._guard():
+                    break
                 self._queue.popleft()
                 self._free[0] -= cores
                 self._free[1] -= memory
-                self._running[task] = Running(self._release(task), params)
-                self._pool.submit(self._slot, task, script)
+                running = self._running[task] = Running(None, params)
+                try:
+                    self._pool.submit(self._slot, task, script, running)
+                except RuntimeError:
+                    self.shortage = NO_THREAD
+                    self._put_back(task, script, running)
+                    break
+                running.pid = self._release(task)
 
-    def _slot(self, task, script):
-        running = self._running[task]
+    def _put_back(self, task, script, running):
+        """Let a task wait that could not be started."""
+        with self._lock:
+            self._queue.appendleft((task, script, running.params))
+            self._give_back(task, running)
+
+    def _slot(self, task, script, running):
+        with self._lock:
+            if self._running.get(task) is not running:
+                return    # it was put back, and only the pool does not know
         try:
             pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-                self._stop.wait(1)    # the machine has no room for a process just now
-                with self._lock:
-                    self._queue.appendleft((task, script, running.params))
-                self._over(task, None, running)
-            else:
-                self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
+            self._fail(task, script, running, error)
             return
-        self._guard()
+        self.shortage = ''
         self._prepare()
         try:
             # Until it is waited for, its number is no other's.
@@ -3806,7 +3859,24 @@ class Local:
             account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
         elif os.WEXITSTATUS(status) == 75:
             account = None    # a second copy of an attempt that another process runs
+        elif os.WEXITSTATUS(status) == 254:    # so a bash ends that has tried to fork for a while
+            self.shortage = NO_PROCESS
+        with self._lock:
+            self._past.append(pid)
         self._over(task, account, running)
+
+    def _fail(self, task, script, running, error):
+        """Let a task wait for which there is no process just now, and end it where there never will be."""
+        if error.errno not in SHORTAGES:
+            self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
+            return
+        self.shortage = '{}: {}'.format(NO_PROCESS, error.strerror)
+        self._stop.wait(1)
+        if running.killed:
+            self._over(task, dict(running.verdict), running)
+            return
+        self._put_back(task, script, running)
+        self._start()
 
     @staticmethod
     def _environ(task, **more):
@@ -3822,12 +3892,15 @@ class Local:
             if not tasks or self._closed or len(self._ready) >= self._slots:
                 return
             task, script = tasks[0]
-            source, gate = os.pipe()
+            try:
+                source, gate = os.pipe()
+            except OSError:    # there is no room for it; later there may be
+                return
             try:
                 pid = spawn([self._bash, script], self._environ(task, QMAP_WAIT='1'), source)
                 self._ready[task] = (pid, gate)
             except OSError:
-                os.close(gate)    # there is no room for it; later there may be
+                os.close(gate)
             os.close(source)
 
     def _release(self, task):
@@ -3856,35 +3929,53 @@ class Local:
 
     def _over(self, task, account, running):
         with self._lock:
-            if self._running.get(task) is running:
-                del self._running[task]
-                self._free[0] += running.params.get('cores', 1)
-                self._free[1] += running.params.get('memory', 0)
+            self._give_back(task, running)
             if account is not None:
                 self._ended[task] = account
         self._start()
         self._wake()
 
+    def _give_back(self, task, running):
+        if self._running.get(task) is running:
+            del self._running[task]
+            self._free[0] += running.params.get('cores', 1)
+            self._free[1] += running.params.get('memory', 0)
+
     # The warden: limits, for as long as anything runs
 
     def _guard(self):
+        """Have the warden at work, and return whether it is."""
         with self._lock:
             if self._warden is None or not self._warden.is_alive():
-                self._warden = threading.Thread(target=self._watch, name='qmap-warden', daemon=True)
-                self._warden.start()
+                warden = threading.Thread(target=self._watch, name='qmap-warden', daemon=True)
+                try:
+                    warden.start()
+                except RuntimeError:
+                    self.shortage = NO_THREAD
+                    return False
+                self._warden, self.shortage = warden, ''
+        return True
 
     def _watch(self):
         while not self._stop.wait(0.25):
             with self._lock:
                 running = [process for process in self._running.values() if process.pid]
             now = time.monotonic()
-            if not any(process.strict() or now - process.since > 1 for process in running):
+            if not self._past and not any(process.strict() or now - process.since > 1 for process in running):
                 continue
             look = Processes()
+            self._sweep(look)
             for process in running:
                 process.watch(look, now)
             if not any(process.strict() for process in running):
                 self._stop.wait(1.5)
+
+    def _sweep(self, look):
+        """End what jobs have left in the background, in a process group of its own: as `timeout` has."""
+        with self._lock:
+            past, self._past = self._past, []
+        for pid in past:
+            send(look.orphans(pid), signal.SIGKILL)
 
 
 ########################################################################################################################
@@ -4262,13 +4353,14 @@ class Gone:
         since: when that was seen, on the monotonic clock
         reason, words: what the queue said of it
         listed: whether the queue still lists it
+        void: whether its runner had claimed it, and then did not come to begin it
         end: its own words
     """
 
     def __init__(self, since):
         self.since = since
         self.reason = self.words = ''
-        self.listed = False
+        self.listed = self.void = False
         self.end = None
 
 
@@ -4375,6 +4467,10 @@ class Crew:
         return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
 
 
+#: What programs say that cannot write: strerror of ENOSPC and EDQUOT.
+DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
+
+
 class NotDriver(Exception):
     """Another process drives."""
 
@@ -4394,6 +4490,8 @@ class Driver:
     READERS = 60
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
     GATHER = 10
+    #: Bytes that must be left in the logs folder for more jobs, and below which it is called full.
+    SPACE, FULL = 16 << 20, 64 << 10
 
     def __init__(self, logs, plan, backend, here, heard=None):
         """
@@ -4438,6 +4536,8 @@ class Driver:
         self._most = self._array = 0
         self._submitted = self._polled = float('-inf')
         self._first = 0
+        self._lead = 0    # the last batch of an earlier driver
+        self._full = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
         #: Variables of the user that a shell which jobs share would take for its own.
         self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
                               for name in os.environ)
@@ -4450,7 +4550,7 @@ class Driver:
         self._held = {}    # by number: the share whose end tells what it used
         self._silent = 0
         self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
-        self._due = {'load': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
+        self._due = {'load': 0, 'space': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
                      'inbox': 0, 'cancel': 0, 'history': float('inf')}
         self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
 
@@ -4659,7 +4759,7 @@ class Driver:
         Raises:
             NotDriver: another process has become the driver meanwhile
         """
-        self._first = self.here.monotonic()
+        self._first, self._lead = self.here.monotonic(), self.ledger.last_batch
         self._until = self._first + self.PATIENCE
         try:
             self.tick()
@@ -4749,11 +4849,12 @@ class Driver:
             self._ask_accounts()
             self._find_batches()
             self._poll()
+            self._note_shortage()
             self._obey()
             if self._again or self.ledger.cancelled and now >= self._due['cancel']:
                 self._cancel()
             if self.leaving in ('', 'hand over'):
-                if not self.halted:
+                if not self.halted and self._has_space(now):
                     self._submit()
                 if self.leaving and (self.ledger.next_job() is None or self._waits['submit']):
                     self.leaving = 'leave'
@@ -4769,8 +4870,51 @@ class Driver:
         except OSError as error:
             # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
             self._complain(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._full = now
+                self._hold_back()
             self._waits['retry'] = min(30, 2 * self._waits['retry'] + 1)
             self._due['retry'] = self._due['flush'] = self._due['submit'] = now + self._waits['retry']
+
+    def _note_shortage(self):
+        """Say what the backend has not for jobs that wait."""
+        self._troubles.pop('shortage', None)
+        if self.backend.shortage:
+            self._troubles['shortage'] = '{}: {}'.format(self.backend.title, self.backend.shortage)
+
+    def _has_space(self, now):
+        """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins here."""
+        if now >= self._due['space']:
+            self._due['space'] = now + self.LOOK
+            lacking = space_lacking(self.logs.path, self.SPACE)
+            self._troubles.pop('space', None)
+            if lacking:
+                self._troubles['space'] = '{}: {} left, no new jobs are started'.format(self.logs.path, lacking)
+                self.backend.throttle(0)
+                for batch in self._open_shares():
+                    self._close_share(batch)
+        return 'space' not in self._troubles
+
+    def _hold_back(self):
+        """Keep what waits on this machine from beginning while nothing can be written. What stood in shares is seen to
+        be gone later, and comes back."""
+        self.backend.throttle(0)
+        for batch in self._open_shares():
+            remove(self.logs.batch(batch))
+
+    def _open_shares(self):
+        """Return the batches with shares that may begin more."""
+        return [batch for batch, event in self.ledger.batches.items()
+                if event.get('shares') and os.path.exists(self.logs.batch(batch))]
+
+    def _explain_full(self, events):
+        """Say of jobs that fail while the disk is full that it was."""
+        failed = [event for event in events if event.get('error_reason') in ('exit', 'signal') and event['event'] == 'end']
+        if failed and (self.here.monotonic() - self._full < 2 * self.LOOK or space_lacking(self.logs.path, self.FULL)):
+            for event in failed:
+                if not DISK_FULL.search(event['error']):
+                    event['error'] = '{}the disk of the logs folder was full'.format(
+                        event['error'] and event['error'] + '; ')
 
     def _complain(self, error):
         self._troubles['folder'] = '{}: {}'.format(error.filename or self.logs.path, error.strerror or error)
@@ -5125,6 +5269,7 @@ class Driver:
                  if number in self.ledger.live]
         batches = {number: self.ledger.batch_of(self.ledger.live[number]) for number in ended}
         tasks = [self._task(number) for number in ended if not batches[number].get('shares')]
+        self._explain_full(events)
         self._write(events)
         for task in tasks:
             self.backend.forget(task)
@@ -5135,7 +5280,7 @@ class Driver:
             if event['event'] == 'end':
                 self._gone.pop(number, None)
                 self._spend(self._word(event))
-                if self.here.time() - event['finished'] < 2:    # not those that ended while nobody drove
+                if now - self._first > 2 or event.get('batch', 0) > self._lead:    # they ended while this one drives
                     self._rate.append(now)
                 if not self.backend.immediate and event.get('batch') and 'crew' not in batches.get(number, ()) and (
                         event.get('cpu') is None or event.get('memory') is None):
@@ -5282,7 +5427,8 @@ class Driver:
             account = dict((accounts or {}).get(task) or {})
             if gone.end and self._went_on(record):
                 account, gone.reason = {}, ''    # what became of its worker is not about this job
-            begun = word in self._starts or word + '.start' in names
+            gone.void = gone.void or not gone.end and self._void_start(record, word)
+            begun = not gone.void and (word in self._starts or word + '.start' in names)
             heard, sure = self._heard_of(number, gone, account, begun, now)
             if gone.end:
                 if not (heard | sure) - {None, ''} and now - gone.since < self._patience(record):
@@ -5296,8 +5442,9 @@ class Driver:
             elif not begun and not heard - {None, '', 'exit'}:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
                 # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
-                self._tries[number] = self._tries.get(number, 0) + 1
-                if self._tries[number] < 4 or self.ledger.batch_of(record).get('shares'):
+                short = gone.void and self.backend.immediate    # of processes, for a while
+                self._tries[number] = self._tries.get(number, 0) + (not short)
+                if short or self._tries[number] < 4 or self.ledger.batch_of(record).get('shares'):
                     back.append(word)
                     continue
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
@@ -5310,6 +5457,15 @@ class Driver:
         self._unsubmit(back)
         if stuck:
             self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
+
+    def _void_start(self, record, word):
+        """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
+        path = self._said(record, '.start')
+        if not (read_json(path) or {}).get('void'):
+            return False
+        remove(path)
+        self._starts.pop(word, None)
+        return True
 
     def _went_on(self, record):
         """Tell whether a job was ended by itself alone, and not with its worker."""
@@ -6359,6 +6515,7 @@ class Execution:
         self._unread = ''    # what could not be read at the last look
         self._started = False
         self._seen = None    # the ledger with what the jobs have written since, where this process only looks
+        self._waits = False    # it is to drive, and there is no thread for that yet
         self._listeners = []
         self._drove = self.passed_on = False
         self.hear = None
@@ -6381,11 +6538,7 @@ class Execution:
 
     def start(self):
         """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
-        Nothing happens where it is at work already.
-
-        Raises:
-            QMapError: this process may have no more threads
-        """
+        Nothing happens where it is at work already."""
         if self.working():
             return self
         self._seen = None
@@ -6393,12 +6546,22 @@ class Execution:
             self._error, self._leaving = None, ''
         self._started = True
         self._idle.clear()
+        self._start_thread()
+        return self
+
+    def _start_thread(self):
+        """Start the thread, if there is one to be had; else `working` tries again."""
+        self._barred = ''
         try:
             threading.Thread(target=self._work, name='qmap-driver', daemon=True).start()
-        except RuntimeError as error:
-            self._idle.set()
-            raise QMapError('{}: {}'.format(self.path, error))
-        return self
+            self._waits = False
+        except RuntimeError:
+            self._waits, self._barred = True, 'this machine: ' + NO_THREAD
+
+    def _await_thread(self, end=float('inf')):
+        """Wait until the thread has started, at most until `end` on the monotonic clock."""
+        while self._waits and self.working() and self._waits and time.monotonic() < end:
+            time.sleep(max(0, min(1, end - time.monotonic())))
 
     def _work(self):
         try:
@@ -6713,8 +6876,15 @@ class Execution:
             return ''
 
     def working(self):
-        """Tell whether this process drives or views it at the moment."""
-        return not self._idle.is_set() and self._here.pid == os.getpid()    # in a fork there is no thread
+        """Tell whether this process drives or views it at the moment, or is about to."""
+        if self._idle.is_set() or self._here.pid != os.getpid():    # in a fork there is no thread
+            return False
+        if self._waits and self._leaving == 'leave':
+            self._waits = False
+            self._idle.set()
+        elif self._waits:
+            self._start_thread()
+        return not self._idle.is_set()
 
     def counts(self):
         """Return {status: number of jobs}, in the order of STATUSES."""
@@ -6753,6 +6923,7 @@ class Execution:
         import queue
         listener = queue.Queue()
         self._listeners.append(listener)
+        self._await_thread()
         if not self.working():
             listener.put(None)
         return self._events(listener)
@@ -6787,8 +6958,10 @@ class Execution:
         Raises:
             QMapError: the execution cannot go on
         """
+        end = float('inf') if timeout is None else time.monotonic() + timeout
+        self._await_thread(end)
         if self.working():
-            self._idle.wait(timeout)
+            self._idle.wait(None if timeout is None else max(0, end - time.monotonic()))
         if self._error and not self.working():
             raise self._error
         return not self.left()
@@ -8722,11 +8895,34 @@ def open_missing_streams():
     sys.stderr = sys.stderr or open(2, 'w', closefd=False)
 
 
+def attend_orphans():
+    """As the first process of a container, go on as its child, and let this one wait for processes without parents.
+
+    What a job leaves behind becomes a child of process 1, and stays a zombie until that waits for it. As what is waited
+    for might be a child that other code waits for, process 1 does nothing else. Signals are passed on; those that a
+    terminal sends reach the child by themselves.
+    """
+    try:
+        child = os.fork()
+    except OSError:    # then without
+        return
+    if not child:
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, frame: on_terminal() and number == signal.SIGINT or os.kill(child, number))
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+
 def entry():
     """Run the command line as a program: do not wait for jobs that go on without us."""
     open_missing_streams()
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:    # how jobs end would be lost: wait(2), notes
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if os.getpid() == 1:
+        attend_orphans()
     status = main()
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -153,6 +153,8 @@ class Backend:
     immediate = False
     #: Whether a task that the queue calls FAILED stays there until it is cancelled.
     lingers = False
+    #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
+    shortage = ''
 
     def __init__(self, options=None):
         """Make a backend.

@@ -332,7 +332,7 @@ def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
                     filler.write(bytes(4096))
             except OSError:
                 pass
-        until(lambda: 'No space left on device' in qmap.read('screen'))
+        until(lambda: re.search('No space left on device|of space left', qmap.read('screen')))
         os.unlink(qmap.path('disk', 'filler'))
         process.communicate(timeout=120)
         assert process.returncode == 0, qmap.read('screen')
