@@ -3614,6 +3614,8 @@ class Local:
     #: Whether `accounts` knows of a job as soon as it has ended.
     immediate = True
     lingers = False
+    #: Seconds for which a shortage is told, and no runner started ahead of its time.
+    SHORT = 15
 
     def __init__(self, options=None, wake=None):
         """
@@ -3637,11 +3639,11 @@ class Local:
         self._bash = shutil.which('bash') or '/bin/bash'
         self._ready = {}    # by task: the pid of a runner that waits for a slot, and the pipe on which it does
         self._pool = ThreadPoolExecutor(self.cores)
+        self._worked = False    # whether it has a thread
         self._stop = threading.Event()
         self._closed = False
         self._warden = None
-        #: What this machine has not for jobs that wait, '' for nothing.
-        self.shortage = ''
+        self._short = ('', 0)    # what was missing, and when that was seen
 
     # What every backend answers
 
@@ -3726,6 +3728,12 @@ class Local:
                 running.begin()    # the next job of a share
             running.said = said
         self._guard()
+
+    @property
+    def shortage(self):
+        """What this machine had not for a job in the last moments, '' for nothing."""
+        text, since = self._short
+        return text if time.monotonic() - since < self.SHORT else ''
 
     def poll(self, ids):
         """Return the status of every task that is queued or runs."""
@@ -3818,10 +3826,11 @@ class Local:
                 running = self._running[task] = Running(None, params)
                 try:
                     self._pool.submit(self._slot, task, script, running)
-                except RuntimeError:
-                    self.shortage = NO_THREAD
-                    self._put_back(task, script, running)
-                    break
+                except RuntimeError:    # it is on the pool's list all the same
+                    self._run_short(NO_THREAD)
+                    if not self._worked:    # no thread at all would ever take it from there
+                        self._put_back(task, script, running)
+                        break
                 running.pid = self._release(task)
 
     def _put_back(self, task, script, running):
@@ -3832,14 +3841,14 @@ class Local:
 
     def _slot(self, task, script, running):
         with self._lock:
-            if self._running.get(task) is not running:
+            self._worked = True
+            if self._closed or self._running.get(task) is not running:
                 return    # it was put back, and only the pool does not know
         try:
             pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
         except OSError as error:
             self._fail(task, script, running, error)
             return
-        self.shortage = ''
         self._prepare()
         try:
             # Until it is waited for, its number is no other's.
@@ -3860,7 +3869,7 @@ class Local:
         elif os.WEXITSTATUS(status) == 75:
             account = None    # a second copy of an attempt that another process runs
         elif os.WEXITSTATUS(status) == 254:    # so a bash ends that has tried to fork for a while
-            self.shortage = NO_PROCESS
+            self._run_short(NO_PROCESS)
         with self._lock:
             self._past.append(pid)
         self._over(task, account, running)
@@ -3870,13 +3879,20 @@ class Local:
         if error.errno not in SHORTAGES:
             self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
             return
-        self.shortage = '{}: {}'.format(NO_PROCESS, error.strerror)
+        self._run_short('{}: {}'.format(NO_PROCESS, error.strerror))
         self._stop.wait(1)
         if running.killed:
             self._over(task, dict(running.verdict), running)
             return
         self._put_back(task, script, running)
         self._start()
+
+    def _run_short(self, text):
+        """Note what is missing. Runners that wait for a slot must not take the processes that jobs need."""
+        with self._lock:
+            self._short = (text, time.monotonic())
+            for task in list(self._ready):
+                self._dismiss(task)
 
     @staticmethod
     def _environ(task, **more):
@@ -3889,7 +3905,7 @@ class Local:
         with self._lock:
             tasks = [(task, script) for task, script, _ in itertools.islice(self._queue, self._slots)
                      if task not in self._ready]
-            if not tasks or self._closed or len(self._ready) >= self._slots:
+            if not tasks or self._closed or self.shortage or len(self._ready) >= self._slots:
                 return
             task, script = tasks[0]
             try:
@@ -3951,9 +3967,9 @@ class Local:
                 try:
                     warden.start()
                 except RuntimeError:
-                    self.shortage = NO_THREAD
+                    self._run_short(NO_THREAD)
                     return False
-                self._warden, self.shortage = warden, ''
+                self._warden = warden
         return True
 
     def _watch(self):
@@ -4878,9 +4894,10 @@ class Driver:
 
     def _note_shortage(self):
         """Say what the backend has not for jobs that wait."""
+        shortage = self.backend.shortage
         self._troubles.pop('shortage', None)
-        if self.backend.shortage:
-            self._troubles['shortage'] = '{}: {}'.format(self.backend.title, self.backend.shortage)
+        if shortage:
+            self._troubles['shortage'] = '{}: {}'.format(self.backend.title, shortage)
 
     def _has_space(self, now):
         """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins here."""
@@ -4909,7 +4926,8 @@ class Driver:
 
     def _explain_full(self, events):
         """Say of jobs that fail while the disk is full that it was."""
-        failed = [event for event in events if event.get('error_reason') in ('exit', 'signal') and event['event'] == 'end']
+        failed = [event for event in events
+                  if event['event'] == 'end' and event.get('error_reason') in ('exit', 'signal')]
         if failed and (self.here.monotonic() - self._full < 2 * self.LOOK or space_lacking(self.logs.path, self.FULL)):
             for event in failed:
                 if not DISK_FULL.search(event['error']):
