@@ -3326,7 +3326,8 @@ class Processes:
     def __init__(self):
         page = os.sysconf('SC_PAGE_SIZE')
         self._boot = boot()
-        self._resident, self._ticks, self._parent, self._children, self._sessions = {}, {}, {}, {}, {}
+        self._resident, self._ticks, self._parent, self._group = {}, {}, {}, {}
+        self._children, self._sessions = {}, {}
         for pid in self._all():
             try:
                 with open('/proc/{}/stat'.format(pid), 'rb') as source:
@@ -3337,6 +3338,7 @@ class Processes:
                 self._resident[pid] = int(fields[21]) * page
                 self._ticks[pid] = int(fields[19])
                 self._parent[pid] = int(fields[1])
+                self._group[pid] = int(fields[2])
                 self._children.setdefault(int(fields[1]), []).append(pid)
                 self._sessions.setdefault(int(fields[3]), []).append(pid)
 
@@ -3379,6 +3381,10 @@ class Processes:
             found.update(dict.fromkeys(children))
             more.extend(children)
         return list(found)
+
+    def outside(self, pids, leader):
+        """Return those of some processes that are not in the process group with this leader."""
+        return [pid for pid in pids if self._group.get(pid, leader) != leader]
 
     def orphans(self, pid):
         """Return a list of the processes in the session of a process that has ended."""
@@ -3539,7 +3545,9 @@ class Running:
         for pid, born in self._told.items():
             if look.birth(pid) == born:
                 found.update(dict.fromkeys([pid] + look.tree(pid)))
-        return [pid for pid in found if look.birth(pid)]
+        if self._own:
+            return [pid for pid in found if look.birth(pid)]
+        return look.outside(found, self.pid)    # the runner's own group is what it sleeps with
 
     def strict(self):
         """Tell whether it needs a look several times a second."""

@@ -188,7 +188,7 @@ sys.exit(0 if asked > 5 else 9)
 
 
 def test_a_shell_that_is_told_to_end_passes_it_on(qmap):
-    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 3; echo late >late\n')
+    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 1000; echo late >late\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
     until(lambda: os.path.exists(qmap.path('here')))
     until(lambda: str(MANY) in {event['job'] for event in journal(qmap, 'out') if event['event'] == 'run'})
