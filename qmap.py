@@ -2842,7 +2842,7 @@ qmap_listen() {  # from now on a signal is for the job, which is the last one
     qmap_signal= qmap_child= qmap_again= qmap_unbegun=
     for name in TERM INT HUP USR2; do trap "qmap_pass $name" $name; done
     # bash ends by itself where no process is to be had.
-    trap '[ -z "$qmap_unbegun" ] || { qmap_void; exit 75; }' EXIT
+    trap '[ -z "$qmap_unbegun" ] || qmap_void' EXIT
     exec 4<> <(:)    # a job tells its exit status there
 }
 qmap_pass() {
@@ -3003,7 +3003,7 @@ exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
 @WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || exit
 @START@qmap_wait
-[ -z "$qmap_unbegun" ] || exit 75
+[ -z "$qmap_unbegun" ] || exit 254
 qmap_memory
 until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_status "$qmap_time" "$qmap_peak" \
     "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
@@ -3037,7 +3037,7 @@ while [ -z "$qmap_signal" ] && read -r qmap_task qmap_base; do
     qmap_base=$qmap_logs/$qmap_base qmap_said=$qmap_logs/.qmap/run/${qmap_task#=}
     qmap_unbegun=yes qmap_try=0 qmap_done=$qmap_said.done
 @START@    qmap_wait
-    [ -z "$qmap_unbegun" ] || exit 75
+    [ -z "$qmap_unbegun" ] || exit 254
     until times && printf 'e %s %s %d %s.\n' "${qmap_task#=}" "$qmap_time" $qmap_status "${qmap_left:+left }" ||
         ! qmap_room; do echo; done
 done <&3
@@ -5337,7 +5337,8 @@ class Driver:
         if self.plan.group > 1 and event['status'] == FAILED:
             event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):    # it could not say so itself, and may be gone for long
-            lasted, event['finished'] = (account or {}).get('elapsed'), self.here.time()
+            lasted = (account or {}).get('elapsed')
+            event['finished'] = max(self.here.time(), event.get('started') or 0)
             if lasted and event.get('started'):
                 event['finished'] = min(event['finished'], event['started'] + lasted)
         if not end:

@@ -133,7 +133,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
     qmap_wait $qmap_job
     [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
-    [ -z "$qmap_unbegun" ] || exit 75
+    [ -z "$qmap_unbegun" ] || exit 254
     qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
     # The cgroup is the worker's: the job's own peak is known where it is above all before.

@@ -172,7 +172,7 @@ def test_a_job_for_which_there_is_no_process_was_not_begun(others_folder, how):
 
     process = subprocess.Popen(['bash', script], env=dict(os.environ, K='1'), preexec_fn=be_poor,
                                start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert process.wait(timeout=120) == 75
+    assert process.wait(timeout=120) == 254
     assert end_of(logs) is None and text(logs.path, '0.out') == ''
     assert text(logs.run, '0.1.start') == '{"void":1}\n' or '\nv 0.1 .\n' in text(logs.run, 'share.1.1')
 
