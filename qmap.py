@@ -1991,6 +1991,21 @@ class Ledger:
         """Return how many jobs have not reached a final status."""
         return self.count - self.counts[3] - self.counts[4]
 
+    def chosen(self, wanted, numbers=None):
+        """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
+
+        Args:
+            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it
+            numbers: of the jobs to choose from, all by default
+        """
+        codes = {STATUS_CODES[word] for word in wanted if word not in REASONS}
+        reasons = {word for word in wanted if word in REASONS}
+        failed = STATUS_CODES[FAILED]
+        for number in range(self.count) if numbers is None else numbers:
+            code = self.status[number]
+            if code in codes or reasons and code == failed and self.record(number).get('error_reason') in reasons:
+                yield number
+
     # Reading
 
     def load(self, heard=None):
@@ -2313,6 +2328,18 @@ class Ledger:
         return record or {'job': self.id(number), 'attempt': self.attempts[number],
                           'status': STATUSES[self.status[number]]}
 
+    def named_failures(self):
+        """Return the Failures, with jobs that are still FAILED to name: read again, where others have been retried."""
+        if not self.failures.outdated:
+            return self.failures
+        found = Failures()
+        try:
+            for number in self.chosen({FAILED}):
+                found.add(self.record(number))
+        except QMapError:    # the journal is being condensed
+            return self.failures
+        return found
+
     def earlier(self, number):
         """Return the last records of a job's earlier attempts."""
         records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
@@ -2529,7 +2556,11 @@ SCRIPT = re.compile(r'\S*/\d+\.sh: (?:eval: )?line \d+: ')
 
 class Failures:
     """How many jobs failed, grouped by what happened and by the last line of stderr, as far as that is not about one
-    job alone: "cannot open s32.bam" and "cannot open s57.bam" are one group."""
+    job alone: "cannot open s32.bam" and "cannot open s57.bam" are one group.
+
+    Attributes:
+        outdated: whether a job that a group names has been taken out, so that its ids or its error may be missing
+    """
 
     #: So many groups are told apart; then those that differ in names fall together, and at last all others.
     LIMIT = 1000
@@ -2537,11 +2568,17 @@ class Failures:
     #: So many groups may differ in names alone; more are shown as one.
     ALIKE = 3
 
-    #: Where the rest of them is counted.
-    OTHERS = ('other', '')
+    #: Where the rest of them is counted, those that were cancelled apart.
+    OTHERS, CANCELLED = ('other', ''), ('cancelled', '')
 
-    def __init__(self):
+    def __init__(self, ids=3):
+        """
+        Args:
+            ids: how many ids each group keeps
+        """
         self._groups = {}
+        self._ids = ids
+        self.outdated = False
 
     @staticmethod
     def _key(record):
@@ -2551,42 +2588,46 @@ class Failures:
     def _coarse(key):
         return key[0], NAMES.sub('*', key[1])
 
+    def _rest(self, key):
+        return self.CANCELLED if key[0] == 'cancelled' else self.OTHERS
+
+    @property
+    def cancelled(self):
+        """How many of them were cancelled."""
+        return sum(group.count for (what, _), group in self._groups.copy().items() if what == 'cancelled')
+
     def add(self, record):
         """Count a record."""
         key = self._key(record)
         if key not in self._groups and len(self._groups) >= self.LIMIT:
             key = self._coarse(key)
             if key not in self._groups and len(self._groups) >= 2 * self.LIMIT:
-                key = self.OTHERS
+                key = self._rest(key)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key[0])
+            group = self._groups[key] = Group(key[0], self._ids)
         group.add(record)
 
     def remove(self, record):
         """Count a record no more."""
         key = self._key(record)
-        key = next((key for key in (key, self._coarse(key), self.OTHERS) if key in self._groups), None)
+        key = next((key for key in (key, self._coarse(key), self._rest(key)) if key in self._groups), None)
         if key is None:
             return    # a viewer has read what a full disk took back
+        self.outdated = self.outdated or record['job'] in self._groups[key].ids
         self._groups[key].remove(record)
         if not self._groups[key].count:
             del self._groups[key]
 
-    @property
-    def cancelled(self):
-        """How many of them were cancelled."""
-        return sum(group.count for group in self._groups.copy().values() if group.what == 'cancelled')
-
     def groups(self):
-        """Return a list of Group, the most frequent first."""
+        """Return a list of Group, the most frequent first, those that were cancelled last."""
         alike = collections.OrderedDict()
         for key, group in sorted(self._groups.copy().items()):
             alike.setdefault(self._coarse(key), []).append(group)
         found = []
         for groups in alike.values():
             found += [Group.merged(groups)] if len(groups) > self.ALIKE else groups
-        return sorted(found, key=lambda group: (-group.count, group.ids))
+        return sorted(found, key=lambda group: (group.what == 'cancelled', -group.count, group.ids))
 
 
 class Figures:
@@ -2638,10 +2679,11 @@ class Group:
     #: So many hosts are counted.
     HOSTS = 20
 
-    __slots__ = ('count', 'what', 'error', 'same', 'ids', 'hosts')
+    __slots__ = ('count', 'what', 'error', 'same', 'ids', 'hosts', '_most')
 
-    def __init__(self, what):
+    def __init__(self, what, ids=3):
         self.count, self.what, self.error, self.same, self.ids, self.hosts = 0, what, None, True, [], {}
+        self._most = ids
 
     def add(self, record):
         """Count a job."""
@@ -2650,8 +2692,8 @@ class Group:
         self.same = self.same and self.error in (None, error)
         if self.error is None or not self.ids or record['job'] < self.ids[0]:
             self.error = error
-        if len(self.ids) < 3 or record['job'] < self.ids[-1]:
-            self.ids = sorted(self.ids + [record['job']])[:3]
+        if len(self.ids) < self._most or record['job'] < self.ids[-1]:
+            self.ids = sorted(self.ids + [record['job']])[:self._most]
         if self.hosts is not None:
             self._count_host(record.get('host') or '', 1)
 
@@ -2672,11 +2714,11 @@ class Group:
     @classmethod
     def merged(cls, groups):
         """Return one group for several."""
-        found = cls(groups[0].what)
+        found = cls(groups[0].what, groups[0]._most)
         found.same = False
         found.error = min(groups, key=lambda group: group.ids or ['~']).error
         found.count = sum(group.count for group in groups)
-        found.ids = sorted(itertools.chain.from_iterable(group.ids for group in groups))[:3]
+        found.ids = sorted(itertools.chain.from_iterable(group.ids for group in groups))[:found._most]
         for group in groups:
             for host, count in (group.hosts or {}).items():
                 if found.hosts is not None:
@@ -2700,7 +2742,7 @@ class Group:
         """Return it as a line."""
         error, mark = self.error, ':' if self.same else ', such as:'
         what = '' if self.what in error and self.same else self.what + (mark + ' ' if error else '')
-        shown = ', '.join(self.ids) + (', ...' if self.count > len(self.ids) else '')
+        shown = ', '.join(self.ids[:3]) + (', ...' if self.count > len(self.ids[:3]) else '')
         return '{}: {}{}{}{}'.format(
             plural(self.count, 'job'), what, error, ', on {} only'.format(', '.join(only_on)) if only_on else '',
             '  ({} {})'.format('id' if self.count == 1 else 'ids', shown) if self.ids else '')
@@ -6080,16 +6122,18 @@ class Driver:
             raise QMapError('each job ' + words)
 
     def _selected(self, command):
-        """Return the numbers of the jobs that a command is for: by their ids, their statuses, or both."""
+        """Return the numbers of the jobs that a command is for: by their ids, their statuses, or both. To retry are by
+        default those that failed, but not those that somebody cancelled."""
         statuses, ids = command.get('statuses'), command.get('ids')
         numbers, group = range(self.ledger.count), self.plan.group
         if ids:
             numbers = sorted(set(itertools.chain.from_iterable(
                 range(-(-first // group), min(last // group + 1, self.ledger.count)) for first, last in ids)))
         elif not statuses and command['do'] == 'retry':
-            statuses = [FAILED]
-        codes = {STATUS_CODES[status] for status in statuses or STATUSES}
-        return [number for number in numbers if self.ledger.status[number] in codes]
+            failed = list(self.ledger.chosen({FAILED}))
+            cancelled = set(self.ledger.chosen({'cancelled'}, failed) if self.ledger.failures.cancelled else ())
+            return [number for number in failed if number not in cancelled]
+        return list(self.ledger.chosen(statuses or STATUSES, numbers))
 
     def _cancel_events(self, numbers):
         return [{'event': 'cancel', 'numbers': spans(sorted(numbers)), 'time': self.here.time()}] if numbers else []
@@ -6113,6 +6157,9 @@ class Driver:
         said = '{} to run again'.format(plural(len(again), 'job'))
         if len(again) < len(numbers):
             said += ', {} had not ended'.format(plural(len(numbers) - len(again), 'job'))
+        cancelled = 0 if command.get('ids') or command.get('statuses') else self.ledger.failures.cancelled
+        if cancelled:
+            said += ', without the {:,} cancelled (retry these with -s cancelled)'.format(cancelled)
         event = {'event': 'retry', 'numbers': spans(again)}
         if command.get('params'):
             self._refuse(command['params'])
@@ -6921,17 +6968,17 @@ class Execution:
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
-            status: as for `qmap info`: names or first letters, separated by commas, or a list of them
+            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED, such as
+                cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
         """
         fields = [fields] if isinstance(fields, str) else fields
-        codes = {STATUS_CODES[status] for status in parse_statuses([status] if isinstance(status, str) else status)}
+        wanted, ledger = parse_statuses([status] if isinstance(status, str) else status), self.ledger
         quick = fields is not None and not set(fields) - {'id', 'status'}
-        ledger = self.ledger
-        for number, code in enumerate(ledger.status):
-            if code in codes:
-                record = {'job': ledger.id(number), 'status': STATUSES[code]} if quick else ledger.record(number)
-                yield self.plan.info_of(record, ledger, fields)
+        for number in ledger.chosen(wanted):
+            record = {'job': ledger.id(number), 'status': STATUSES[ledger.status[number]]} if quick else \
+                ledger.record(number)
+            yield self.plan.info_of(record, ledger, fields)
 
     def changed_params(self):
         """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
@@ -7301,7 +7348,8 @@ class Preparation:
 ########################################################################################################################
 
 def parse_statuses(texts):
-    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for.
+    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for; and
+    of the reasons among them, for the jobs that FAILED for these.
 
     Raises:
         QMapError: one of them is none
@@ -7310,11 +7358,12 @@ def parse_statuses(texts):
     for text in texts:
         for word in text.split(','):
             found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
+            found += [reason for reason in REASONS if word.lower() == reason]
             if word.lower() in ('all', 'a'):
                 found = STATUSES
             if not found:
-                raise QMapError('{}: no status; known are {} (or their first letters) and all'.format(
-                    word or '(empty)', ', '.join(STATUSES).lower()))
+                raise QMapError('{}: no status; known are {} (or their first letters), all, and the reasons {}'.format(
+                    word or '(empty)', ', '.join(STATUSES).lower(), ', '.join(REASONS)))
             wanted.update(found)
     return wanted
 
@@ -7385,7 +7434,8 @@ class Old:
             id, suffix = os.path.splitext(name)
             if suffix == '.info' and id.isdigit():
                 info = read_json(os.path.join(self.path, name))
-                if info and info.get('status') in wanted:
+                if info and (info.get('status') in wanted or info.get('status') == FAILED and
+                             info.get('error_reason') in wanted):
                     info.setdefault('id', id)
                     yield info
 
@@ -7440,6 +7490,22 @@ def left_map(plan, jobs, params, more=None):
 # Views
 ########################################################################################################################
 
+def counts_for_people(counts, cancelled):
+    """Return an ordered dict of the jobs by status, as people see it: cancelled is not failed, and 0 is left out.
+
+    Args:
+        counts: {status: number of jobs}
+        cancelled: how many of those that FAILED were cancelled
+    """
+    found = collections.OrderedDict()
+    for status, number in counts.items():
+        found[status.lower()] = number
+        if status == FAILED:
+            found['cancelled'] = min(number, cancelled)    # the driver may be counting just now
+            found['failed'] = number - found['cancelled']
+    return collections.OrderedDict((word, number) for word, number in found.items() if number)
+
+
 class View:
     """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
 
@@ -7466,7 +7532,8 @@ class View:
         self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
         self._quiet, self._bell = quiet, bell
         self._failed = collections.deque(maxlen=100)
-        self._heard = self._told = self._shown = self._window = 0
+        self._heard, self._told = collections.Counter(), collections.Counter()
+        self._shown = self._window = 0
         if not quiet:
             execution.hear = self._hear
         self._drawn = 0
@@ -7490,22 +7557,30 @@ class View:
         """Note a failure. Called by the thread that works: the deque is bounded, whatever the terminal does."""
         if event['event'] == 'end' and event['status'] == FAILED:
             self._failed.append(event)
-            self._heard += 1
+            self._heard[self._end(event)] += 1
+
+    @staticmethod
+    def _end(event):
+        return 'cancelled' if event.get('error_reason') == 'cancelled' else 'failed'
 
     def _show_failures(self, now, last):
         """Print the failures that were heard of, as many as one can read, and how many more there were."""
         if now - self._window >= (1 if self._terminal else self.LINE) or last:
-            if self._shown >= self.FAILURES and self._heard > self._told:
-                more = self._heard - self._told
-                self._told = self._heard
+            if self._shown >= self.FAILURES and self._heard != self._told:
+                heard = self._heard.copy()
+                more = heard - self._told
+                self._told = heard
                 self._failed.clear()
-                self._stamped('and {:,} more failed'.format(more))
+                self._stamped('and ' + ', '.join(
+                    '{:,} more {}'.format(number, end) for end, number in sorted(more.items(), reverse=True)))
             self._window, self._shown = now, 0
         while self._failed and self._shown < self.FAILURES:
             event = self._failed.popleft()
             self._shown += 1
-            self._told += 1
-            self._stamped('{} failed: {}'.format(event['job'], failure_text(event)))
+            end, text = self._end(event), failure_text(event)
+            self._told[end] += 1
+            # Of what was cancelled the text begins with that word.
+            self._stamped('{} {}'.format(event['job'], text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
         self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
@@ -7583,14 +7658,15 @@ class View:
         import shutil
         total = sum(counts.values())
         ended = counts[COMPLETED] + counts[FAILED]
-        self._points.append((now, ended))
+        shown = counts_for_people(counts, self._execution.failures.cancelled)
+        self._points.append((now, ended - shown.get('cancelled', 0)))
         while now - self._points[0][0] > 120 and len(self._points) > 2:
             self._points.popleft()
-        seconds, more = now - self._points[0][0], ended - self._points[0][1]
+        seconds, more = now - self._points[0][0], self._points[-1][1] - self._points[0][1]
         parts = ['{:,}/{:,}'.format(ended, total)]
-        parts += ['{:,} {}'.format(number, status.lower()) for status, number in counts.items()
-                  if number and status not in (UNSUBMITTED, COMPLETED)]
-        if more and seconds > 0.5:
+        parts += ['{:,} {}'.format(number, word) for word, number in shown.items()
+                  if word not in ('unsubmitted', 'completed')]
+        if more > 0 and seconds > 0.5:
             parts.append('{:.1f} jobs/s'.format(more / seconds))
             if total > ended and counts[RUNNING]:
                 parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
@@ -7610,9 +7686,10 @@ class View:
             parts.append('! ' + trouble)
         if not self._terminal:
             return ', '.join(parts)
-        done, failed = (20 * number // total for number in (ended, counts[FAILED]))
-        failed = max(failed, 1 if counts[FAILED] else 0)
-        bar = '[{:.<20}] '.format('#' * (done - failed) + 'x' * failed)
+        done = 20 * ended // total
+        failed, cancelled = (max(20 * number // total, 1 if number else 0)
+                             for number in (shown.get('failed', 0), shown.get('cancelled', 0)))
+        bar = '[{:.<20}] '.format(('#' * (done - failed - cancelled) + 'x' * failed + '-' * cancelled)[:20])
         return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
 
 
@@ -7620,16 +7697,18 @@ class View:
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: What has a colour on a terminal, and which (ECMA-48, SGR).
-COLOURS = {'completed': '32', 'failed': '31', 'running': '36', 'pending': '33', 'other': '35'}
-COLOURED = re.compile(r'\[[#x.]{20}\]|[\d,]+ (' + '|'.join(COLOURS) + r')\b|! .*')
+COLOURS = {'completed': '32', 'failed': '31', 'cancelled': '2', 'running': '36', 'pending': '33', 'other': '35'}
+#: The same, of the letters of the bar.
+BAR = {'#': 'completed', 'x': 'failed', '-': 'cancelled'}
+COLOURED = re.compile(r'\[[#x.-]{20}\]|[\d,]+ (' + '|'.join(COLOURS) + r')\b|! .*')
 
 
 def painted(match):
     """Return what COLOURED has found with its colour: the bar, a number of jobs, a trouble."""
     text = match.group()
     if text.startswith('['):
-        return re.sub('#+|x+', lambda part: '\x1b[{}m{}\x1b[0m'.format(
-            COLOURS['completed' if '#' in part.group() else 'failed'], part.group()), text)
+        return re.sub('#+|x+|-+', lambda part: '\x1b[{}m{}\x1b[0m'.format(
+            COLOURS[BAR[part.group()[0]]], part.group()), text)
     return '\x1b[{}m{}\x1b[0m'.format('1;31' if text.startswith('!') else COLOURS[match.group(1)], text)
 
 
@@ -7646,6 +7725,7 @@ class Summary:
 
     Attributes:
         counts: {status: number of jobs}
+        cancelled: how many of those that FAILED were cancelled
         elapsed: seconds from its making to the end of the last job; None where that is not known
         figures: Figures
         groups: list of Group, the failures
@@ -7662,7 +7742,8 @@ class Summary:
         self._execution = execution
         self.counts = execution.counts()
         self.figures = execution.figures()
-        self.groups = execution.failures.groups()
+        failures = execution.failures if isinstance(execution, Old) else execution.ledger.named_failures()
+        self.groups, self.cancelled = failures.groups(), failures.cancelled
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
         self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
 
@@ -7674,7 +7755,8 @@ class Summary:
 
     def head(self):
         """Return the first line."""
-        parts = ['{:,} {}'.format(number, status.lower()) for status, number in self.counts.items() if number]
+        parts = ['{:,} {}'.format(number, word)
+                 for word, number in counts_for_people(self.counts, self.cancelled).items()]
         return '{}: {}{}{}'.format(
             plural(sum(self.counts.values()), 'job'), ', '.join(parts),
             '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
@@ -7693,14 +7775,24 @@ class Summary:
             found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
                 if backends_there() or old else 'cat ' + shlex.quote(shown_path(execution.plan.path(
                     id, '.err' if err else '.out')))
-        if self.counts[FAILED] and not driven:
-            found['to rerun what failed'] = '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
-                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + execution.repeat))
+        if not driven:
+            found.update(self._reruns(where, old))
         if self.status == 3 and not driven and not old and execution.halted:
             found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
         if self.status == 3 and not driven and not old:
             found['to go on'] = '{} reattach -l {}'.format(program(), where)
         return found
+
+    def _reruns(self, where, old):
+        """Yield how to run again what did not complete: (what for, command)."""
+        retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
+        if self.counts[FAILED] > self.cancelled and self.cancelled and not old:
+            yield 'to retry what failed', retry.format(program(), where, '')
+        elif self.counts[FAILED] > self.cancelled or old and self.cancelled:
+            yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
+                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
+        if self.cancelled and not old:
+            yield 'to run what was cancelled', retry.format(program(), where, ' -s cancelled')
 
     def lines(self):
         """Yield it as lines for people."""
@@ -7716,6 +7808,7 @@ class Summary:
     def variables(self):
         """Return the environment variables that tell it to a command."""
         found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
+        found['QMAP_CANCELLED'] = str(self.cancelled)
         found.update(QMAP_LOGS=file_name(native(self._execution.path)), QMAP_NAME=file_name(self._execution.name),
                      QMAP_STATUS=str(self.status), QMAP_JOBS=str(sum(self.counts.values())),
                      QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0), QMAP_SUMMARY=self.head())
@@ -7726,7 +7819,7 @@ class Summary:
         return collections.OrderedDict([
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
-            ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
+            ('cancelled', self.cancelled), ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
             ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
@@ -8784,7 +8877,8 @@ def make_parser():
         made.add_argument('ids', nargs='*', metavar='ID', help='ids of jobs, such as 3 or 3,7-12 (default: {})'.format(
             default))
         made.add_argument('-s', '--status', metavar='STATUS', action='append',
-                          help='only jobs with these statuses: names or first letters')
+                          help='only jobs with these statuses (names or first letters), or that failed for these '
+                          'reasons: memory, time, cancelled... (failed: all of them)')
 
     order('pause', 'submit nothing more for now')
     order('resume', 'submit again')
@@ -8792,7 +8886,7 @@ def make_parser():
         'number', metavar='N', type=number_option, help='number of jobs')
     selection(order('cancel', 'cancel jobs, and drop those that were not yet submitted'), 'all that have not ended')
     again = order('retry', 'run jobs again that have ended')
-    selection(again, 'those that failed')
+    selection(again, 'those that failed, without those that were cancelled')
     resources(again)
     order('set', 'change parameters of the jobs that are not yet submitted').add_argument(
         'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= takes one away')
@@ -8807,10 +8901,11 @@ def make_parser():
                       help='such as status or usage.memory.peak; none: a map of the jobs')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
-                      help='names or first letters, with commas or repeated; all (default: failed)')
+                      help='names or first letters, with commas or repeated; all; or why jobs failed: exit, memory, '
+                      'cancelled... (default: failed, all of them)')
     made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='of the fields (default: tsv)')
     made.add_argument('--summary', action='store_true', help='counts, core-hours, failures in groups, what to do next')
-    made.add_argument('--advise', action='store_true', help='what was asked and used, and what to ask for next time')
+    made.add_argument('--advise', action='store_true', help='what was requested and used; recommended request')
     made.add_argument('--log', metavar='ID', help="print a job's stdout, as it is")
     made.add_argument('--err', action='store_true', help='--log: its stderr instead')
     made.add_argument('--attempt', metavar='N', type=number_option, help='--log: of an earlier attempt')
@@ -8821,7 +8916,7 @@ def make_parser():
     made.add_argument('-o', '--output', metavar='FILE', help='write here')
     made.add_argument('--force', action='store_true', help='overwrite FILE, also where it is no map made by info')
 
-    made = tool('report', tool_report, 'write a page to look at: what ran where and when, what it used, what failed',
+    made = tool('report', tool_report, 'write an HTML report: failures, timeline, resource usage',
                 '  qmap report -l out\n  qmap report -l out -o talk.html\n')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
     made.add_argument('-o', '--output', metavar='FILE', help='write here (default: the name of the folder, .html)')

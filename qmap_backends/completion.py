@@ -119,7 +119,8 @@ def script(qmap, parser, shell):
     for mark, value in (
             ('@EXECUTORS@', ' '.join(qmap.EXECUTORS)), ('@TOOLS@', '|'.join(tools)), ('@ORDERS@', '|'.join(orders)),
             ('@VALUES@', '\n'.join(after)), ('@WORDS@', '\n'.join(words)),
-            ('@STATUSES@', ' '.join(status.lower() for status in qmap.STATUSES) + ' all')):
+            ('@STATUSES@', ' '.join(status.lower() for status in qmap.STATUSES) + ' all '
+                           + ' '.join(qmap.REASONS))):
         text = text.replace(mark, value)
     return '# qmap {}: completion for {}\n{}{}'.format(
         qmap.__version__, shell, ZSH if shell == 'zsh' else '', text.lstrip('\n'))

@@ -28,6 +28,7 @@ ON_FINISH = """\
 | `QMAP_LOGS`, `QMAP_NAME` | the logs folder; the name of the execution |
 | `QMAP_STATUS` | 0: all completed, 1: some failed, 3: the driver goes before all have ended |
 | `QMAP_JOBS`, `QMAP_COMPLETED`, `QMAP_FAILED`... | number of jobs, of all and by status |
+| `QMAP_CANCELLED` | how many of the FAILED jobs were cancelled |
 | `QMAP_ELAPSED` | seconds since it was submitted |
 | `QMAP_SUMMARY` | the first line of the summary |
 """
@@ -146,8 +147,8 @@ ORDERS = """\
 | `set KEY=VALUE ...` | changes parameters of the jobs that are not yet submitted, those that are tried again later \
 included; a command's own (behind `##`) stay; `KEY=` takes one away |
 | `cancel` | cancels what was submitted, and drops what was not: all that has not ended, or what ID and `-s` choose |
-| `retry` | runs jobs again that have ended: those that failed, or what ID and `-s` choose, with other `-c`, `-m`, \
-`-t` if wanted |
+| `retry` | runs jobs again that have ended: those that failed but were not cancelled, or what ID and `-s` choose, \
+with other `-c`, `-m`, `-t` if wanted |
 | `stop` | ends the driver; what was submitted goes on, and `reattach` picks it up. With `--cancel` it is cancelled \
 first |
 """

@@ -210,7 +210,8 @@ class Table:
         total = sum(counts.values())
         found = ['{}  {}  {:,}/{:,} ended, {}'.format(
             time.strftime('%H:%M:%S'), qmap.shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
-            ', '.join('{:,} {}'.format(number, status.lower()) for status, number in counts.items() if number))]
+            ', '.join('{:,} {}'.format(number, word) for word, number in qmap.counts_for_people(
+                counts, execution.failures.cancelled).items()))]
         if self.trouble:
             found.append('! ' + self.trouble)
         if self._fields:

@@ -123,6 +123,28 @@ def test_cancel_some_and_retry_them(qmap, detached):
     assert qmap.statuses('out').count('COMPLETED') == 9
 
 
+def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached):
+    detached('exit 1\n' + 'sleep 100\n' * 3, '-r', '1')
+    until(lambda: qmap.statuses('out')[:2] == ['FAILED', 'RUNNING'])
+    control(qmap, 'cancel')
+    over(qmap, 4)
+    until(lambda: not driving(qmap))
+    said = control(qmap, 'retry')
+    assert said.startswith('1 job to run again, without the 3 cancelled (retry these with -s cancelled)\n')
+    assert qmap.statuses('out') == ['UNSUBMITTED', 'FAILED', 'FAILED', 'FAILED']
+    assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('2 jobs to run again\n')
+    assert control(qmap, 'cancel').startswith('3 jobs dropped')
+    assert control(qmap, 'retry').startswith('0 jobs to run again, without the 4 cancelled')
+    assert control(qmap, 'retry', '-s', 'failed').startswith('4 jobs to run again\n')
+
+
+def test_jobs_are_retried_by_the_reason_for_which_they_failed(qmap):
+    qmap.write('a.map', 'exit 1\nkill -9 $$\ntrue\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    assert control(qmap, 'retry', '-s', 'signal').startswith('1 job to run again\n')
+    assert qmap.statuses('out') == ['FAILED', 'UNSUBMITTED', 'COMPLETED']
+
+
 def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
     qmap.write('a.map', 'echo out $QMAP_ATTEMPT; echo err $QMAP_ATTEMPT >&2; [ $QMAP_ATTEMPT = 3 ]\n')
     assert qmap('submit', 'a.map', '--logs', 'out').code == 1
@@ -176,10 +198,11 @@ def test_the_ids_of_groups(qmap):
 
 
 def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
-    detached('sleep 2; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
+    detached('until [ -e go ]; do sleep 0.1; done; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
     assert control(qmap, 'stop') == 'stopping: leaves behind 2 jobs\n'
     until(lambda: not driving(qmap))
+    qmap.write('go', '')
     until(lambda: os.path.exists(qmap.path('1')))
     assert qmap('reattach', '-l', 'out').code == 0
     assert control(qmap, 'stop') == 'nobody drives; 0 jobs submitted\n'

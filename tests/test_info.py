@@ -42,7 +42,8 @@ def test_a_tab_in_a_field_does_not_break_the_table(done):
 
 @pytest.mark.parametrize('words, ids', [
     (['failed'], '13'), (['f'], '13'), (['FAILED'], '13'), (['completed'], '02'), (['c,f'], '0123'),
-    (['c', '-s', 'f'], '0123'), (['all'], '0123'), (['a'], '0123'), (['u,p,r,o'], '')])
+    (['c', '-s', 'f'], '0123'), (['all'], '0123'), (['a'], '0123'), (['u,p,r,o'], ''),
+    (['exit'], '13'), (['EXIT,c'], '0123'), (['cancelled'], ''), (['cancelled,memory', '-s', 'c'], '02')])
 def test_statuses(done, words, ids):
     assert [line[0] for line in done('info', '-l', 'out', '-s', *(words + ['status'])).lines[1:]] == list(ids)
 

@@ -222,3 +222,84 @@ def test_the_bell_rings_on_a_terminal_only(qmap):
     assert '\a' in Terminal(qmap, 'submit', 'a.map', '--no-console', '--bell', '--logs', 'one').read().end()[1]
     assert '\a' not in qmap('submit', 'a.map', '--bell', '--logs', 'two').out
     assert '\a' not in Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'three').read().end()[1]
+
+
+@pytest.fixture
+def cancelled(qmap):
+    """What was printed of four jobs, of which one failed and two were cancelled, and the logs folder `out`."""
+    qmap.write('a.map', 'true\nexit 3\n' + 'sleep 100\n' * 2)
+    process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1',
+                         '--on-finish', 'env | grep ^QMAP_ >told; cat >told.json')
+    until(lambda: os.path.exists(qmap.path('out')) and qmap.statuses('out')[1:3] == ['FAILED', 'RUNNING'])
+    assert qmap('control', '-l', 'out', 'cancel').code == 0
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    return out.decode().splitlines()
+
+
+def test_what_was_cancelled_is_counted_apart_from_what_failed(qmap, cancelled):
+    assert any(re.match(r'\S+  4/4, 1 failed, 2 cancelled', line) for line in cancelled), cancelled
+    assert [line[10:] for line in cancelled if re.match(r'\S+  \d+ failed', line)] == ['1 failed: exit 3']
+    assert any(line.endswith('  2 cancelled') for line in cancelled) and not any(
+        'failed: cancelled' in line for line in cancelled)
+    head = next(place for place, line in enumerate(cancelled) if line.startswith('4 jobs: '))
+    assert cancelled[head].startswith('4 jobs: 1 completed, 1 failed, 2 cancelled, in ')
+    assert cancelled[head + 1] == '  1 job: exit 3  (id 1)'
+    assert re.match('  [12] jobs?: cancelled', cancelled[head + 2])
+    assert qmap('info', '-l', 'out', '--summary').lines[0].startswith('4 jobs: 1 completed, 1 failed, 2 cancelled, in ')
+    assert '4/4 ended, 1 completed, 1 failed, 2 cancelled' in qmap('info', '-l', 'out', '--watch').out
+
+
+def test_to_programs_what_was_cancelled_is_failed(qmap, cancelled):
+    told = dict(line.split('=', 1) for line in qmap.read('told').splitlines())
+    assert (told['QMAP_STATUS'], told['QMAP_FAILED'], told['QMAP_CANCELLED']) == ('1', '3', '2')
+    found = json.loads(qmap.read('told.json'))
+    assert found['counts']['FAILED'] == 3 and found['cancelled'] == 2
+    what = [group['what'] for group in found['failures']]
+    assert what[0] == 'exit 3' and set(what[1:]) == {'cancelled'}
+    assert qmap('reattach', '-l', 'out').code == 1
+
+
+def test_what_to_do_about_what_was_cancelled_works_when_pasted(qmap, cancelled):
+    commands = dict(line.split(': ', 1) for line in cancelled if line.startswith('to '))
+    assert 'to retry what failed' in commands and 'to rerun what failed' not in commands
+    command = commands['to run what was cancelled'].partition(' && ')[0]
+    said = subprocess.check_output(['bash', '-c', command], cwd=qmap.folder, env=qmap.environ).decode()
+    assert said.startswith('2 jobs to run again\n')
+    assert qmap.statuses('out') == ['COMPLETED', 'FAILED', 'UNSUBMITTED', 'UNSUBMITTED']
+
+
+def test_the_bar_tells_what_was_cancelled(qmap):
+    qmap.write('a.map', 'true\nfalse\n' + 'sleep 100\n' * 8)
+    terminal = Terminal(qmap, 'submit', 'a.map', '-r', '1', '--no-console', '--logs', 'out').read()
+    until(lambda: b'1 running' in terminal.seen and b'1 failed' in terminal.seen)
+    qmap('control', '-l', 'out', 'cancel')
+    text = terminal.end()[1]
+    assert '[\x1b[32m##\x1b[0m\x1b[31mxx\x1b[0m\x1b[2m----------------\x1b[0m]' in text
+    assert '\x1b[31m1 failed\x1b[0m, \x1b[2m8 cancelled\x1b[0m' in text
+
+
+def test_many_kinds_of_failures_do_not_hide_what_was_cancelled():
+    failures = module.Failures()
+    for number in range(3 * failures.LIMIT):
+        word = ''.join(chr(ord('g') + int(digit)) for digit in str(number))
+        failures.add({'job': str(number), 'status': 'FAILED', 'error_reason': 'lost', 'error': word})
+    records = [{'job': str(number), 'status': 'FAILED', 'error_reason': 'cancelled', 'error': 'cancelled'}
+               for number in range(5)]
+    for record in records:
+        failures.add(record)
+    assert failures.cancelled == 5 and failures.groups()[-1].what == 'cancelled'
+    failures.remove(records[0])
+    assert failures.cancelled == 4
+
+
+def test_the_summary_names_jobs_that_are_still_failed(qmap):
+    qmap.write('a.map', ''.join('[ -e ok ] || {{ echo cannot open {} >&2; exit 1; }}\n'.format(n) for n in range(6)))
+    qmap('submit', 'a.map', '--logs', 'out')
+    assert 'cannot open 0  (ids 0, 1, 2, ...)' in qmap('info', '-l', 'out', '--summary').out
+    qmap.write('ok', '')
+    qmap('control', '-l', 'out', 'retry', '0-3')
+    again = qmap('reattach', '-l', 'out')
+    for result in (again, qmap('info', '-l', 'out', '--summary')):
+        assert '  2 jobs: exit 1, such as: cannot open 4  (ids 4, 5)' in result.lines, result
+        assert any(line.startswith('to see one: ') and '--log 4 ' in line for line in result.lines)
