@@ -19,6 +19,9 @@ FEW = 20
 #: Workers are worth it (--pull) from so many jobs on of which half take less than so many seconds.
 MANY, SHORT = 100, 10
 
+#: Seconds that a job must run to tell how many cores it uses: of a shorter one, most is its start.
+MEASURABLE = 1
+
 #: What share of the jobs the advice is to fit.
 FIT = 0.99
 
@@ -44,6 +47,8 @@ class Usage:
         sets: list of (cores, memory, time, seconds and bytes as numbers, None where not asked for)
         host: index into `hosts`, of which the first is '', for none
         reasons: list of the words for `ends`
+        earlier: list of (number of the job, how it ended, host, submitted, started, finished) of the attempts that ran
+            before a retry
     """
 
     def __init__(self, count, group, reasons):
@@ -64,7 +69,7 @@ class Usage:
         self.cpu = array.array('f', [UNKNOWN]) * count
         self.asked = array.array('I', bytes(4 * count))
         self.host = array.array('H', bytes(2 * count))
-        self.sets, self.hosts = [], ['']
+        self.sets, self.hosts, self.earlier = [], [''], []
         self._set_codes, self._host_codes = {}, {'': 0}
         self._same = None, 0
 
@@ -101,6 +106,18 @@ class Usage:
             self._set_codes[key] = len(self.sets)
             self.sets.append(key)
         return self._set_codes[key]
+
+    def retry(self, number):
+        """Take it that a job runs once more."""
+        if self.ends[number] and self.started[number] and self.finished[number]:
+            self.earlier.append((number, self.ends[number], self.host[number], self.submitted[number],
+                                 self.started[number], self.finished[number]))
+        self.forget(number)
+
+    @property
+    def cancelled(self):
+        """The code in `ends` of what was cancelled."""
+        return self._codes['cancelled']
 
     def forget(self, number):
         """Take it that a job has not ended, or not ended by running."""
@@ -145,7 +162,7 @@ def read(qmap, path):
                 take(event)
         elif kind in ('retry', 'dropped'):
             for number in qmap.unspanned(event['numbers']):
-                usage.forget(number)
+                (usage.retry if kind == 'retry' else usage.forget)(number)
 
     try:
         ledger.load(hear)
@@ -192,7 +209,7 @@ def time_flag(seconds):
 
 
 class Advice:
-    """What an execution teaches about what to ask for.
+    """What an execution teaches about what to request.
 
     What jobs need is known from those that completed. One that failed for another reason may have stopped before it had
     used what it needs; one over its memory or time needs more than it asked for, and nobody knows how much.
@@ -210,6 +227,7 @@ class Advice:
         self._path = plan.logs.path
         self._workers = not self._local and not plan.info.get('pull') and plan.info['max_running']
         self.counts = collections.OrderedDict(zip(qmap.STATUSES, ledger.counts))
+        self.cancelled = usage.ends.count(usage.cancelled)
         self.failed = collections.OrderedDict()
         for code, word in enumerate(usage.reasons):
             if code > COMPLETED and usage.ends.count(code):
@@ -219,7 +237,7 @@ class Advice:
         self.time = spread(value for value in itertools.compress(usage.elapsed, completed) if value == value)
         self._used_cores = array.array('f', sorted(
             cpu / elapsed for cpu, elapsed in itertools.compress(zip(usage.cpu, usage.elapsed), completed)
-            if cpu == cpu and elapsed > 0))
+            if cpu == cpu and elapsed >= MEASURABLE))
         self.cores = spread(self._used_cores)
         self._waste()
         self._asked(completed)
@@ -317,9 +335,9 @@ class Advice:
 
     def lines(self):
         """Yield it as lines for people."""
-        yield self.known()
+        yield self.basis()
         if not self.time:
-            yield 'nothing is known yet of what the jobs need: none has completed'
+            yield 'the needs of the jobs are unknown: none has completed yet'
         else:
             yield self.figures('memory', self.memory, self._qmap.memory_text)
             yield self.figures('time', self.time, short_time)
@@ -327,25 +345,31 @@ class Advice:
         for sentence in self.notes() + self.advice():
             yield sentence
 
-    def known(self):
-        """Return the sentence that says from which jobs all this is known, and which are not among them."""
-        plural, completed = self._qmap.plural, self.counts['COMPLETED']
-        total = sum(self.counts.values())
-        rest = ['{:,} failed{}'.format(self.counts['FAILED'], ' ({})'.format(', '.join(
-            '{}{}'.format('' if len(self.failed) == 1 else '{:,} '.format(count), word)
-            for word, count in self.failed.items())) if self.failed else '')] if self.counts['FAILED'] else []
-        going = self.counts['RUNNING'] + self.counts['PENDING'] + self.counts['OTHER']
+    def basis(self):
+        """Return the sentence that says on which jobs all this is based, and which are not among them."""
+        plural, counts = self._qmap.plural, self.counts
+        total = sum(counts.values())
+        failed = collections.OrderedDict(item for item in self.failed.items() if item[0] != 'cancelled')
+        rest = []
+        if counts['FAILED'] > self.cancelled:
+            reasons = ', '.join('{}{}'.format('' if len(failed) == 1 else '{:,} '.format(count), word)
+                                for word, count in failed.items())
+            rest.append('{:,} failed{}'.format(
+                counts['FAILED'] - self.cancelled, ' ({})'.format(reasons) if reasons else ''))
+        if self.cancelled:
+            rest.append('{:,} cancelled'.format(self.cancelled))
+        going = counts['RUNNING'] + counts['PENDING'] + counts['OTHER']
         if going:
-            rest.append('{:,} still {}'.format(going, 'runs' if going == 1 else 'run or wait'))
-        if self.counts['UNSUBMITTED']:
-            rest.append('{:,} not submitted'.format(self.counts['UNSUBMITTED']))
+            rest.append('{:,} running or pending'.format(going))
+        if counts['UNSUBMITTED']:
+            rest.append('{:,} not submitted'.format(counts['UNSUBMITTED']))
         if not rest:
-            return 'known from {}: all completed'.format(plural(total, 'job'))
-        return 'known from the {:,} of {} that completed; the rest: {}'.format(
-            completed, plural(total, 'job'), ', '.join(rest))
+            return 'based on {}, all completed'.format(plural(total, 'job'))
+        return 'based on the {:,} completed of {}; the others: {}'.format(
+            counts['COMPLETED'], plural(total, 'job'), ', '.join(rest))
 
-    def asked_text(self, key, text):
-        """Return what was asked for: '8G', '4G to 32G', 'nothing'."""
+    def requested(self, key, text):
+        """Return what was requested: '8G', '4G to 32G', 'nothing'."""
         found = self.asked[key]
         if not found:
             return 'nothing'
@@ -358,66 +382,68 @@ class Advice:
 
     def figures(self, key, found, text):
         """Return the line of one resource."""
-        head = '{:8}asked {}; '.format(key, self.asked_text(key, text))
+        head = '{:8}requested {}; used: '.format(key, self.requested(key, text))
         if not found:
-            return head + 'used: not known{}'.format(
-                '' if self._local else ' (neither the nodes nor the accounts of the scheduler tell)')
+            if key == 'cores' and self.core_time and self.time and self.time['maximum'] < MEASURABLE:
+                return head + 'unknown (all jobs ran for less than {} s)'.format(MEASURABLE)
+            return head + 'unknown{}'.format(
+                '' if self._local else ' (reported neither by the nodes nor by the accounting of the scheduler)')
         missing = self.counts['COMPLETED'] - found['jobs']
-        return '{}{}: median {}, 95 % of the jobs up to {}, at most {}{}'.format(
-            head, 'busy on average' if key == 'cores' else 'used', text(found['median']), text(found['percentile_95']),
-            text(found['maximum']), '; not known of {:,}'.format(missing) if missing > 0 else '')
+        return '{}median {}, 95th percentile {}, maximum {}{}'.format(
+            head, text(found['median']), text(found['percentile_95']), text(found['maximum']),
+            '; unknown for {}'.format(self._qmap.plural(missing, 'job')) if missing > 0 else '')
 
     def notes(self):
-        """Return sentences about what was reserved in vain, and about what the figures cannot tell."""
+        """Return sentences about what was requested and not used, and about what the figures cannot tell."""
         found, parts = [], []
         if self.reserved_memory:
-            parts.append(unused('reserved memory', self.used_memory / GIGA, self.reserved_memory / GIGA, 'GB-hours'))
+            parts.append(unused('requested memory', self.used_memory / GIGA, self.reserved_memory / GIGA, 'GB-hours'))
         if self.core_time:
-            parts.append(unused('core time', self.cpu_time, self.core_time, 'core-hours'))
+            parts.append(unused('requested core time', self.cpu_time, self.core_time, 'core-hours'))
         if parts:
-            found.append('never used: ' + ' and '.join(parts))
+            found.append('unused: ' + ' and '.join(parts))
         if self._local and self.memory:
-            found.append('of short jobs on one machine, the memory is the most that one in the same shell used')
+            found.append('short jobs on one machine share a shell: their peak memory is the highest in that shell')
         return found
 
     def advice(self):
-        """Return the sentences that say what to ask for next time."""
-        flags, plural = self.flag_text(), self._qmap.plural
+        """Return the sentences that say what to request next time."""
+        flags = self.flag_text()
         found = []
         if flags:
             share = 100 * self.fitting // self.of
-            found.append('next time: {} would have fitted {} % of the jobs ({:,} of {:,})'.format(
-                flags, share, self.fitting, self.of) + (
-                '; so few jobs say little of others' if self.of < FEW else ''))
+            found.append('recommended: {} would have been enough for {} % of the jobs ({:,} of {:,}){}'.format(
+                flags, share, self.fitting, self.of,
+                '; too few jobs for a reliable estimate' if self.of < FEW else ''))
         if 'cores' in self.flags:
-            found.append('           -c {} may do: 95 % of the jobs kept no more than {:.1f} cores busy on average, '
-                         'but some may take longer'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
+            found.append('-c {} may be enough: 95 % of the jobs used at most {:.1f} cores on average; some may take '
+                         'longer with it'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
         if 'pull' in self.flags:
-            found.append('half of the jobs took at most {}, and a scheduler needs seconds to start one: with --pull {} '
-                         'as many workers take one after the other'.format(
+            found.append('half of the jobs ran for at most {}, and a scheduler takes seconds to start a job: with '
+                         '--pull {}, as many workers run them one after another'.format(
                              short_time(self.time['median']), self.flags['pull']))
-        for key, flag in (('memory', '-m'), ('time', '-t')):
-            count = self.beyond[key]
-            if count:
-                asked = self.too_little[key]
-                text = self._qmap.exact_memory if key == 'memory' else time_flag
-                found.append('{} failed over {} {}: what {} needed is not known, and more than was asked{}'.format(
-                    plural(count, 'job'), 'its' if count == 1 else 'their', key, 'it' if count == 1 else 'they',
-                    '' if asked is None else '; twice that would be {} {}'.format(flag, text(2 * asked))))
-        return found
+        return found + [self._beyond(key, flag) for key, flag in (('memory', '-m'), ('time', '-t')) if self.beyond[key]]
+
+    def _beyond(self, key, flag):
+        """Return the sentence about the jobs that exceeded a limit."""
+        count, limit = self.beyond[key], self.too_little[key]
+        text = self._qmap.exact_memory if key == 'memory' else time_flag
+        return '{} exceeded {} {} limit; actual need unknown{}'.format(
+            self._qmap.plural(count, 'job'), 'its' if count == 1 else 'their', key,
+            '' if limit is None else ' (more than {}); try {} {}'.format(text(limit), flag, text(2 * limit)))
 
 
 def share_unused(used, reserved):
-    """Return which share of what was reserved was never used, from 0 to 1; None where nothing was reserved."""
+    """Return which share of what was requested was not used, from 0 to 1; None where nothing was requested."""
     return round(1 - used / reserved, 4) if reserved else None
 
 
 def unused(what, used, reserved, unit):
-    """Return '71 % of the core time (250 of 352 core-hours)'; of amounts in seconds that say nothing, the share alone.
+    """Return '71 % of requested core time (250 of 352 core-hours)'; of amounts too small to matter, the share alone.
     """
     shown = '' if reserved < 360 else ' ({} of {} {})'.format(
         amount((reserved - used) / 3600), amount(reserved / 3600), unit)
-    return '{:.0f} % of the {}{}'.format(100 * share_unused(used, reserved), what, shown)
+    return '{:.0f} % of {}{}'.format(100 * share_unused(used, reserved), what, shown)
 
 
 def amount(value):

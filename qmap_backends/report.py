@@ -6,6 +6,7 @@ object is handed as an argument.
 """
 
 import array
+import bisect
 import collections
 import html
 import itertools
@@ -15,7 +16,8 @@ import platform
 import re
 import time
 
-from .advice import COMPLETED, GIGA, MEGA, NOT_ENDED, UNKNOWN, amount, quantile, share_unused, short_time, spread
+from .advice import (
+    COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, quantile, share_unused, short_time, spread)
 
 #: Steps of time over which the curves take means.
 BINS = 300
@@ -29,11 +31,14 @@ ROWS = 40
 #: Groups of failures that are shown, lines of an example's stderr, and lines of the map.
 GROUPS, TAIL, HEAD = 12, 12, 12
 
+#: Jobs that are listed of a group of failures, and of all groups together, at the most.
+LISTED, LISTED_IN_ALL = 300, 1500
+
 #: Seconds that the clock of a file system may be from others.
 CLOCK = 60
 
-#: The longest line that is shown.
-LONGEST = 300
+#: The longest line that is shown, and the longest in a list.
+LONGEST, LONGEST_IN_LIST = 300, 160
 
 #: What XML cannot hold, or a terminal would obey.
 UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
@@ -50,9 +55,9 @@ def text(value):
                                    str(value)))
 
 
-def cut(line):
+def cut(line, most=LONGEST):
     """Return a line, shortened where it is very long."""
-    return line if len(line) <= LONGEST else line[:LONGEST] + '\u2026'
+    return line if len(line) <= most else line[:most] + '\u2026'
 
 
 def natural(name):
@@ -106,57 +111,165 @@ def steps(values, top, height=100):
     return '{}h{}V{}z'.format(''.join(parts), run, height)
 
 
+#: A time axis is drawn to several scales where stretches in which next to nothing happens take most of it: so many at
+#: the most, each with this share of the time or more, all with that share or more, on this part of the width.
+QUIET, QUIET_EACH, QUIET_ALL, QUIET_WIDTH = 3, 0.15, 0.6, 0.25
+
+#: With fewer attempts than this, each is worth its time; else a stretch is quiet in which one of so many is seen.
+QUIET_FROM, QUIET_OF = 10, 50
+
+#: With more attempts than twice this, some of them tell what is quiet.
+SAMPLED = 20000
+
+
+def quiet_stretches(begin, end, starts, ends):
+    """Return the stretches of time that can be drawn narrower, so that what happens in the others is seen: before the
+    first jobs start, in a night between, or when only the last few still run. A sorted list of (begin, end).
+
+    Args:
+        begin, end: of all, in seconds
+        starts, ends: sorted times, of which the attempts were started and ended
+    """
+    if len(starts) < QUIET_FROM or end <= begin:
+        return []
+    for few in (0, max(1, len(starts) // QUIET_OF)):
+        found = []
+        # From each end on, until more than a few attempts were seen: those that run then, and those that start later.
+        for gone, first in enumerate([begin] + ends):
+            last = starts[gone + few] if gone + few < len(starts) else end
+            if last - first >= QUIET_EACH * (end - begin):
+                found.append((first, last))
+        chosen = []
+        for first, last in sorted(found, key=lambda stretch: stretch[0] - stretch[1]):
+            if len(chosen) < QUIET and all(last <= other[0] or first >= other[1] for other in chosen):
+                chosen.append((first, last))
+        if QUIET_ALL * (end - begin) <= sum(last - first for first, last in chosen) < end - begin:
+            return sorted(chosen)
+    return []
+
+
+#: A part of an axis: from begin to end, in seconds, from bin `left` on so many bins.
+Piece = collections.namedtuple('Piece', 'begin end left bins quiet')
+
+
 class Axis:
     """A horizontal axis of time.
 
     Attributes:
         begin, end: seconds since 1970
-        width: of a bin, seconds
+        pieces: list of Piece
+        width: of a bin, seconds, where something happens
         ticks: list of (share of the width, label, second label or '')
         unit: what the labels are
     """
 
-    def __init__(self, begin, end):
+    def __init__(self, begin, end, quiet=()):
+        """
+        Args:
+            begin, end: seconds since 1970
+            quiet: stretches that are drawn narrower, as from `quiet_stretches`
+        """
         self.begin, self.end = begin, max(end, begin + 0.001)
-        span = self.end - self.begin
-        self.width = span / BINS
+        self.pieces = self._pieces(quiet)
+        self._ends = [piece.end for piece in self.pieces[:-1]]
+        busy = [piece for piece in self.pieces if not piece.quiet]
+        longest = max(busy, key=lambda piece: piece.bins)
+        self.width = (longest.end - longest.begin) / longest.bins
+        span = sum(piece.end - piece.begin for piece in busy)
         self.ticks = []
-        if span < 120:
+        if span < 120 and self.end - self.begin < 7200:
             self.unit = 'seconds since the start'
-            for value in nice(span, 8):
-                if value <= span:
-                    self.ticks.append((value / span, '{:g}'.format(round(value, 6)), ''))
-            return
-        step = next((step for step in TIME_TICKS if span / step <= 8), TIME_TICKS[-1])
-        local = time.localtime(self.begin)
-        self.unit = 'time of day ({})'.format(time.strftime('%Z', local)) if step < 86400 else 'date'
-        value = math.ceil((self.begin + local.tm_gmtoff) / step) * step - local.tm_gmtoff
-        day = None
-        while value <= self.end:
-            now = time.localtime(value)
-            first, second = date(value), ''
-            if step < 86400:
-                first = time.strftime('%H:%M:%S' if step < 60 else '%H:%M', now)
-                second = date(value) if now.tm_yday != day else ''
-            elif step >= 2592000:
-                second = str(now.tm_year)
-            day = now.tm_yday
-            self.ticks.append(((value - self.begin) / span, first, second))
-            value += step
+            self._tick_seconds(busy, span)
+        else:
+            self._tick_clock(busy, span)
+
+    def _pieces(self, quiet):
+        edges = [self.begin] + [edge for stretch in quiet for edge in stretch] + [self.end]
+        parts = [(first, last, place % 2 == 1) for place, (first, last) in enumerate(zip(edges, edges[1:]))
+                 if last > first]
+        narrow = int(QUIET_WIDTH * BINS) // len(quiet) if quiet else 0
+        wide = BINS - narrow * len(quiet)
+        span = sum(last - first for first, last, still in parts if not still)
+        busy = sum(1 for _, _, still in parts if not still)
+        found, left = [], 0
+        for first, last, still in parts:
+            # Each a tenth of what is fair at least, so that it can be seen.
+            bins = narrow if still else int(0.1 * wide / busy + 0.9 * wide * (last - first) / span)
+            found.append(Piece(first, last, left, bins, still))
+            left += bins
+        last = found.pop()
+        return found + [last._replace(bins=BINS - last.left)]
+
+    def _tick_seconds(self, busy, span):
+        for piece, step in self._steps(busy, span, lambda span, most: nice(span, most)[1]):
+            number = math.ceil((piece.begin - self.begin) / step - 1e-9)
+            while self.begin + number * step <= piece.end + 1e-9 * step:
+                self.ticks.append((self.at(self.begin + number * step), '{:g}'.format(round(number * step, 6)), ''))
+                number += 1
+
+    def _tick_clock(self, busy, span):
+        zone, day, coarse = time.localtime(self.begin), None, True
+        for piece, step in self._steps(busy, span, lambda span, most: next(
+                (step for step in TIME_TICKS if span / step <= most), TIME_TICKS[-1])):
+            value = math.ceil((piece.begin + zone.tm_gmtoff) / step) * step - zone.tm_gmtoff
+            coarse = coarse and step >= 86400
+            while value <= piece.end:
+                now = time.localtime(value)
+                first, second = date(value), ''
+                if step < 86400:
+                    first = time.strftime('%H:%M:%S' if step < 60 else '%H:%M', now)
+                    second = date(value) if now.tm_yday != day else ''
+                elif step >= 2592000:
+                    second = str(now.tm_year)
+                day = now.tm_yday
+                self.ticks.append((self.at(value), first, second))
+                value += step
+        self.unit = 'date' if coarse else 'time of day ({})'.format(time.strftime('%Z', zone))
+
+    @staticmethod
+    def _steps(busy, span, step):
+        """Yield (Piece, step of its ticks) for some eight ticks in all, and one or more in each.
+
+        Args:
+            busy: list of Piece
+            span: seconds of all of them
+            step: function of a span and a number of ticks that returns the step
+        """
+        for piece in busy:
+            seconds = piece.end - piece.begin
+            yield piece, step(span, 8) if seconds >= 2 * step(span, 8) else step(seconds, 2)
+
+    def bin(self, seconds):
+        """Return where a time is, in bins from the left."""
+        piece = self.pieces[bisect.bisect_right(self._ends, seconds)]
+        place_ = piece.left + (seconds - piece.begin) * piece.bins / (piece.end - piece.begin)
+        return 0.0 if place_ < 0 else float(BINS) if place_ > BINS else place_
 
     def at(self, seconds):
         """Return where a time is, from 0 to 1."""
-        return min(1, max(0, (seconds - self.begin) / (self.end - self.begin)))
+        return self.bin(seconds) / BINS
 
     def labels(self):
         """Return the axis as a row."""
         two = any(second for _, _, second in self.ticks)
-        return row('', ticks(self.ticks), text(self.unit), 'axis two' if two else 'axis')
+        marks = ''.join('<span class="t quiet" style="left:{:.2f}%">{}</span>'.format(
+            100 * (piece.left + piece.bins / 2) / BINS, short_time(piece.end - piece.begin))
+            for piece in self.pieces if piece.quiet)
+        return row('', ticks(self.ticks) + marks, text(self.unit), 'axis two' if two else 'axis')
 
     def grid(self, height=100, width=BINS):
-        """Return its grid lines."""
-        return '<path class="grid" d="{}"/>'.format(
-            ''.join('M{} 0v{}'.format(place(width * share), height) for share, _, _ in self.ticks))
+        """Return its grid lines, and what marks the stretches that are drawn narrower."""
+        marks = ''.join('<path class="quiet" d="M{} 0h{}v{}h-{}z"/>'.format(
+            place(width * piece.left / BINS), place(width * piece.bins / BINS), height,
+            place(width * piece.bins / BINS)) for piece in self.pieces if piece.quiet)
+        return '{}<path class="grid" d="{}"/>'.format(
+            marks, ''.join('M{} 0v{}'.format(place(width * share), height) for share, _, _ in self.ticks))
+
+    def sentence(self):
+        """Return what is to be said of stretches that are drawn narrower, '' where there are none."""
+        spans = [short_time(piece.end - piece.begin) for piece in self.pieces if piece.quiet]
+        return '' if not spans else 'Shaded: {} in which few jobs started or ran, drawn narrower.'.format(
+            ' and '.join(spans))
 
 
 def row(left, middle, right, kind='', height=0):
@@ -199,6 +312,11 @@ def number(value, top):
 def key(*names):
     """Return a legend: words behind a sample of their colour and shape."""
     return ''.join('<span class="key"><i class="{}"></i>{}</span>'.format(kind, text(word)) for kind, word in names)
+
+
+#: How jobs end, for people; and which of `Usage.reasons` that is, where it is not failed.
+ENDS = ('completed', 'failed', 'cancelled')
+KINDS = {'': 'running', 'completed': 'completed', 'cancelled': 'cancelled'}
 
 
 class Clocks:
@@ -251,9 +369,9 @@ class Course:
         axis: Axis, None where nothing was submitted
         running: list by host of lists: jobs at once, the mean of each step
         waiting: list: jobs that were submitted and did not run yet
-        ended: {'completed' or 'failed': list: jobs that had ended by then}
-        failed: list by host of {step: jobs that failed}
-        jobs, failures: lists by host
+        ended: {'completed', 'failed' or 'cancelled': list: jobs that had ended by then}
+        failed, earlier: lists by host of sets of steps in which jobs failed; and earlier attempts of others
+        jobs, failures: lists by host: number of jobs, and of those that failed
         busy: job-seconds
         first, last: when the first job started, and the last that had started ended; 0 where nothing ran
     """
@@ -267,99 +385,412 @@ class Course:
             now: seconds since 1970
         """
         self._usage, self._shifts = usage, clocks.shifts
+        self._codes = {name: code for code, name in enumerate(usage.hosts)}
         hosts = len(usage.hosts)
         begin = min(itertools.chain(
-            (value for value in usage.submitted if value), (record['submitted'] for record in live)), default=0)
-        self.first, self.last, end = self._limits()
-        if any(record.get('started') for record in live):
-            self.first = min([record['started'] for record in live if record.get('started')]
-                             + [self.first] * bool(self.first))
-            self.last = now
-        begin = min(value for value in (begin, self.first, 1e18) if value)
+            (value for value in usage.submitted if value), (attempt[3] for attempt in usage.earlier if attempt[3]),
+            (record['submitted'] for record in live)), default=0)
+        starts, ends = self._times(live, now)
+        dropped = max((finished for _, _, _, _, started, finished, _ in self.attempts() if not started), default=0)
+        self.first, self.last = min(starts, default=0), max(ends, default=0)
+        begin = min((value for value in (begin, self.first) if value), default=0)
         self.axis = None
-        if begin < 1e18:
-            # With some room behind the end, to see it.
-            end = now if live else end + 0.02 * (end - begin)
-            self.axis = Axis(begin, end)
+        if begin:
+            end = now if live else max(self.last, dropped)
+            step = 1 + len(starts) // SAMPLED
+            quiet = quiet_stretches(begin, end, sorted(starts[::step]), sorted(ends[::step]))
+            if not live and not (quiet and quiet[-1][1] == end):    # with some room, to see what ended last
+                end += 0.02 * (end - begin - sum(last - first for first, last in quiet))
+            self.axis = Axis(begin, end, quiet)
         self.waiting = []
-        self.running, self.failed = [[] for _ in range(hosts)], [collections.Counter() for _ in range(hosts)]
-        self.ended = {'completed': [], 'failed': []}
+        self.running = [[] for _ in range(hosts)]
+        self.failed, self.earlier = [set() for _ in range(hosts)], [set() for _ in range(hosts)]
+        self.ended = {kind: [] for kind in ENDS}
         self.jobs, self.failures = [0] * hosts, [0] * hosts
         self.busy = 0
         if self.axis:
             self._fill(live, now)
 
-    def _limits(self):
-        """Return when the first job started, when the last that had started ended, and when the last one ended; 0 where
-        none did."""
-        first, last, end, shifts = 0, 0, 0, self._shifts
-        for ended, host, started, finished in zip(
-                self._usage.ends, self._usage.host, self._usage.started, self._usage.finished):
-            if ended and finished:
-                finished += shifts[host]
-                if finished > end:
-                    end = finished
-                if started:
-                    started += shifts[host]
-                    if not first or started < first:
-                        first = started
-                    if finished > last:
-                        last = finished
-        return first, last, end
+    def attempts(self):
+        """Return an iterator over all attempts that have ended: (number of the job, how it ended, code of the host,
+        submitted, started, finished, whether it was the last)."""
+        usage = self._usage
+        last = zip(itertools.count(), usage.ends, usage.host, usage.submitted, usage.started, usage.finished,
+                   itertools.repeat(True))
+        return itertools.chain((attempt for attempt in last if attempt[1]),
+                               (attempt + (False,) for attempt in usage.earlier))
+
+    def _times(self, live, now):
+        """Return when attempts started, and when these ended."""
+        starts, ends, shifts = array.array('d'), array.array('d'), self._shifts
+        for _, _, host, _, started, finished, _ in self.attempts():
+            if started and finished:
+                starts.append(started + shifts[host])
+                ends.append(finished + shifts[host])
+        for record in live:
+            if record.get('started'):
+                starts.append(record['started'] + shifts[self._codes.get(record.get('host', ''), 0)])
+                ends.append(now)
+        return starts, ends
 
     def _fill(self, live, now):
-        usage, axis, shifts = self._usage, self.axis, self._shifts
-        size, scale, begin = BINS + 2, 1 / axis.width, axis.begin
+        usage, shifts, bin_of = self._usage, self._shifts, self.axis.bin
+        size = BINS + 2
         running = [[0.0] * size for _ in usage.hosts]
         waiting = [0.0] * size
-        ended = {'completed': [0] * size, 'failed': [0] * size}
+        ended = {kind: [0] * size for kind in ENDS}
 
-        def step(into, seconds, sign):
+        def step(into, at, sign):
             """Add a step to what is to be summed up: the part of its first bin, and all of the later ones."""
-            at = (seconds - begin) * scale
-            at = 0.0 if at < 0 else float(BINS) if at > BINS else at
             whole = int(at)
             into[whole] += sign * (whole + 1 - at)
             into[whole + 1] += sign * (at - whole)
 
-        for end, host, submitted, started, finished in zip(
-                usage.ends, usage.host, usage.submitted, usage.started, usage.finished):
-            if not end:
-                continue
-            self.jobs[host] += 1
+        for _, end, host, submitted, started, finished, last in self.attempts():
+            kind = KINDS.get(usage.reasons[end], 'failed')
             if started:
                 started += shifts[host]
                 if submitted:
-                    step(waiting, submitted, 1)
-                    step(waiting, started, -1)
+                    step(waiting, bin_of(submitted), 1)
+                    step(waiting, bin_of(started), -1)
             if finished:
                 finished += shifts[host]
+                at = bin_of(finished)
                 if started:
-                    step(running[host], started, 1)
-                    step(running[host], finished, -1)
+                    step(running[host], bin_of(started), 1)
+                    step(running[host], at, -1)
                     self.busy += max(0, finished - started)
-                at = min(BINS - 1, max(0, int((finished - begin) * scale)))
-                ended['completed' if end == COMPLETED else 'failed'][at] += 1
-            if end != COMPLETED:
-                self.failures[host] += 1
-                if finished:
-                    self.failed[host][at] += 1
-        codes = {name: code for code, name in enumerate(usage.hosts)}
+                at = min(BINS - 1, int(at))
+                if last:
+                    ended[kind][at] += 1
+                if kind == 'failed' or not last:
+                    (self.failed if last else self.earlier)[host].add(at)
+            if last:
+                self.jobs[host] += 1
+                self.failures[host] += kind == 'failed'
         for record in live:
-            step(waiting, record['submitted'], 1)
+            step(waiting, bin_of(record['submitted']), 1)
             if record.get('started'):
-                host = codes.get(record.get('host', ''), 0)
-                step(waiting, record['started'] + shifts[host], -1)
-                step(running[host], record['started'] + shifts[host], 1)
+                host = self._codes.get(record.get('host', ''), 0)
+                at = bin_of(record['started'] + shifts[host])
+                step(waiting, at, -1)
+                step(running[host], at, 1)
                 self.busy += max(0, now - record['started'])
                 self.jobs[host] += 1
         self.running = [list(itertools.accumulate(values))[:BINS] for values in running]
         self.waiting = [max(0, value) for value in itertools.accumulate(waiting)][:BINS]
-        self.ended = {name: list(itertools.accumulate(values))[:BINS] for name, values in ended.items()}
+        self.ended = {kind: list(itertools.accumulate(values))[:BINS] for kind, values in ended.items()}
 
     def at_once(self):
         """Return how many jobs ran at once, by step."""
         return [max(0, sum(values)) for values in zip(*self.running)]
+
+
+class Timeline:
+    """The pictures of what ran where and when."""
+
+    #: The words of the legend.
+    LEGEND = collections.OrderedDict([
+        ('completed', 'completed'), ('failed', 'failed: outlined'), ('cancelled', 'cancelled'),
+        ('running', 'still running: thin'), ('hollow', 'earlier attempts: hollow')])
+
+    def __init__(self, qmap, plan, ledger, usage, course, clocks, live, now):
+        """
+        Args:
+            qmap: the module
+            plan, ledger, usage: as `advice.read` returns them
+            course: Course
+            clocks: Clocks
+            live: list of the records of live jobs
+            now: seconds since 1970
+        """
+        self._qmap, self._plan, self._ledger, self._usage = qmap, plan, ledger, usage
+        self._course, self._clocks, self._live, self._now = course, clocks, live, now
+        self.hosts = sorted((name for name, jobs in zip(usage.hosts, course.jobs) if name and jobs), key=natural)
+
+    def html(self):
+        """Return the section."""
+        if not self._course.first:
+            return section('Timeline', '<p>No job has run.</p>')
+        lanes = self._lanes()
+        notes = [self._course.axis.sentence(), self._clocks.sentence()]
+        return section('Timeline', (self._bars(lanes) if lanes else self._density())
+                       + ''.join(note(words) for words in notes if words))
+
+    def _lanes(self):
+        """Return {host: list of slots, each a list of attempts}; None where there is too much.
+
+        An attempt: start, end, number of the job, how it ended (an index into Usage.reasons, NOT_ENDED for what still
+        runs), whether it was the last.
+        """
+        usage, shifts, axis = self._usage, self._clocks.shifts, self._course.axis
+        jobs = [(started + shifts[host], finished + shifts[host], usage.hosts[host], number, end, last)
+                for number, end, host, _, started, finished, last in self._course.attempts() if started and finished]
+        codes = {name: code for code, name in enumerate(usage.hosts)}
+        for record in self._live:
+            if record.get('started'):
+                host = record.get('host', '')
+                jobs.append((record['started'] + shifts[codes.get(host, 0)], self._now, host,
+                             self._ledger.number(record['job']), NOT_ENDED, True))
+        if not 0 < len(jobs) <= DRAWN:
+            return None
+        if len(jobs) > TOLD and quantile(sorted(axis.at(end) - axis.at(start) for start, end, *_ in jobs), 0.5) < 0.001:
+            return None
+        gap = 0.000002 * (axis.end - axis.begin)
+        found, count = {}, 0
+        for start, end, host, job, how, last in sorted(jobs):
+            slots = found.setdefault(host, [])
+            slot = next((slot for slot in slots if slot[-1][1] <= start + gap), None)
+            if slot is None:
+                slot, count = [], count + 1
+                slots.append(slot)
+            slot.append((start, end, job, how, last))
+        return found if count <= LANES else None
+
+    def _bars(self, lanes):
+        """Return a bar for each attempt, a line for each slot."""
+        axis = self._course.axis
+        count = sum(map(len, lanes.values()))
+        told = sum(len(slot) for slots in lanes.values() for slot in slots) <= TOLD
+        height = 20 if count <= 8 else 14 if count <= 24 else 10
+        rows, there = [], set()
+        for host in sorted(lanes, key=natural):
+            slots = lanes[host]
+            shapes = self._shapes(slots, told)
+            body = ''.join('<g class="{}">{}</g>'.format(
+                kind, ''.join(paths) if told else '<path d="{}"/>'.format(''.join(paths)))
+                for kind, paths in shapes.items())
+            there.update(word for kind in shapes for word in kind.split()[-1:])
+            jobs, deep = sum(1 for slot in slots for attempt in slot if attempt[4]), 10 * len(slots)
+            picture = svg(axis.grid(deep, 1000) + body, '{} jobs on {}'.format(jobs, host), 1000, deep)
+            totals = self._totals(jobs, len(shapes.get('failed', ())))
+            rows.append(row(text(host or '(unknown)'), picture, totals, 'host', height * len(slots)))
+        legend = key(*[item for item in self.LEGEND.items() if item[0] in there])
+        return '<p class="legend">{}<span>a bar for each job, a line for each slot of a host</span></p>\n' \
+            '<div class="time">{}{}</div>'.format(legend, ''.join(rows), axis.labels())
+
+    def _shapes(self, slots, told):
+        """Return {class: list of shapes} of the bars of a host."""
+        axis, shapes = self._course.axis, collections.OrderedDict()
+        for line, slot in enumerate(slots):
+            for start, end, job, how, last in slot:
+                kind = KINDS.get(self._usage.reasons[how], 'failed')
+                path = self._bar(1000 * axis.at(start), 1000 * axis.at(end), 10 * line, kind)
+                shapes.setdefault(kind if last else kind + ' hollow', []).append(
+                    path if not told else '<path d="{}"><title>{}</title></path>'.format(
+                        path, text(self._tell(job, start, end, how, last))))
+        return shapes
+
+    @staticmethod
+    def _bar(left, right, top, kind):
+        """Return the path of a job's bar in a line of height 10, with a gap to the next where there is room for it."""
+        wide, thick = max(0.8, right - left), 4 if kind == 'running' else 8
+        wide = place(wide - 0.6 if wide > 3 else wide)
+        return 'M{} {}h{}v{}h-{}z'.format(place(left), top + (10 - thick) // 2, wide, thick, wide)
+
+    def _tell(self, number, start, end, how, last):
+        """Return what a bar says when it is pointed at."""
+        own = own_text(self._qmap, self._plan, number)
+        return 'job {}{}: {}, {}\n{}{}'.format(
+            self._ledger.id(number), '' if last else ', earlier attempt',
+            self._usage.reasons[how] or 'running', short_time(end - start), own + '\n' if own else '',
+            cut(self._plan.map.command(number * self._plan.group)[0]))
+
+    def _totals(self, jobs, failed):
+        """Return how many jobs a host ran, and how many of them failed."""
+        return self._qmap.plural(jobs, 'job') + (', <em>{:,} failed</em>'.format(failed) if failed else '')
+
+    def _density(self):
+        """Return the number of jobs at once on each host, where there are too many for a bar each."""
+        course = self._course
+        names = list(self.hosts) or ['']
+        share = -(-len(names) // ROWS)
+        groups = [names[first:first + share] for first in range(0, len(names), share)]
+        if self.hosts and course.jobs[0] and any(course.running[0]):
+            groups.append([''])
+        codes = {name: code for code, name in enumerate(self._usage.hosts)}
+        curves = []
+        for group in groups:
+            curves.append([max(0, sum(values) / len(group))
+                           for values in zip(*(course.running[codes[name]] for name in group))])
+        top = max(itertools.chain(*curves), default=0) or 1
+        rows = [self._density_row(group, [codes[name] for name in group], curve, top)
+                for group, curve in zip(groups, curves)]
+        words = 'height: jobs running at once on {}, maximum {}; steps of {}'.format(
+            'a host' if share == 1 else 'a host, the mean of {} neighbours'.format(share), amount(top),
+            short_time(course.axis.width))
+        legend = key(('running', 'running'), *[('failed', 'failed: below the line')] * any(course.failed),
+                     *[('hollow', 'earlier attempts: hollow')] * any(course.earlier))
+        return '<p class="legend">{}<span>{}</span></p>\n<div class="time">{}{}</div>'.format(
+            legend, text(words), ''.join(rows), course.axis.labels())
+
+    def _density_row(self, names, codes, curve, top):
+        """Return the row of one host, or of neighbours."""
+        course = self._course
+        name = names[0] or '(unknown)'
+        if len(names) > 1:
+            alike = os.path.commonprefix([name, names[-1]]).rstrip('0123456789')
+            name = '{}\u2009\u2026\u2009{}'.format(name, names[-1][len(alike):])
+        body = course.axis.grid(120) + '<path class="running" d="{}"/>'.format(steps(curve, top))
+        for shape, found in (('<path class="failed" d="{}"/>', course.failed),
+                             ('<g class="failed hollow"><path d="{}"/></g>', course.earlier)):
+            at = sorted(set().union(*(found[code] for code in codes)))
+            body += shape.format(''.join('M{} 106h1v14h-1z'.format(bin_) for bin_ in at)) if at else ''
+        totals = self._totals(*(sum(figures[code] for code in codes) for figures in (course.jobs, course.failures)))
+        return row(text(name), svg(body, 'jobs at once on ' + name, BINS, 120), totals, 'host', 28)
+
+
+def own_text(qmap, plan, number):
+    """Return the parameters of its own that a job has in the map, 'sample=S191 memory=4G'."""
+    if plan.alike:
+        return ''
+    return ' '.join('{}={}'.format(name, qmap.write_parameter(name, value))
+                    for name, value in plan.map.command(number)[1].items())
+
+
+class Failed:
+    """What failed, in groups, and what was cancelled, job by job as far as one reads."""
+
+    def __init__(self, qmap, plan, ledger, usage, course, hosts):
+        """
+        Args:
+            qmap: the module
+            plan, ledger, usage: as `advice.read` returns them
+            course: Course
+            hosts: names of those on which jobs ran
+        """
+        self._qmap, self._plan, self._ledger, self._usage, self._hosts = qmap, plan, ledger, usage, hosts
+        self._jobs = {name: jobs for name, jobs in zip(usage.hosts, course.jobs) if name}
+        self._left = LISTED_IN_ALL
+        self._own = any(own_text(qmap, plan, number) for number in self._numbers(lambda code: code > COMPLETED))
+
+    def _numbers(self, wanted):
+        return itertools.compress(itertools.count(), self._usage.where(wanted))
+
+    def html(self):
+        """Return the sections."""
+        cancelled = self._usage.cancelled
+        failures = self._qmap.Failures(LISTED)
+        for number in self._numbers(lambda code: code > COMPLETED and code != cancelled):
+            failures.add(self._ledger.record(number))
+        groups = failures.groups()
+        found = ''
+        if groups:
+            most, rest = groups[0].count, groups[GROUPS:]
+            found = ''.join(self._article(group, most, place < 4) for place, group in enumerate(groups[:GROUPS]))
+            if rest:
+                found += note('And {} more, in {} of failures: qmap info -s failed error'.format(
+                    self._qmap.plural(sum(group.count for group in rest), 'job'),
+                    self._qmap.plural(len(rest), 'other kind')))
+            found = section('Failures', found)
+        return found + self._cancelled(list(self._numbers(lambda code: code == cancelled)))
+
+    def _cancelled(self, numbers):
+        """Return the section with what was cancelled."""
+        if not numbers:
+            return ''
+        ran = sum(1 for number in numbers if self._usage.started[number])
+        words = '<strong>{}</strong>'.format(
+            'all of them while they ran' if ran == len(numbers) else
+            '{:,} while they ran, {:,} before'.format(ran, len(numbers) - ran) if ran else 'before they ran')
+        jobs = self._list([self._ledger.id(number) for number in numbers[:LISTED]], len(numbers), False)
+        return section('Cancelled', article(len(numbers), 100, 'cancelled', words, '', jobs))
+
+    def _article(self, group, most, shown):
+        """Return a group of failures with its jobs, and what the first of them said.
+
+        Args:
+            group: Group
+            most: how many jobs the largest group has
+            shown: whether what it said is to be unfolded
+        """
+        id = group.ids[0]
+        own = own_text(self._qmap, self._plan, self._ledger.number(id))
+        example = '{}job {}, {}<code>{}</code>'.format(
+            'example: ' if group.count > 1 else '', id, text(own) + ', ' if own else '', text(cut(self._command(id))))
+        return article(group.count, 100 * group.count / most, 'failed', self._words(group),
+                       text(self._where(group)) + example,
+                       self._stderr(id, shown) + (self._list(group.ids, group.count, not group.same)
+                                                  if group.count > 1 else ''))
+
+    @staticmethod
+    def _words(group):
+        """Return what a group of failures says."""
+        error, what = text(cut(group.error)), '<strong>{}</strong>'.format(text(group.what))
+        if group.what in group.error and group.same:
+            return '<strong>{}</strong>'.format(error)
+        return '{}{} <code>{}</code>'.format(what, '' if group.same else ', such as', error) if error else what
+
+    def _where(self, group):
+        """Return on which hosts a kind of failure was seen: 'on c12, c13 only; '."""
+        only = group.only_on(self._jobs)
+        if only:
+            return 'on {} only; '.format(', '.join(only))
+        names = sorted((name for name in group.hosts or () if name), key=natural)
+        if group.hosts is None:
+            return 'on many hosts; '
+        if not names or len(self._hosts) < 2:
+            return ''
+        if len(names) <= 4:
+            return 'on {}; '.format(', '.join(names))
+        most = max(names, key=group.hosts.get)
+        return 'on {} of {} hosts, most on {} ({:,}); '.format(
+            len(names), len(self._hosts), most, group.hosts[most])
+
+    def _command(self, job):
+        """Return a job's command; of a group the first."""
+        command = self._plan.map.command(int(job))[0].replace('\n', ' ')
+        more = len(self._plan.commands(int(job) // self._plan.group)) - 1
+        return command + (' (and {} more)'.format(more) if more > 0 else '')
+
+    def _stderr(self, job, shown):
+        """Return the end of a job's stderr."""
+        path = self._plan.path(job, '.err')
+        try:
+            lines = self._qmap.tail(path).rstrip().split('\n')[-TAIL:]
+        except OSError as error:
+            lines = ['{}: {}'.format(path, error.strerror)]
+        if not any(line.strip() for line in lines):
+            return ''
+        return '<details{}><summary>end of its stderr</summary><pre>{}</pre></details>'.format(
+            ' open="open"' if shown else '', '\n'.join(text(cut(line.rstrip('\r').split('\r')[-1])) for line in lines))
+
+    def _list(self, ids, count, differ):
+        """Return the jobs of a group, folded.
+
+        Args:
+            ids: of those that are known
+            count: how many there are
+            differ: whether each has an error of its own
+        """
+        ids = ids[:self._left]
+        self._left -= len(ids)
+        if not ids:
+            return ''
+        hosts = len(self._hosts) > 1
+        columns = [head for head, wanted in (('job', True), ('parameters', self._own), ('command', True),
+                                             ('last line of stderr', differ), ('host', hosts)) if wanted]
+        rows = []
+        for id in ids:
+            number = self._ledger.number(id)
+            record = self._ledger.record(number) if differ or hosts else {}
+            cells = {'job': id, 'parameters': own_text(self._qmap, self._plan, number), 'command': self._command(id),
+                     'last line of stderr': self._qmap.message(record), 'host': record.get('host', '')}
+            rows.append('<tr>{}</tr>'.format(''.join('<td{}>{}</td>'.format(
+                ' class="w"' if head in ('command', 'last line of stderr') else '',
+                text(cut(cells[head].replace('\n', ' '), LONGEST_IN_LIST))) for head in columns)))
+        words = 'all {:,} jobs'.format(count) if len(ids) == count else \
+            'the first {:,} of {:,} jobs'.format(len(ids), count)
+        return '<details><summary>{}</summary><div class="scroll"><table class="jobs">' \
+            '<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div></details>'.format(
+                words, ''.join('<th>{}</th>'.format(head) for head in columns), '\n'.join(rows))
+
+
+def article(count, share, kind, words, more, details):
+    """Return a group of jobs: how many, as a number and a bar of some percent of the width, and what it is about."""
+    return '<article class="failure"><div class="count"><b>{:,}</b><i class="{}" style="width:{:.1f}%"></i></div>' \
+        '<div><p>{}</p>{}{}</div></article>\n'.format(
+            count, kind, max(1, share), words, '<p class="soft">{}</p>'.format(more) if more else '', details)
 
 
 class Report:
@@ -375,16 +806,18 @@ class Report:
         self.qmap, self.plan, self.ledger, self.usage, self.advice = qmap, plan, ledger, usage, advice
         self.made = time.time()
         self.driven = qmap.beats(plan.logs)
-        # Where nobody drives, nothing is known of what came after the last word.
+        # Where no driver runs, nothing is known of what came after the last record.
         self.now = self.made if self.driven else min(self.made, self._last_heard() - CLOCK)
         self.counts = advice.counts
         self.jobs = sum(self.counts.values())
-        self.live = list(ledger.live.values())
-        self.clocks = Clocks(usage, self._last_heard())
-        self.course = Course(usage, self.live, self.clocks, self.now)
-        self.failed = ledger.failures.groups()
+        live = list(ledger.live.values())
+        clocks = Clocks(usage, self._last_heard())
+        self.shifts = clocks.shifts
+        self.course = Course(usage, live, clocks, self.now)
+        self.timeline = Timeline(qmap, plan, ledger, usage, self.course, clocks, live, self.now)
+        self.hosts = self.timeline.hosts
+        self.failed = Failed(qmap, plan, ledger, usage, self.course, self.hosts)
         self.retried = sum(1 for attempts in ledger.attempts if attempts > 1)
-        self.hosts = sorted((name for name, jobs in zip(usage.hosts, self.course.jobs) if name and jobs), key=natural)
 
     def _last_heard(self):
         """Return when the journal was last written, or what the jobs have said since, with some time for the clock
@@ -400,7 +833,7 @@ class Report:
         title = text(self.plan.info.get('name') or 'qmap')
         yield PAGE.format(title=title, style=STYLE)
         yield self.head(title)
-        for part in (self.timeline, self.progress, self.histograms, self.failures, self.advise, self.about):
+        for part in (self.failed.html, self.timeline.html, self.progress, self.histograms, self.advise, self.about):
             yield part()
         yield self.foot()
         yield '</main>\n</body>\n</html>\n'
@@ -409,359 +842,165 @@ class Report:
 
     def head(self, title):
         """Return the title, the headline figures and the bar of all statuses."""
-        course, counts, plural = self.course, self.counts, self.qmap.plural
         left = self.ledger.left()
-        words = [plural(self.jobs, 'job')]
+        state = ''
+        if left:
+            state = '<strong class="state">not finished: {:,} of {} remaining, as of {}{}</strong>'.format(
+                left, self.qmap.plural(self.jobs, 'job'), moment(self.now),
+                '' if self.driven else '; no driver is running')
+        counts = self.qmap.counts_for_people(self.counts, self.advice.cancelled)
+        order = ('completed', 'failed', 'cancelled', 'running', 'pending', 'other', 'unsubmitted')
+        there = [word for word in order if word in counts]
+        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(word, counts[word]) for word in there)
+        legend = key(*[(word, '{:,} {}'.format(counts[word], word)) for word in there])
+        return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n<p class="lead">{}</p>\n{}</header>\n' \
+            '<div class="tiles">{}</div>\n<div class="bar">{}</div>\n<p class="legend">{}</p>\n'.format(
+                title, text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
+
+    def _lead(self, left):
+        """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10 (CET)'."""
+        course, executor = self.course, self.plan.info['executor']
+        words = [self.qmap.plural(self.jobs, 'job')]
         if len(self.hosts) > 1:
             words.append('on {} hosts'.format(len(self.hosts)))
         elif self.hosts:
             words.append('on ' + self.hosts[0])
-        executor = self.plan.info['executor']
-        words.append('' if executor == 'local' else 'through ' + {
-            'slurm': 'Slurm', 'sge': 'Grid Engine', 'lsf': 'LSF'}.get(executor, executor))
+        if executor != 'local':
+            words.append('through ' + {'slurm': 'Slurm', 'sge': 'Grid Engine', 'lsf': 'LSF'}.get(executor, executor))
         span = ''
         if course.first:
             first, until = moment(course.first), 'now' if left and self.driven else moment(course.last)
             if first.partition(', ')[0] == until.partition(', ')[0]:
                 until = until.partition(', ')[2]
-            span = ', {}{}'.format(first, '' if first.endswith(until) else ' \u2013 ' + until)
-        state = '<strong class="state">not finished: {:,} of {} to go, as of {}{}</strong>'.format(
-            left, plural(self.jobs, 'job'), moment(self.now), '' if self.driven else '; nobody drives it now') \
-            if left else ''
-        order = ('COMPLETED', 'FAILED', 'RUNNING', 'PENDING', 'OTHER', 'UNSUBMITTED')
-        there = [status for status in order if counts[status]]
-        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(status.lower(), counts[status])
-                      for status in there)
-        legend = key(*[(status.lower(), '{:,} {}'.format(counts[status], status.lower())) for status in there])
-        return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n<p class="lead">{}{}</p>\n{}</header>\n' \
-            '<div class="tiles">{}</div>\n<div class="bar">{}</div>\n<p class="legend">{}</p>\n'.format(
-                title, text(' '.join(word for word in words if word)), text(span), state,
-                ''.join(self.tiles()), bar, legend)
+            span = ', {}{} ({})'.format(first, '' if first.endswith(until) else ' \u2013 ' + until,
+                                        time.strftime('%Z', time.localtime(course.first)))
+        return ' '.join(words) + span
 
     def tiles(self):
         """Yield the headline figures."""
-        course, counts, advice = self.course, self.counts, self.advice
-        completed = counts['COMPLETED']
+        course, advice = self.course, self.advice
+        completed, failed = self.counts['COMPLETED'], self.counts['FAILED'] - advice.cancelled
         share = 100 * completed / self.jobs
         shown = '{:.0f}'.format(share) if share in (0, 100) else '{:.1f}'.format(min(99.9, max(0.1, share)))
         yield tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
-        failed = counts['FAILED']
-        words = ', '.join('{:,} {}'.format(number, 'not accepted' if word == 'submit' else word)
-                          for word, number in sorted(advice.failed.items(), key=lambda item: -item[1])[:3])
-        yield tile('{:,}'.format(failed), 'failed', words or 'none')
+        words = ['{:,} {}'.format(number, 'not accepted' if word == 'submit' else word)
+                 for word, number in sorted(advice.failed.items(), key=lambda item: -item[1]) if word != 'cancelled']
+        more = ', '.join(words[:3]) or 'none'
+        if advice.cancelled:
+            more = '{}{:,} cancelled'.format(more + '; ' if words else '', advice.cancelled)
+        yield tile('{:,}'.format(failed), 'failed', more)
         if course.first and course.last > course.first:
             span = course.last - course.first
-            ended = completed + failed
-            rate = ended / span
-            yield tile(short_time(span), 'elapsed',
-                       '{} jobs per {}'.format(*(
-                           (amount(rate), 'second') if rate >= 1 else (amount(60 * rate), 'minute')
-                           if rate * 60 >= 1 else (amount(3600 * rate), 'hour'))))
-            yield tile(amount(course.busy / span), 'jobs at once', 'mean; up to {:,.0f}'.format(
+            yield tile(short_time(span), 'elapsed', per_time((completed + failed) / span))
+            yield tile(amount(course.busy / span), 'jobs running', 'mean; maximum {:,.0f}'.format(
                 max(course.at_once(), default=0)))
         if advice.core_time:
-            figure, what = (short_time(advice.core_time), 'core time') if advice.core_time < 360 else \
-                (amount(advice.core_time / 3600), 'core-hours')
-            yield tile(figure, what, 'reserved; {:.0f}\u202f% used'.format(
+            figure, what = (short_time(advice.core_time), 'core time requested') if advice.core_time < 360 else \
+                (amount(advice.core_time / 3600), 'core-hours requested')
+            yield tile(figure, what, '{:.0f}\u202f% used'.format(
                 100 - 100 * share_unused(advice.cpu_time, advice.core_time)))
         if advice.time:
-            yield tile(short_time(advice.time['median']), 'median job', '95\u202f% within {}'.format(
+            yield tile(short_time(advice.time['median']), 'median wall time', '95th percentile {}'.format(
                 short_time(advice.time['percentile_95'])))
 
-    # What ran where and when
-
-    def timeline(self):
-        """Return the section with what ran on each host."""
-        course = self.course
-        if not course.first:
-            return section('What ran where and when', '<p>Nothing has run.</p>')
-        lanes = self.lanes()
-        body = self.bars(lanes) if lanes else self.density()
-        clocks = self.clocks.sentence()
-        return section('What ran where and when', body + (note(clocks) if clocks else ''))
-
-    def lanes(self):
-        """Return {host: list of slots, each a list of (start, end, job, how it ended)}; None where there is too much.
-
-        How it ended: an index into Usage.reasons, NOT_ENDED for what still runs.
-        """
-        usage, shifts = self.usage, self.clocks.shifts
-        jobs = [(started + shifts[host], finished + shifts[host], usage.hosts[host], number, end)
-                for number, (end, host, started, finished) in enumerate(zip(
-                    usage.ends, usage.host, usage.started, usage.finished)) if end and started and finished]
-        codes = {name: code for code, name in enumerate(usage.hosts)}
-        for record in self.live:
-            if record.get('started'):
-                host = record.get('host', '')
-                jobs.append((record['started'] + shifts[codes.get(host, 0)], self.now, host,
-                             self.ledger.number(record['job']), NOT_ENDED))
-        if not 0 < len(jobs) <= DRAWN:
-            return None
-        width = (self.course.axis.end - self.course.axis.begin) / 1000
-        if quantile(sorted(end - start for start, end, _, _, _ in jobs), 0.5) < width:
-            return None
-        found, count = {}, 0
-        for start, end, host, job, how in sorted(jobs):
-            slots = found.setdefault(host, [])
-            slot = next((slot for slot in slots if slot[-1][1] <= start + 0.002 * width), None)
-            if slot is None:
-                slot, count = [], count + 1
-                slots.append(slot)
-            slot.append((start, end, job, how))
-        return found if count <= LANES else None
-
-    def bars(self, lanes):
-        """Return a bar for each job, a line for each slot."""
-        axis = self.course.axis
-        count = sum(map(len, lanes.values()))
-        told = sum(len(slot) for slots in lanes.values() for slot in slots) <= TOLD
-        height = 20 if count <= 8 else 14 if count <= 24 else 10
-        rows, there = [], set()
-        for host in sorted(lanes, key=natural):
-            slots = lanes[host]
-            shapes = collections.OrderedDict([('completed', []), ('failed', []), ('running', [])])
-            for line, slot in enumerate(slots):
-                for start, end, job, how in slot:
-                    kind = {NOT_ENDED: 'running', COMPLETED: 'completed'}.get(how, 'failed')
-                    path = self.bar(1000 * axis.at(start), 1000 * axis.at(end), 10 * line, kind)
-                    shapes[kind].append(path if not told else '<path d="{}"><title>{}</title></path>'.format(
-                        path, text(self.tell(job, start, end, how))))
-            body = ''.join('<g class="{}">{}</g>'.format(
-                kind, ''.join(paths) if told else '<path d="{}"/>'.format(''.join(paths)))
-                for kind, paths in shapes.items() if paths)
-            there.update(kind for kind, paths in shapes.items() if paths)
-            jobs, deep = sum(map(len, slots)), 10 * len(slots)
-            picture = svg(axis.grid(deep, 1000) + body, '{} jobs on {}'.format(jobs, host), 1000, deep)
-            totals = self.totals(jobs, len(shapes['failed']))
-            rows.append(row(text(host or '(unknown)'), picture, totals, 'host', height * len(slots)))
-        legend = key(*[(kind, words) for kind, words in (
-            ('completed', 'completed: full'), ('failed', 'failed: outlined'), ('running', 'still running: thin'))
-            if kind in there])
-        return '<p class="legend">{}<span>a bar for each job, a line for each that a host ran at once</span></p>\n' \
-            '<div class="time">{}{}</div>'.format(legend, ''.join(rows), axis.labels())
-
-    @staticmethod
-    def bar(left, right, top, kind):
-        """Return the path of a job's bar in a line of height 10, with a gap to the next where there is room for it."""
-        wide, thick = max(0.8, right - left), 4 if kind == 'running' else 8
-        wide = place(wide - 0.6 if wide > 3 else wide)
-        return 'M{} {}h{}v{}h-{}z'.format(place(left), top + (10 - thick) // 2, wide, thick, wide)
-
-    def tell(self, number, start, end, how):
-        """Return what a bar says when it is pointed at."""
-        return 'job {}: {}, {}{}'.format(
-            self.ledger.id(number), 'running' if how == NOT_ENDED else self.usage.reasons[how], short_time(end - start),
-            '\n' + cut(self.plan.map.command(number * self.plan.group)[0]))
-
-    def totals(self, jobs, failed):
-        """Return how many jobs a host ran, and how many of them failed."""
-        return self.qmap.plural(jobs, 'job') + (', <em>{:,} failed</em>'.format(failed) if failed else '')
-
-    def density(self):
-        """Return the number of jobs at once on each host, where there are too many for a bar each."""
-        course = self.course
-        axis, codes = course.axis, {name: code for code, name in enumerate(self.usage.hosts)}
-        names = list(self.hosts) or ['']
-        share = -(-len(names) // ROWS)
-        groups = [names[first:first + share] for first in range(0, len(names), share)]
-        if self.hosts and course.jobs[0] and any(course.running[0]):
-            groups.append([''])
-        curves = []
-        for group in groups:
-            curves.append([max(0, sum(values) / len(group))
-                           for values in zip(*(course.running[codes[name]] for name in group))])
-        top = max(itertools.chain(*curves), default=0) or 1
-        rows = []
-        for group, curve in zip(groups, curves):
-            failed = collections.Counter()
-            for name in group:
-                failed.update(course.failed[codes[name]])
-            name = group[0] or '(unknown)'
-            if len(group) > 1:
-                name = '{}\u2009\u2026\u2009{}'.format(name, group[-1])
-            jobs, lost = (sum(figures[codes[name]] for name in group) for figures in (course.jobs, course.failures))
-            body = axis.grid(120) + '<path class="running" d="{}"/>'.format(steps(curve, top))
-            if failed:
-                body += '<path class="failed" d="{}"/>'.format(
-                    ''.join('M{} 106h1v14h-1z'.format(at) for at in sorted(failed)))
-            picture = svg(body, 'jobs at once on ' + name, BINS, 120)
-            rows.append(row(text(name), picture, self.totals(jobs, lost), 'host', 28))
-        words = 'height: jobs running at once on {}, up to {}; each step is the mean of {}'.format(
-            'a host' if share == 1 else 'a host, the mean of {} neighbours'.format(share), amount(top),
-            short_time(axis.width))
-        return '<p class="legend">{}<span>{}</span></p>\n<div class="time">{}{}</div>'.format(
-            key(('running', 'running'), *[('failed', 'failed: below the line')] * any(course.failed)), text(words),
-            ''.join(rows), axis.labels())
-
-    # Statuses over time
+    # Job states over time
 
     def progress(self):
         """Return the section with the statuses over time."""
-        course = self.course
+        course, jobs = self.course, self.jobs
         if not course.axis:
             return ''
-        completed, failed = course.ended['completed'], course.ended['failed']
-        both = [one + other for one, other in zip(completed, failed)]
-        marks = nice(self.jobs, 4)
-        top = max(self.jobs, 1)
-        marks = [mark for mark in marks if mark <= top * 1.001]
-        grid = course.axis.grid() + level_lines(marks, top)
-        body = grid + '<path class="failed" d="{}"/><path class="completed" d="{}"/>'.format(
-            steps(both, top), steps(completed, top))
-        rows = [row(levels(marks, top), svg(body, 'jobs that have ended'), self.direct(
-            ('completed', '{:,} completed'.format(completed[-1]), completed[-1]),
-            ('failed', '{:,} failed'.format(failed[-1]), failed[-1])), 'curve', 150)]
-        ended = '<h3>Jobs that had ended, of {:,}</h3>'.format(self.jobs)
+        areas, total = [], [0] * BINS
+        for kind in ENDS:
+            total = [one + other for one, other in zip(total, course.ended[kind])]
+            areas.append((kind, list(total)))
+        names = [(kind, '{:,} {}'.format(course.ended[kind][-1], kind), course.ended[kind][-1]) for kind in ENDS]
+        parts = [self._areas('Jobs ended, of {:,}'.format(jobs), areas[::-1], jobs, names, 150)]
         at_once = course.at_once()
-        submitted = [run + wait for run, wait in zip(at_once, course.waiting)]
-        marks = nice(max(submitted + [1]), 3)
-        top = marks[-1]
-        body = course.axis.grid() + level_lines(marks, top) + '<path class="pending" d="{}"/>' \
-            '<path class="running" d="{}"/>'.format(steps(submitted, top), steps(at_once, top))
-        if max(submitted) > 0:
-            rows.append('<h3>Jobs in the scheduler at once</h3>')
-            names = self.direct(
-                ('running', 'running', max(at_once)), ('pending', 'pending, on top', max(course.waiting)))
-            rows.append(row(levels(marks, top), svg(body, 'jobs running and waiting'), names, 'curve', 110))
-        return section('Statuses over time', '<div class="time">{}{}{}</div>'.format(
-            ended, ''.join(rows), course.axis.labels()))
+        parts.append(self._areas('Jobs running', [('running', at_once)], max(at_once), [('running', 'running', 1)], 90))
+        if self.plan.info['executor'] != 'local':
+            parts.append(self._areas('Jobs pending', [('pending', course.waiting)], max(course.waiting),
+                                     [('pending', 'pending', 1)], 70))
+        return section('Job states over time', '<div class="time">{}{}</div>'.format(
+            ''.join(parts), course.axis.labels()))
 
-    @staticmethod
-    def direct(*names):
-        """Return the labels right of a curve; those of which there is nothing are left out."""
-        return '<br/>'.join(key((kind, word)) for kind, word, count in names if count)
+    def _areas(self, title, areas, top, names, height):
+        """Return areas over time, those behind first: a list of (kind, values); '' where there is nothing to see."""
+        if not top:
+            return ''
+        marks = [mark for mark in nice(top, 4) if mark <= top * 1.001]
+        body = self.course.axis.grid() + level_lines(marks, top) + ''.join(
+            '<path class="{}" d="{}"/>'.format(kind, steps(values, top)) for kind, values in areas)
+        legend = '<br/>'.join(key((kind, word)) for kind, word, count in names if count)
+        return '<h3>{}</h3>{}'.format(text(title), row(levels(marks, top), svg(body, title), legend, 'curve', height))
 
     # Histograms
 
     def histograms(self):
         """Return the section with how long jobs ran, what memory they used, and how busy their cores were."""
-        usage = self.usage
-        ran = bytes(elapsed == elapsed and end != NOT_ENDED for end, elapsed in zip(usage.ends, usage.elapsed))
+        usage, cancelled = self.usage, self.usage.cancelled
+        ran = bytes(elapsed == elapsed and end not in (NOT_ENDED, cancelled)
+                    for end, elapsed in zip(usage.ends, usage.elapsed))
         if not any(ran):
             return ''
         good = bytes(end == COMPLETED for end in itertools.compress(usage.ends, ran))
         elapsed, memory = (
             array.array('d', itertools.compress(values, ran)) for values in (usage.elapsed, usage.memory))
         sets, asked = usage.sets, array.array('I', itertools.compress(usage.asked, ran))
-        flags, limits = self.advice.flags, self.advice.asked['memory']
+        flags, limits = self.advice.flags, self.advice.asked
         found = []
         if self.plan.info['executor'] != 'local':
-            shifts = self.clocks.shifts
             waited = array.array('d', (
-                max(0, started + shifts[host] - submitted) if started and submitted else UNKNOWN
+                max(0, started + self.shifts[host] - submitted) if started and submitted else UNKNOWN
                 for started, submitted, host in itertools.compress(
                     zip(usage.started, usage.submitted, usage.host), ran)))
-            found.append(Histogram('How long they waited', 'time', waited, good))
-        times = self.advice.asked['time']
-        found.append(Histogram('How long they ran', 'time', elapsed, good, times, flags.get('time')))
-        found.append(Histogram('Memory that they used', 'memory', memory, good, limits, flags.get('memory')))
-        if len(limits) > 1:
+            found.append(Histogram('Queue wait time', 'time', waited, good))
+        found.append(Histogram('Wall time', 'time', elapsed, good, limits['time'], flags.get('time')))
+        found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'], flags.get('memory')))
+        if len(limits['memory']) > 1:
             shares = (100 * value / sets[code][1] if sets[code][1] else UNKNOWN for value, code in zip(memory, asked))
-            found.append(Histogram('Memory used, of what was asked', 'share', array.array('d', shares), good))
-        shares = (100 * cpu / (seconds * sets[code][0]) if seconds > 0 else UNKNOWN
+            found.append(Histogram('Memory efficiency (used of requested)', 'share', array.array('d', shares), good))
+        shares = (100 * cpu / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
                   for cpu, seconds, code in zip(itertools.compress(usage.cpu, ran), elapsed, asked))
-        found.append(Histogram('How busy their cores were', 'share', array.array('d', shares), good))
+        short = any(seconds < MEASURABLE for seconds in elapsed)
+        found.append(Histogram(
+            'CPU efficiency (used of requested)', 'share', array.array('d', shares), good,
+            why=' (shorter than {} s, or not reported)'.format(MEASURABLE) if short else ''))
         legend = key(*[('completed', 'completed')] * any(good), *[('failed', 'failed, on top')] * (not all(good)))
-        return section('What they used', '<p class="legend">{}<span>height: number of jobs</span></p>'
+        return section('Resource usage', '<p class="legend">{}<span>height: number of jobs</span></p>'
                        '<div class="charts{}">{}</div>'.format(
                            legend, ' even' if len(found) == 4 else '', ''.join(one.html() for one in found)))
 
-    # Words and tables
-
-    def failures(self):
-        """Return the section with what failed, grouped, and an example of each."""
-        if not self.failed:
-            return ''
-        groups, rest = self.failed[:GROUPS], self.failed[GROUPS:]
-        most = groups[0].count
-        found = []
-        for position, group in enumerate(groups):
-            where, example = self.where(group), ''
-            if group.ids:    # else those of which the ids were known have been tried again
-                example = 'example: job {}, <code>{}</code>'.format(
-                    group.ids[0], text(cut(self.command(group.ids[0]))))
-            found.append(
-                '<article class="failure"><div class="count"><b>{:,}</b><i class="failed" style="width:{:.1f}%"></i>'
-                '</div><div><p>{}</p><p class="soft">{}{}</p>{}</div></article>\n'.format(
-                    group.count, max(1, 100 * group.count / most), self.words(group), text(where), example,
-                    self.stderr(group.ids[0], position < 4) if group.ids else ''))
-        if rest:
-            found.append(note('And {} more, in {} of failures: qmap info -s failed error'.format(
-                self.qmap.plural(sum(group.count for group in rest), 'job'),
-                self.qmap.plural(len(rest), 'other kind'))))
-        return section('What failed', ''.join(found))
-
-    @staticmethod
-    def words(group):
-        """Return what a group of failures says."""
-        if group.what in group.error and group.same:
-            return '<strong>{}</strong>'.format(text(cut(group.error)))
-        return '<strong>{}</strong>{} <code>{}</code>'.format(
-            text(group.what), '' if group.same else ', such as', text(cut(group.error))) if group.error else \
-            '<strong>{}</strong>'.format(text(group.what))
-
-    def where(self, group):
-        """Return on which hosts a kind of failure was seen: 'on c12, c13 only; '."""
-        only = group.only_on({name: jobs for name, jobs in zip(self.usage.hosts, self.course.jobs) if name})
-        if only:
-            return 'on {} only; '.format(', '.join(only))
-        names = sorted((name for name in group.hosts or () if name), key=natural)
-        if group.hosts is None:
-            return 'on many hosts; '
-        if not names or len(self.hosts) < 2:
-            return ''
-        if len(names) <= 4:
-            return 'on {}; '.format(', '.join(names))
-        most = max(names, key=group.hosts.get)
-        return 'on {} of {} hosts, most on {} ({:,}); '.format(len(names), len(self.hosts), most, group.hosts[most])
-
-    def command(self, job):
-        """Return a job's command; of a group the first."""
-        command = self.plan.map.command(int(job))[0].replace('\n', ' ')
-        more = len(self.plan.commands(int(job) // self.plan.group)) - 1
-        return command + (' (and {} more)'.format(more) if more > 0 else '')
-
-    def stderr(self, job, shown):
-        """Return the end of a job's stderr."""
-        path = self.plan.path(job, '.err')
-        try:
-            lines = self.qmap.tail(path).rstrip().split('\n')[-TAIL:]
-        except OSError as error:
-            lines = ['{}: {}'.format(path, error.strerror)]
-        if not any(line.strip() for line in lines):
-            return ''
-        return '<details{}><summary>the end of its stderr</summary><pre>{}</pre></details>'.format(
-            ' open="open"' if shown else '', '\n'.join(text(cut(line.rstrip('\r').split('\r')[-1])) for line in lines))
+    # Tables
 
     def advise(self):
-        """Return the section with what to ask for next time."""
+        """Return the section with what to request next time."""
         advice, memory_text = self.advice, self.qmap.memory_text
         if not advice.time:
             return ''
         rows = []
         for name, figures, form in (('memory', advice.memory, memory_text), ('time', advice.time, short_time),
-                                    ('cores busy', advice.cores, '{:.1f}'.format)):
+                                    ('cores', advice.cores, '{:.1f}'.format)):
             cells = ['\u2013'] * 3
             if figures:
                 cells = [form(figures[part]) for part in ('median', 'percentile_95', 'maximum')]
-            unused = {'memory': share_unused(advice.used_memory, advice.reserved_memory),
-                      'cores busy': share_unused(advice.cpu_time, advice.core_time)}.get(name)
-            rows.append('<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td></tr>'.format(
-                name, text(advice.asked_text(name.split()[0], form)),
-                '</td><td>'.join(map(text, cells)),
-                '\u2013' if unused is None else '{:.0f}\u202f%'.format(100 * unused)))
-        sentences = [advice.known()] + advice.notes() + [
-            sentence for sentence in advice.advice() if not sentence.startswith('next time')]
+            left = {'memory': share_unused(advice.used_memory, advice.reserved_memory),
+                    'cores': share_unused(advice.cpu_time, advice.core_time)}.get(name)
+            rows.append('<tr><th>{}</th><td>{}</td></tr>'.format(name, '</td><td>'.join(map(
+                text, [advice.requested(name, form)] + cells
+                + ['\u2013' if left is None else '{:.0f}\u202f%'.format(100 * left)]))))
+        sentences = [advice.basis()] + advice.notes() + [
+            sentence for sentence in advice.advice() if not sentence.startswith('recommended')]
         flags = advice.flag_text()
         big = ''
         if flags:
-            big = '<p class="flags"><code>{}</code> <span>would have fitted {}\u202f% of the jobs ({:,} of {:,})' \
-                '</span></p>'.format(text(flags), 100 * advice.fitting // advice.of, advice.fitting, advice.of)
-        return section('What to ask for next time', '{}<div class="scroll"><table><thead><tr><th></th><th>asked</th>'
-                       '<th>median</th><th>95\u202f% within</th><th>at most</th><th>reserved, never used</th></tr>'
+            big = '<p class="flags"><code>{}</code> <span>would have been enough for {}\u202f% of the jobs ' \
+                '({:,} of {:,})</span></p>'.format(
+                    text(flags), 100 * advice.fitting // advice.of, advice.fitting, advice.of)
+        return section('Recommended request', '{}<div class="scroll"><table><thead><tr><th></th><th>requested</th>'
+                       '<th>median used</th><th>95th percentile</th><th>maximum</th><th>unused</th></tr>'
                        '</thead><tbody>{}</tbody></table></div>{}'.format(big, ''.join(rows), ''.join(
-                           '<p class="soft">{}</p>'.format(text(capital(' '.join(sentence.split()))))
-                           for sentence in sentences)))
+                           '<p class="soft">{}</p>'.format(text(capital(sentence))) for sentence in sentences)))
 
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
@@ -769,19 +1008,20 @@ class Report:
         pairs = [(name, value) for name, value in info['params'].items()]
         facts = [
             ('map', info.get('map')), ('commands', '{:,}'.format(len(self.plan.map))),
-            ('commands in a job', info['group'] if info['group'] > 1 else None),
-            ('at once, at most', self.ledger.settings.get('max_running') or info.get('max_running')),
+            ('commands per job', info['group'] if info['group'] > 1 else None),
+            ('max running', self.ledger.settings.get('max_running') or info.get('max_running')),
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
-            ('tried again', qmap.plural(self.retried, 'job') if self.retried else None),
+            ('retried', qmap.plural(self.retried, 'job') if self.retried else None),
             ('submitted', moment(info['created_seconds']) if info.get('created_seconds') else None),
-            ('from', info.get('host')), ('logs folder', info.get('logs')), ('qmap', info.get('version'))]
+            ('submitted from', info.get('host')), ('logs folder', info.get('logs')), ('qmap', info.get('version'))]
         with open(self.plan.map.path, 'rb') as source:
             lines = [qmap.decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
         more = max(0, len(lines) - HEAD)
         head = '\n'.join(text(cut(line)) for line in lines[:HEAD])
         changes = self.ledger.settings.get('params') or {}
-        return section('What was run', '<div class="pair"><div><h3>The map\u2019s head</h3><pre>{}{}</pre></div>'
-                       '<div><h3>Parameters</h3>{}<h3>Execution</h3>{}</div></div>'.format(
+        return section('Map and parameters', '<div class="pair">'
+                       '<div><h3>First lines of the map</h3><pre>{}{}</pre></div><div><h3>Parameters</h3>{}'
+                       '<h3>Execution</h3>{}</div></div>'.format(
                            head, '\n\u2026' if more else '',
                            table(pairs + [(name + ', later', value or 'none') for name, value in changes.items()]),
                            table(facts)))
@@ -789,8 +1029,8 @@ class Report:
     def foot(self):
         """Return the last line."""
         sampled = '' if self.jobs <= DRAWN else ' Curves show means over steps of time, histograms every job.'
-        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Figures are of the last ' \
-            'attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
+        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are of the ' \
+            'last attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
                 text(self.qmap.__version__), platform.python_version(), moment(self.made), sampled)
 
 
@@ -799,7 +1039,10 @@ class Histogram:
 
     BINS = 36
 
-    def __init__(self, title, kind, values, good, asked=(), advised=None):
+    #: How far beyond the largest value a limit may be, so that the axis goes up to it.
+    NEAR = 1.6
+
+    def __init__(self, title, kind, values, good, asked=(), advised=None, why=''):
         """
         Args:
             title: text
@@ -807,8 +1050,10 @@ class Histogram:
             values: array of numbers, nan where not known
             good: for each, whether the job completed
             asked: sorted limits
-            advised: what is to be asked for next time
+            advised: what is recommended to request
+            why: some values may not be known, in brackets
         """
+        self._why = why
         self.title, self.kind, self.asked, self.advised = title, kind, list(asked), advised
         self.known = array.array('d', (value for value in values if value == value))
         self.unknown = len(values) - len(self.known)
@@ -829,9 +1074,8 @@ class Histogram:
             self.BINS = self.high // 5
             self.bars = [[0, 0] for _ in range(self.BINS)]
             return
-        far = max([most] + [limit for limit in self.asked[-1:] if limit <= 4 * most]) or 1
-        if self.advised and self.advised <= 2 * most:
-            far = max(far, self.advised)
+        # The axis ends where the jobs do, or at a limit that is not far from them.
+        far = max([most] + [limit for limit in self.asked[-1:] + [self.advised or 0] if limit <= self.NEAR * most]) or 1
         if self.kind == 'time':
             floor = max(least, most / 1e5, 0.01)
             self.log = most > 40 * max(least, 1e-9) and most > 2
@@ -842,12 +1086,12 @@ class Histogram:
                 return
             step = next((step for step in TIME_TICKS if far / step <= 5), TIME_TICKS[-1])
             if far < 4:
-                self.marks = nice(far, 4)
-                step = self.marks[1]
+                power = 10 ** math.floor(math.log10(far))
+                step = next(size * power for size in (0.5, 1, 2) if far < 5 * size * power)
         else:
             step = 2 ** math.ceil(math.log(max(far, 1) / 4, 2))
-        count = max(1, math.ceil(far / step - 1e-9))
-        self.low, self.high, self.marks = 0, count * step, [step * number for number in range(count + 1)]
+        self.low, self.high = 0, far * 1.0001
+        self.marks = [step * number for number in range(int(far / step + 1e-9) + 1)]
 
     def _at(self, value):
         if self.log:
@@ -880,21 +1124,20 @@ class Histogram:
     def html(self):
         """Return the figure."""
         if not self.known:
-            return '<figure><h3>{}</h3><p class="soft">Not known: neither the nodes nor the accounts of the ' \
-                'scheduler tell.</p></figure>'.format(text(self.title))
-        most = max(sum(bar) for bar in self.bars)
-        marks = nice(most, 3)
-        top = marks[-1]
+            return '<figure><h3>{}</h3><p class="soft">Unknown{}.</p></figure>'.format(
+                text(self.title), text(self._why))
+        top = max(sum(bar) for bar in self.bars)
+        marks = [mark for mark in nice(top, 3) if mark <= top]
         body = level_lines(marks, top, 1000) + ''.join(
             '<path class="{}" d="{}"/>'.format(kind, ''.join(self._bars(which, top)))
             for which, kind in enumerate(('completed', 'failed')) if any(bar[which] for bar in self.bars))
         lines, notes = self._marks()
-        words = self.of + 'median {}, 95\u202f% within {}, at most {}'.format(
+        words = self.of + 'median {}, 95th percentile {}, maximum {}'.format(
             *(self.form(self.found[part]) for part in ('median', 'percentile_95', 'maximum')))
         if self.kind == 'share' and self.high > 100:
             words += '; the last bar: more than 100\u202f%'
         if self.unknown:
-            words += '; not known of {:,}'.format(self.unknown)
+            words += '; unknown for {:,}{}'.format(self.unknown, self._why)
         return '<figure><h3>{}</h3><div class="hist"><div class="l">{}</div><div class="a">{}{}</div>' \
             '<div class="x">{}</div></div><figcaption>{}{}</figcaption></figure>\n'.format(
                 text(self.title), levels(marks, top), svg(body, self.title, 1000), lines,
@@ -913,9 +1156,9 @@ class Histogram:
         """Return the lines for what was asked and what is advised, and words for those that lie beyond the picture."""
         lines, notes = [], []
         # Each with the share of the width past which its words stand left of the line, so that they do not cross.
-        marks = [('asked', 'asked', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
+        marks = [('asked', 'requested', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
         if self.advised:
-            marks.append(('advised', 'next time', self.advised, 0.3))
+            marks.append(('advised', 'recommended', self.advised, 0.3))
         edge = 10 ** self.high if self.log else self.high
         for level, (kind, word, value, half) in enumerate(marks):
             share = self._at(value)
@@ -923,7 +1166,7 @@ class Histogram:
                 lines.append('<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
                     kind, ' turned' if share > half else '', 100 * share, level, word, self.form(value)))
             elif kind == 'asked':
-                notes.append('; asked {}, beyond the picture'.format(self.form(value)))
+                notes.append('; requested {}, off the axis'.format(self.form(value)))
         return ''.join(lines), text(''.join(notes))
 
 
@@ -956,6 +1199,14 @@ def table(pairs):
         for name, value in pairs if value not in (None, '')) or '<tr><td>none</td></tr>')
 
 
+def per_time(rate):
+    """Return a number of jobs per second in the unit that one reads: '3.4 jobs per minute'."""
+    for seconds, unit in ((1, 'second'), (60, 'minute')):
+        if rate * seconds >= 1:
+            return '{} jobs per {}'.format(amount(rate * seconds), unit)
+    return '{} jobs per hour'.format(amount(3600 * rate))
+
+
 def capital(sentence):
     """Return a sentence with a large first letter and a full stop."""
     return sentence[0].upper() + sentence[1:] + '.'
@@ -977,10 +1228,11 @@ PAGE = """<!DOCTYPE html>
 #: The colours are those of Okabe and Ito, which all kinds of colour vision tell apart.
 STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--ink:#16202b;--soft:#5a6672;--line:#e3e8ed;--card:#f5f7fa;
---completed:#0072b2;--failed:#d55e00;--running:#009e73;--pending:#e3b23c;--other:#b0568f;--unsubmitted:#c8d0d8}
+--completed:#009e73;--failed:#d55e00;--cancelled:#7d8791;--running:#0072b2;--pending:#e3b23c;--other:#b0568f;
+--unsubmitted:#d3dae0;--quiet:#eef1f5}
 @media screen and (prefers-color-scheme:dark){:root{--bg:#12171d;--ink:#e8edf2;--soft:#9aa7b4;--line:#2a333d;
---card:#1a2129;--completed:#56a9de;--failed:#f0803c;--running:#2fbf93;--pending:#e8c35c;--other:#d58abb;
---unsubmitted:#434f5b}}
+--card:#1a2129;--completed:#2fbf93;--failed:#f0803c;--cancelled:#8b96a1;--running:#56a9de;--pending:#e8c35c;
+--other:#d58abb;--unsubmitted:#3c4752;--quiet:#1c242d}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{margin:0;background:var(--bg);color:var(--ink);
@@ -1007,12 +1259,15 @@ section{margin-top:2.8rem}
 .key i{display:inline-block;width:.85em;height:.85em;border-radius:2px;margin-right:.45em;vertical-align:-.08em}
 i.completed,.key .completed{background:var(--completed)}i.failed{background:var(--failed)}
 i.running{background:var(--running)}i.pending{background:var(--pending)}i.other{background:var(--other)}
-i.unsubmitted{background:var(--unsubmitted)}
+i.unsubmitted{background:var(--unsubmitted)}i.cancelled{background:var(--cancelled)}
+.key .hollow{border:2px solid var(--failed)}
 svg{position:absolute;inset:0;width:100%;height:100%;display:block;overflow:visible}
 svg .completed{fill:var(--completed)}svg .failed{fill:var(--failed)}svg .running{fill:var(--running)}
-svg .pending{fill:var(--pending)}
+svg .pending{fill:var(--pending)}svg .cancelled{fill:var(--cancelled)}svg .quiet{fill:var(--quiet)}
 svg .grid{fill:none;stroke:var(--line);stroke-width:1px;vector-effect:non-scaling-stroke}
-svg g.failed,svg g.failed path{fill:var(--bg);stroke:var(--failed);stroke-width:2px;vector-effect:non-scaling-stroke}
+svg g.failed path{stroke:var(--ink);stroke-width:1px;vector-effect:non-scaling-stroke}
+svg g.hollow path{fill:none;stroke:var(--completed);stroke-width:1.5px;vector-effect:non-scaling-stroke}
+svg g.failed.hollow path{stroke:var(--failed)}svg g.cancelled.hollow path{stroke:var(--cancelled)}
 .row{display:grid;grid-template-columns:6.5rem minmax(0,1fr) 10.5rem;column-gap:.8rem}
 .row .a{position:relative}
 .row .l{text-align:right;position:relative;font-size:.82rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
@@ -1046,6 +1301,11 @@ code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mon
 pre{background:var(--card);border-radius:6px;padding:.7rem .9rem;margin:.4rem 0 0;overflow-x:auto;line-height:1.45;
 font-size:.78rem}
 summary{cursor:pointer;color:var(--soft);font-size:.86rem}
+details{margin-top:.3rem}.t.quiet{font-style:italic}
+.jobs{font-size:.78rem;margin:.3rem 0 .6rem}
+.jobs td,.jobs thead th{text-align:left;padding:.22rem 1.1rem .22rem 0;white-space:nowrap}
+.jobs td+td{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+.jobs .w{white-space:normal;overflow-wrap:break-word;min-width:17rem}
 table{border-collapse:collapse;font-size:.9rem}
 th{text-align:left;font-weight:600}
 td,th{padding:.38rem 1.3rem .38rem 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -1063,7 +1323,7 @@ footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-s
 @media screen and (max-width:760px){main{padding:1.3rem 1rem 2rem}h1{font-size:1.7rem}
 .row{grid-template-columns:4rem minmax(0,1fr);column-gap:.5rem}.row .r{grid-column:2;line-height:1.3}
 .host .r{font-size:.74rem;padding:.1rem 0 .25rem}.axis .r{text-align:center}.time h3{margin-left:4.5rem}
-.curve .r br{display:none}.curve .r .key{margin-right:.9rem}
+.curve .r{white-space:normal}.curve .r br{display:none}.curve .r .key{margin-right:.9rem}
 .t.odd{display:none}.pair{grid-template-columns:minmax(0,1fr)}.failure{grid-template-columns:4rem minmax(0,1fr)}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.tile b{font-size:1.45rem}}
 @media print{@page{margin:13mm}html{font-size:11.5px}body{font-size:1rem}main{max-width:none;padding:0}

@@ -52,16 +52,15 @@ def test_the_figures_are_right(made):
     assert found['next']['memory'] == 2 * GIGA and found['next']['time'] == 2100
     assert found['next']['flags'] == '-m 2G -t 35m' and found['next']['fits'] == found['next']['of'] == 200
     assert text.splitlines() == [
-        'known from 200 jobs: all completed',
-        'memory  asked 4G; used: median 1005M, 95 % of the jobs up to 1.9G, at most 2G',
-        'time    asked 1h; used: median 16m45s, 95 % of the jobs up to 31m40s, at most 33m20s',
-        'cores   asked 2; busy on average: median 1.0, 95 % of the jobs up to 1.0, at most 1.0',
-        'never used: 67 % of the reserved memory (150 of 223 GB-hours) and 50 % of the core time (55.8 of 112 '
+        'based on 200 jobs, all completed',
+        'memory  requested 4G; used: median 1005M, 95th percentile 1.9G, maximum 2G',
+        'time    requested 1h; used: median 16m45s, 95th percentile 31m40s, maximum 33m20s',
+        'cores   requested 2; used: median 1.0, 95th percentile 1.0, maximum 1.0',
+        'unused: 67 % of requested memory (150 of 223 GB-hours) and 50 % of requested core time (55.8 of 112 '
         'core-hours)',
-        'of short jobs on one machine, the memory is the most that one in the same shell used',
-        'next time: -m 2G -t 35m would have fitted 100 % of the jobs (200 of 200)',
-        '           -c 1 may do: 95 % of the jobs kept no more than 1.0 cores busy on average, but some may take '
-        'longer']
+        'short jobs on one machine share a shell: their peak memory is the highest in that shell',
+        'recommended: -m 2G -t 35m would have been enough for 100 % of the jobs (200 of 200)',
+        '-c 1 may be enough: 95 % of the jobs used at most 1.0 cores on average; some may take longer with it']
 
 
 def test_one_in_a_hundred_may_be_far_too_large(made):
@@ -81,24 +80,23 @@ def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
     assert found['failed'] == {'exit': 1, 'memory': 1, 'time': 1}
     assert found['memory']['used']['jobs'] == 2 and found['next']['needed_more_than_asked'] == {'memory': 1, 'time': 1}
     assert (found['next']['fits'], found['next']['of']) == (2, 4)
-    assert 'the 2 of 11 jobs that completed; the rest: 3 failed (1 exit, 1 memory, 1 time), 6 not submitted\n' in text
-    assert 'next time: -m 2G -t 1m would have fitted 50 % of the jobs (2 of 4); so few jobs say little' in text
-    assert '1 job failed over its memory: what it needed is not known, and more than was asked; twice that ' \
-        'would be -m 8G\n' in text
-    assert '1 job failed over its time: what it needed is not known, and more than was asked; twice that ' \
-        'would be -t 2h\n' in text
+    assert 'based on the 2 completed of 11 jobs; the others: 3 failed (1 exit, 1 memory, 1 time), 6 not submitted\n' \
+        in text
+    assert 'recommended: -m 2G -t 1m would have been enough for 50 % of the jobs (2 of 4); too few jobs for' in text
+    assert '1 job exceeded its memory limit; actual need unknown (more than 4G); try -m 8G\n' in text
+    assert '1 job exceeded its time limit; actual need unknown (more than 1h); try -t 2h\n' in text
 
 
 def test_without_accounts_no_memory_is_known_and_none_is_advised(made):
     text, found = made([ended('0', 60), ended('1', 70)])
     assert found['memory']['used'] is None and found['unused'] == {'memory': None, 'cores': None}
     assert found['next']['flags'] == '-t 2m' and found['next']['fits'] == 2
-    assert 'memory  asked 4G; used: not known' in text and 'cores   asked 2; used: not known' in text
+    assert 'memory  requested 4G; used: unknown\n' in text and 'cores   requested 2; used: unknown\n' in text
 
 
 def test_of_some_it_may_not_be_known(made):
     text, found = made([ended('0', 60, memory=GIGA), ended('1', 700)])
-    assert 'at most 1G; not known of 1\n' in text and found['next']['of'] == 1
+    assert 'maximum 1G; unknown for 1 job\n' in text and found['next']['of'] == 1
 
 
 def test_the_last_attempt_of_a_job_counts_and_what_the_accounts_add(made):
@@ -113,21 +111,21 @@ def test_the_last_attempt_of_a_job_counts_and_what_the_accounts_add(made):
     assert found['counts']['COMPLETED'] == 2 and found['counts']['PENDING'] == 1
     assert found['failed'] == {'cancelled': 1}
     assert found['memory']['used']['maximum'] == 10 * GIGA and found['next']['needed_more_than_asked']['memory'] == 0
-    assert found['memory']['asked'] == [4 * GIGA, 16 * GIGA] and 'asked 4G to 16G; used' in text
-    assert '1 failed (cancelled), 1 still runs' in text
+    assert found['memory']['asked'] == [4 * GIGA, 16 * GIGA] and 'requested 4G to 16G; used' in text
+    assert 'the others: 1 cancelled, 1 running or pending' in text
 
 
 def test_commands_with_parameters_of_their_own(made):
     text, found = made([ended('0', 10, memory=GIGA, cpu=40)], params='', more=' ## cores=8 memory=2G')
     assert found['cores']['asked'] == [8] and found['cores']['used']['median'] == 4
-    assert found['unused'] == {'memory': 0.5, 'cores': 0.5} and 'time    asked nothing; used' in text
+    assert found['unused'] == {'memory': 0.5, 'cores': 0.5} and 'time    requested nothing; used' in text
 
 
 def test_nothing_is_known_of_what_has_not_run(made):
     text, found = made([], count=3)
-    assert 'known from the 0 of 3 jobs that completed; the rest: 3 not submitted' in text
-    assert 'none has completed' in text
-    assert 'next time' not in text and found['next']['flags'] == '' and found['time']['used'] is None
+    assert 'based on the 0 completed of 3 jobs; the others: 3 not submitted' in text
+    assert 'none has completed yet' in text
+    assert 'recommended' not in text and found['next']['flags'] == '' and found['time']['used'] is None
 
 
 @pytest.mark.parametrize('value, memory, flag', [
@@ -158,8 +156,9 @@ def test_jobs_that_really_ran(qmap):
     qmap.write('a.map', 'sleep 0.2\nsleep 0.1\nexit 3\nsleep 0.1\nsleep 0.1\n')
     assert qmap('submit', 'a.map', '-g', '2', '-m', '100M', '-t', '1h', '--logs', 'out').code == 1
     result = qmap('info', '--advise', '-l', 'out')
-    assert result.code == 0 and 'known from the 2 of 3 jobs that completed; the rest: 1 failed (exit)' in result.out
-    assert '-t 1m would have fitted 100 % of the jobs (2 of 2); so few jobs say little of others' in result.out
+    assert result.code == 0 and 'based on the 2 completed of 3 jobs; the others: 1 failed (exit)' in result.out
+    assert '-t 1m would have been enough for 100 % of the jobs (2 of 2); too few jobs for a reliable' in result.out
+    assert 'cores   requested 1; used: unknown (all jobs ran for less than 1 s)' in result.out
     assert qmap('info', '--advise', '-l', 'out', '-o', 'advice.txt').out == ''
     assert qmap.read('advice.txt') == result.out
 
@@ -173,7 +172,7 @@ def test_workers_are_advised_for_short_jobs_on_a_cluster(qmap, executor, pull, s
     info = json.loads(qmap.read('out', 'execution.info'))
     module.write_json(qmap.path('out', 'execution.info'), dict(info, executor=executor, pull=pull, max_running=50))
     said = qmap('info', '-l', 'out', '--advise').out
-    assert ('with --pull {} '.format(workers) in said) if workers else ('--pull' not in said)
+    assert ('with --pull {}, as many'.format(workers) in said) if workers else ('--pull' not in said)
     assert json.loads(qmap('info', '-l', 'out', '--advise', '--format', 'json').out)['next'].get('pull') == workers
 
 
@@ -190,7 +189,7 @@ def test_what_cannot_be_advised_is_said(qmap):
     with open(module.Logs(qmap.path('out')).journal(1), 'ab') as journal:
         journal.write(b'{nonsense\n')
     result = qmap('info', '-l', 'out', '--advise')
-    assert result.code == 0 and 'this record cannot be read' in result.err and 'known from 1 job' in result.out
+    assert result.code == 0 and 'this record cannot be read' in result.err and 'based on 1 job, all' in result.out
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')
     result = qmap('info', '-l', 'out', '--advise')

@@ -1,5 +1,6 @@
 """report: one page that shows an execution."""
 
+import array
 import os
 import re
 import shutil
@@ -34,6 +35,11 @@ class Page:
         return [re.sub(r'\s+', ' ', ' '.join(element.itertext())).strip() for element in self.tree.iter(name)
                 if kind in element.get('class', '').split()]
 
+    def rows(self, kind):
+        """Return the rows of the bodies of all tables of this class, each a list of cells."""
+        return [list(row) for table in self.tree.iter('table') if kind in table.get('class', '').split()
+                for row in table.find('tbody')]
+
 
 @pytest.fixture
 def made(qmap):
@@ -62,14 +68,14 @@ def test_the_headline_figures_are_right(made):
         ended('0', 30, memory=GIGA, cpu=30), ended('1', 30, memory=2 * GIGA, cpu=60, started=1040.0, finished=1070.0),
         ended('2', 60, memory=GIGA, cpu=120, host='c02'),
         failed('3', host='c02', started=1070.0, finished=1080.0, memory=GIGA, cpu=0)])
-    assert page.words.split(' What ran')[0].endswith('3 completed 1 failed')
+    assert page.words.split(' Failures')[0].endswith('3 completed 1 failed')
     tiles = page.find('div', 'tile')
     assert tiles == ['75.0 % completed 3 of 4', '1 failed 1 exit', '1m10s elapsed 3.4 jobs per minute',
-                     '1.9 jobs at once mean; up to 2', '4m20s core time reserved; 81 % used',
-                     '30s median job 95 % within 1m']
+                     '1.9 jobs running mean; maximum 2', '4m20s core time requested 81 % used',
+                     '30s median wall time 95th percentile 1m']
     assert [words for words in page.find('div', 'r') if 'job' in words] == ['2 jobs', '2 jobs, 1 failed']
     assert '4 jobs on 2 hosts' in page.words
-    assert '-m 2G -t 1m would have fitted 100 % of the jobs (3 of 3)' in page.words
+    assert '-m 2G -t 1m would have been enough for 100 % of the jobs (3 of 3)' in page.words
 
 
 def test_each_job_is_a_bar_that_tells_what_it_is(made):
@@ -89,10 +95,12 @@ def course(usage, live=(), now=9000.0):
     return report.Course(usage, list(live), report.Clocks(usage, now), now)
 
 
-def usage_of(events, count=None):
+def usage_of(events, count=None, retried=None):
     usage = advice.Usage(count or len(events), 1, module.REASONS)
     for event in events:
         usage.add(event, {})
+    if retried is not None:
+        usage.retry(retried)
     return usage
 
 
@@ -134,15 +142,106 @@ def test_failures_are_grouped_with_their_hosts_and_an_example(made):
             target.write(b'loading\rloaded\n\x1b[31mline 1: samtools: not found\x1b[0m\n')
     page = made(events, text, stderr)
     groups = page.find('article', 'failure')
-    assert groups[0] == '11 exit 127 , such as line 1: samtools: not found on c12, c13; example: job 01, ' \
-        'samtools sort the end of its stderr loaded line 1: samtools: not found'
-    assert groups[1] == '1 over its memory of 4G on c01; example: job 12, samtools sort'
+    assert groups[0].startswith(
+        '11 exit 127 , such as line 1: samtools: not found on c12, c13; example: job 01, samtools sort '
+        'end of its stderr loaded line 1: samtools: not found all 11 jobs job command last line of stderr host ')
+    assert groups[1] == '1 over its memory of 4G on c01; job 12, samtools sort'
+    assert [[cell.text for cell in row] for row in page.rows('jobs')] == [
+        ['{:02d}'.format(n), 'samtools sort', 'line {}: samtools: not found'.format(n), 'c{}'.format(12 + n % 2)]
+        for n in range(1, 12)]
+
+
+def test_each_failed_job_is_listed_with_its_own_parameters(made):
+    text = '[params]\ncores = 2\n[jobs]\n' + ''.join(
+        'align {0} ## sample=S{0} memory={1}G\n'.format(n, 1 + n % 2) for n in range(4))
+    page = made([ended('0', 5)] + [failed(str(n)) for n in range(1, 4)], text)
+    assert '3 exit 127 line 12: samtools: not found example: job 1, sample=S1 memory=2G, align 1' in page.words
+    assert [[cell.text for cell in row] for row in page.rows('jobs')] == [
+        ['1', 'sample=S1 memory=2G', 'align 1'], ['2', 'sample=S2 memory=1G', 'align 2'],
+        ['3', 'sample=S3 memory=2G', 'align 3']]
+    details, = [element for element in page.tree.iter('details') if element[0].text == 'all 3 jobs']
+    assert not details.get('open')
+
+
+def test_of_very_many_failures_the_first_are_listed(made):
+    page = made([failed('{:04d}'.format(n), error='kind ' + 'abcdefghi'[n % 9]) for n in range(9 * 400)])
+    assert page.words.count('the first 300 of 400 jobs') == 5
+    assert len(page.rows('jobs')) == report.LISTED_IN_ALL and len(page.text) < 400000
+
+
+def test_what_was_cancelled_is_apart_from_what_failed(made):
+    page = made([ended('0', 30), failed('1', started=1010.0, finished=1030.0)] + [
+        failed(str(n), started=1010.0, finished=1035.0, exit_code=143, error_reason='cancelled', error='cancelled')
+        for n in (2, 3)] + [{'event': 'dropped', 'numbers': [[4, 6]], 'time': 1035.0}], 'true\n' * 7)
+    assert page.find('div', 'tile')[1] == '1 failed 1 exit; 5 cancelled'
+    assert page.find('p', 'legend')[0] == '1 completed 1 failed 5 cancelled'
+    groups = page.find('article', 'failure')
+    assert groups[0].startswith('1 exit 127') and groups[1].startswith('5 2 while they ran, 3 before all 5 jobs')
+    assert page.find('div', 'r')[0] == '4 jobs, 1 failed'
+    assert sorted(element.get('class') for element in page.tree.iter('g')) == ['cancelled', 'completed', 'failed']
+    # What they used until somebody ended them says nothing of such jobs.
+    assert 'completed: median 30s, 95th percentile 30s, maximum 30s' in page.words
+    assert '{:.1f} jobs per minute'.format(60 * 2 / 30) in page.words
+
+
+def test_earlier_attempts_are_hollow(made):
+    page = made([ended('0', 50), failed('1', started=1010.0, finished=1030.0),
+                 {'event': 'retry', 'numbers': [[1, 1]]},
+                 ended('1', 20, attempt=2, started=1040.0, finished=1060.0)])
+    bars = {element.get('class'): sorted(path.find('title').text for path in element)
+            for element in page.tree.iter('g')}
+    assert bars == {'completed': ['job 0: completed, 50s\ntrue', 'job 1: completed, 20s\ntrue'],
+                    'failed hollow': ['job 1, earlier attempt: exit, 20s\ntrue']}
+    assert page.find('div', 'r')[0] == '2 jobs' and 'earlier attempts: hollow' in page.words
+    found = course(usage_of([ended('0', 1), failed('1', started=1010.0, finished=1030.0)], retried=1))
+    assert round(sum(found.running[1]) * found.axis.width, 6) == 21 and found.ended['failed'][-1] == 0
+
+
+def test_no_long_job_squeezes_the_others(made):
+    # 39 jobs of a second, one after the other, and one of an hour beside them.
+    page = made([ended('00', 3600)] + [
+        ended('{:02d}'.format(n), 1, started=1010.0 + n, finished=1011.0 + n) for n in range(1, 40)])
+    paths = [element.get('d') for element in page.tree.iter('path') if element.find('title') is not None]
+    wide = [float(re.match(r'M[\d.]+ \d+h([\d.]+)v', path).group(1)) for path in paths]
+    assert min(wide[1:]) > 10 and wide[0] > 800
+    assert page.words.count('drawn narrower') == 1 and 'Shaded: 59m' in page.words
+
+
+@pytest.mark.parametrize('starts, ends, quiet', [
+    (range(20), range(1, 21), []),                                                    # one after another
+    ([0] * 20, [100] * 20, []),                                                       # all at once
+    (range(20), list(range(1, 20)) + [1000], [(19, 1000)]),                           # the last one takes long
+    (list(range(20)) + [1000], list(range(1, 21)) + [1001], [(20, 1000)]),            # a pause
+    (range(900, 920), range(901, 921), [(0, 900)]),                                   # they had to wait
+    ([0, 1, 2, 3], [1, 2, 3, 1000], [])])                                             # a few, each worth its time
+def test_stretches_without_much_are_drawn_narrower(starts, ends, quiet):
+    end = max(ends)
+    found = report.quiet_stretches(0, end, list(starts), list(ends))
+    assert found == quiet
+    axis = report.Axis(0, end, found)
+    places = [axis.bin(end * part / 1000) for part in range(1001)]
+    assert places[0] == 0 and places == sorted(places) and abs(places[-1] - report.BINS) < 1e-6
+    assert sum(piece.bins for piece in axis.pieces) == report.BINS and min(piece.bins for piece in axis.pieces) > 9
+    assert all(any(piece.left / report.BINS <= share <= (piece.left + piece.bins) / report.BINS
+                   for share, _, _ in axis.ticks) for piece in axis.pieces if not piece.quiet)
+
+
+@pytest.mark.parametrize('kind, values, asked, high, marks', [
+    ('time', [0.2, 1.1], [600], 1.1, [0, 0.5, 1]), ('time', [50, 100], [130], 130, [0, 30, 60, 90, 120]),
+    ('memory', [3 * MEGA, 35 * MEGA], [4 * GIGA], 35 * MEGA, [0, 16 * MEGA, 32 * MEGA]),
+    ('share', [20, 40], [], 100, [0, 25, 50, 75, 100])])
+def test_the_axis_of_a_histogram_ends_where_the_jobs_do(kind, values, asked, high, marks):
+    found = report.Histogram('x', kind, array.array('d', values), b'\1' * len(values), asked)
+    assert abs(found.high / high - 1) < 0.001 and found.marks == marks
+    assert sum(map(sum, found.bars)) == len(values)
 
 
 def test_failures_of_which_the_known_ones_are_tried_again(made):
     page = made([failed('{:02d}'.format(n)) for n in range(10)]
                 + [{'event': 'retry', 'numbers': [[0, 2]]}, {'event': 'saved'}], 'false\n' * 12)
-    assert page.find('article', 'failure') == ['7 exit 127 line 12: samtools: not found']
+    group, = page.find('article', 'failure')
+    assert group.startswith('7 exit 127 line 12: samtools: not found example: job 03, false all 7 jobs ')
+    assert [row[0].text for row in page.rows('jobs')] == ['{:02d}'.format(n) for n in range(3, 10)]
 
 
 def test_many_kinds_of_failures_are_summed_up(made):
@@ -170,10 +269,10 @@ def test_everything_is_escaped(made):
 
 
 @pytest.mark.parametrize('events, words', [
-    ([], 'Nothing has run.'),
     ([failed(str(n), started=None, host='', error_reason='submit', exit_code=None) for n in range(3)],
      '0 % completed 0 of 3 3 failed 3 not accepted'),
-    ([{'event': 'dropped', 'numbers': [[0, 2]], 'time': 2000.0}], '3 cancelled'),
+    ([{'event': 'dropped', 'numbers': [[0, 2]], 'time': 2000.0}], '0 failed 3 cancelled'),
+    ([], 'No job has run.'),
     ([ended('0', 0)], '0s'), ([ended('0', 0.0004, memory=5, cpu=0)], '33.3 %'),
     ([ended('0', 3e7, memory=3e13, cpu=9e9)], '347d05h'),
     ([ended('0', 5, started=None)], '33.3 %'), ([ended('0', -5, host='')], '33.3 %'),
@@ -191,8 +290,8 @@ def test_one_that_still_runs(qmap):
         until(lambda: os.path.isdir(qmap.path('out', '.qmap')) and 'RUNNING' in qmap.statuses('out'))
         assert qmap('report', '-l', 'out').code == 0
         page = Page(qmap.read('out.html'))
-        assert 'not finished: 2 of 3 jobs to go' in page.words and 'still running: thin' in page.words
-        assert 'nobody drives' not in page.words and '1 running' in page.words
+        assert 'not finished: 2 of 3 jobs remaining' in page.words and 'still running: thin' in page.words
+        assert 'no driver' not in page.words and '1 running' in page.words
     finally:
         qmap('control', '-l', 'out', 'stop', '--cancel')
         process.communicate(timeout=60)
@@ -207,7 +306,7 @@ def test_a_hundred_thousand_jobs_fit_into_300_kb(made):
                         host='node{}'.format(n % 120), error='cannot read {}'.format(n)) for n in range(100000)])
     assert len(page.text) < 300000 and '100,000 jobs on 120 hosts' in page.words
     assert 'the mean of 3 neighbours' in page.words and 'Curves show means over steps of time' in page.words
-    assert 'node0 \u2026 node2' in page.words and 'such as cannot read 0' in page.words
+    assert 'node0 \u2026 2' in page.words and 'such as cannot read 0' in page.words
     assert time.monotonic() - begin < 60
 
 
