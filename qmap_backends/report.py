@@ -1,6 +1,6 @@
 """`qmap report`: one HTML file that shows an execution, and needs nothing but a browser: no script, font or network.
 
-Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a telephone to a
+Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a phone to a
 projector, and on paper. Whatever comes from the execution goes through `text`. Nothing here imports qmap.py: its module
 object is handed as an argument.
 """
