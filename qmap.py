@@ -3090,8 +3090,8 @@ exit 0
 #: functions of the environment that change it.
 OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
     \b(?:set|return|caller|exit|exec)\b|
-    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend|history)\b|
-    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
+    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
+    \bhistory\b|    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
 def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
@@ -3175,8 +3175,8 @@ KEPT = 'QMAP_KEPT_'
 #: A function that bash finds in its environment under a name of what is its own (compgen -b; SHELL BUILTIN COMMANDS in
 #: bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
 SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|
-    compopt|continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|help|history|jobs|kill|
-    let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|readonly|return|set|shift|shopt|sleep|source|suspend|
+    compopt|continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|help|history|
+    jobs|kill|let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|readonly|return|set|shift|shopt|sleep|source|suspend|
     test|times|trap|true|type|typeset|ulimit|umask|unalias|unset|wait)(?:%%|\(\))\Z''', re.VERBOSE)
 
 
@@ -8112,7 +8112,8 @@ def python_words():
     """Return the words that start this Python in the way in which it was started itself."""
     flags = sys.flags
     return [sys.executable] + [word for word, given in (
-        ('-I', flags.isolated), ('-E', flags.ignore_environment and not flags.isolated), ('-S', flags.no_site)) if given]
+        ('-I', flags.isolated), ('-E', flags.ignore_environment and not flags.isolated),
+        ('-S', flags.no_site)) if given]
 
 
 def detach(path, options, *more):
