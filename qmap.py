@@ -58,13 +58,16 @@ import collections
 import contextlib
 import copy
 import errno
+import io
 import itertools
 import json
 import re
 import shlex
 import signal
+import stat
 import threading
 import time
+from binascii import crc32
 
 # Run as a script or imported, there is one qmap: what lies beside it imports this one.
 sys.modules.setdefault('qmap', sys.modules[__name__])
@@ -132,6 +135,33 @@ def absolute_path(path):
     except OSError as error:
         raise QMapError('{}: the current folder cannot be found ({}); go to another one, or give absolute paths'.format(
             path, error.strerror))
+
+
+def printable(text):
+    """Return text in which each character is shown by a terminal, and none obeyed: others are written as in Python.
+
+    Not even those that turn the direction of writing, or what no UTF-8 can be; but what joins letters or signs.
+    """
+    if text.isprintable():
+        return text
+    import unicodedata
+    return ''.join(char if char.isprintable() or char in '\u200c\u200d' or unicodedata.category(char) in (
+        'Zs', 'Cn', 'Co') else escaped(char) for char in text)
+
+
+def escaped(char):
+    """Return a character as Python writes it; of a byte that is no UTF-8, as bytes are written."""
+    code = ord(char)
+    return '\\x{:02x}'.format(code - 0xdc00) if 0xdc80 <= code <= 0xdcff else char.encode('unicode_escape').decode()
+
+
+def quote_shown(text):
+    """Return text quoted for a shell, to be pasted, in characters that a terminal shows: $'...' where need be."""
+    if text.isprintable():
+        return shlex.quote(text)
+    parts = (char if char.isprintable() and char not in "\\'" else
+             ''.join('\\x{:02x}'.format(byte) for byte in encode(char)) for char in text)
+    return "$'{}'".format(''.join(parts))
 
 
 def plural(count, word):
@@ -260,7 +290,7 @@ PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
 LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
 MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
-KEY = re.compile(r'[A-Za-z_]\w*$')
+KEY = re.compile(r'[A-Za-z_]\w*\Z')
 NUL_BYTE = 'holds a NUL byte, which no shell can read; a text in UTF-16 has to be saved as UTF-8'
 UTF8_MARK = b'\xef\xbb\xbf'
 UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
@@ -389,7 +419,7 @@ def open_for(owner, path):
         OSError: it cannot be opened
     """
     import weakref
-    source = open(path, 'rb')
+    source = open_regular(path)
     return source, weakref.finalize(owner, source.close)
 
 
@@ -453,7 +483,9 @@ class Map:
             OSError: it cannot be copied
         """
         import shutil
-        shutil.copyfile(self.path, path)
+        mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open_regular(self.path) as source, open(os.open(path, mode, FILE), 'wb') as target:
+            shutil.copyfileobj(source, target, 1 << 20)
         now = os.stat(self.path)
         if [now.st_size, now.st_mtime_ns, now.st_ino] != [
                 self._seen.st_size, self._seen.st_mtime_ns, self._seen.st_ino] or os.path.getsize(path) != now.st_size:
@@ -479,10 +511,10 @@ class Map:
     def _scan(self):
         section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
         plain = PLAIN.match
-        with open(self.path, 'rb') as lines:
+        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
+            raise QMapError('{}: can be read only once; write the commands to a file first'.format(self.path))
+        with open_regular(self.path) as lines:
             self._seen = os.fstat(lines.fileno())
-            if not os.path.isfile(self.path):
-                raise QMapError('{}: can be read only once; write the commands to a file first'.format(self.path))
             offset = text_start(lines.readline(), self.path)
             lines.seek(offset)
             for line in lines:
@@ -1445,8 +1477,11 @@ def find_scheduler():
 
 def profile_folders():
     """Return the folders in which profiles are looked for, the first one first."""
-    config = os.environ.get('XDG_CONFIG_HOME') or os.path.join(os.path.expanduser('~'), '.config')
-    return [folder for folder in (os.environ.get('QMAP_HOME'), os.path.join(config, 'qmap')) if folder]
+    config = os.path.join(os.path.expanduser('~'), '.config')    # with ~ as it is for a user without a home
+    if os.path.isabs(os.environ.get('XDG_CONFIG_HOME', '')):    # else it is to be ignored (XDG Base Directory)
+        config = os.environ['XDG_CONFIG_HOME']
+    found = [os.environ.get('QMAP_HOME')] + ([os.path.join(config, 'qmap')] if os.path.isabs(config) else [])
+    return [folder for folder in found if folder]
 
 
 def backends_there():
@@ -1474,6 +1509,7 @@ class Logs:
         self.execution = os.path.join(self.path, 'execution.info')
         self.driver = os.path.join(self.qmap, 'driver.json')
         self.lock = os.path.join(self.qmap, 'lock')
+        self.most = 1 << 30    # files in run/; Plan knows how many jobs there are
 
     def create(self):
         """Make the folder and its inner ones.
@@ -1482,13 +1518,52 @@ class Logs:
             QMapError: it cannot be made, or there is something in it
         """
         try:
-            os.makedirs(self.path, exist_ok=True)
+            os.makedirs(self.path, FOLDER, exist_ok=True)
             if os.listdir(self.path):
                 raise QMapError(self.taken())
+            words = self.distrusted()
+            if words:
+                raise QMapError('{}: {}; give a folder that is not there yet with --logs'.format(
+                    shown_path(self.path), words))
             for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
-                os.mkdir(folder)
+                os.mkdir(folder, FOLDER)
         except OSError as error:
             raise QMapError('{}: {}'.format(self.path, error.strerror or error))
+
+    def distrusted(self):
+        """Return why others than this user and root may have a say in what lies here, '' for no reason.
+
+        What lies here says what runs, and where it is written. A file system that shows all files as one user's, or
+        shows no modes, cannot tell: hence the file that is made to see what it shows of one's own.
+        """
+        for there in filter(None, map(status_of, ((self.path, True), (self.qmap, False), (self.qmap, True)))):
+            foreign = there.st_uid not in (os.geteuid(), 0)
+            open_to_all = there.st_mode & stat.S_IWOTH and not stat.S_ISLNK(there.st_mode)
+            if not (foreign or open_to_all):
+                continue
+            own = self._made_here()
+            if foreign and not (own and own.st_uid == there.st_uid):
+                return 'belongs to {}, whose commands would run as you'.format(user_name(there.st_uid))
+            if open_to_all and not (own and own.st_mode & stat.S_IWOTH):
+                return 'every user may write it (chmod o-w), and so say what runs as you'
+        return ''
+
+    def _made_here(self):
+        """Return the status of a file that was made here for a moment, None where none can be."""
+        path = os.path.join(self.qmap if os.path.isdir(self.qmap) else self.path, '.' + os.urandom(8).hex())
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
+        try:
+            return os.fstat(handle)
+        finally:
+            os.close(handle)
+            remove(path)
+
+    def driver_now(self):
+        """Return who drives, as driver.json has it; {} where that says nothing, or cannot be read."""
+        return of_types(read_json(self.driver), DRIVER_FIELDS)
 
     def taken(self):
         """Return what to say where the folder is not empty."""
@@ -1524,8 +1599,90 @@ class Logs:
         return os.path.join(folder, id + suffix)
 
     def listing(self):
-        """Return the names of what the jobs themselves have written, and what is not yet merged."""
-        return os.listdir(self.run)
+        """Return the names of what the jobs themselves have written, and what is not yet merged.
+
+        Raises:
+            OSError: it cannot be read, or holds more than all jobs could have written
+        """
+        with os.scandir(self.run) as entries:
+            names = [entry.name for entry in itertools.islice(entries, self.most + 1)]
+        if len(names) > self.most:
+            raise OSError(errno.EMFILE, 'more than {:,} files, which are not from QMap'.format(self.most), self.run)
+        return names
+
+
+def status_of(asked):
+    """Return what os.stat says, None where there is nothing.
+
+    Args:
+        asked: pair of a path, and whether to follow it where it is a link
+    """
+    try:
+        return os.stat(asked[0], follow_symlinks=asked[1])
+    except OSError:
+        return None
+
+
+def user_name(uid):
+    """Return the name of a user, or its number where it has none."""
+    import pwd
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return 'user {}'.format(uid)
+
+
+#: Bytes at the most of a file that is read as a whole, and of a line of the journal: far more than QMap writes.
+LARGEST = 1 << 26
+
+
+class NotRegular(OSError):
+    """Something else was put where a regular file belongs: a FIFO, a device, a link of another user."""
+
+
+def open_regular(path):
+    """Open a file to read its bytes, whoever may have put something else there.
+
+    A FIFO would keep the reader waiting, a device never end; and a link of another user could lead to a file that he
+    may not read himself, of which he would then be shown what the reader shows. Links of the reader's own, or to a
+    file of whoever made the link, are followed.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        link = os.lstat(path)
+        if not stat.S_ISREG(os.stat(path).st_mode):    # to open a device may do something already
+            raise NotRegular(errno.EINVAL, 'not a regular file', path)
+        handle = os.open(path, flags)
+        if link.st_uid not in (os.geteuid(), 0, os.fstat(handle).st_uid):
+            os.close(handle)
+            raise NotRegular(errno.EACCES, 'a link that another user made to a file that is not his', path)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise NotRegular(errno.EINVAL, 'not a regular file', path)
+    return open(handle, 'rb')
+
+
+def open_to_append(path):
+    """Open a file to add bytes to it: a regular file, and no link that leads to another.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, FILE)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, 'not a regular file', path)
+    return open(handle, 'ab')
 
 
 #: That a file is not there. Any other error says nothing of what it holds, and must not be taken for that.
@@ -1571,28 +1728,110 @@ def read_bytes(path):
     Raises:
         OSError: it cannot be read
     """
-    try:
-        with open(path, 'rb') as source:
-            return source.read()
-    except ABSENT:
-        return None
-    except OSError as error:
-        error.filename = error.filename or path
-        raise
+    return read_owned(path)[0]
 
 
-def read_json(path):
-    """Return what a JSON file holds, None where it is missing or not (yet) whole.
+def read_owned(path):
+    """Return what a file holds, None where there is none or something else in its place, and the number of the user
+    whose file it is.
 
     Raises:
         OSError: it cannot be read
     """
-    data = read_bytes(path)
+    try:
+        with naming(path), open_regular(path) as source:
+            there = os.fstat(source.fileno())
+            return source.read(there.st_size) if there.st_size < LARGEST else None, there.st_uid
+    except ABSENT + (NotRegular,):
+        return None, None
+
+
+def parse_json(data):
+    """Return what bytes say in JSON, None where they do not (yet)."""
     try:
         value = None if data is None else json.loads(decode(data))
         return json.loads(value['exact']) if isinstance(value, dict) and 'exact' in value else value
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
+
+
+def read_json(path):
+    """Return what a JSON file holds, None where it is missing, too large or not (yet) whole.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    return parse_json(read_bytes(path))
+
+
+def of_types(value, types):
+    """Return of a dict that was read from a file those items that are what they should be, {} where it is no dict:
+    the file may be damaged, or another's.
+
+    Args:
+        value: of any kind
+        types: {key: type, or tuple of types}
+    """
+    if not isinstance(value, dict):
+        return {}
+    return {key: value[key] for key, kind in types.items() if key in value and is_of_type(value[key], kind)}
+
+
+#: What happens where something in what was read is not what it should be.
+UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def is_of_type(value, kind):
+    """Tell whether a value is of a type; of a number also whether it is one that can be reckoned with."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) and not (isinstance(value, (int, float)) and not abs(value) < 1 << 53)
+
+
+#: A number, in what is read from files.
+NUMBER = (int, float)
+
+#: What a runner says as it begins (of a claim that ran nothing: void, driver), and as a job ends.
+START_FIELDS = {
+    'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int, 'void': int,
+    'driver': int}
+END_FIELDS = {'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'before': str, 'left': int}
+
+#: What execution.info says.
+EXECUTION_FIELDS = {
+    'version': str, 'name': str, 'profile': str, 'executor': str, 'settings': dict, 'editable_params': dict,
+    'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int, 'on_finish': str,
+    'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str, 'inode': int, 'host': str,
+    'token': str, 'created_seconds': NUMBER}
+
+#: What of a job's .info tells how it ended.
+INFO_FIELDS = {
+    'id': str, 'status': str, 'retries': int, 'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str,
+    'host': str, 'seconds': dict}
+
+#: What a batch event says, and what it must.
+BATCH_FIELDS = {
+    'batch': int, 'name': str, 'tasks': list, 'time': NUMBER, 'params': dict, 'shares': int, 'crew': int,
+    'workers': int, 'with': dict, 'id': str}
+NEEDED = ('batch', 'name', 'tasks', 'time')
+
+#: Who drives, in driver.json and at the beginning of a segment of the journal.
+DRIVER_FIELDS = {
+    'event': str, 'host': str, 'pid': int, 'born': str, 'nonce': str, 'epoch': int, 'beat': int, 'released': bool,
+    'trouble': str, 'max_running': int, 'bytes': int, 'read': dict}
+
+
+def read_start(path):
+    """Return what a runner said as it began, {} where nothing is there (yet)."""
+    start = of_types(read_json(path), START_FIELDS)
+    return start if 'void' in start or 'driver' in start or {'host', 'time'} <= set(start) else {}
+
+
+def read_why(path):
+    """Return why this execution ended an attempt, {} where that is not written: a dict with reason, words and time.
+    Early releases wrote no time."""
+    why = of_types(read_json(path), {'reason': str, 'words': str, 'time': NUMBER})
+    return why if 'words' in why and why.get('reason') in REASONS else {}
 
 
 def write_json(path, value):
@@ -1609,11 +1848,30 @@ def write_json(path, value):
     if strict_json(text) != text:
         text = strict_json(pretty(dict(value, exact=ENCODER.encode(value))))
     try:
-        write_bytes(temporary, os.O_TRUNC, text.encode())
+        write_new(temporary, text.encode())
         os.replace(temporary, path)
     except OSError:
         remove(temporary)
         raise
+
+
+#: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever write
+#: them, because they say what runs.
+FILE, FOLDER = 0o664, 0o775
+
+
+def write_new(path, data):
+    """Write a file that is not there; one that is there, as of a process that was killed, is removed first, and so is
+    a link that would lead elsewhere.
+
+    Raises:
+        OSError: it could not be made, or not all of it written
+    """
+    try:
+        write_bytes(path, os.O_EXCL, data)
+    except FileExistsError:
+        os.unlink(path)
+        write_bytes(path, os.O_EXCL, data)
 
 
 def write_bytes(path, flags, data):
@@ -1622,7 +1880,7 @@ def write_bytes(path, flags, data):
     Raises:
         OSError: it could not be opened, or not all of it written
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, FILE)
     try:
         done = os.write(handle, data)
         while done < len(data):
@@ -1760,10 +2018,10 @@ def tail(path, size=4096):
         OSError: it cannot be read
     """
     try:
-        with naming(path), open(path, 'rb') as source:
+        with naming(path), open_regular(path) as source:
             source.seek(0, os.SEEK_END)
             source.seek(max(0, source.tell() - size))
-            return decode(source.read())
+            return decode(source.read(size))
     except ABSENT:
         return ''
 
@@ -1803,7 +2061,7 @@ class Lock:
             OSError: the file can neither be opened nor made
         """
         import fcntl
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle, mode = self._open()
         try:
             # Old releases of filelock call a file system without locks "held by another", so it is asked here first.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -1817,13 +2075,32 @@ class Lock:
             return True
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
-        lock = FileLock(self.path, timeout=0)
+        try:
+            lock = FileLock(self.path, timeout=0, mode=mode)
+        except TypeError:    # before 3.10, which leaves the mode as it is
+            lock = FileLock(self.path, timeout=0)
         try:
             lock.acquire()
         except Timeout:
             return False
         self._held = lock
         return True
+
+    def _open(self):
+        """Open the file, and return its descriptor and mode. Only who may write the folder may open it: whoever can
+        read it could hold the lock for ever."""
+        mode = 0o660 if os.stat(os.path.dirname(self.path)).st_mode & stat.S_IWGRP else 0o600
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+        there = os.fstat(handle)
+        if not stat.S_ISREG(there.st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, 'not a regular file', self.path)
+        if there.st_uid == os.geteuid() and stat.S_IMODE(there.st_mode) != mode:
+            try:
+                os.fchmod(handle, mode)
+            except OSError:    # a file system without modes
+                pass
+        return handle, mode
 
     def release(self):
         """Give the lock back. The file stays."""
@@ -1840,6 +2117,11 @@ class Lock:
 
 #: The index of the worker that runs a job which is still on its list.
 NOBODY = -1
+
+#: So many events of the journal at the most have a sum behind them, with which a change in them is noticed.
+BLOCK = 1000
+#: Events that tell of no job, but of the lines before them.
+BETWEEN = ('sum', 'torn')
 
 
 class Ledger:
@@ -1865,6 +2147,7 @@ class Ledger:
         retry       these jobs shall run once more: numbers, params
         saved       all .info files say what stands above
         torn        the line before was not written whole, and has been written again
+        sum         crc, of the lines since the last sum or torn: no disk and nobody has changed them (zlib's CRC-32)
         state       the end of a snapshot: what the lines that it leaves out had come to
         left        the driver goes, and says so
 
@@ -1931,6 +2214,8 @@ class Ledger:
         self._condensed = condensed
         self.snapshot = self.heard = 0
         self._read, self._covered = None, {}
+        self._batch_limit = 1000000 + 100 * self.count    # no batch has such a number
+        self._blocks = {}    # by segment: the lines that were read since its last sum
         self._astray = False
         self._reader, self._close_reader = (0, None), None
         self._reading = threading.Lock()
@@ -1946,6 +2231,8 @@ class Ledger:
         Raises:
             ValueError: there is none
         """
+        if len(id) != self.width or not id.isdigit():    # int() takes more: ' 1', '+1', '1_0'
+            raise ValueError(id)
         number = int(id)
         if self.group > 1:
             number, rest = divmod(number, self.group)
@@ -1954,6 +2241,27 @@ class Ledger:
         if not 0 <= number < self.count:
             raise ValueError(id)
         return number
+
+    def numbers(self, found):
+        """Return the list of the numbers of jobs that spans stand for.
+
+        Raises:
+            ValueError, TypeError: they are not such
+        """
+        if not all(0 <= first <= last < self.count for first, last in found):
+            raise ValueError(found)
+        return list(unspanned(found))
+
+    def attempt(self, key):
+        """Return what '<id>.<attempt>' stands for, as the job's id, its number and the attempt.
+
+        Raises:
+            ValueError: it is no such thing
+        """
+        id, _, attempt = key.partition('.')
+        if not attempt.isdigit() or not 0 < int(attempt) < 1 << 16:
+            raise ValueError(key)
+        return id, self.number(id), int(attempt)
 
     def task(self, number):
         """Return the name of the job's next attempt, '<id>.<attempt>'."""
@@ -2035,8 +2343,14 @@ class Ledger:
             return
         path, self.snapshot = self._condensed or (self.logs.snapshot(found[-1]), found[-1])
         self._condensed = (path, self.snapshot)
-        with naming(path), open(path, 'rb') as source:
-            self._take(source, self.snapshot)
+        with naming(path), open_regular(path) as source:
+            end = self._take(source, self.snapshot)
+        if not self._covered:    # it was whole once: the state stands at its end
+            self.damage.append((self.snapshot, end))
+
+    def segment_path(self, epoch):
+        """Return the path of the file that was read as a segment."""
+        return self._condensed[0] if epoch == self.snapshot else self.logs.journal(epoch)
 
     def at(self, path):
         """Return this, read from a snapshot that lies elsewhere now."""
@@ -2063,10 +2377,10 @@ class Ledger:
         """
         found, path = {}, logs.journal(epoch)
         try:
-            with naming(path), open(path, 'rb') as source:
-                for line in itertools.islice(source, 2):
-                    event = parse_event(line)
-                    if event and event['event'] in ('open', 'lead'):
+            with naming(path), open_regular(path) as source:
+                for _ in range(3):
+                    event = of_types(parse_event(source.readline(1 << 20)), DRIVER_FIELDS)
+                    if event.get('event') in ('open', 'lead'):
                         found = event
         except ABSENT:    # it was condensed just now
             pass
@@ -2075,7 +2389,7 @@ class Ledger:
     def _segment(self, epoch, limit, heard):
         start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
         try:
-            source = open(path, 'rb')
+            source = open_regular(path)
         except ABSENT:    # it was condensed just now
             return
         with naming(path), source:
@@ -2084,25 +2398,40 @@ class Ledger:
             self._take(source, epoch, start, limit, heard, self._read)
 
     def _take(self, source, epoch, start=0, limit=None, heard=None, read=None):
-        """Take in what an open file says from a byte on, and note in `read` up to which byte that was, also where it
-        cannot be read to its end: what counts once must not count again."""
-        bad, end = None, start
-        try:
-            for event, place, line in read_events(source, start, limit):
-                if event is None:
-                    bad = place
-                    self.damage.append((epoch, place))
-                else:
-                    if event['event'] == 'torn' and bad is not None:
-                        self.damage.remove((epoch, bad))
-                        bad = None
-                    self.apply(event, epoch << 44 | place)
-                    if heard:
-                        heard(event)
-                end = place + len(line)
-        finally:
-            if read is not None:
-                read[epoch] = end
+        """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
+        `read`, too, also where it cannot be read to its end: what counts once must not count again."""
+        bad, end, block, handlers, upper = None, start, self._blocks.setdefault(epoch, []), self._HEAR, epoch << 44
+        read = {} if read is None else read
+        for event, place, line in read_events(source, start, limit):
+            read[epoch] = end = place + len(line)
+            kind = event and event['event']
+            if kind in BETWEEN:
+                if kind == 'sum' and event.get('crc') != crc32(b''.join(block)):
+                    first = place - sum(map(len, block))
+                    if bad is None or bad < first:    # else it is known already
+                        self.damage.append((epoch, first))
+                elif kind == 'torn' and bad is not None:
+                    self.damage.remove((epoch, bad))
+                    bad = None
+                block.clear()
+                if kind == 'sum':
+                    continue
+            block.append(line)
+            try:
+                if kind in handlers:    # as `apply` does it
+                    handlers[kind](self, event, upper | place)
+            except UNSOUND:
+                event = None
+            if event is None:
+                bad = place
+                self.damage.append((epoch, place))
+            elif heard:
+                heard(event)
+            if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
+                block.clear()
+        if limit is not None and end < limit:    # a later driver has read more than there is
+            self.damage.append((epoch, end))
+        return end
 
     def with_unwritten(self, events):
         """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
@@ -2121,9 +2450,25 @@ class Ledger:
             other.apply(event, self.UNWRITTEN << 44 | index)
         return other
 
+    def missing(self, driver):
+        """Return where records are missing at the end of the last segment, as (segment, byte), None where none are.
+
+        Args:
+            driver: who drove last, as driver.json had it before this was read
+        """
+        epoch = driver.get('epoch')
+        read = self.read_so_far().get(epoch)
+        return (epoch, read) if read is not None and driver.get('bytes', 0) > read else None
+
+    def miss(self, driver):
+        """Note what is missing, as above."""
+        if self.missing(driver):
+            self.damage.append(self.missing(driver))
+
     def wrote(self, epoch, place):
         """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
         self._read[epoch] = place
+        self._blocks.pop(epoch, None)
 
     def read_so_far(self):
         """Return {segment: bytes of it that were read}."""
@@ -2153,23 +2498,28 @@ class Ledger:
             self._read.get(int(epoch), 0) > counts for epoch, counts in event.get('read', {}).items())
 
     def _hear_run(self, event, place):
-        number = self._note(event, place)
+        number, code = self.number(event['job']), STATUS_CODES[event['status']]
+        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
+            raise ValueError(event)
+        self.attempts[number] = event['attempt']
+        self._note(number, place)
         self._set(number, event['status'])
         self.live[number] = event
-        self.attempts[number] = event['attempt']
 
     def _hear_end(self, event, place):
         number, status = self.number(event['job']), event['status']
+        if status != COMPLETED and status != FAILED:
+            raise ValueError(status)
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
             self.failures.remove(self._uncount(number))
-        if self.figures:
-            self.figures.add(event)
+        self.attempts[number] = event['attempt']
         self.heard += 1
         self._where[number] = place
         self.unsaved.add(number)
         self._set(number, status)
         self._release(number)
-        self.attempts[number] = event['attempt']
+        if self.figures:
+            self.figures.add(event)
         if status == FAILED:
             self.failures.add(event)
 
@@ -2178,7 +2528,7 @@ class Ledger:
         if self.figures and self.status[number] in ENDED_CODES:
             self._uncount(number)
             self.figures.add(event)
-        self._note(event, place)
+        self._note(number, place)
 
     def _uncount(self, number):
         """Take the last record of a job, which another is to replace, out of the figures, and return it."""
@@ -2187,22 +2537,24 @@ class Ledger:
             self.figures.add(record, -1)
         return record
 
-    def _note(self, event, place):
+    def _note(self, number, place):
         self.heard += 1
-        number = self.number(event['job'])
         self._where[number] = place
         self.unsaved.add(number)
-        return number
 
     def _hear_batch(self, event, place):
+        if of_types(event, BATCH_FIELDS) != {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}:
+            raise ValueError(event)
         batch, time, params = event['batch'], event['time'], event.get('params')
+        attempts = [self.attempt(key) for key in event['tasks']]
+        if not 0 < batch < self._batch_limit or 'crew' in event and not event['workers'] > 0:
+            raise ValueError(event)
+        changed({}, params)
         self.batches[batch] = event
-        event['live'] = len(event['tasks'])
+        event['live'] = len(attempts)
         self.last_batch = max(self.last_batch, batch)
-        many, pulled = event.get('shares') or len(event['tasks']), 'crew' in event
-        for k, task in enumerate(event['tasks']):
-            id, _, attempt = task.partition('.')
-            number, attempt = self.number(id), int(attempt)
+        many, pulled = event.get('shares') or len(attempts), 'crew' in event
+        for k, (id, number, attempt) in enumerate(attempts):
             self.attempts[number] = attempt
             self._where[number] = place
             self._set(number, PENDING)
@@ -2212,6 +2564,8 @@ class Ledger:
                 self.live[number]['params'] = params
 
     def _hear_submitted(self, event, place):
+        if not 0 < event['batch'] < self._batch_limit or not isinstance(event['id'], str):
+            raise ValueError(event)
         if event['batch'] in self.batches:
             self.batches[event['batch']]['id'] = event['id']
         if event.get('job_cmd'):
@@ -2219,13 +2573,11 @@ class Ledger:
             self._submitted[event['batch']] = place
 
     def _hear_returned(self, event, place):
-        for task in event['tasks']:
-            id, _, attempt = task.partition('.')
-            number = self.number(id)
+        for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
             cancelled = number in self.cancelled
             self._release(number)
             self.unsaved.add(number)
-            self.attempts[number] = int(attempt) - (not event.get('spent'))
+            self.attempts[number] = attempt - (not event.get('spent'))
             if cancelled:
                 self._drop(number, event, place)
                 continue
@@ -2237,26 +2589,44 @@ class Ledger:
         self.unsaved.clear()
 
     def _hear_set(self, event, place):
-        self.settings.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+        self.settings.update(self._sound_settings({
+            key: value for key, value in event.items() if key not in ('event', 'time')}))
+
+    @staticmethod
+    def _sound_settings(settings):
+        """Return what steers the driver, as an event has it.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is nothing of the kind
+        """
+        most = settings.get('max_running', 1)
+        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
+            raise ValueError(settings)
+        changed({}, settings.get('params') or {})
+        return settings
 
     def _hear_state(self, event, place):
-        self.settings, self._starts, self.changes = event['settings'], event['starts'], {
-            int(number): changes for number, changes in event['changes'].items()}
-        self.before, self.last_batch, self.driver_host = event['before'], event['last_batch'], event['driver_host']
-        self.unsaved = set(unspanned(event['unsaved']))
-        self.again = collections.deque(event['again'])
-        self._covered = {int(epoch): place for epoch, place in event['read'].items()}
+        settings, starts = self._sound_settings(event['settings']), dict(event['starts'])
+        changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
+        unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
+        covered = {int(epoch): place + 0 for epoch, place in event['read'].items()}
+        if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
+            raise ValueError(event)
+        self.settings, self._starts, self.changes, self.unsaved, self.again = settings, starts, changes, unsaved, again
+        self.before, self.last_batch, self.driver_host = event['before'] + 0, event['last_batch'] + 0, \
+            str(event['driver_host'])
+        self._covered = covered
 
     def _hear_command(self, event, place):
-        self.obeyed[event['command']] = event['said']
+        self.obeyed[event['command']] = str(event['said'])
 
     def _hear_cancel(self, event, place):
-        for number in unspanned(event['numbers']):
+        for number in self.numbers(event['numbers']):
             if number in self.live:
-                self.cancelled.setdefault(number, event.get('time', 0))
+                self.cancelled.setdefault(number, event.get('time', 0) + 0)
 
     def _hear_dropped(self, event, place):
-        for number in unspanned(event['numbers']):
+        for number in self.numbers(event['numbers']):
             if self.attempts[number]:
                 self.unsaved.add(number)
             self._drop(number, event, place)
@@ -2272,7 +2642,8 @@ class Ledger:
                 'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
 
     def _hear_retry(self, event, place):
-        for number in unspanned(event['numbers']):
+        changed({}, event.get('params'))
+        for number in self.numbers(event['numbers']):
             self._retry(number, event.get('params'))
 
     def _retry(self, number, params):
@@ -2343,7 +2714,7 @@ class Ledger:
     def earlier(self, number):
         """Return the last records of a job's earlier attempts."""
         records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
-        return [record for record in records if record['event'] not in ('dropped', 'returned')]
+        return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
 
     def _at(self, epoch, place):
         if epoch == self.UNWRITTEN:
@@ -2352,7 +2723,7 @@ class Ledger:
             if self._reader[0] != epoch:
                 if self._reader[1]:
                     self._close_reader()
-                path = self._condensed[0] if epoch == self.snapshot else self.logs.journal(epoch)
+                path = self.segment_path(epoch)
                 try:
                     source, self._close_reader = open_for(self, path)
                     self._reader = (epoch, source)
@@ -2360,9 +2731,9 @@ class Ledger:
                     self._reader = (0, None)
                     raise QMapError('{}: condensed into another file while it was read; ask again'.format(path))
             source = self._reader[1]
-            with naming(source.name):
+            with naming(self.segment_path(epoch)):
                 source.seek(place)
-                line = source.readline()
+                line = source.readline(LARGEST)
         return parse_event(line)
 
     # Condensing
@@ -2387,27 +2758,32 @@ class Ledger:
         Raises:
             OSError: it could not be written; then it is not there
         """
-        places, size = Ledger(self.logs, self.commands, self.group), 0
+        places, size, block = Ledger(self.logs, self.commands, self.group), 0, []
         sources = [(self.snapshot, self._condensed[0], None)] if self.snapshot else []
         sources += [(epoch, self.logs.journal(epoch), self._read[epoch]) for epoch in sorted(self._read)
                     if epoch <= last]
         try:
-            with open(path, 'wb') as target:
+            with open(path, 'xb') as target:
                 for epoch, old, limit in sources:
-                    with open(old, 'rb') as source:
+                    with open_regular(old) as source:
                         for event, place, line in read_events(source, limit=limit):
                             place |= epoch << 44
                             for part, numbers in self._still(event, place) if event else ():
                                 self._moved(place, part, numbers, places, last << 44 | size)
-                                size += target.write(line if part is event else
-                                                     json.dumps(part, separators=(',', ':')).encode() + b'\n')
+                                block.append(line if part is event else
+                                             json.dumps(part, separators=(',', ':')).encode() + b'\n')
+                                size += target.write(block[-1])
+                                if len(block) == BLOCK:
+                                    size += target.write(sum_line(block))
+                                    block = []
                 again = collections.OrderedDict.fromkeys(n for n in self.again if not self.status[n])
-                target.write(json.dumps({
+                block.append(json.dumps({
                     'event': 'state', 'settings': self.settings, 'starts': self._starts, 'before': self.before,
                     'last_batch': self.last_batch, 'driver_host': self.driver_host, 'again': list(again),
                     'unsaved': spans(sorted(self.unsaved)), 'changes': self.changes,
                     'read': {epoch: place for epoch, place in self.read_so_far().items() if epoch <= last}},
                     separators=(',', ':')).encode() + b'\n')
+                target.write(block[-1] + sum_line(block))
                 target.flush()
                 sync_file(target.fileno())
         except OSError:
@@ -2423,7 +2799,7 @@ class Ledger:
             if not self._told_at(number, place):
                 return []
             return [(dict(event, event='end') if kind == 'usage' else event, [number])]
-        if kind in ('open', 'lead', 'left', 'saved', 'set', 'torn', 'state'):
+        if kind in ('open', 'lead', 'left', 'saved', 'set', 'torn', 'sum', 'state'):
             return []
         if kind == 'submitted':
             batch = event['batch']
@@ -2486,8 +2862,18 @@ class Ledger:
     def job_cmd(self, record):
         """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
         batch = record.get('batch', 0)
-        place = self._submitted[batch] if batch < len(self._submitted) else 0
-        return self._at(place >> 44, place & (1 << 44) - 1)['job_cmd'] if place else ''
+        place = self._submitted[batch] if 0 <= batch < len(self._submitted) else 0
+        event = self._at(place >> 44, place & (1 << 44) - 1) if place else None
+        return str((event or {}).get('job_cmd', ''))
+
+
+def sum_line(lines):
+    """Return the line that stands behind lines of the journal, so that a change in them is noticed.
+
+    Args:
+        lines: list of bytes
+    """
+    return b'{"event":"sum","crc":%d}\n' % crc32(b''.join(lines))
 
 
 def spans(numbers):
@@ -2511,9 +2897,9 @@ def parse_event(line):
     text = decode(line).rstrip()
     try:
         event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
-    except (StopIteration, ValueError):
+    except (StopIteration, ValueError, RecursionError):
         return None
-    return event if end == len(text) and isinstance(event, dict) and 'event' in event else None
+    return event if end == len(text) and isinstance(event, dict) and isinstance(event.get('event'), str) else None
 
 
 def read_events(source, place=0, limit=None):
@@ -2524,22 +2910,26 @@ def read_events(source, place=0, limit=None):
         place: the byte where to begin
         limit: the byte where to end, None for the last whole line that is there
     """
+    rest = b''
     while True:
-        lines = source.readlines(1 << 16)
-        whole = bool(lines) and lines[-1].endswith(b'\n')
-        if lines and not whole:
-            del lines[-1]
+        data = rest + source.read(max(1 << 16, len(rest)))
+        whole = data.rfind(b'\n') + 1
+        more, rest = len(data) > len(rest), data[whole:]
+        lines = io.BytesIO(data[:whole]).readlines()
         try:    # many at once take less time
             events = SCAN('[' + decode(b','.join(lines)) + ']', 0)[0]
             good = len(events) == len(lines) and all(event['event'] for event in events)
-        except (StopIteration, ValueError, TypeError, LookupError):
+        except (StopIteration, ValueError, TypeError, LookupError, RecursionError):
             good = False
         for line, event in zip(lines, events if good else map(parse_event, lines)):
             if limit is not None and place + len(line) > limit:
                 return
             yield event, place, line
             place += len(line)
-        if not whole:
+        if len(rest) > LARGEST:    # nothing that QMap wrote
+            yield None, place, rest
+            return
+        if not more:
             return
 
 
@@ -2779,7 +3169,12 @@ def describe_end(record):
 
 
 class Journal:
-    """The segment that this driver writes: whole lines, one writer."""
+    """The segment that this driver writes: whole lines, one writer.
+
+    Attributes:
+        size: its bytes
+        synced: how many of them were brought to the disk
+    """
 
     def __init__(self, path, opening):
         """Make the segment.
@@ -2810,7 +3205,7 @@ class Journal:
 
     def _open(self, path, opening):
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        self.size = 0
+        self.size = self.synced = 0
         try:
             self.write([opening])
         except BaseException:
@@ -2824,15 +3219,21 @@ class Journal:
         Raises:
             OSError: they are not (all) there; nobody will count what is
         """
-        parts, places = [], []
+        parts, places, block = [], [], []
         if self._torn:
-            parts.append(b'\n{"event":"torn"}\n')
-        place = self.size + sum(map(len, parts))
+            parts.append(b'\n')
+            block.append(b'{"event":"torn"}\n')
+        place = self.size + sum(map(len, parts + block))
         for event in events:
             line = json.dumps(event, separators=(',', ':')).encode() + b'\n'
             places.append(place)
-            parts.append(line)
+            block.append(line)
             place += len(line)
+            if len(block) == BLOCK or len(places) == len(events):
+                block.append(sum_line(block))
+                place += len(block[-1])
+                parts += block
+                block = []
         data = memoryview(b''.join(parts))
         while data:
             try:
@@ -2856,7 +3257,9 @@ class Journal:
 
     def sync(self):
         """Wait until all of it is on the disk."""
+        size = self.size
         sync_file(self._handle, os.fdatasync)
+        self.synced = size
 
     def close(self):
         """Let go of the file."""
@@ -3091,7 +3494,8 @@ exit 0
 OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
     \b(?:set|return|caller|exit|exec)\b|
     \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
-    \bhistory\b|    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
+    \bhistory\b|
+    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
 def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
@@ -3470,6 +3874,18 @@ def process_memory(pid):
         return 0, 0
 
 
+def is_runner(pid):
+    """Tell whether a process is what this user started to run jobs: whoever may write .qmap/run/ could name another one
+    there, to have it killed. (proc(5); setsid(2): the runner leads its session)"""
+    try:
+        with open('/proc/{}/cmdline'.format(pid), 'rb') as source:
+            words = source.read(1 << 16).split(b'\0')
+        return os.stat('/proc/{}'.format(pid)).st_uid == os.geteuid() and os.getsid(pid) == pid and any(
+            re.search(rb'/\.qmap/batch/\d+\Z', word) for word in words[1:])
+    except OSError:
+        return False
+
+
 def proportional_memory(pid):
     """Return the bytes of a process as `process_memory` counts them, shared pages divided by the number that share
     them; None where unknown. (Before Linux 5.3 mapped files are among them.)"""
@@ -3763,7 +4179,7 @@ class Local:
         with self._lock:
             running = self._running.get(task)
             if running is None or running.pid not in (None, start.get('pid')):
-                if birth(start['pid']) != start.get('born'):
+                if not start.get('born') or birth(start.get('pid')) != start['born'] or not is_runner(start['pid']):
                     if start.get('host') != os.uname().nodename:
                         self._elsewhere[task] = start['host']
                     return
@@ -4075,12 +4491,39 @@ class Plan:
                 raise QMapError('{}: is damaged: it holds no JSON'.format(logs.execution))
         except OSError as error:
             raise unreadable(error, logs.execution)
-        if not self.info or 'token' not in self.info:
+        if not isinstance(self.info, dict) or 'token' not in self.info:
             raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
                 logs.path))
+        self._check()
         self.map = map or Map(logs.input, submitted=True)
         self.group = self.info['group']
-        self.params = read_parameters(self.info['params'])
+        try:
+            self.params = read_parameters(self.info['params'])
+            read_parameters(self.info['map_params'])
+        except ValueError as error:
+            raise QMapError('{}: is damaged: {}'.format(logs.execution, error))
+        logs.most = 100000 + 8 * len(self.map)
+        if len(self.map) != self.info.get('commands', len(self.map)):
+            raise QMapError('{}: was changed: it holds {}, and {:,} were submitted; put back what was there'.format(
+                logs.input, plural(len(self.map), 'command'), self.info['commands']))
+
+    def _check(self):
+        """See that execution.info says what everything else builds on.
+
+        Raises:
+            QMapError: it does not; something has changed it
+        """
+        info, needed = self.info, {'name', 'executor', 'settings', 'params', 'map_params', 'max_running', 'group',
+                                   'repeat', 'token', 'created_seconds'}
+        right = of_types(info, EXECUTION_FIELDS)
+        wrong = sorted((needed | set(info)) & set(EXECUTION_FIELDS) - set(right))
+        wrong += [key for key in ('max_running', 'group') if key in right and right[key] < 1]
+        wrong += [key for key in ('settings', 'params', 'map_params') if key in right and not all(
+            isinstance(text, str) for text in right[key].values())]
+        wrong += [key for key in ('repeat',) if key in right and not all(isinstance(word, str) for word in info[key])]
+        if wrong or info['executor'] not in EXECUTORS:
+            raise QMapError('{}: is damaged: {} is missing or wrong; put back what was there'.format(
+                self.logs.execution, ', '.join(wrong) or 'executor'))
 
     def commands(self, number):
         """Return the indices of a job's commands in the map."""
@@ -4139,7 +4582,11 @@ class Plan:
         """
         if not fields:
             fields = PARTS if self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1 else OF_ONE
-        return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
+        try:
+            return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
+        except UNSOUND:
+            record = sound_record(record)
+            return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
 
     def _line(self, record, ledger):
         return self.map.line(int(record['job']))
@@ -4173,11 +4620,33 @@ class Plan:
             [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
             + [(key, iso(past.get(key))) for key in ('started', 'finished')]
             + [(key, past.get(key)) for key in ('exit_code', 'cpu', 'memory')])
-            for past in ledger.earlier(ledger.number(record['job']))]
+            for past in map(sound_record, ledger.earlier(ledger.number(record['job'])))]
 
     def _commands(self, record, ledger):
         count = len(self.commands(int(record['job']) // self.group))
         return {'count': count, 'done': count if record['status'] == COMPLETED else record.get('done', 0)}
+
+
+#: What a record says of a job, beside what the ledger itself builds on.
+RECORD_FIELDS = {
+    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
+    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'done': int, 'signal': int,
+    'params': dict, 'batch': int, 'k': int}
+
+
+def sound_record(record):
+    """Return a record without what in it is not what it should be, and with a word about that."""
+    wrong = sorted(key for key, kind in RECORD_FIELDS.items()
+                   if record.get(key) is not None and not (
+                       is_of_type(record[key], kind) and (kind is not NUMBER or record[key] >= 0)))
+    try:
+        changed({}, record.get('params'))
+    except UNSOUND:
+        wrong = sorted(set(wrong) | {'params'})
+    if not wrong:
+        return record
+    record = {key: value for key, value in record.items() if key not in wrong}
+    return dict(record, words='damaged in the journal: ' + ', '.join(wrong))
 
 
 #: What a job's metadata is made of: functions of the plan, the job's record and the ledger.
@@ -4231,11 +4700,12 @@ def read_end(path):
     lines = (read_bytes(path) or b'').decode('ascii', 'replace').split('\n')
     try:
         end = json.loads(lines[-2]) if len(lines) > 1 and not lines[-1] else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(end, dict):
+    status, end = end.get('exit_code', '') if isinstance(end, dict) else '', of_types(end, END_FIELDS)
+    if status == '' or 'time' not in end:
         return None
-    end['exit_code'] = exit_status(end.get('exit_code'))
+    end['exit_code'] = exit_status(status)
     try:
         # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker also
         # tells what it was before the job.
@@ -4430,6 +4900,17 @@ class Gone:
         self.end = None
 
 
+#: What a share says of a job behind the first letter of a line: s, it begins; v, it does not after all; e, its end.
+SAID = {'s': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
+        'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
+
+
+def run_numbers(name):
+    """Return the two numbers in the name of a file in run/ such as share.12.3 or left.12.3, None for another name."""
+    match = re.match(r'(?:share|left|cancel)\.(\d{1,15})\.(\d{1,15})\Z', name)
+    return match and (int(match.group(1)), int(match.group(2)))
+
+
 class Share:
     """A share of a batch at work: what has been read of its words.
 
@@ -4452,8 +4933,8 @@ class Share:
         """Take in a line that is not about one job."""
         if line.startswith('{'):
             try:
-                self.who = json.loads(line)
-            except ValueError:    # torn, and then it goes no further
+                self.who = of_types(json.loads(line), START_FIELDS)
+            except (ValueError, RecursionError):    # torn, and then it goes no further
                 pass
         else:
             self._times = line    # the second of two: what its jobs have used
@@ -4466,12 +4947,12 @@ class Share:
         """
         for line in lines:
             kind, _, rest = line.partition(' ')
-            if kind not in ('s', 'v', 'e'):
+            if kind not in SAID:
                 self.hear(line)
                 continue
-            word, *rest = rest.split()
-            if len(rest) in {'s': (2,), 'v': (1,), 'e': (3, 4)}[kind] and rest[-1] == '.' and self.who:
-                yield kind, word, rest    # else torn by a full disk; it comes again
+            said = SAID[kind].match(rest)
+            if said and {'host', 'pid', 'born', 'executor_id'} <= set(self.who):
+                yield (kind, said.group(1), said.groups()[1:])    # else torn by a full disk; it comes again
 
     def use(self):
         """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
@@ -4520,7 +5001,7 @@ class Crew:
         """Take in the last word of a worker, k as it counts them itself."""
         k = k if len(self.indices) > 1 else 0
         if k not in self.left:
-            self.left[k] = (read_json(path) or {}).get('signal', '')
+            self.left[k] = of_types(read_json(path), {'signal': str}).get('signal', '')
 
     def at_work(self):
         """Return the indices of those that the scheduler has."""
@@ -4535,6 +5016,9 @@ class Crew:
 
 #: What programs say that cannot write: strerror of ENOSPC and EDQUOT.
 DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
+
+#: The parameters that whoever may write the folder may change: none of them can make another command run.
+STEERED = ('cores', 'memory', 'time', 'queue', 'nodes', 'tasks', 'penv', 'name')
 
 
 class NotDriver(Exception):
@@ -4646,12 +5130,17 @@ class Driver:
         try:
             if self._driven(locked, foreign):
                 raise NotDriver()
-            self.ledger = seen if seen and seen.current() else self.plan.ledger()
+            driver = self.logs.driver_now()
+            self.ledger = seen if seen and seen.current() and not seen.damage else self.plan.ledger()
             self.ledger.load(self.heard if self.ledger is seen else None)
+            self.ledger.miss(driver)
+            if self.ledger.damage and not force and driver.get('host', self.here.host) != self.here.host and \
+                    self.ledger.damage[-1] == self.ledger.missing(driver):
+                raise OSError(errno.ESTALE, 'not all of it is seen from here yet', self.logs.journal(driver['epoch']))
             if self.ledger.damage and not force:
                 epoch, place = self.ledger.damage[0]
                 raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
-                    self.logs.journal(epoch), plural(len(self.ledger.damage), 'record'), place))
+                    self.ledger.segment_path(epoch), plural(len(self.ledger.damage), 'record'), place))
             if not (self.ledger.left() or idle or self.inbox.waiting(self.ledger.obeyed) or self._late()):
                 self._lock.release()
                 return False
@@ -4759,7 +5248,7 @@ class Driver:
         epochs = self.logs.epochs()
         if not epochs:
             return False
-        driver = read_json(self.logs.driver) or {}
+        driver = self.logs.driver_now()
         if driver.get('epoch') != epochs[-1]:    # that one has not come to say so
             driver = dict(Ledger.first(self.logs, epochs[-1]), beat=None)
             driver['epoch'] = epochs[-1]
@@ -4767,7 +5256,7 @@ class Driver:
             return False
         if driver.get('host') == self.here.host:
             return locked is None and driver.get('pid') != self.here.pid and bool(driver.get('born')) and \
-                self.here.birth(driver['pid']) == driver['born']
+                self.here.birth(driver.get('pid')) == driver['born']
         return bool(foreign and foreign(driver))
 
     def _self(self):
@@ -4788,7 +5277,7 @@ class Driver:
         events = []
         for number in range(self.ledger.count):
             if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
-                info = read_json(self.plan.path(self.ledger.id(number), '.info')) or {}
+                info = of_types(read_json(self.plan.path(self.ledger.id(number), '.info')), INFO_FIELDS)
                 known = info.get('status') in (COMPLETED, FAILED)
                 if known and info.get('retries', -1) + 1 >= self.ledger.attempts[number]:
                     event = {'event': 'end', 'job': info['id'], 'attempt': info['retries'] + 1}
@@ -4803,7 +5292,7 @@ class Driver:
         self._due['beat'] = self.here.monotonic() + self.BEAT
         write_json(self.logs.driver, dict(self._self(), **{
             'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beat, 'released': released,
-            'trouble': self.trouble, 'max_running': self.max_running}))
+            'trouble': self.trouble, 'max_running': self.max_running, 'bytes': self._journal.synced}))
 
     @property
     def max_running(self):
@@ -4936,6 +5425,7 @@ class Driver:
         except OSError as error:
             # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
             self._complain(error)
+            self._folders.clear()    # one may be gone
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._full = now
                 self._hold_back()
@@ -5051,7 +5541,7 @@ class Driver:
             if number is None:
                 continue
             record = self.ledger.live[number]
-            start = self._starts.get(word) or read_json(self._said(record, '.start')) or {}
+            start = self._starts.get(word) or read_start(self._said(record, '.start'))
             if start.get('void'):
                 remove(self._said(record, '.start'))    # it came too late, and ran nothing
                 continue
@@ -5067,7 +5557,7 @@ class Driver:
             if not end or not self.backend.settled(self._task(number)):
                 continue
             self._starts[word] = start
-            if ended_unexplained(end) and not self.backend.immediate and not read_json(self._said(record, '.why')):
+            if ended_unexplained(end) and not self.backend.immediate and not read_why(self._said(record, '.why')):
                 # Only the scheduler knows whether a limit, a person or the job itself was behind it.
                 self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
@@ -5090,12 +5580,14 @@ class Driver:
 
     def _hear_share(self, name):
         """Read what a share has said since the last time, and return the events that come of it."""
-        batch, k = map(int, name.split('.')[1:])
+        batch, k = run_numbers(name) or (0, 0)
         if batch not in self.ledger.batches:
             return []    # it is over
         share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
         share.task = (self.ledger.batches[batch].get('id'), k)
         for kind, word, rest in share.parse_lines(self._lines(share, name)):
+            if kind == 'e' and word not in self._starts:
+                continue    # changed since it was written
             number = self._spoken_for(word, False)
             if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
                 continue    # given back, and it stands in another batch now
@@ -5106,7 +5598,7 @@ class Driver:
                 self._void.append((batch, word))
                 self._starts.pop(word, None)
             else:
-                end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left='left' in rest)
+                end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
                 share.ended.append((number, word, end, now))
                 self._held[number] = share
             if kind != 's':
@@ -5122,12 +5614,12 @@ class Driver:
         """Return the whole lines that have been added."""
         path = os.path.join(self.logs.run, name)
         try:
-            with naming(path), open(path, 'rb') as source:
+            with naming(path), open_regular(path) as source:
                 source.seek(share.read)
-                text = source.read()
-        except ABSENT:
+                text = source.read(1 << 20)
+        except ABSENT + (NotRegular,):
             return []
-        text = text[:text.rfind(b'\n') + 1]
+        text = text[:text.rfind(b'\n') + 1 or len(text) >> 20 << 20]    # no runner writes such a line
         share.read += len(text)
         return text.decode('ascii', 'replace').splitlines()
 
@@ -5224,7 +5716,7 @@ class Driver:
         names = set(self.logs.listing())
         for name in names:
             if name.startswith('left.'):
-                number, k = map(int, name.split('.')[1:])
+                number, k = run_numbers(name) or (0, 0)
                 if number in self._crews:
                     self._crews[number].hear(k, os.path.join(self.logs.run, name))
         for number, crew in self._crews.items():
@@ -5326,7 +5818,7 @@ class Driver:
             return
         end = read_end(self._said(record, '.end'))
         if end:
-            start, why = (read_json(self._said(record, kind)) for kind in ('.start', '.why'))
+            start, why = read_start(self._said(record, '.start')), read_why(self._said(record, '.why'))
             self._log([own_end(self.plan, record, start, end, standing_verdict(end, why))])
         else:
             self._spent.discard(word)    # not yet whole
@@ -5394,7 +5886,7 @@ class Driver:
         if end and end['exit_code'] == 0 and not cancelled and not (
                 timed and 'time' in self.plan.params_of(record)):
             return None    # nothing was noted of it, and so nothing is read
-        return standing_verdict(end, read_json(self._said(record, '.why')) or cancelled)
+        return standing_verdict(end, read_why(self._said(record, '.why')) or cancelled)
 
     def _note(self, record, end):
         """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
@@ -5530,7 +6022,7 @@ class Driver:
     def _void_start(self, record, word):
         """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
         path = self._said(record, '.start')
-        if not (read_json(path) or {}).get('void'):
+        if 'void' not in read_start(path):
             return False
         remove(path)
         self._starts.pop(word, None)
@@ -5944,7 +6436,7 @@ class Driver:
         path = self.plan.path(id, suffix)
         folder = os.path.dirname(path)
         if folder not in self._folders:
-            os.makedirs(folder, exist_ok=True)
+            os.makedirs(folder, FOLDER, exist_ok=True)
             self._folders.add(folder)
         return path
 
@@ -6020,8 +6512,11 @@ class Driver:
         # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders go first.
         for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
             word, _, kind = name.rpartition('.')
-            over = int(word[6:]) not in self.ledger.batches if word.startswith('share.') else \
-                int(name.split('.')[1]) not in crews if name.startswith(('left.', 'home.')) else \
+            numbers = run_numbers(name) or re.match(r'home\.(\d+)\Z', name) and (int(name[5:]), 0)
+            if not numbers and name.startswith(('share.', 'left.', 'home.', 'cancel.')):
+                continue    # nobody of QMap gave that name
+            over = numbers[0] not in self.ledger.batches if word.startswith('share.') else \
+                numbers[0] not in crews if name.startswith(('left.', 'home.')) else \
                 name[7:] not in cancelled if name.startswith('cancel.') else \
                 word in self._spent and not (kind == 'start' and word in held) and not (
                     kind == 'end' and self._unheard(word))    # it came just now, and is still to be read
@@ -6052,19 +6547,22 @@ class Driver:
         else:
             self._troubles.pop('inbox', None)
         for id, command in waiting:
+            if self.here.monotonic() >= self._due['beat']:
+                break    # there are so many that the rest has to wait
             if id not in self.ledger.obeyed:
                 refused = False
                 if self.backend.immediate and command.get('do') in ('pause', 'max-running', 'set'):
                     self._withdraw()    # what waits in a share is as good as not submitted
                 try:
+                    self._refuse_others(command)
                     events, said, leaving = self._answer(command)
                 except QMapError as error:
                     events, said, leaving, refused = [], str(error), '', True
-                except (AttributeError, KeyError, TypeError, ValueError):
+                except UNSOUND:
                     events, said, leaving, refused = [], 'this driver knows no such order', '', True
                 # The order last: where the record is torn, it is obeyed once more, and does no harm.
-                self._write(events + [{'event': 'command', 'command': id, 'by': str(command.get('by', '')),
-                                       'said': said, 'refused': refused, 'time': self.here.time()}])
+                self._write(events + [{'event': 'command', 'command': id, 'by': self._who(command), 'said': said,
+                                       'refused': refused, 'time': self.here.time()}])
                 for event in events:
                     if event['event'] in ('retry', 'dropped'):
                         for number in unspanned(event['numbers']):
@@ -6076,15 +6574,44 @@ class Driver:
             self._journal.sync()
             self._check_epoch()
             self.inbox.remove(id)
+        for id in self.inbox.junk:
+            self.inbox.remove(id)
+
+    def _by_others(self, command):
+        """Tell whether an order is neither this user's nor root's nor that of the folder's owner: of whoever else may
+        write the folder, who steers, but does not say what runs."""
+        return command['owner'] not in (os.geteuid(), 0, os.stat(self.logs.qmap).st_uid)
+
+    def _who(self, command):
+        """Return whose order this is: as it says itself, but never in the name of another user."""
+        said, owner = str(command.get('by', ''))[:200], command['owner']
+        if not self._by_others(command) or said.partition('@')[0] in (user_name(owner), str(owner)):
+            return said
+        return '{} (as {})'.format(user_name(owner), said)
+
+    def _refuse_others(self, command):
+        """Refuse what could make the commands of another user run as this one.
+
+        Raises:
+            QMapError: it is refused
+        """
+        if not self._by_others(command):
+            return
+        for key in command.get('params') or ():
+            if key not in STEERED:
+                raise QMapError('{}: only the user who drives may change it, because it can change what runs'.format(
+                    key))
 
     def _answer(self, command):
         """Return what is to be done about a command: the events, the sentence that says it, and how to leave."""
         do, now = command.get('do'), self.here.time()
         for key, text in (command.get('params') or {}).items():
-            if text.strip():    # of text, as a map has it
+            if text.strip() or not KEY.match(key):    # of text, as a map has it
                 checked(key, text)
                 check_case(self.plan.all_names() + [key])
-        if not all(0 <= first <= last for first, last in command.get('ids') or ()):
+        asked, most = command.get('ids') or (), self.ledger.commands
+        if not all(0 <= first <= last for first, last in asked) or sum(
+                min(last, most) - first for first, last in asked) > 1000 + 10 * most:
             raise ValueError(command)
         if do == 'pause':
             return [{'event': 'set', 'halted': True, 'time': now}], 'paused: nothing is submitted until resume; {} ' \
@@ -6093,7 +6620,7 @@ class Driver:
         if do == 'resume':
             return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} not yet submitted'.format(
                 plural(self.ledger.counts[0], 'job')), ''
-        if do == 'max-running' and command['number'] + 0 >= 1:
+        if do == 'max-running' and is_of_type(command['number'], int) and command['number'] >= 1:
             return [{'event': 'set', 'max_running': command['number'], 'time': now}], \
                 'at most {} at once from now on, {} until now'.format(command['number'], self.max_running), ''
         if do == 'set':
@@ -6231,7 +6758,7 @@ class Driver:
             write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
             return True
         except FileExistsError:
-            return 'driver' in (read_json(path) or {})
+            return 'driver' in read_start(path)
 
     def _counts(self):
         return {batch['id']: batch.get('workers') or len(batch['tasks'])
@@ -6261,7 +6788,7 @@ def write_text(path, text):
             write_bytes(path, os.O_EXCL, data)
         except FileExistsError:
             written = '{}.tmp{}'.format(path, os.getpid())
-            write_bytes(written, os.O_TRUNC, data)
+            write_new(written, data)
             os.replace(written, path)
     except OSError:
         remove(written)
@@ -6287,7 +6814,14 @@ def remove(path):
 
 
 class Inbox:
-    """What others tell the driver: commands as files, dropped whole by whoever may write the folder."""
+    """What others tell the driver: commands as files, dropped whole by whoever may write the folder.
+
+    Attributes:
+        junk: ids of what lay there the last time that `waiting` looked, and is none
+    """
+
+    #: So many names are looked at, at once; and an order has fewer bytes.
+    MOST, LARGE = 10000, 1 << 22
 
     #: Makes the names of one process differ.
     _count = itertools.count(1)
@@ -6298,6 +6832,7 @@ class Inbox:
         self._folder = os.path.join(logs.qmap, 'inbox')
         self._places = {}
         self.trouble = ''    # which order could not be read at the last look, and why
+        self.junk = []
 
     def drop(self, command):
         """Put a command there, and return its id.
@@ -6324,7 +6859,7 @@ class Inbox:
                 self._places[self._logs.journal(epoch)] = os.path.getsize(self._logs.journal(epoch))
             except FileNotFoundError:    # it was condensed just now
                 pass
-        with open(path + '.tmp', 'w') as target:
+        with open(path + '.tmp', 'x') as target:
             target.write(json.dumps(command) + '\n')
             target.flush()
             os.fchmod(target.fileno(), 0o644)    # the driver may be another user
@@ -6337,12 +6872,12 @@ class Inbox:
         for path in paths + [self._logs.journal(epoch) for epoch in self._logs.epochs()]:
             place = self._places.get(path, 0)
             try:
-                source = open(path, 'rb')
+                source = open_regular(path)
             except FileNotFoundError:    # it was condensed just now
                 continue
             with source:
                 source.seek(place)
-                for line in source:
+                for line in iter(lambda: source.readline(LARGEST), b''):
                     if not line.endswith(b'\n'):
                         break
                     place += len(line)
@@ -6356,8 +6891,9 @@ class Inbox:
         return os.path.join(self._folder, id + '.json')
 
     def waiting(self, obeyed=()):
-        """Return a list of (id, command) of those that nobody has taken, the oldest first. One that cannot be read is
-        left out, and is the trouble: others are to be obeyed all the same.
+        """Return a list of (id, command) of those that nobody has taken, the oldest first, with the number of the user
+        whose file it is as `owner`. One that cannot be read is left out, and is the trouble: others are to be obeyed
+        all the same. What is none is put into `junk`.
 
         Args:
             obeyed: ids of those that are not meant: their files may be another's, and stay
@@ -6365,22 +6901,32 @@ class Inbox:
         Raises:
             OSError: the folder cannot be read
         """
-        self.trouble = ''
+        found, self.junk, self.trouble = [], [], ''
         try:
-            names = sorted(name for name in os.listdir(self._folder) if name.endswith('.json') and
-                           name[:-5] not in obeyed)
+            with os.scandir(self._folder) as names:
+                for name in itertools.islice(names, self.MOST):
+                    if name.name.endswith('.json') and name.name[:-5] not in obeyed:
+                        found.append(name.name[:-5])
         except ABSENT:    # some copies leave out empty folders
             return []
-        found = []
-        for name in names:
-            try:
-                command = read_json(os.path.join(self._folder, name))
-            except OSError as error:
-                self.trouble = '{}: {}'.format(error.filename, error.strerror)
-                continue
-            if isinstance(command, dict):
-                found.append((name[:-5], command))
-        return found
+        return [(id, command) for id, command in zip(sorted(found), map(self._order, sorted(found))) if command]
+
+    def _order(self, id):
+        """Return the order with this id, None where it is none."""
+        path = self._path(id)
+        try:
+            there = os.lstat(path)
+            data, owner = read_owned(path) if there.st_size < self.LARGE else (None, None)
+        except ABSENT:
+            return None
+        except OSError as error:
+            self.trouble = '{}: {}'.format(error.filename or path, error.strerror)
+            return None
+        command = parse_json(data)
+        if isinstance(command, dict):
+            return dict(command, owner=owner)
+        self.junk.append(id)
+        return None
 
     def remove(self, id):
         """Take a command away."""
@@ -6393,9 +6939,10 @@ class Inbox:
 
 def beats(logs):
     """Tell whether a driver seems to live: on another host one that has not said that it left."""
-    driver = read_json(logs.driver) or {'released': True}
-    here = driver.get('host') == os.uname().nodename
-    return not driver.get('released') and not (here and not seems_alive(driver['pid'], driver['born']))
+    driver = logs.driver_now()
+    if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver):
+        return False
+    return driver['host'] != os.uname().nodename or seems_alive(driver['pid'], driver['born'])
 
 
 def why_outdated(logs):
@@ -6406,7 +6953,7 @@ def why_outdated(logs):
     """
     if not beats(logs):
         return 'nobody drives this execution'
-    driver = read_json(logs.driver) or {}
+    driver = logs.driver_now()
     if driver.get('host') == os.uname().nodename:
         return ''
     try:
@@ -6455,7 +7002,7 @@ def unmerged_event(plan, ledger, key, names):
     if not record or not ended and record.get('started'):
         return None
     path = os.path.join(plan.logs.run, key)
-    start = read_json(path + '.start') or {}
+    start = read_start(path + '.start')
     end = read_end(path + '.end') if ended else None
     if start.get('void'):    # it came too late, and ran nothing
         return None
@@ -6466,7 +7013,7 @@ def unmerged_event(plan, ledger, key, names):
 
 def verdict_on(plan, ledger, key, end, names):
     """Return why this execution ended an attempt, as `end_event` takes it; None where it did not."""
-    why = read_json(os.path.join(plan.logs.run, key + '.why')) if key + '.why' in names else None
+    why = read_why(os.path.join(plan.logs.run, key + '.why')) if key + '.why' in names else None
     return standing_verdict(end, why or cancel_note(ledger, ledger.number(key.partition('.')[0])))
 
 
@@ -6489,7 +7036,7 @@ def unmerged_share(plan, ledger, name, names):
         elif kind == 'v':
             starts = {}
         else:
-            end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left='left' in rest)
+            end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
             start = starts.pop(key, None)
             if record and record['batch'] == batch:
                 found.append(own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names)))
@@ -6601,7 +7148,7 @@ class Execution:
             self._read_anew()
         except OSError as error:
             raise unreadable(error, self.path)
-        self.warnings += ['{}, byte {}: this record cannot be read'.format(self.logs.journal(epoch), place)
+        self.warnings += ['{}, byte {}: this record cannot be read'.format(self._ledger.segment_path(epoch), place)
                           for epoch, place in self._ledger.damage[:20]]
 
     def __repr__(self):
@@ -6686,6 +7233,8 @@ class Execution:
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
         self._barred, self._may_drive = '', True
         self._refuse_copy()
+        if not self._trusted():
+            return False
         backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
         driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
@@ -6757,10 +7306,11 @@ class Execution:
     def _read_anew(self):
         """Read the journal from its beginning."""
         while True:
-            ledger = self.plan.ledger()
+            driver, ledger = self.logs.driver_now(), self.plan.ledger()
             ledger.load()
             if not ledger.outdated():
                 break
+        ledger.miss(driver)
         self._ledger = ledger
 
     def _refuse_copy(self):
@@ -6774,13 +7324,27 @@ class Execution:
         if self._force or other.path == self.path or info.get('inode') == os.stat(self.logs.qmap).st_ino:
             return    # where it was, or moved
         try:
-            there = (read_json(other.execution) or {}).get('token') == info['token']
+            there = of_types(read_json(other.execution), EXECUTION_FIELDS).get('token') == info['token']
             if there and os.path.samefile(other.execution, self.logs.execution):
                 return    # the same folder by another name
         except OSError:
             there = True    # for all that can be seen from here
         raise QMapError('{} is a copy of {}, and both would run the same jobs: {}, or give --force to drive this one'
                         .format(self.path, other.path, 'go on with that one' if there else 'go on with the first one'))
+
+    def _trusted(self):
+        """Tell whether this process may drive here: what others may write says what runs as this user.
+
+        Raises:
+            QMapError: it may not, and nobody else drives
+        """
+        words = '' if self._force else self.logs.distrusted()
+        if not words:
+            return True
+        if beats(self.logs) or not os.access(self.logs.qmap, os.W_OK):
+            self._barred = '{}: {}'.format(shown_path(self.path), os.strerror(errno.EACCES))
+            return False
+        raise QMapError('{}: {}; reattach --force drives it all the same'.format(shown_path(self.path), words))
 
     def _note_move(self):
         """Write down where the folder is now, and say what that means for what was submitted before."""
@@ -7013,10 +7577,10 @@ class Execution:
     def driver(self):
         """Return who drives, as driver.json has it; {} where nobody does."""
         try:
-            driver = read_json(self.logs.driver) or {}
+            driver = self.logs.driver_now()
         except OSError:
             return {'pid': 'unknown', 'host': 'unknown'}
-        return {} if driver.get('released') else driver
+        return {} if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver) else driver
 
     # Steering
 
@@ -7309,7 +7873,7 @@ class Preparation:
             for count in itertools.count(1):
                 logs = base if count == 1 else '{}-{}'.format(base, count)
                 try:
-                    os.mkdir(logs)
+                    os.mkdir(logs, FOLDER)
                     break
                 except FileExistsError:
                     continue
@@ -7334,9 +7898,9 @@ class Preparation:
                 ('host', os.uname().nodename), ('token', os.urandom(4).hex()),
                 ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
         except (OSError, QMapError) as error:
-            shutil.rmtree(folder.path, ignore_errors=True)
-            if there:
-                os.makedirs(folder.path, exist_ok=True)
+            shutil.rmtree(folder.qmap if there else folder.path, ignore_errors=True)
+            remove(folder.input)
+            remove(folder.execution)
             if isinstance(error, QMapError):
                 raise
             raise QMapError('{}: {}'.format(folder.path, error.strerror))
@@ -7398,8 +7962,8 @@ def field_text(value):
     if type(value) is int:
         return str(value)
     text = value if isinstance(value, str) else ENCODER.encode(value)
-    if '\t' in text or '\n' in text:
-        return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n')
+    if '\t' in text or '\n' in text or '\r' in text:
+        return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n').replace('\r', '\\r')
     return text
 
 
@@ -7543,7 +8107,7 @@ class View:
 
     def say(self, text):
         """Print a line of its own."""
-        self._write('{}{}\n'.format(self._clear(), self._painted(text)))
+        self._write('{}{}\n'.format(self._clear(), self._painted(printable(text))))
 
     def note(self, text):
         """Print what was done on demand, or went wrong on the way."""
@@ -7619,7 +8183,7 @@ class View:
         state = (tuple(counts.values()), trouble, self._execution.viewing)
         if self._terminal:
             self._next = now + self.REDRAW
-            line = self._line(counts, trouble, now)
+            line = printable(self._line(counts, trouble, now))
             width = max(20, shutil.get_terminal_size().columns - 1)
             line = line[:width]
             self._write('\r{}{}'.format(self._painted(line), ' ' * (self._drawn - len(line))))
@@ -7766,14 +8330,14 @@ class Summary:
     def commands(self):
         """Return an ordered dict of what to do next: {'to see one': command, ...}."""
         execution, found = self._execution, collections.OrderedDict()
-        where = shlex.quote(shown_path(execution.path))
+        where = quote_shown(shown_path(execution.path))
         old = isinstance(execution, Old)
         driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
             found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
-                if backends_there() or old else 'cat ' + shlex.quote(shown_path(execution.plan.path(
+                if backends_there() or old else 'cat ' + quote_shown(shown_path(execution.plan.path(
                     id, '.err' if err else '.out')))
         if not driven:
             found.update(self._reruns(where, old))
@@ -8050,11 +8614,11 @@ def bundle(path):
     payload = base64.b85encode(zlib.compress(json.dumps(sources, sort_keys=True).encode(), 9)).decode()
     rest = rest[rest.index('\nCARRIED'):]
     text = '{}{}"""\n{}\n"""\n{}'.format(own, mark, '\n'.join(textwrap.wrap(payload, 118)), rest)
-    temporary = '{}.tmp{}'.format(path, os.getpid())
+    temporary = '{}.{}'.format(path, os.urandom(8).hex())
     try:
-        with open(temporary, 'w', encoding='utf-8') as target:
+        with open(temporary, 'x', encoding='utf-8') as target:
             target.write(text)
-        os.chmod(temporary, 0o755)
+            os.fchmod(target.fileno(), os.fstat(target.fileno()).st_mode | 0o111 & FOLDER)
         os.replace(temporary, path)
     except OSError as error:
         remove(temporary)
@@ -8128,14 +8692,14 @@ def detach(path, options, *more):
     logs = Logs(path)
     messages = os.path.join(logs.path, 'execution.log')
     try:
-        with open(messages, 'ab') as log:
+        with open_to_append(messages) as log:
             child = subprocess.Popen(
                 python_words() + [FILE, 'reattach', '--no-console', '-l', logs.path, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
     end = time.monotonic() + 10    # it may find that another one drives, and look on
-    while child.poll() is None and time.monotonic() < end and (read_json(logs.driver) or {}).get('pid') != child.pid:
+    while child.poll() is None and time.monotonic() < end and logs.driver_now().get('pid') != child.pid:
         time.sleep(0.05)
     if child.poll() == 2:
         raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
@@ -8145,7 +8709,7 @@ def detach(path, options, *more):
             'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip()))
     if options.quiet or options.progress:
         return 0
-    where = shlex.quote(shown_path(logs.path))
+    where = quote_shown(shown_path(logs.path))
     say('goes on in the background as process {} on {}, messages in {}'.format(
         child.pid, os.uname().nodename, shown_path(messages)))
     say('to look: {} reattach -l {}'.format(program(), where))
@@ -8210,6 +8774,9 @@ def tool_reattach(options):
             options.logs))
     execution = Execution(options.logs, options.max_running, options.force, options.takeover)
     warn(execution.warnings)
+    if options.detach and not options.force and execution.logs.distrusted():
+        raise QMapError('{}: {}; --force drives it all the same'.format(
+            shown_path(execution.path), execution.logs.distrusted()))
     if options.detach:
         given = ['-r', str(options.max_running)] if options.max_running else []
         given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
@@ -8314,7 +8881,7 @@ def interrupted(execution, view, interrupts):
     if interrupts == 1:
         execution.halt()
         view.say(stop_message(execution))
-        view.say('Resume with: {} reattach -l {}'.format(program(), shlex.quote(shown_path(execution.path))))
+        view.say('Resume with: {} reattach -l {}'.format(program(), quote_shown(shown_path(execution.path))))
         return time.monotonic() + 10
     if interrupts == 2:
         view.say('Cancelling {}.'.format(plural(submitted, 'job')))
@@ -8357,7 +8924,7 @@ def tool_control(options):
             if execution and execution.obey():
                 execution.plan = Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
-                driver = read_json(logs.driver) or {}
+                driver = logs.driver_now()
                 warn(['waiting for the driver, process {} on {}'.format(driver.get('pid'), driver.get('host'))])
                 named = True
             answer = inbox.answer(id)
@@ -8372,7 +8939,7 @@ def tool_control(options):
         raise QMapError(answer['said'])
     say(answer['said'])
     if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
-        say('nobody drives; to go on: {} reattach -l {}'.format(program(), shlex.quote(shown_path(logs.path))))
+        say('nobody drives; to go on: {} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path))))
     return 0
 
 
@@ -8467,7 +9034,7 @@ def figures(logs, what):
         raise QMapError('{}: qmap 0.4 kept no figures for {}'.format(logs, what))
     module = sys.modules[__name__]
     plan, ledger, usage = advice.read(module, logs)
-    warn('{}, byte {}: this record cannot be read'.format(plan.logs.journal(epoch), place)
+    warn('{}, byte {}: this record cannot be read'.format(ledger.segment_path(epoch), place)
          for epoch, place in ledger.damage[:20])
     warn_outdated(plan.logs, ledger)
     return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
@@ -8555,7 +9122,7 @@ def outdated_sentence(logs, ledger):
     """Return that jobs may have ended without a word, and what to do; '' where a driver knows, or none can have."""
     why = ledger.live and why_outdated(logs)
     return '{}: what was submitted may have ended without a word; see {} reattach -l {}'.format(
-        why, program(), shlex.quote(shown_path(logs.path))) if why else ''
+        why, program(), quote_shown(shown_path(logs.path))) if why else ''
 
 
 def table(jobs, fields, format):
@@ -8578,11 +9145,20 @@ def table(jobs, fields, format):
         import io
         for row in rows:
             line = io.StringIO()
-            csv.writer(line, lineterminator='').writerow(row)
+            csv.writer(line, lineterminator='').writerow(map(no_formula, row))
             yield line.getvalue()
         return
     for row in rows:
         yield ('|' if format == 'pipe' else '\t').join(row)
+
+
+def no_formula(text):
+    """Return a field so that a spreadsheet shows it, and reckons nothing: a number stays what it is."""
+    return "'" + text if text[:1] in FORMULA and not re.match(r'[+-]?\d+(\.\d+)?\Z', text) else text
+
+
+#: With what a formula begins in a spreadsheet (OWASP, CSV Injection).
+FORMULA = ('=', '+', '-', '@', '\t', '\r')
 
 
 def tool_report(options):
@@ -8665,10 +9241,9 @@ def warn(sentences):
 def complain(text):
     """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
     exit status says it, too."""
-    text = re.sub('[\\x00-\\x1f\\x7f]', lambda found: repr(found.group())[1:-1], text)
     try:
         sys.stderr.flush()
-        sys.stderr.buffer.write(readable_bytes('qmap: {}\n'.format(text)))
+        sys.stderr.buffer.write(readable_bytes('qmap: {}\n'.format(printable(text))))
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         pass
@@ -8677,7 +9252,7 @@ def complain(text):
 def say(line):
     """Print a line about what was done, whatever the locale. Where it cannot be written, it was done all the same."""
     try:
-        write_output(None, [line])
+        write_output(None, [printable(line)])
     except (QMapError, OSError):
         pass
 
@@ -8708,22 +9283,24 @@ def write_output(path, lines):
     """
     lines = iter(lines)
     if path is None:
+        if sys.stdout.isatty():
+            lines = map(printable, lines)
         for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
             print_bytes(encode('\n'.join(some + [''])))
         return
-    written = os.path.realpath(path)    # a link stays one
-    temporary = path if special_file(path) else '{}.tmp{}'.format(written, os.getpid())
+    whole = not special_file(path)
+    written = '{}.{}'.format(os.path.realpath(path), os.urandom(8).hex()) if whole else path    # a link stays one
     try:
-        with open(temporary, 'wb') as target:
+        with open(written, 'xb' if whole else 'wb') as target:
             for line in lines:
                 target.write(encode(line) + b'\n')
-        if temporary != path:
-            os.replace(temporary, written)
+        if whole:
+            os.replace(written, os.path.realpath(path))
     except OSError as error:
         raise QMapError('{}: {}'.format(path, error.strerror))
     finally:
-        if temporary != path:
-            remove(temporary)
+        if whole:
+            remove(written)
 
 
 def special_file(path):

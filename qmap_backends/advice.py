@@ -151,6 +151,7 @@ def read(qmap, path):
     usage = Usage(ledger.count, plan.group, qmap.REASONS)
 
     def take(record):
+        record = qmap.sound_record(record)
         usage.add(record, plan.params_of(record))
 
     def hear(event):

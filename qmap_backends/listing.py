@@ -327,7 +327,7 @@ class Listing:
         plan, pattern, hits = self._execution.plan, self._pattern, self._hits
         places, group, first = plan.map.places(), plan.group, self._at
         last = max(first + 1, bisect.bisect_right(places, places[first] + 64 * 1024, first))
-        with open(plan.map.path, 'rb') as source:
+        with self._qmap.open_regular(plan.map.path) as source:
             source.seek(places[first])
             data = source.read(places[last] - places[first] if last < len(places) else -1).lower()
         start, index, found = places[first], first, data.find(pattern)

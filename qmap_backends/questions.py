@@ -70,7 +70,7 @@ class Output:
         for path in self._paths(attempt):
             try:
                 os.listdir(os.path.dirname(path))
-                return open(path, 'rb')
+                return self._qmap.open_regular(path)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -265,7 +265,7 @@ def watch(qmap, options, statuses):
     while True:
         left = execution.left()
         size = shutil.get_terminal_size()
-        lines = [printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
+        lines = [qmap.printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
         if terminal:
             # Home; each line with the rest of the old one cleared; then all below it (ECMA-48: CUP, EL, ED).
             text = '\x1b[H' + ''.join(line[:size.columns - 1] + '\x1b[K\n' for line in lines) + '\x1b[J'
@@ -279,9 +279,3 @@ def watch(qmap, options, statuses):
             return 0
         time.sleep(options.every or 2)
         table.look()
-
-
-def printable(text):
-    """Return a text without what a terminal would take for an order."""
-    return ''.join(letter if letter >= ' ' and letter != '\x7f' and not '\x80' <= letter < '\xa0' else '?'
-                   for letter in text)

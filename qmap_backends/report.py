@@ -41,7 +41,8 @@ CLOCK = 60
 LONGEST, LONGEST_IN_LIST = 300, 160
 
 #: What XML cannot hold, or a terminal would obey.
-UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
+UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f'
+                     '\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]')
 
 TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
               2592000, 7776000, 31536000, 157680000, 1576800000]
@@ -1014,7 +1015,7 @@ class Report:
             ('retried', qmap.plural(self.retried, 'job') if self.retried else None),
             ('submitted', moment(info['created_seconds']) if info.get('created_seconds') else None),
             ('submitted from', info.get('host')), ('logs folder', info.get('logs')), ('qmap', info.get('version'))]
-        with open(self.plan.map.path, 'rb') as source:
+        with self.qmap.open_regular(self.plan.map.path) as source:
             lines = [qmap.decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
         more = max(0, len(lines) - HEAD)
         head = '\n'.join(text(cut(line)) for line in lines[:HEAD])

@@ -120,8 +120,9 @@ def rough_time(seconds):
 
 def read_part(path, from_end=True, size=SHOWN):
     """Return (bytes, how many are before them, how many behind) of a file, None where it cannot be read."""
+    from qmap import open_regular
     try:
-        with open(path, 'rb') as source:    # opened anew each time: over NFS only that shows what others wrote
+        with open_regular(path) as source:    # opened anew each time: over NFS only that shows what others wrote
             whole = os.fstat(source.fileno()).st_size
             start = max(0, whole - size) if from_end else 0
             source.seek(start)

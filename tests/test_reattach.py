@@ -266,7 +266,7 @@ def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
     for name in os.listdir(qmap.path('out', '.qmap', 'run')):
         os.unlink(qmap.path('out', '.qmap', 'run', name))
     path = qmap.path('out', '.qmap', 'journal.0001')
-    events = [json.loads(line) for line in qmap.read(path).splitlines()]
+    events = [json.loads(line) for line in qmap.read(path).splitlines() if '"sum"' not in line]
     qmap.write(path, ''.join(json.dumps(dict(event, born='another-start/1') if 'born' in event else event) + '\n'
                              for event in events))
     result = qmap('reattach', '-l', 'out')

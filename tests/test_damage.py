@@ -1,0 +1,192 @@
+"""What is damaged, missing or put back is told of: no traceback, and no wrong status without a word."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import qmap as module
+from conftest import Tool, until
+
+#: What stands where something else should.
+WRONG = [None, True, -1, 1.5, float('nan'), float('inf'), 10 ** 400, 'x', '', '../../x', '\x1b]0;x\x07', [], [1], {},
+         {'x': 'y'}]
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """An execution with all kinds of ends, shares, several attempts, orders and drivers; and a copy that is condensed."""
+    tool = Tool(tmp_path_factory.mktemp('made'))
+    tool.write('a.map', 'true\nexit 3\necho words >&2; exit 1\nkill -9 $$\ntest $QMAP_ATTEMPT = 2\n' + 'true\n' * 20)
+    assert tool('submit', 'a.map', '-l', 'out').code == 1
+    assert tool('control', '-l', 'out', 'retry', '-m', '1G', '1-4').code == 0
+    assert tool('control', '-l', 'out', 'set', 'x=1').code == 0
+    tool('reattach', '-l', 'out')
+    shutil.copytree(tool.path('out'), tool.path('condensed'))
+    script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Driver.READERS = 0; qmap.Inbox(qmap.Logs("condensed"), ' \
+        'qmap.Here()).drop({"do": "resume"}); qmap.reattach("condensed", force=True).wait()'
+    subprocess.check_call([sys.executable, '-c', script], cwd=tool.folder, env=dict(
+        tool.environ, PYTHONPATH=os.path.dirname(module.__file__)))
+    assert any(name.startswith('snapshot') for name in os.listdir(tool.path('condensed', '.qmap')))
+    return tool
+
+
+@pytest.fixture
+def folder(made, qmap):
+    """A copy of it, to be damaged."""
+    for name in ('out', 'condensed'):
+        shutil.copytree(made.path(name), qmap.path(name))
+    return qmap
+
+
+def told(path):
+    """Return all that is told of an execution, and the words about what is wrong: those of an error are all there is."""
+    try:
+        execution = module.Execution(path)
+        jobs = json.loads(json.dumps(list(execution.jobs('all'))))
+        summary = module.Summary(execution)
+        lines = list(summary.lines()) + [json.dumps(summary.as_dict())]
+    except module.QMapError as error:
+        return None, [str(error)]
+    for text in execution.warnings + [line for line in lines if line]:
+        module.printable(text)
+    return jobs, execution.warnings
+
+
+def journals(path):
+    """Return the paths of the journal's files."""
+    return sorted(os.path.join(path, '.qmap', name) for name in os.listdir(os.path.join(path, '.qmap'))
+                  if name.startswith(('journal', 'snapshot')))
+
+
+def changed(data, dice):
+    """Return bytes with a change in them."""
+    place, size = dice.randrange(len(data)), dice.choice([1, 1, 1, 2, 10, 100, 1000])
+    kind = dice.choice(['cut', 'change', 'change', 'digit', 'zero', 'remove', 'twice', 'swap', 'insert'])
+    if kind == 'cut':
+        return data[:place]
+    if kind == 'change':
+        return data[:place] + bytes([data[place] ^ dice.randrange(1, 256)]) + data[place + 1:]
+    if kind == 'digit':
+        places = [match.start() for match in re.finditer(rb'\d', data)]
+        place = dice.choice(places)
+        return data[:place] + str((int(data[place:place + 1]) + dice.randrange(1, 10)) % 10).encode() + data[place + 1:]
+    if kind == 'zero':
+        return data[:place] + bytes(len(data[place:place + size])) + data[place + size:]
+    if kind == 'remove':
+        return data[:place] + data[place + size:]
+    if kind == 'twice':
+        return data[:place] + data[place:place + size] * 2 + data[place + size:]
+    lines = data.splitlines(True)
+    if kind == 'swap':
+        one, other = dice.randrange(len(lines)), dice.randrange(len(lines))
+        lines[one], lines[other] = lines[other], lines[one]
+        return b''.join(lines)
+    return data[:place] + dice.choice([b'\n', b'{}\n', b'\n{"event":[]}\n', b'[' * 5000 + b'\n', b'\xff']) + data[place:]
+
+
+@pytest.mark.twice
+@pytest.mark.parametrize('name', ['out', 'condensed'])
+@pytest.mark.parametrize('seeds', [range(60), pytest.param(range(60, 560), marks=pytest.mark.slow)])
+def test_no_change_in_the_journal_goes_unnoticed(folder, name, seeds):
+    path = folder.path(name)
+    truth, words = told(path)
+    assert not words and {job['status'] for job in truth} == {'COMPLETED', 'FAILED'}
+    noticed = 0
+    for seed in seeds:
+        dice = random.Random(seed)
+        victim = dice.choice(journals(path))
+        with open(victim, 'rb') as source:
+            data = source.read()
+        damaged = changed(data, dice)
+        with open(victim, 'wb') as target:
+            target.write(damaged)
+        jobs, words = told(path)
+        assert jobs == truth or words, (seed, victim, [pair for pair in zip(truth, jobs) if pair[0] != pair[1]][:3])
+        noticed += bool(words)
+        with open(victim, 'wb') as target:
+            target.write(data)
+    assert noticed > len(seeds) // 2
+    assert told(path) == (truth, [])
+
+
+def write_records(path, records):
+    """Write a journal as releases did that knew no sums: what is wrong in a record must be seen from itself."""
+    with open(path, 'w') as target:
+        target.write(''.join(json.dumps(record) + '\n' for record in records))
+
+
+def read_records(path):
+    """Return the records of a journal, without the sums."""
+    with open(path) as source:
+        return [record for record in map(json.loads, source) if record['event'] != 'sum']
+
+
+def tried(path, capsys):
+    """Ask all tools that only read."""
+    jobs, words = told(path)
+    for argv in (['report', '-l', path, '--force', '-o', path + '.html'], ['info', '-l', path, '--advise']):
+        assert module.main(argv) in (0, 2)
+        err = capsys.readouterr().err
+        assert 'Traceback' not in err
+    return jobs, words
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('many', [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
+@pytest.mark.parametrize('name', ['out', 'condensed'])
+def test_a_field_of_the_wrong_type_is_no_traceback(folder, capsys, name, many):
+    path, dice = folder.path(name), random.Random(1)
+    truth, seen = told(path)[0], set()
+    for victim in journals(path):
+        records = read_records(victim)
+        for place, record in enumerate(records):
+            for key in sorted(set(record) - {'event'}):
+                if (record['event'], record.get('status'), key) in seen:
+                    continue
+                seen.add((record['event'], record.get('status'), key))
+                for value in dice.sample(WRONG, many) + ['missing']:
+                    other = dict(record, **{key: value})
+                    if value == 'missing':
+                        del other[key]
+                    write_records(victim, records[:place] + [other] + records[place + 1:])
+                    jobs, words = tried(path, capsys)
+                    assert words or [job['status'] for job in jobs] == [job['status'] for job in truth] or \
+                        key in ('read', 'numbers'), (record['event'], key, value)
+        write_records(victim, records)
+    assert len(seen) > 50
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('many', [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
+@pytest.mark.parametrize('name', ['execution.info', '.qmap/driver.json', '0.info'])
+def test_a_wrong_field_elsewhere_is_an_error_or_does_not_matter(folder, capsys, monkeypatch, name, many):
+    monkeypatch.chdir(folder.folder)
+    path, dice = folder.path('out', name), random.Random(2)
+    truth = told(folder.path('out'))[0]
+    with open(path.replace('0.info', '00.info')) as source:
+        right = json.load(source)
+    for key in sorted(right):
+        for value in dice.sample(WRONG, many) + ['missing']:
+            other = dict(right, **{key: value})
+            if value == 'missing':
+                del other[key]
+            with open(path, 'w') as target:
+                target.write(json.dumps(other))
+            jobs, words = tried(folder.path('out'), capsys)
+            assert words or [job['status'] for job in jobs] == [job['status'] for job in truth]
+            for argv in (['info', '-l', 'out', '-s', 'all', 'status'], ['reattach', '-l', 'out'],
+                         ['submit', 'a.map', '-l', 'out']):
+                assert module.main(argv) in (0, 1, 2)
+                assert 'Traceback' not in capsys.readouterr().err
+    for value in WRONG:
+        with open(path, 'w') as target:
+            target.write(json.dumps(value))
+        assert module.main(['info', '-l', 'out', '-s', 'all', 'status']) in (0, 2)
+        assert module.main(['control', '-l', 'out', 'resume']) in (0, 2) or name == 'execution.info'
