@@ -2401,34 +2401,37 @@ class Ledger:
         """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
         `read`, too, also where it cannot be read to its end: what counts once must not count again."""
         bad, end, block, handlers, upper = None, start, self._blocks.setdefault(epoch, []), self._HEAR, epoch << 44
-        read = {} if read is None else read
-        for event, place, line in read_events(source, start, limit):
-            read[epoch] = end = place + len(line)
-            kind = event and event['event']
-            if kind in BETWEEN:
-                if kind == 'sum' and event.get('crc') != crc32(b''.join(block)):
-                    first = place - sum(map(len, block))
-                    if bad is None or bad < first:    # else it is known already
-                        self.damage.append((epoch, first))
-                elif kind == 'torn' and bad is not None:
-                    self.damage.remove((epoch, bad))
-                    bad = None
-                block.clear()
-                if kind == 'sum':
-                    continue
-            block.append(line)
-            try:
-                if kind in handlers:    # as `apply` does it
-                    handlers[kind](self, event, upper | place)
-            except UNSOUND:
-                event = None
-            if event is None:
-                bad = place
-                self.damage.append((epoch, place))
-            elif heard:
-                heard(event)
-            if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
-                block.clear()
+        try:
+            for event, place, line in read_events(source, start, limit):
+                end = place + len(line)
+                kind = event and event['event']
+                if kind in BETWEEN:
+                    if kind == 'sum' and event.get('crc') != crc32(b''.join(block)):
+                        first = place - sum(map(len, block))
+                        if bad is None or bad < first:    # else it is known already
+                            self.damage.append((epoch, first))
+                    elif kind == 'torn' and bad is not None:
+                        self.damage.remove((epoch, bad))
+                        bad = None
+                    block.clear()
+                    if kind == 'sum':
+                        continue
+                block.append(line)
+                try:
+                    if kind in handlers:    # as `apply` does it
+                        handlers[kind](self, event, upper | place)
+                except UNSOUND:
+                    event = None
+                if event is None:
+                    bad = place
+                    self.damage.append((epoch, place))
+                elif heard:
+                    heard(event)
+                if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
+                    block.clear()
+        finally:
+            if read is not None:
+                read[epoch] = end
         if limit is not None and end < limit:    # a later driver has read more than there is
             self.damage.append((epoch, end))
         return end

@@ -261,7 +261,8 @@ def test_what_could_not_say_when_it_ended_is_charged_what_the_accounts_say(qmap)
             return {task: {'status': 'FAILED', 'reason': 'signal', 'words': '', 'signal': 9, 'elapsed': 0.25}
                     for task in tasks if self.processes[task].poll() is not None}
 
-    driver = execution(qmap, 'kill -KILL $PPID\n', Accounting())    # what runs the job, and would write its end
+    # what runs the job, and would write its end, is the parent of the shell above the job's own
+    driver = execution(qmap, 'kill -KILL $(cut -d" " -f4 /proc/$PPID/stat)\n', Accounting())
     driver.lead()
     driver.drive()
     assert qmap.info('out', '0')['usage']['time']['seconds'] == 0.25
