@@ -484,7 +484,7 @@ class Map:
         """
         import shutil
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open_regular(self.path) as source, open(os.open(path, mode, FILE), 'wb') as target:
+        with open_regular(self.path) as source, open(os.open(path, mode, FILE_MODE), 'wb') as target:
             shutil.copyfileobj(source, target, 1 << 20)
         now = os.stat(self.path)
         if [now.st_size, now.st_mtime_ns, now.st_ino] != [
@@ -1518,7 +1518,7 @@ class Logs:
             QMapError: it cannot be made, or there is something in it
         """
         try:
-            os.makedirs(self.path, FOLDER, exist_ok=True)
+            os.makedirs(self.path, FOLDER_MODE, exist_ok=True)
             if os.listdir(self.path):
                 raise QMapError(self.taken())
             words = self.distrusted()
@@ -1526,7 +1526,7 @@ class Logs:
                 raise QMapError('{}: {}; give a folder that is not there yet with --logs'.format(
                     shown_path(self.path), words))
             for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
-                os.mkdir(folder, FOLDER)
+                os.mkdir(folder, FOLDER_MODE)
         except OSError as error:
             raise QMapError('{}: {}'.format(self.path, error.strerror or error))
 
@@ -1678,7 +1678,8 @@ def open_to_append(path):
     Raises:
         OSError: it cannot be opened, or is no regular file
     """
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, FILE)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    handle = os.open(path, flags, FILE_MODE)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, 'not a regular file', path)
@@ -1857,7 +1858,7 @@ def write_json(path, value):
 
 #: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever write
 #: them, because they say what runs.
-FILE, FOLDER = 0o664, 0o775
+FILE_MODE, FOLDER_MODE = 0o664, 0o775
 
 
 def write_new(path, data):
@@ -1880,7 +1881,7 @@ def write_bytes(path, flags, data):
     Raises:
         OSError: it could not be opened, or not all of it written
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, FILE)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, FILE_MODE)
     try:
         done = os.write(handle, data)
         while done < len(data):
@@ -6439,7 +6440,7 @@ class Driver:
         path = self.plan.path(id, suffix)
         folder = os.path.dirname(path)
         if folder not in self._folders:
-            os.makedirs(folder, FOLDER, exist_ok=True)
+            os.makedirs(folder, FOLDER_MODE, exist_ok=True)
             self._folders.add(folder)
         return path
 
@@ -7876,7 +7877,7 @@ class Preparation:
             for count in itertools.count(1):
                 logs = base if count == 1 else '{}-{}'.format(base, count)
                 try:
-                    os.mkdir(logs, FOLDER)
+                    os.mkdir(logs, FOLDER_MODE)
                     break
                 except FileExistsError:
                     continue
@@ -8621,7 +8622,7 @@ def bundle(path):
     try:
         with open(temporary, 'x', encoding='utf-8') as target:
             target.write(text)
-            os.fchmod(target.fileno(), os.fstat(target.fileno()).st_mode | 0o111 & FOLDER)
+            os.fchmod(target.fileno(), os.fstat(target.fileno()).st_mode | 0o111 & FOLDER_MODE)
         os.replace(temporary, path)
     except OSError as error:
         remove(temporary)

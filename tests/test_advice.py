@@ -170,7 +170,7 @@ def test_workers_are_advised_for_short_jobs_on_a_cluster(qmap, executor, pull, s
     path = prepare(qmap, 'true\n' * 200, 'out')
     write_journal(path, [ended('{:03d}'.format(number), seconds) for number in range(200)])
     info = json.loads(qmap.read('out', 'execution.info'))
-    module.write_json(qmap.path('out', 'execution.info'), dict(info, executor=executor, pull=pull, max_running=50))
+    module.write_json(qmap.path('out', 'execution.info'), dict(info, executor=executor, pull=pull or 0, max_running=50))
     said = qmap('info', '-l', 'out', '--advise').out
     assert ('with --pull {}, as many'.format(workers) in said) if workers else ('--pull' not in said)
     assert json.loads(qmap('info', '-l', 'out', '--advise', '--format', 'json').out)['next'].get('pull') == workers
