@@ -8679,9 +8679,8 @@ def tool_submit(options):
 def python_words():
     """Return the words that start this Python in the way in which it was started itself."""
     flags = sys.flags
-    return [sys.executable] + [word for word, given in (
-        ('-I', flags.isolated), ('-E', flags.ignore_environment and not flags.isolated),
-        ('-S', flags.no_site)) if given]
+    words = (('-I', flags.isolated), ('-E', flags.ignore_environment), ('-S', flags.no_site))
+    return [sys.executable] + [word for word, given in words if given]
 
 
 def detach(path, options, *more):
@@ -9068,16 +9067,15 @@ def summarise(options):
 def tool_info(options):
     """Run `qmap info`."""
     import gc
-    if options.force and options.output is None:
-        raise QMapError('--force goes with --output FILE')
-    of_fields = options.fields or options.format or options.advise or options.summary
-    overwrite_nothing(options.output, options.force, None if of_fields else INFO_MAP)
+    no_map = options.fields or options.format or options.advise or options.summary
+    overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
     if options.log is not None:
         return helper('questions', '--log').log(sys.modules[__name__], options)
     if options.err or options.follow or options.attempt:
         raise QMapError('--err, --follow and --attempt go with --log ID')
-    if options.every and not options.watch:
-        raise QMapError('--every goes with --watch')
+    for given, other in (('every', 'watch'), ('force', 'output')):
+        if getattr(options, given) and not getattr(options, other):
+            raise QMapError('--{} goes with --{}'.format(given, other))
     if options.watch:
         questions = helper('questions', '--watch')
         return questions.watch(sys.modules[__name__], options, parse_statuses(options.status or ['all']))
