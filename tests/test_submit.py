@@ -104,7 +104,7 @@ def test_groups_end_at_the_first_failure_and_tell_what_ended_well(qmap):
     info = qmap.info('out', '0')
     assert info['status'] == 'FAILED' and info['commands'] == {'count': 4, 'done': 2}
     assert info['command'] == 'echo a; exit 0\ncd /; echo b\nfalse\necho d'
-    assert qmap('info', '-l', 'out', '--collapse').lines == ['false', 'echo d']
+    assert qmap('info', '-l', 'out', '--collapse').lines == ['false ## line=2', 'echo d ## line=3']
     assert '-g 4' in result.out
 
 
