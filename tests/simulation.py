@@ -46,7 +46,35 @@ PLANTED = collections.OrderedDict([
     ('return', 'a job that is given back gets a new attempt, whatever became of the old one'),
     ('empty', 'an end that is not yet whole counts as exit status 0'),
     ('history', 'old segments of the journal are removed before what stands for them is there'),
+    ('tries', 'the runner gives up saying how a job ended, after 30 tries'),
+    ('status', 'what is no exit status is taken for one'),
+    ('late', 'what says how it ended after it was called lost is not believed'),
+    ('verdict', 'a job that was told to end, and did so with 0, is COMPLETED'),
+    ('place', 'an event is looked for one byte before its place'),
+    ('beat', 'a driver on another host is taken for dead after a minute'),
+    ('inbox', 'an order is taken out of the inbox before it is written'),
+    ('nothing', 'set says that it was done, and changes nothing'),
+    ('next', 'who cancels a job cancels the next one as well'),
+    ('pause', 'a pause is noted, and submitting goes on'),
+    ('more', 'one job more is submitted than may run'),
+    ('deaf', 'a job whose end has just come is judged without it'),
+    ('judge', 'accounts that do not answer know nothing of a job'),
+    ('absent', 'no answer to whether a submission is there counts as that it is not'),
+    ('again', 'an id that the scheduler gives again is not noticed'),
+    ('begun', 'what has just claimed its attempt is taken back with the rest'),
+    ('unclaimed', 'a cancelled job on a list counts as claimed, and no file is made'),
+    ('back', 'what the queue says of a job counts more than that it has begun'),
+    ('copy', 'whether a copy of another submission lives is not asked'),
+    ('trace', 'what left the queue once without a trace is lost'),
+    ('hush', 'a scheduler that is busy is asked again at once'),
+    ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
+    ('forgets', 'that a job shall end is told to the scheduler once only'),
 ])
+
+#: What the driver does not bear yet, and so is neither played nor planted: that a runner of an earlier version lost
+#: an exit status; that a job which was told to end does so with 0; that a job says how it ended after all others have;
+#: that a job which is taken back, and that cannot be written down, is counted as taken back.
+WAITING = {'status', 'verdict', 'late', 'unwritten'}
 
 
 class Crash(BaseException):
@@ -67,6 +95,8 @@ class Actor:
         self.born = 'boot{}/{}'.format(world.boots[host], self.pid)
         self.dead = self.over = False
         self.woken = False
+        self.driver = None
+        self.looked = 0    # when it last listed what lies in run/
         self.waiting = 0
         self.turn = threading.Semaphore(0)
         self.thread = threading.Thread(target=self._run, args=(work,), daemon=True)
@@ -150,22 +180,28 @@ class Here:
 class Copy:
     """The runner at work on one attempt, step by step as RUNNER in qmap.py."""
 
-    def __init__(self, world, word, batch, host, id, done):
+    def __init__(self, world, word, batch, host, id, done, known=True):
         self.world, self.word, self.host, self.id, self.done = world, word, host, id, done
-        self.alive, self.stopped, self.forgotten = True, False, False
+        self.known = known    # to the scheduler
+        self.alive, self.stopped, self.forgotten, self.running = True, False, False, False
+        self.polite = 'polite' in world.kinds and world.random.random() < 0.5    # its job answers TERM with status 0
         self.said = os.path.join(world.logs.run, word)
         self.gate = os.path.join(world.logs.qmap, 'batch', batch)
         self.then(world.random.choice([0, 0.2]), self.look)
 
-    def then(self, seconds, step, *args):
-        """Go on with a step after some seconds, unless it is killed before."""
+    def then(self, seconds, step, *args, **options):
+        """Go on with a step after some seconds, unless it is killed before: chance says how often."""
         def go():
-            if self.alive and self.world.fault('runner', 0.04):
+            if self.alive and self.world.fault('runner', options.get('chance', 0.04)):
                 self.world.say('runner of {} killed', self.word)
                 self.kill(self.world.random.choice(['signal', 'memory', 'node', '']))
             elif self.alive:
                 step(*args)
         self.world.at(seconds, go)
+
+    def wait_for_room(self, step, *args):
+        """Go on with a step in a while, when the disk may have room: as often as that takes."""
+        self.then(10, step, *args, chance=0.001)
 
     def kill(self, reason, late=0):
         """Kill -9."""
@@ -174,7 +210,7 @@ class Copy:
 
     def end(self, status, reason, late=0):
         """It is over, and the scheduler hears of it sooner or later."""
-        self.alive = False
+        self.alive = self.running = False
         self.world.at(late + self.world.random.choice([0, 0.5, 8]), lambda: self.done(status, reason))
 
     def closed(self):
@@ -196,71 +232,119 @@ class Copy:
 
     def claim(self):
         """Make .start, which only one can."""
+        if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
+            if 'unwritten' not in WAITING and self.world.random.random() < 0.3:    # an earlier version gives up
+                return self.end('FAILED', 'exit')
+            return self.wait_for_room(self.look)
+        if not self.make_start():
+            return self.end('FAILED', 'exit')
+        self.then(self.torn(), self.start)
+
+    def make_start(self):
+        """Make .start, and return whether that was this copy."""
         try:
             os.close(os.open(self.said + '.start', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             self.world.made(self.host, self.word + '.start')
         except FileExistsError:
-            if self.world.plant != 'claim':
-                return self.end('FAILED', 'exit')
-        self.then(self.torn(), self.start)
+            return self.world.plant == 'claim'
+        return True
 
     def start(self):
-        """Run, unless its batch is over by now."""
-        world = self.world
-        if self.closed():
-            world.put(self.said + '.start', '{"void":1}\n')
-            return self.late()
-        if not world.full:
-            world.put(self.said + '.start', json.dumps(dict({
+        """Fill it, and look once more whether its batch is over by now."""
+        if not self.world.full:
+            self.world.put(self.said + '.start', json.dumps(dict({
                 'job': self.word.partition('.')[0], 'attempt': int(self.word.partition('.')[2]), 'host': self.host,
-                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': world.clock_of(self.host)}, **self.words())))
-        world.ran[self.word] += 1
-        world.say('runs {} on {} as {}', self.word, self.host, self.id)
-        if world.ran[self.word] > 1:
-            raise Broken('{} ran twice'.format(self.word))
-        self.then(world.random.choice([0.1, 1, 10, 100]), self.finish)
+                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': self.world.clock_of(self.host)},
+                **self.words())) + '\n')
+            self.world.whole[self.word + '.start'] = self.world.now
+        self.then(self.world.random.choice([0, 0, 0.1]), self.begin)
 
     def words(self):
         """Return what .start says more."""
         return {}
 
+    def begin(self):
+        """Begin, unless its batch is over."""
+        if self.closed():
+            self.world.put(self.said + '.start', '' if self.world.full else '{"void":1}\n')
+            self.late()
+        else:
+            self.launch()
+
+    def launch(self):
+        """Run the job, as soon as there is room for its output."""
+        world = self.world
+        if world.full and world.random.random() < 0.7:
+            return self.wait_for_room(self.launch)
+        world.ran[self.word] += 1
+        world.say('runs {} on {} as {}', self.word, self.host, self.id)
+        if world.ran[self.word] > 1:
+            raise Broken('{} ran twice'.format(self.word))
+        self.running = True
+        lasts = 3000 if world.fault('endless', 0.2) else world.random.choice([0.1, 1, 10, 100])
+        self.then(min(lasts, 1) if self.stopped else lasts, self.finish, self.word)
+
     def late(self):
         """Its batch is over."""
         self.end('FAILED', 'exit')
 
-    def finish(self):
-        """The job ends."""
-        code = self.world.random.choice([0, 0, 0, 0, 1, 3, 137])
-        self.write(143 if self.stopped else code, 0)
+    def tell(self):
+        """TERM: what runs ends soon."""
+        self.stopped = True
+        self.then(self.world.random.choice([0, 1, 8]), self.finish, self.word)
+
+    def finish(self, word):
+        """The job ends, if it has not done so."""
+        world = self.world
+        if not self.running or word != self.word:
+            return
+        self.running = False
+        code = world.random.choice([0, 0, 0, 0, 1, 3, 137])
+        if self.stopped or self.told_to_end():
+            code = 0 if self.polite else 143
+        world.ends[self.word] = (world.now, world.clock_of(self.host), code)
+        world.say('{} ends with {}', self.word, code)
+        if world.fault('trap', 0.3):
+            world.say('a signal arrives at this moment')
+            if world.old:    # a runner of an earlier version lost the status then
+                code = world.random.choice([-1, -1, 256, 'x'])
+        self.write(code, 0)
+
+    def told_to_end(self):
+        """Tell whether the job alone was told to end."""
+        return False
 
     def write(self, code, tries):
         """Make .end, as soon as there is room."""
-        if self.world.full and tries < 30:
-            self.then(10, self.write, code, tries + 1)
+        if self.world.full and tries == 30 and self.world.plant == 'tries':
+            self.end('FAILED', 'exit')
         elif self.world.full:
-            self.kill('exit')
+            self.wait_for_room(self.write, code, tries + 1)
         else:
             open(self.said + '.end', 'w').close()
             self.world.made(self.host, self.word + '.end')
-            self.then(self.torn(), self.fill, code)
+            self.then(self.torn(), self.fill, code, 0)
 
-    def fill(self, code):
+    def fill(self, code, tries):
         """Say how it ended."""
+        if self.world.full:
+            return self.wait_for_room(self.fill, code, tries + 1)
         self.world.put(self.said + '.end', '0m0.1s 0m0.1s\n0m0.5s 0m0.2s\n{}\n'.format(json.dumps(
-            {'exit_code': code, 'time': self.world.clock_of(self.host), 'memory': 0})))
+            {'exit_code': code, 'time': self.world.ends[self.word][1], 'memory': 0})))
+        self.world.whole[self.word + '.end'] = self.world.now
         self.world.exits[self.word] = code
-        self.world.say('{} ended with {}', self.word, code)
+        self.world.say('{} has said that it ended with {}', self.word, code)
         self.end('FAILED' if code else 'COMPLETED', 'exit' if code else '')
 
 
 class Worker(Copy):
     """A worker of a crew at work, step by step as PULL in qmap.py."""
 
-    def __init__(self, world, name, crowd, k, host, id, done):
+    def __init__(self, world, name, crowd, k, host, id, done, known=True):
         self.crowd, self.k, self.name = crowd, k, name
         self.list, self.last, self.number = list(crowd['tasks']), crowd['last'], crowd['batch']
-        self.fresh, self.turn, self.over = True, [], False
-        super().__init__(world, name, str(crowd['batch']), host, id, done)
+        self.fresh, self.turn, self.told = True, [], set()
+        super().__init__(world, name, str(crowd['batch']), host, id, done, known)
 
     def kill(self, reason, late=0):
         """Kill -9, and with it the job at hand."""
@@ -275,6 +359,7 @@ class Worker(Copy):
     def take(self):
         """Go on with the next job."""
         home = module.read_json.real(os.path.join(self.world.logs.run, 'home.{}'.format(self.crowd['batch'])))
+        self.running = False
         if self.stopped or home is not None and self.k > home:
             self.leave()
         elif self.closed():
@@ -297,14 +382,11 @@ class Worker(Copy):
         """Make .start of a job."""
         if self.closed():
             return self.take()
-        said = os.path.join(self.world.logs.run, word)
-        try:
-            os.close(os.open(said + '.start', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            self.world.made(self.host, word + '.start')
-        except FileExistsError:
-            if self.world.plant != 'claim':
-                return self.take()
-        self.word, self.said = word, said
+        if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
+            return self.wait_for_room(self.reach, word)
+        self.word, self.said = word, os.path.join(self.world.logs.run, word)
+        if not self.make_start():
+            return self.late()
         self.world.copies.setdefault(word, []).append(self)
         if self.forgotten:
             self.world.truth['forgotten', word] += 1
@@ -314,32 +396,46 @@ class Worker(Copy):
         """Return what .start says more than that of other jobs."""
         return {'crew': self.crowd['batch'], 'k': self.k}
 
-    def start(self):
+    def launch(self):
         """Run, and look now and then whether the job is to end."""
-        super().start()
-        if self.alive:
+        super().launch()
+        if self.running:
             self.world.at(5, lambda word=self.word: self.poke(word))
+            if self.world.fault('over time', 0.1):
+                self.world.at(self.world.random.choice([1, 5]), lambda word=self.word: self.time_out(word))
 
     def late(self):
-        """What it has claimed is of a batch that is over: on to the next."""
+        """What it wanted is another's, or of a batch that is over: on to the next."""
         self.word = self.name
         self.take()
 
     def poke(self, word):
         """End the job if somebody cancelled it."""
-        if not self.alive or self.word != word or word in self.world.exits:
+        if not self.alive or self.word != word or not self.running:
             return
         if os.path.exists(self.said + '.why') and self.world.random.random() < 0.7:
             self.world.truth['cancelled', word] += 1
-            self.ended = 143
-            self.write(143, 0)
+            self.told.add(word)
+            self.finish(word)
         else:
             self.world.at(5, lambda: self.poke(word))
 
-    def write(self, code, tries):
-        """Make .end, unless that was done when the job was ended."""
-        if (self.word + '.end') not in self.world.seen:
-            super().write(code, tries)
+    def time_out(self, word):
+        """End the job because its own time is over."""
+        if not self.alive or self.word != word or not self.running or os.path.exists(self.said + '.why'):
+            return
+        if not self.world.full:
+            self.world.put(self.said + '.why', json.dumps({
+                'reason': 'time', 'words': 'ran over its time',
+                'time': self.world.clock_of(self.host) + (1e9 if self.world.plant == 'verdict' else 0)}) + '\n')
+            self.world.verdict(word, 'time', self.host)
+        self.world.truth['time', word] += 1
+        self.told.add(word)
+        self.then(self.world.random.choice([0, 1]), self.finish, word)
+
+    def told_to_end(self):
+        """Tell whether the job alone was told to end."""
+        return self.word in self.told
 
     def end(self, status, reason, late=0):
         """A job has ended, or all of it."""
@@ -427,7 +523,7 @@ class Cluster:
         if world.fault('twice', 0.05):
             other = world.random.choice(world.nodes)
             world.at(world.random.choice([0, 5, 60, 300]), lambda: world.runner(
-                task, k, other, '{}.{}'.format(id, k), lambda status, reason: None))
+                task, k, other, '{}.{}'.format(id, k), lambda status, reason: None, False))
 
     def ended(self, id, name, k, status, reason):
         """A task has ended, as its node tells the controller, sooner or later."""
@@ -437,6 +533,8 @@ class Cluster:
         if self.down:
             self.world.at(10, lambda: self.ended(id, name, k, status, reason))
             return
+        if job['tasks'][k].get('cancelled') and reason in ('', 'exit') and self.world.random.random() < 0.5:
+            status, reason = 'FAILED', 'cancelled'    # however it ended then
         job['tasks'][k].update(state=status, reason=reason, since=self.world.now)
         self.world.truth[reason, job['tasks'][k]['word']] += 1
 
@@ -481,6 +579,7 @@ class Cluster:
                 self.world.truth['cancelled', task['word']] += 1
             elif task and task['state'] == 'RUNNING':
                 self.world.truth['cancelled', task['word']] += 1
+                task['cancelled'] = True
                 self.world.stop(task['word'])
 
     def forget(self):
@@ -523,6 +622,8 @@ class Simulated(Backend):
     def __init__(self, world):
         super().__init__({})
         self.world = world
+        self.hush = 0    # until when to leave it alone
+        self.asked = float('-inf')    # for the load, last
 
     def job_name(self, prefix, batch, token):
         return '{}.{}.{}'.format(prefix, batch, token)
@@ -534,7 +635,13 @@ class Simulated(Backend):
         return '{}.{}'.format(*task)
 
     def submit(self, script, name, count, params, output):
+        """Take a submission. Rule: one that does not answer, or takes no job more, is not asked at once again."""
+        if self.world.now < self.hush:
+            raise Broken('the scheduler is asked again at once')
         word, text = self._submit(script, name, count)
+        self.world.answers[name] = word
+        if word in ('busy', 'silent'):
+            self.hush = self.world.now + (0.005 if word == 'busy' and count > 1 else 4.9)
         return ('refused' if word == 'silent' and self.world.plant == 'silent' else word), text
 
     def _submit(self, script, name, count):
@@ -542,6 +649,8 @@ class Simulated(Backend):
         world.step('submit')
         if cluster.down:
             return 'busy', 'connection refused'
+        if count > world.narrow:
+            return 'busy', 'too many at once'
         chance = world.random.random() if not world.calm else 1
         if chance < 0.05:
             for word in json.loads(world.last_batch):
@@ -568,9 +677,17 @@ class Simulated(Backend):
 
     def find(self, name):
         self.world.step('find')
-        if self.world.cluster.down:
-            return None
-        return next((id for id, job in self.world.cluster.jobs.items() if job['name'] == name), '')
+        found = next((id for id, job in self.world.cluster.jobs.items() if job['name'] == name), '')
+        self.world.answers[name] = None if self.world.cluster.down else found
+        return '' if self.world.plant == 'absent' and self.world.cluster.down else self.world.answers[name]
+
+    def usage(self):
+        """Return the load. Rule: once a minute is enough."""
+        self.world.step('usage')
+        since, self.asked = self.asked, self.world.actor.driver.began
+        if self.asked - since < 59:
+            raise Broken('the load is asked for again after {} s'.format(self.asked - since))
+        return None if self.world.cluster.down else {'nodes': 2, 'used': 50, 'mine': 10}
 
     def poll(self, ids):
         self.world.step('poll')
@@ -593,8 +710,9 @@ class Simulated(Backend):
 class World:
     """All of it, for one seed."""
 
-    #: Seconds after which nothing goes wrong any more, and after which all must be over.
-    CALM, END = 900, 6000
+    #: Seconds after which nothing goes wrong any more, and for which all may go on then; for which a disk is full for
+    #: long; in which those who can must have ended what is to be cancelled.
+    CALM, LAST, HOUR, SOON = 900, 5100, 3600, 400
 
     def __init__(self, seed, folder, plant='', tell=None):
         self.seed = seed
@@ -611,12 +729,20 @@ class World:
         self.pids = 100
         self.locks = {}
         self.truth = collections.Counter()
-        self.exits = {}
+        self.ends = {}    # how attempts truly ended: (when, on the clock of its node, exit status)
+        self.exits = {}    # and what their runners have said of it
+        self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
+        self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who told it, why)
+        self.answers = {}    # by name of a submission: what the scheduler said of it last
+        self.beats = {}    # by segment: when its driver was last seen to live
+        self.until = {}    # when what is so for a while ends
         self.ran = collections.Counter()
+        self.submitted = collections.Counter()
+        self.orders = {}    # by id: what somebody dropped
         self.copies = {}
         self.seen = {}    # name in run/: (host that made it, when others see it)
         self.ghosts = {}
-        self.calm = False
+        self.calm = self.over = False
         self.full = self.forbidden = False
         self.lying = 0
         self.last_batch = '[]'
@@ -627,8 +753,16 @@ class World:
         # What goes wrong in this world, and how often: most seeds have few kinds of faults, some have all.
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
-                 'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock']
-        self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 8)))
+                 'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
+                 'polite', 'trap', 'tardy', 'over time', 'narrow']
+        self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
+        self.kinds -= {kind for kind, waits in (('polite', 'verdict'), ('tardy', 'late')) if waits in WAITING}
+        # These take long, and are rare.
+        self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
+        # Whether its runners are those of an earlier version.
+        self.old = 'trap' in self.kinds and 'status' not in WAITING and self.random.random() < 0.5
+        self.narrow = self.random.randint(1, 3) if 'narrow' in self.kinds else 1000    # tasks in a submission
+        self.calm_at = (self.CALM if self.rate else 0) + (self.HOUR if 'hour' in self.kinds else 0)
         self.locking = self.random.choice(['all', 'all', 'host', 'none'])
         self.bare = self.random.random() < 0.3
         self.cluster = Cluster(self)
@@ -683,21 +817,35 @@ class World:
     def made(self, host, name):
         """A file was made in run/ by a host."""
         late = self.random.choice([0, 2, 20, 60]) if self.fault('late', 0.5) else 0
+        if name.endswith('.end') and self.fault('tardy', 0.2):
+            late = self.random.choice([150, 400, 1500])
         self.seen[name] = (host, self.now + late)
+        self.there[name] = self.now
+
+    def verdict(self, word, reason, host):
+        """An attempt was told to end, for a reason that is written down."""
+        self.verdicts.setdefault(word, (self.now, self.clock_of(host), reason))
 
     def visible(self, host, name):
         """Tell whether a host sees a name in run/."""
         maker, when = self.seen.get(name, (host, 0))
         return maker == host or self.now >= when
 
+    def known_since(self, host, name, since):
+        """Return when a host could see a name in run/ that was there since some time: infinity where it is not."""
+        if name not in since or not os.path.exists(os.path.join(self.logs.run, name)):
+            return float('inf')
+        maker, when = self.seen[name]
+        return since[name] if maker == host else max(when, since[name])
+
     # What the scheduler does to jobs
 
-    def runner(self, task, k, host, id, done):
-        """Start a copy of the runner on a node; `done` hears how it ended for the scheduler."""
+    def runner(self, task, k, host, id, done, known=True):
+        """Start a copy of the runner on a node; `done` hears how it ended for the scheduler, if that knows of it."""
         if task['crowd']:
-            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done)
+            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done, known)
         else:
-            copy = Copy(self, task['word'], task['batch'], host, id, done)
+            copy = Copy(self, task['word'], task['batch'], host, id, done, known)
         self.copies.setdefault(task['word'], []).append(copy)
 
     @staticmethod
@@ -709,7 +857,7 @@ class World:
         """The scheduler sends TERM, and after a while KILL, to what runs an attempt."""
         for copy in self.copies.get(word, []):
             if copy.alive and self.random.random() < 0.5:
-                copy.stopped = True
+                copy.tell()
             elif copy.alive:
                 copy.kill('cancelled')
 
@@ -723,6 +871,8 @@ class World:
         self.often('forget', self.forget, 60, 400)
         self.often('disk', lambda: self.window(self, 'full', [3, 40]), 60, 300)
         self.often('permission', lambda: self.window(self, 'forbidden', [3, 40]), 60, 300)
+        if 'hour' in self.kinds:
+            self.at(self.random.uniform(0, 60), lambda: self.window(self, 'full', [self.HOUR]))
         self.often('lie', lambda: setattr(self, 'lying', self.now + self.random.choice([5, 40, 60])), 60, 200)
         self.often('clock', self.clock, 100, 300)
         self.often('control', self.command, 30, 200)
@@ -741,8 +891,15 @@ class World:
 
     def window(self, owner, name, seconds):
         """Let something be so for a while."""
+        def over():
+            if self.now >= self.until[name]:
+                setattr(owner, name, False)
+
+        self.say('{} from now on', name)
         setattr(owner, name, True)
-        self.at(self.random.choice(seconds), lambda: setattr(owner, name, False))
+        lasts = self.random.choice(seconds)
+        self.until[name] = max(self.until.get(name, 0), self.now + lasts)
+        self.at(lasts, over)
 
     def forget(self):
         """The controller is killed, and started again."""
@@ -809,9 +966,11 @@ class World:
             self.at(self.random.choice([5, 100]), lambda: self.drop(host, {'do': 'resume'}))
 
     def drop(self, host, command):
-        """Put a command into the inbox."""
+        """Put a command into the inbox, while somebody may look into it."""
+        if self.over:
+            return
         try:
-            module.Inbox(self.logs, Somebody(self, host)).drop(command)
+            self.orders[module.Inbox(self.logs, Somebody(self, host)).drop(command)] = command
         except OSError:
             pass
 
@@ -849,7 +1008,25 @@ class World:
         self.full = self.forbidden = self.cluster.down = False
         self.lying = 0
         self.drop(self.hosts[0], {'do': 'resume'})
+        if 'endless' in self.kinds:
+            self.cancel_all()
         self.finish()
+
+    def cancel_all(self):
+        """Cancel what runs while the scheduler does not answer: it must have ended some time after that does."""
+        def shall_end():
+            ledger = self.ledger()
+            return {'{job}.{attempt}'.format(**ledger.live[number]) for number in ledger.cancelled}
+
+        def check(words):
+            words = {word for word in words & shall_end() if not self.truth['forgotten', word]}
+            if words:
+                raise Broken('{} should have been cancelled long ago'.format(sorted(words)))
+
+        self.window(self.cluster, 'down', [60])
+        self.drop(self.hosts[0], {'do': 'cancel', 'statuses': [module.RUNNING]})
+        self.truth['cancel'] += 1
+        self.at(self.SOON, lambda: self.at(self.SOON, lambda words=shall_end(): check(words)))
 
     def finish(self):
         """See it through to its end."""
@@ -858,11 +1035,20 @@ class World:
             self.drop(self.hosts[0], {'do': 'resume'})
         if not living:
             ledger = self.ledger()
-            if ledger.left() or os.listdir(os.path.join(self.logs.qmap, 'inbox')):
+            late = self.late_words(ledger)
+            if ledger.left() or os.listdir(os.path.join(self.logs.qmap, 'inbox')) or late and max(late) <= self.now:
                 self.reattach(self.hosts[0])
-            else:
+            elif not late:
+                self.over = True
                 return
         self.at(20, self.finish)
+
+    def late_words(self, ledger):
+        """Return when the words of attempts that were judged without them can be seen."""
+        unheard = ['{job}.{attempt}.end'.format(**record) for record in map(ledger.record, range(ledger.count))
+                   if record.get('unheard')]
+        unheard = [name for name in unheard if name in self.whole and 'late' not in WAITING]
+        return [self.seen[name][1] for name in unheard if os.path.exists(os.path.join(self.logs.run, name))]
 
     def ledger(self):
         ledger = module.Ledger(self.logs, self.jobs, self.group, figures=module.Figures(1, other=lambda record: 1))
@@ -875,10 +1061,10 @@ class World:
         self.reattach(self.random.choice(self.hosts))
         self.people()
         self.troubles()
-        self.at(self.CALM if self.rate else 0, self.quiet)
+        self.at(self.calm_at, self.quiet)
         while self.events:
             self.now, _, what = heapq.heappop(self.events)
-            if self.now > self.END:
+            if self.now > self.calm_at + self.LAST:
                 raise Broken('it does not end: {}'.format(dict(zip(module.STATUSES, self.ledger().counts))))
             what()
             for actor in self.actors:
@@ -894,38 +1080,73 @@ class World:
         shutil.copyfile(path, self.logs.input)
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
-            'settings': {}, 'params': {'working_directory': self.folder}, 'map_params': {}, 'repeat': [],
+            'settings': {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])},
+            'params': {'working_directory': self.folder}, 'map_params': {}, 'repeat': [],
             'max_running': self.random.randint(1, 4), 'group': self.group, 'pull': self.pull, 'token': '0000',
             'logs': self.logs.path, 'created_seconds': 0})
 
     def check(self):
-        """The rules."""
+        """The rules for what comes of it; those that hold at each step are further below."""
         ledger = self.ledger()
         if ledger.left() or ledger.live:
             raise Broken('not all have ended: {}'.format(ledger.counts))
+        for number in range(ledger.count):
+            self.check_job(ledger, number)
+        self.check_sums(ledger)
+        for word, count in self.ran.items():
+            if count > 1:
+                raise Broken('{} ran {} times'.format(word, count))
+        forgotten = set(self.orders) - set(ledger.obeyed)
+        if forgotten:
+            raise Broken('nobody obeyed {}'.format([self.orders[id] for id in forgotten]))
+
+    def check_job(self, ledger, number):
+        """Check the last record of a job, and its .info."""
+        record = ledger.record(number)
+        word = '{}.{}'.format(record['job'], record['attempt'])
+        if record.get('error') == 'cancelled before it was submitted':
+            if not self.truth['cancel']:
+                raise Broken('{} was dropped, and nobody asked for it'.format(word))
+            return
+        if 'late' in WAITING and self.exits.get(word) == 0 and record.get('unheard'):
+            return
+        if self.exits.get(word) == 0 and word in self.verdicts:
+            self.check_verdict(word, record)
+        elif record['status'] == 'COMPLETED' or self.exits.get(word) == 0:
+            if (record['status'], self.exits.get(word)) != ('COMPLETED', 0):
+                raise Broken('{} is {} ({}), but ended with {}'.format(
+                    word, record['status'], record['error_reason'], self.exits.get(word)))
+        else:
+            self.cause(word, record)
+        if record['attempt'] > 1 + len(ledger.earlier(number)):
+            raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
+        info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
+        if info is None and any(self.boots.values()) or 'suspend' in self.kinds:
+            return    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
+        if (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
+            raise Broken('{}: its .info says {}'.format(word, info))
+
+    def check_verdict(self, word, record):
+        """Check the record of an attempt that was told to end, and ended with 0: which of the two was first counts,
+        where all clocks agree on that."""
+        told, ended = self.verdicts[word], self.ends[word]
+        later = [end > since for end, since in zip(ended, told[:2])]
+        sooner = [end < since for end, since in zip(ended, told[:2])]
+        if all(later) and (record['status'], record.get('error_reason')) != ('FAILED', told[2]):
+            raise Broken('{} was told to end ({}), did so with 0, and is {} ({})'.format(
+                word, told[2], record['status'], record.get('error_reason')))
+        if all(sooner) and record['status'] != 'COMPLETED':
+            raise Broken('{} is FAILED ({}), but had ended with 0 when it was told to end'.format(
+                word, record['error_reason']))
+
+    def check_sums(self, ledger):
+        """Check what is counted over all jobs."""
         statuses, figures = collections.Counter(), module.Figures(1, other=lambda record: 1)
         for number in range(ledger.count):
             record = ledger.record(number)
+            statuses[record['status']] += 1
             for attempt in [record] + ledger.earlier(number):
                 figures.add(attempt)
-            word = '{}.{}'.format(record['job'], record['attempt'])
-            statuses[record['status']] += 1
-            if record['status'] == 'COMPLETED':
-                if self.exits.get(word) != 0:
-                    raise Broken('{} is COMPLETED, but ended with {}'.format(word, self.exits.get(word)))
-            elif record['error'] == 'cancelled before it was submitted':
-                if not self.truth['cancel']:
-                    raise Broken('{} was dropped, and nobody asked for it'.format(word))
-                continue
-            else:
-                self.cause(word, record)
-            if record['attempt'] > 1 + len(ledger.earlier(number)):
-                raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
-            info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
-            if info is None and any(self.boots.values()) or 'suspend' in self.kinds:
-                continue    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
-            if (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
-                raise Broken('{}: its .info says {}'.format(word, info))
         if [statuses[status] for status in module.STATUSES] != ledger.counts:
             raise Broken('the counts are wrong: {}'.format(ledger.counts))
         for kept, right in ((ledger.figures.asked, figures.asked), (ledger.figures.used, figures.used)):
@@ -933,32 +1154,24 @@ class World:
                 raise Broken('{} core-seconds are {} by the records'.format(kept, right))
         if +ledger.figures.hosts != +figures.hosts:
             raise Broken('{} are {} by the records'.format(ledger.figures.hosts, figures.hosts))
-        for word, count in self.ran.items():
-            if count > 1:
-                raise Broken('{} ran {} times'.format(word, count))
 
     def cause(self, word, record):
         """Check that a failure has a cause that happened."""
         reason, code = record['error_reason'], self.exits.get(word)
-        if code == 0 and reason == 'cancelled' and self.truth['cancelled', word]:
-            return    # it was asked to end, and was just done
-        if reason == 'lost' and self.truth['forgotten', word]:
-            return    # it went on, but nobody knew of it any more
-        if code == 0:
-            if self.seen[word + '.end'][1] < self.now - 60:
-                raise Broken('{} is FAILED ({}), but ended with 0'.format(word, reason))
-            return
+        known = code in range(256)    # an exit status; not None, nor what a runner says that lost it
         if reason == 'cancelled' and 'lie' in self.kinds and (code or self.truth['killed', word]):
             return    # it did fail; that of all things the queue is wrong about why cannot be known
+        killed = self.truth['killed', word]
         happened = {
-            'exit': code not in (None, 0), 'signal': code in (137, 143) or self.truth['killed', word],
+            'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
-            'submit': self.truth['refused', word], 'memory': self.truth['killed', word],
-            'node': self.truth['killed', word] or self.truth['node', word], 'time': False,
-            'lost': self.truth['killed', word] or self.truth['launch', word] >= 4 or not self.ran[word]}
+            'submit': self.truth['refused', word], 'memory': killed, 'time': self.truth['time', word],
+            'node': killed or self.truth['node', word],
+            'lost': killed or word in self.exits and not known or not self.ran[word] and (
+                self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
         if not happened[reason]:
             raise Broken('{} is FAILED for {}, which did not happen: {}'.format(word, reason, record))
-        if reason == 'exit' and record.get('exit_code') != code:
+        if (reason == 'exit' or not known) and record.get('exit_code') != (code if known else None):
             raise Broken('{} has exit code {}, not {}'.format(word, record.get('exit_code'), code))
 
 
@@ -976,10 +1189,10 @@ class Somebody:
 
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
-    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'load_backend', 'Here',
-    'bring_to_disk')}
-METHODS = [(module.Logs, 'listing'), (module.Driver, '_clean'), (module.Driver, '_check_epoch'),
-           (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'), (module.Driver, '_correct')]
+    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Inbox',
+    'load_backend', 'Here', 'bring_to_disk')}
+METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'),
+           (module.Execution, '_beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['hear_returned'] = module.Ledger._HEAR['returned']
 
@@ -994,13 +1207,16 @@ class Journal(REAL['Journal']):
         self.path, self.host, self.synced = path, WORLD.actor.host, 0
         super().__init__(path, opening)
         self.all[:] = [other for other in self.all if other.path != path] + [self]    # one that came to nothing is gone
+        WORLD.beats[int(path.rpartition('.')[2])] = WORLD.now
         WORLD.actor.fresh = True
 
     def write(self, events):
         WORLD.step('events')
         size = self.size
         try:
-            return super().write(events)
+            places = super().write(events)
+            self.check_places(events, places)
+            return places
         except OSError:
             if WORLD.plant == 'torn':
                 os.write(self._handle, b'{"event":"run","jo')
@@ -1010,6 +1226,20 @@ class Journal(REAL['Journal']):
             for event in events if self.size > size else ():
                 if event['event'] == 'batch':
                     WORLD.last_batch = json.dumps(event['tasks'])
+                    WORLD.submitted.update(event['tasks'])
+                if event['event'] == 'returned':    # the same attempt comes again
+                    for word in event['tasks']:
+                        WORLD.verdicts.pop(word, None)
+
+    def check_places(self, events, places):
+        """Rule: each event stands where it is said to stand."""
+        if WORLD.plant == 'place' and len(places) > 1:
+            places[-1] -= 1
+        with open('/proc/self/fd/{}'.format(self._handle), 'rb') as source:
+            for event, place in zip(events, places):
+                source.seek(place)
+                if json.loads(source.readline().decode()) != json.loads(json.dumps(event)):
+                    raise Broken('{} does not stand at byte {} of {}'.format(event, place, self.path))
 
     def _put(self, data):
         WORLD.step('put')
@@ -1027,6 +1257,10 @@ class Journal(REAL['Journal']):
         WORLD.step('sync')
         if WORLD.plant != 'fsync':
             self.synced = os.path.getsize(self.path) if self.synced is not None else None
+
+    def unsynced(self):
+        """Tell whether some of it may not be on the disk."""
+        return self.synced is not None and self.synced < self.size
 
     def close(self):
         if self._handle is not None:
@@ -1057,7 +1291,13 @@ class Lock:
 def write_json(path, value):
     WORLD.step('write')
     WORLD.say('writes {}', os.path.basename(path))
+    if path.endswith('.why'):
+        value = dict(value, time=WORLD.clock_of(WORLD.actor.host) + (1e9 if WORLD.plant == 'verdict' else 0))
     REAL['write_json'](path, value)
+    if path == WORLD.logs.driver:
+        WORLD.beats[value['epoch']] = WORLD.now
+    if path.endswith('.why'):
+        WORLD.verdict(os.path.basename(path)[:-len('.why')], value['reason'], WORLD.actor.host)
     WORLD.step('written')
 
 
@@ -1091,32 +1331,308 @@ def read_json(path):
 
 
 def read_end(path):
-    end = None if hidden(path) else REAL['read_end'](path)
+    driver = WORLD.actor and WORLD.actor.driver
+    if hidden(path) or WORLD.plant == 'deaf' and driver and driver.judging is not None:
+        return None
+    end = REAL['read_end'](path)
     if end is None and WORLD.plant == 'empty' and os.path.exists(path):
         return {'exit_code': 0, 'time': 0}
+    if end and WORLD.plant == 'status' and end.get('exit_code') not in range(256):
+        end['exit_code'] = 255
     return end
 
 
 def listing(logs):
     WORLD.step('list')
-    return sorted(name for name in REAL[module.Logs, 'listing'](logs) if WORLD.visible(WORLD.actor.host, name))
+    WORLD.actor.looked = WORLD.now
+    blind = WORLD.plant == 'begun' and WORLD.actor.driver and WORLD.actor.driver.returning
+    return sorted(name for name in REAL[module.Logs, 'listing'](logs) if WORLD.visible(WORLD.actor.host, name)
+                  and not (blind and name.endswith('.start')))
 
 
-def clean(driver):
-    if WORLD.plant != 'claims':
-        return REAL[module.Driver, '_clean'](driver)
-    for name in driver.logs.listing():
-        if name.rpartition('.')[0] in driver._spent:
-            module.remove(os.path.join(driver.logs.run, name))
-    driver._spent.clear()
-    driver._news = False
+def beats_elsewhere(execution, driver):
+    """Rule: a driver on another host is taken for dead only after a long silence."""
+    beats = REAL[module.Execution, '_beats_elsewhere'](execution, driver)
+    if WORLD.plant == 'beat':
+        beats = execution._here.monotonic() - execution._foreign[1] < 60
+    since = WORLD.now - WORLD.beats.get(driver['epoch'], float('-inf'))
+    if not beats and since < module.Driver.SILENCE - 1:
+        raise Broken('the driver of segment {}, which beat {} s ago, is taken for dead'.format(driver['epoch'], since))
+    return beats
 
 
-def check_epoch(driver):
-    WORLD.step('check')
-    if WORLD.plant != 'check':
-        REAL[module.Driver, '_check_epoch'](driver)
-    WORLD.step('checked')
+class Inbox(REAL['Inbox']):
+    """What others tell the driver."""
+
+    def waiting(self, *args):
+        found = super().waiting(*args)
+        if WORLD.plant == 'inbox' and WORLD.actor.driver:
+            for id, _ in found:
+                module.remove(self._path(id))
+        return found
+
+    def remove(self, id):
+        """Rule: an order is taken away only when it stands in the journal for sure."""
+        driver = WORLD.actor.driver
+        if id not in driver.ledger.obeyed or WORLD.plant != 'fsync' and driver._journal.unsynced():
+            raise Broken('the order {} is taken away before it is sure to be in the journal'.format(id))
+        super().remove(id)
+
+
+class Driver(REAL['Driver']):
+    """The driver, with rules that hold at each step, and with bugs planted."""
+
+    LOOK = 3
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        WORLD.actor.driver = self
+        self.began = 0    # to look at everything, last
+        self.judging = None    # since when it judges what is gone
+        self.blind = self.returning = False    # whether the accounts have not answered; whether it takes a batch back
+        self.causes, self.cancelled_at = 1, 0    # reasons to tell the scheduler what to end; when that was done last
+
+    # What is written
+
+    def _write(self, events):
+        for event in events:
+            check = getattr(self, 'before_' + event['event'], None)
+            if check:
+                check(event, events)
+        super()._write(events)
+        for event in events:
+            check = getattr(self, 'after_' + event['event'], None)
+            if check:
+                check(event)
+
+    def before_batch(self, event, events):
+        """Rule: nothing is submitted while it is halted."""
+        if self.ledger.settings.get('halted'):
+            raise Broken('batch {} is submitted, and all is paused'.format(event['batch']))
+
+    def after_batch(self, event):
+        """Rule: no more is submitted than may run."""
+        if event.get('crew', event['batch']) != event['batch']:
+            return    # for workers that are there
+        alone = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
+        workers = self._workers() + event.get('workers', 0)
+        if alone + workers > self.max_running:
+            raise Broken('{} jobs and {} workers where {} may run'.format(alone, workers, self.max_running))
+
+    def before_run(self, event, events):
+        """Rule: what has begun does not wait."""
+        record = self.ledger.live.get(self.ledger.number(event['job']), {})
+        if event['status'] == 'PENDING' and record.get('started') and record['attempt'] == event['attempt']:
+            raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
+
+    def before_end(self, event, events):
+        """Rule: what is cancelled before it ran was claimed, so that nobody runs it."""
+        path = self._said(event, '.start')
+        if event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
+            raise Broken('{} is not claimed, and cancelled'.format(path))
+
+    def after_submitted(self, event):
+        self.causes += bool(event['id'])
+
+    def before_command(self, event, events):
+        """Rule: an order does what it says to the jobs that it names, and nothing else."""
+        self.causes += 1
+        found, right = effects_of(events), self.effects_of_order(WORLD.orders[event['command']])
+        if found != right:
+            raise Broken('the order {} does {}, and not {}'.format(WORLD.orders[event['command']], found, right))
+
+    def after_command(self, event):
+        """Rule: and then it is so."""
+        right, ledger = effects_of(self.last_events), self.ledger
+        for key in ('halted', 'max_running', 'params'):
+            if key in right and ledger.settings.get(key) != right[key]:
+                raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
+        for key, status in (('dropped', 'FAILED'), ('retry', 'UNSUBMITTED')):
+            for number in right.get(key, ()):
+                if module.STATUSES[ledger.status[number]] != status:
+                    raise Broken('job {} was {}, and is not {}'.format(number, key, status))
+        if not right.get('cancel', set()) <= ledger.cancelled:
+            raise Broken('{} are not cancelled'.format(right['cancel'] - ledger.cancelled))
+
+    def effects_of_order(self, order):
+        """Return what an order must come to, as `effects_of` tells it."""
+        do, ledger, settings = order['do'], self.ledger, self.ledger.settings
+        if do in ('pause', 'resume'):
+            return {'halted': do == 'pause'}
+        if do == 'max-running':
+            return {'max_running': order['number']}
+        if do == 'set':
+            return {'params': dict(settings.get('params') or {}, **order['params'])}
+        statuses = order.get('statuses') or (['FAILED'] if do == 'retry' and not order.get('ids') else module.STATUSES)
+        ids = order.get('ids') or [[0, ledger.commands]]
+        named = [number for number in range(ledger.count) if module.STATUSES[ledger.status[number]] in statuses
+                 and any(first <= number * ledger.group <= last for first, last in ids)]
+        live = {number for number in named if number in ledger.live}
+        if do == 'stop':
+            right = {'cancel': live if order.get('cancel') else set()}
+        elif do == 'cancel':
+            right = {'cancel': live, 'dropped': {number for number in named if not ledger.status[number]}}
+        else:
+            right = {'retry': {number for number in named if number not in live and ledger.status[number]}}
+            if order.get('params') and right['retry']:
+                right['retry params'] = order['params']
+        return {key: value for key, value in right.items() if value}
+
+    # What is done
+
+    def tick(self):
+        self.began = WORLD.now
+        super().tick()
+
+    @property
+    def halted(self):
+        return super().halted and WORLD.plant != 'pause'
+
+    def room(self):
+        return super().room() + (WORLD.plant == 'more')
+
+    def _answer(self, command):
+        events, said, leaving = super()._answer(command)
+        if WORLD.plant == 'nothing' and command['do'] == 'set':
+            events = []
+        self.last_events = events
+        return events, said, leaving
+
+    def _selected(self, command):
+        numbers = super()._selected(command)
+        if WORLD.plant == 'next' and command['do'] == 'cancel':
+            numbers = sorted(set(numbers) | {min(number + 1, self.ledger.count - 1) for number in numbers})
+        return numbers
+
+    def _complain(self, error):
+        super()._complain(error)
+        self.backend.hush = 0    # when it submits again is decided anew
+
+    def _check_epoch(self):
+        WORLD.step('check')
+        if WORLD.plant != 'check':
+            super()._check_epoch()
+        WORLD.step('checked')
+
+    def _cancel(self):
+        """Rule: the scheduler is told again only after a while, or for a reason."""
+        if not self.causes and WORLD.now - self.cancelled_at < 55:
+            raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - self.cancelled_at))
+        super()._cancel()
+        self.causes, self.cancelled_at = 0, WORLD.now
+        if WORLD.plant == 'forgets':
+            self._due['cancel'] = float('inf')
+
+    def cancel(self, numbers):
+        self.causes += 1
+        super().cancel(numbers)
+
+    def _claim(self, record):
+        return WORLD.plant == 'unclaimed' or super()._claim(record)
+
+    def _submit_batch(self, *args, **options):
+        more = super()._submit_batch(*args, **options)
+        if WORLD.plant == 'hush':
+            self._due['submit'] = 0
+        return more or WORLD.plant == 'hush'
+
+    def _largest(self):
+        if WORLD.plant == 'half':
+            self._most = 0
+        return super()._largest()
+
+    def _given(self, batch, id):
+        """Rule: one submission has an id, and of those that had it before only what has begun counts."""
+        others = [other for other in self.ledger.batches.values() if other.get('id') == id and other['batch'] != batch]
+        if WORLD.plant != 'again':
+            super()._given(batch, id)
+        for other in others:
+            for record in self.ledger.live.values():
+                name = '{}.{}.start'.format(record['job'], record['attempt'])
+                if record['batch'] == other['batch'] and (
+                        other['id'] == id or WORLD.known_since(self.here.host, name, WORLD.there) > WORLD.now):
+                    raise Broken('{} still waits under the id {}, which is given again'.format(name, id))
+
+    def _return_batch(self, batch):
+        """Rule: a submission counts as not made only where the scheduler has said so."""
+        answer = WORLD.answers.get(batch['name'])
+        if batch.get('id') is None and answer not in ('', 'busy'):
+            raise Broken('{} is taken back, of which the scheduler said: {}'.format(batch['name'], answer))
+        self.returning = True
+        super()._return_batch(batch)
+        self.returning = False
+
+    def _unsubmit(self, words):
+        """Rule: an attempt that can be seen to have begun is not taken back."""
+        for word in words:
+            if WORLD.known_since(self.here.host, word + '.start', WORLD.there) < WORLD.actor.looked:
+                raise Broken('{} is taken back, and has begun'.format(word))
+        super()._unsubmit(words)
+
+    # What is believed
+
+    def _poll(self):
+        for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
+            if self.here.monotonic() >= self._due['poll'] and 'started' in record:
+                record['began'] = record.pop('started')
+        super()._poll()
+        for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
+            if 'began' in record:
+                record['started'] = record.pop('began')
+
+    def _judge(self, tasks, accounts, *args):
+        self.judging, self.blind = WORLD.now, accounts is None
+        for number in tasks if WORLD.plant == 'trace' else ():
+            self._tries[number] = 3
+        super()._judge(tasks, {} if self.blind and WORLD.plant == 'judge' else accounts, *args)
+        self.judging = None
+
+    def _lives(self, *args):
+        return WORLD.plant != 'copy' and super()._lives(*args)
+
+    def _ended(self, number, record, word, end, *args):
+        """Rules: nothing is called ended without its own words while these can be seen, while a copy of it runs that
+        the scheduler has, or because the scheduler did not answer."""
+        if not end and self.judging is not None:
+            if self.blind:
+                raise Broken('{} has ended, says a scheduler that does not answer'.format(word))
+            if WORLD.known_since(self.here.host, word + '.end', WORLD.whole) < self.judging:
+                raise Broken('{} has said how it ended, and is judged without that'.format(word))
+            if self.here_runs(word):
+                raise Broken('{} has ended, and a copy of it runs'.format(word))
+        return super()._ended(number, record, word, end, *args)
+
+    def here_runs(self, word):
+        """Tell whether it can be seen that an attempt runs, and the scheduler can be asked for it."""
+        seen = WORLD.known_since(self.here.host, word + '.start', WORLD.whole) < self.judging
+        return seen and not WORLD.kinds & {'lie', 'forget'} and any(
+            copy.running and copy.known and copy.word == word for copy in WORLD.copies[word])
+
+    def _correct(self, *args):
+        if WORLD.plant not in ('lie', 'late'):
+            super()._correct(*args)
+
+    def _clean(self):
+        if WORLD.plant != 'claims':
+            return super()._clean()
+        for name in self.logs.listing():
+            if name.rpartition('.')[0] in self._spent:
+                module.remove(os.path.join(self.logs.run, name))
+        self._spent.clear()
+        self._news = False
+
+
+def effects_of(events):
+    """Return what the events of an order change: settings, and sets of jobs."""
+    found = {}
+    for event in events:
+        if event['event'] == 'set':
+            found.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+        elif event['event'] in ('cancel', 'dropped', 'retry'):
+            found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
+            if event.get('params'):
+                found['retry params'] = event['params']
+    return found
 
 
 def load(ledger, heard=None):
@@ -1163,14 +1679,13 @@ def hear_returned(ledger, event, place):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock):
+    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Driver, Inbox):
         setattr(module, function.__name__, function)
     module.Here = lambda: Here(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
-    module.Logs.listing, module.Driver._clean, module.Driver._check_epoch = listing, clean, check_epoch
+    module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Ledger._HEAR['returned'] = load, hear_returned
-    module.Driver.LOOK = 3
     module.Crew.LIST = 4
     module.Ledger.bulky = lambda ledger: WORLD.condensing
     module.Ledger.condense, module.Ledger.same = condense, same
@@ -1185,7 +1700,6 @@ def simulate(seed, plant='', tell=None):
     world = WORLD = World(seed, folder, plant, tell)
     Simulated.grace = 0 if plant == 'queue' else 90
     Simulated.lingers = plant == 'lie'
-    module.Driver._correct = REAL[module.Driver, '_correct'] if plant != 'lie' else lambda *args: None
     try:
         world.run()
         return ''
@@ -1232,7 +1746,7 @@ def main():
         return 1 if words else 0
     import multiprocessing
     status, since = 0, time.monotonic()
-    for plant in PLANTED if options.plant == 'all' else [options.plant or '']:
+    for plant in [bug for bug in PLANTED if bug not in WAITING] if options.plant == 'all' else [options.plant or '']:
         done, broken = 0, []
         jobs = [(first, min(first + 20, options.first + options.count), plant)
                 for first in range(options.first, options.first + options.count, 20)]

@@ -1,6 +1,7 @@
 """The driver against a scheduler that says what it likes: nothing is lost, nothing runs twice."""
 
 import collections
+import json
 import os
 import signal
 import subprocess
@@ -278,3 +279,188 @@ def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap
     fresh.load()
     assert (again.ledger.heard, again.ledger.counts) == (fresh.heard, fresh.counts)
     assert (again.ledger.figures.asked, again.ledger.figures.hosts) == (fresh.figures.asked, fresh.figures.hosts)
+
+
+class Still(Here):
+    """A process whose clock goes on only when it is told to, or when it waits."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def rest(self, seconds):
+        self.now += seconds
+
+    sleep = rest
+
+
+class Told(Scripted):
+    """A scheduler that runs nothing: its ids, and what its queue says, are what a test says.
+
+    Attributes:
+        queue: as `poll` returns it; None where all runs
+        cancelled: tasks that somebody told it to end
+    """
+
+    def __init__(self, answers=()):
+        super().__init__(answers)
+        self.queue = None
+        self.ids = iter('123456789')
+        self.cancelled = []
+
+    def run(self, script, name, count):
+        self.names[name] = id = next(self.ids)
+        return id
+
+    def poll(self, ids):
+        return {(id, k): ('RUNNING', '', '') for id in ids for k in range(9)} if self.queue is None else self.queue
+
+    def cancel(self, tasks, counts):
+        self.cancelled += tasks
+
+
+def still(qmap, text, backend, **changes):
+    """Return a driver whose clock stands still, and which leads."""
+    driver = execution(qmap, text, backend, **changes)
+    driver.here = driver.inbox._here = Still()
+    driver.lead()
+    return driver
+
+
+def say(driver, name, **words):
+    """Let a job say something: <id>.<attempt>.start or .end."""
+    words = dict({'host': 'n1', 'pid': 1, 'born': 'x/1', 'time': driver.here.time()}, **words)
+    with open(os.path.join(driver.logs.run, name), 'w') as target:
+        target.write('0m0s 0m0s\n0m0s 0m0s\n' * name.endswith('.end') + json.dumps(words) + '\n')
+
+
+def test_free_places_are_gathered_for_some_seconds_and_then_used(qmap):
+    driver = still(qmap, 'true\n' * 8, Told())
+    driver.tick()
+    assert len(driver.ledger.live) == 4
+    say(driver, '0.1.start', executor_id='1.1')
+    say(driver, '0.1.end', exit_code=0, memory=0)
+    for seconds, live in ((1, 3), (driver.GATHER - 2, 3), (2, 4)):
+        driver.here.now += seconds
+        driver.tick()
+        assert len(driver.ledger.live) == live, seconds
+
+
+def test_the_inbox_is_looked_into_once_a_second(qmap, monkeypatch):
+    driver = still(qmap, 'true\n', Told())
+    looks = []
+    monkeypatch.setattr(driver.inbox, 'waiting', lambda obeyed=(): looks.append(driver.here.now) or [])
+    for seconds in (0, 0, 0.5, driver.LOOK):
+        driver.here.now += seconds
+        driver.tick()
+    assert looks == [1000, 1000.5 + driver.LOOK]
+
+
+def test_a_job_that_somebody_cancels_in_the_queue_fails_sooner_than_one_that_is_nowhere(qmap):
+    driver = still(qmap, 'true\ntrue\n', Told())
+    driver.tick()
+    driver.backend.queue = {('1', 1): ('FAILED', 'cancelled', 'CANCELLED')}
+    while driver.ledger.status[0] != module.STATUS_CODES['FAILED']:
+        assert driver.here.now < 1000 + driver.PATIENCE + 20 < 1000 + driver.backend.grace
+        driver.here.now += 1
+        driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'cancelled' and 1 in driver.ledger.live
+
+
+def test_why_a_job_is_ended_is_noted_only_for_those_that_have_begun(qmap):
+    driver = still(qmap, 'true\n' * 3, Told())
+    driver.tick()
+    say(driver, '1.1.start', executor_id='1.2')
+    driver.here.now += 1
+    driver.tick()
+    driver.cancel(list(driver.ledger.live))
+    assert [name for name in os.listdir(driver.logs.run) if name.endswith('.why')] == ['1.1.why']
+
+
+def test_who_leaves_and_cancels_ends_all_that_was_submitted(qmap):
+    driver = still(qmap, 'true\n' * 6, Told())
+    driver.tick()
+    driver.leaving = 'cancel'
+    driver.here.now += 1
+    driver.tick()
+    assert sorted(driver.backend.cancelled) == [('1', k) for k in range(1, 5)]
+
+
+def test_a_job_is_known_by_what_the_scheduler_calls_it(qmap):
+    driver = still(qmap, 'true\n' * 2, Told())
+    driver.tick()
+    say(driver, '1.1.start', executor_id='77')
+    driver.here.now += 1
+    driver.tick()
+    assert driver.ledger.live[1]['executor_id'] == '1.2'
+
+
+def test_a_job_of_a_submission_without_an_id_is_known_by_what_it_calls_itself(qmap):
+    driver = still(qmap, 'true\n' * 2, Told(['silent']))
+    driver.backend.find = lambda name: None
+    driver.tick()
+    say(driver, '1.1.start', executor_id='77')
+    driver.here.now += 1
+    driver.tick()
+    assert driver.ledger.live[1]['executor_id'] == '77'
+
+
+def test_an_id_that_is_given_again_gives_back_what_waits_under_it(qmap):
+    driver = still(qmap, 'true\n' * 4, Told())
+    driver.plan.info['max_running'] = 2
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1.1')
+    driver.here.now += 1
+    driver.tick()
+    driver.backend.ids = iter('1')
+    driver.set(max_running=4)
+    driver.here.now += driver.GATHER
+    driver.tick()
+    assert [module.STATUSES[status] for status in driver.ledger.status] == [
+        'RUNNING', 'UNSUBMITTED', 'PENDING', 'PENDING']
+    assert {record['batch'] for record in driver.ledger.live.values()} == {1, 2}
+
+
+def test_a_scheduler_that_takes_fewer_tasks_at_once_is_offered_fewer(qmap):
+    backend = Scripted()
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, backend)
+    run, counts = backend.run, []
+
+    def submit(script, name, count, params, output):
+        counts.append(count)
+        return ('ok', run(script, name, count)) if count < 2 else ('busy', 'at most one')
+
+    backend.submit = submit
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert counts[:3] == [4, 2, 1]
+
+
+def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    driver.backend.queue = {}
+    driver.backend.accounts = lambda tasks: None
+    for _ in range(4):
+        driver.here.now += driver.backend.grace
+        driver.tick()
+    assert 0 in driver.ledger.live
+    driver.backend.accounts = lambda tasks: {}
+    driver.here.now += driver.backend.grace
+    driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'lost'
+
+
+@pytest.mark.parametrize('number', [0, -1, '3', None])
+def test_how_many_may_run_is_a_whole_number_of_one_or_more(qmap, number):
+    driver = still(qmap, 'true\n' * 2, Told())
+    id = driver.inbox.drop({'do': 'max-running', 'number': number})
+    driver.tick()
+    assert driver.ledger.obeyed[id] == 'this driver knows no such order' and driver.max_running == 4
+    driver.inbox.drop({'do': 'max-running', 'number': 3})
+    driver.here.now += driver.LOOK
+    driver.tick()
+    assert driver.max_running == 3

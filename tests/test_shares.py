@@ -75,6 +75,22 @@ def test_a_long_job_among_short_ones_holds_nobody_up(qmap):
     assert len(events) == 3 * MANY + 2
 
 
+def test_what_waits_behind_a_long_job_is_given_to_others(qmap):
+    # The long one waits for all of them: those of its own share would never begin.
+    waits = 'until [ "$(wc -l <ran)" = 100 ]; do sleep 0.1; done\n'
+    qmap.write('a.map', 'true\n' * MANY + waits + 'echo ran >>ran\n' * 100)
+    qmap.write('ran', '')
+    assert qmap('submit', 'a.map', '--logs', 'out', '-r', '2', timeout=60).code == 0
+    assert str(MANY) in shared(qmap, 'out')
+
+
+def test_what_a_job_used_is_logged_once(qmap):
+    qmap.write('a.map', 'true\n' * 2 * MANY + 'sleep 2\n')
+    assert qmap('submit', 'a.map', '--logs', 'out', '-r', '2').code == 0
+    told = [event['job'] for event in journal(qmap, 'out') if event['event'] == 'usage']
+    assert len(told) == len(set(told))
+
+
 def test_one_of_them_is_cancelled_and_its_neighbours_are_not(qmap):
     qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 1000\n' + 'echo ran >>ran\n' * 50)
     process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
