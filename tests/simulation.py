@@ -71,10 +71,9 @@ PLANTED = collections.OrderedDict([
     ('forgets', 'that a job shall end is told to the scheduler once only'),
 ])
 
-#: What the driver does not bear yet, and so is neither played nor planted: that a runner of an earlier version lost
-#: an exit status; that a job which was told to end does so with 0; that a job says how it ended after all others have;
-#: that a job which is taken back, and that cannot be written down, is counted as taken back.
-WAITING = {'status', 'verdict', 'late', 'unwritten'}
+#: What the driver does not bear yet, and so is neither played nor planted: that a job says how it ended after all
+#: others have; that a job which is taken back, and that cannot be written down, is counted as taken back.
+WAITING = {'late', 'unwritten'}
 
 
 class Crash(BaseException):
@@ -401,7 +400,7 @@ class Worker(Copy):
         super().launch()
         if self.running:
             self.world.at(5, lambda word=self.word: self.poke(word))
-            if self.world.fault('over time', 0.1):
+            if self.world.limited and self.world.fault('over time', 0.1):
                 self.world.at(self.world.random.choice([1, 5]), lambda word=self.word: self.time_out(word))
 
     def late(self):
@@ -426,9 +425,8 @@ class Worker(Copy):
             return
         if not self.world.full:
             self.world.put(self.said + '.why', json.dumps({
-                'reason': 'time', 'words': 'ran over its time',
-                'time': self.world.clock_of(self.host) + (1e9 if self.world.plant == 'verdict' else 0)}) + '\n')
-            self.world.verdict(word, 'time', self.host)
+                'reason': 'time', 'words': 'ran over its time', 'time': self.world.clock_of(self.host)}) + '\n')
+            self.world.verdicts.setdefault(word, (self.world.now, self.world.clock_of(self.host), 'time'))
         self.world.truth['time', word] += 1
         self.told.add(word)
         self.then(self.world.random.choice([0, 1]), self.finish, word)
@@ -732,7 +730,8 @@ class World:
         self.ends = {}    # how attempts truly ended: (when, on the clock of its node, exit status)
         self.exits = {}    # and what their runners have said of it
         self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
-        self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who told it, why)
+        self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who wants it, why)
+        self.cancelled = set()    # attempts that somebody ordered to end
         self.answers = {}    # by name of a submission: what the scheduler said of it last
         self.beats = {}    # by segment: when its driver was last seen to live
         self.until = {}    # when what is so for a while ends
@@ -756,11 +755,12 @@ class World:
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
                  'polite', 'trap', 'tardy', 'over time', 'narrow']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
-        self.kinds -= {kind for kind, waits in (('polite', 'verdict'), ('tardy', 'late')) if waits in WAITING}
+        if 'late' in WAITING:
+            self.kinds.discard('tardy')
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
         # Whether its runners are those of an earlier version.
-        self.old = 'trap' in self.kinds and 'status' not in WAITING and self.random.random() < 0.5
+        self.old = 'trap' in self.kinds and self.random.random() < 0.5
         self.narrow = self.random.randint(1, 3) if 'narrow' in self.kinds else 1000    # tasks in a submission
         self.calm_at = (self.CALM if self.rate else 0) + (self.HOUR if 'hour' in self.kinds else 0)
         self.locking = self.random.choice(['all', 'all', 'host', 'none'])
@@ -769,6 +769,7 @@ class World:
         self.jobs = self.random.randint(1, 9)
         self.group = self.random.choice([1, 1, 1, 2])
         self.pull = self.random.choice([0, 0, 1, 2, 3])
+        self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
         self.condensing = self.random.random() < 0.3    # the journal, at every start
 
     # Time
@@ -821,10 +822,6 @@ class World:
             late = self.random.choice([150, 400, 1500])
         self.seen[name] = (host, self.now + late)
         self.there[name] = self.now
-
-    def verdict(self, word, reason, host):
-        """An attempt was told to end, for a reason that is written down."""
-        self.verdicts.setdefault(word, (self.now, self.clock_of(host), reason))
 
     def visible(self, host, name):
         """Tell whether a host sees a name in run/."""
@@ -1074,14 +1071,15 @@ class World:
 
     def prepare(self):
         path = os.path.join(self.folder, 'a.map')
-        self.put(path, 'true\n' * self.jobs)
+        self.put(path, 'true{}\n'.format(' ## time=01:00:00' if self.limited else '') * self.jobs)
         self.logs = module.Logs(os.path.join(self.folder, 'out'))
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
             'settings': {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])},
-            'params': {'working_directory': self.folder}, 'map_params': {}, 'repeat': [],
+            'params': dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {}),
+            'map_params': {}, 'repeat': [],
             'max_running': self.random.randint(1, 4), 'group': self.group, 'pull': self.pull, 'token': '0000',
             'logs': self.logs.path, 'created_seconds': 0})
 
@@ -1110,7 +1108,7 @@ class World:
             return
         if 'late' in WAITING and self.exits.get(word) == 0 and record.get('unheard'):
             return
-        if self.exits.get(word) == 0 and word in self.verdicts:
+        if self.exits.get(word) == 0 and (word in self.verdicts or word in self.cancelled):
             self.check_verdict(word, record)
         elif record['status'] == 'COMPLETED' or self.exits.get(word) == 0:
             if (record['status'], self.exits.get(word)) != ('COMPLETED', 0):
@@ -1129,10 +1127,15 @@ class World:
     def check_verdict(self, word, record):
         """Check the record of an attempt that was told to end, and ended with 0: which of the two was first counts,
         where all clocks agree on that."""
+        if record.get('error_reason') not in (None, 'time', 'cancelled'):
+            raise Broken('{} ended with 0, and is FAILED ({})'.format(word, record['error_reason']))
+        if word not in self.verdicts:
+            return    # it was wanted, and nobody came to do it
         told, ended = self.verdicts[word], self.ends[word]
         later = [end > since for end, since in zip(ended, told[:2])]
         sooner = [end < since for end, since in zip(ended, told[:2])]
-        if all(later) and (record['status'], record.get('error_reason')) != ('FAILED', told[2]):
+        reasons = {told[2], 'cancelled' if word in self.cancelled else told[2]}
+        if all(later) and (record['status'] != 'FAILED' or record['error_reason'] not in reasons):
             raise Broken('{} was told to end ({}), did so with 0, and is {} ({})'.format(
                 word, told[2], record['status'], record.get('error_reason')))
         if all(sooner) and record['status'] != 'COMPLETED':
@@ -1230,6 +1233,7 @@ class Journal(REAL['Journal']):
                 if event['event'] == 'returned':    # the same attempt comes again
                     for word in event['tasks']:
                         WORLD.verdicts.pop(word, None)
+                        WORLD.cancelled.discard(word)
 
     def check_places(self, events, places):
         """Rule: each event stands where it is said to stand."""
@@ -1291,13 +1295,9 @@ class Lock:
 def write_json(path, value):
     WORLD.step('write')
     WORLD.say('writes {}', os.path.basename(path))
-    if path.endswith('.why'):
-        value = dict(value, time=WORLD.clock_of(WORLD.actor.host) + (1e9 if WORLD.plant == 'verdict' else 0))
     REAL['write_json'](path, value)
     if path == WORLD.logs.driver:
         WORLD.beats[value['epoch']] = WORLD.now
-    if path.endswith('.why'):
-        WORLD.verdict(os.path.basename(path)[:-len('.why')], value['reason'], WORLD.actor.host)
     WORLD.step('written')
 
 
@@ -1421,8 +1421,7 @@ class Driver(REAL['Driver']):
 
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
-        record = self.ledger.live.get(self.ledger.number(event['job']), {})
-        if event['status'] == 'PENDING' and record.get('started') and record['attempt'] == event['attempt']:
+        if event['status'] == 'PENDING' and self._word(event) in self._starts:
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
@@ -1430,6 +1429,9 @@ class Driver(REAL['Driver']):
         path = self._said(event, '.start')
         if event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
             raise Broken('{} is not claimed, and cancelled'.format(path))
+
+    def after_cancel(self, event):
+        WORLD.cancelled.update(map(self._word, map(self.ledger.live.get, self.ledger.cancelled)))
 
     def after_submitted(self, event):
         self.causes += bool(event['id'])
@@ -1451,8 +1453,8 @@ class Driver(REAL['Driver']):
             for number in right.get(key, ()):
                 if module.STATUSES[ledger.status[number]] != status:
                     raise Broken('job {} was {}, and is not {}'.format(number, key, status))
-        if not right.get('cancel', set()) <= ledger.cancelled:
-            raise Broken('{} are not cancelled'.format(right['cancel'] - ledger.cancelled))
+        if not right.get('cancel', set()) <= set(ledger.cancelled):
+            raise Broken('{} are not cancelled'.format(right['cancel'] - set(ledger.cancelled)))
 
     def effects_of_order(self, order):
         """Return what an order must come to, as `effects_of` tells it."""
@@ -1518,8 +1520,11 @@ class Driver(REAL['Driver']):
         """Rule: the scheduler is told again only after a while, or for a reason."""
         if not self.causes and WORLD.now - self.cancelled_at < 55:
             raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - self.cancelled_at))
+        told = {self._word(self.ledger.live[number]): since for number, since in self.ledger.cancelled.items()}
         super()._cancel()
         self.causes, self.cancelled_at = 0, WORLD.now
+        for word, since in told.items():
+            WORLD.verdicts.setdefault(word, (WORLD.now, since, 'cancelled'))
         if WORLD.plant == 'forgets':
             self._due['cancel'] = float('inf')
 
@@ -1586,6 +1591,11 @@ class Driver(REAL['Driver']):
             self._tries[number] = 3
         super()._judge(tasks, {} if self.blind and WORLD.plant == 'judge' else accounts, *args)
         self.judging = None
+
+    def _verdict(self, number, record, end):
+        if WORLD.plant == 'verdict' and end and end['exit_code'] == 0:
+            return None
+        return super()._verdict(number, record, end)
 
     def _lives(self, *args):
         return WORLD.plant != 'copy' and super()._lives(*args)
