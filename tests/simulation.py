@@ -1465,10 +1465,13 @@ class Driver(REAL['Driver']):
             return {'max_running': order['number']}
         if do == 'set':
             return {'params': dict(settings.get('params') or {}, **order['params'])}
-        statuses = order.get('statuses') or (['FAILED'] if do == 'retry' and not order.get('ids') else module.STATUSES)
+        unnamed = do == 'retry' and not order.get('statuses') and not order.get('ids')
+        statuses = ['FAILED'] if unnamed else order.get('statuses') or module.STATUSES
         ids = order.get('ids') or [[0, ledger.commands]]
         named = [number for number in range(ledger.count) if module.STATUSES[ledger.status[number]] in statuses
                  and any(first <= number * ledger.group <= last for first, last in ids)]
+        if unnamed:    # who cancels jobs does not want them again by the way
+            named = [number for number in named if ledger.record(number).get('error_reason') != 'cancelled']
         live = {number for number in named if number in ledger.live}
         if do == 'stop':
             right = {'cancel': live if order.get('cancel') else set()}
