@@ -1689,6 +1689,9 @@ def open_to_append(path):
 #: That a file is not there. Any other error says nothing of what it holds, and must not be taken for that.
 ABSENT = (FileNotFoundError, NotADirectoryError)
 
+#: What a write says where there is no room.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 def is_there(path):
     """Tell whether a file is there. (os.path.exists says no also where it may not look.)
@@ -5430,7 +5433,7 @@ class Driver:
             # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
             self._complain(error)
             self._folders.clear()    # one may be gone
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in NO_ROOM:
                 self._full = now
                 self._hold_back()
             self._waits['retry'] = min(30, 2 * self._waits['retry'] + 1)
@@ -8166,7 +8169,7 @@ class View:
                 self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError) as error:
-            if getattr(error, 'errno', None) not in DISK_FULL:    # which may have room again later
+            if getattr(error, 'errno', None) not in NO_ROOM:    # which may have room again later
                 self._stream = open(os.devnull, 'w')    # the terminal is gone; the jobs are not
 
     def update(self, last=False):
@@ -8260,9 +8263,6 @@ class View:
         bar = '[{:.<20}] '.format(('#' * (done - failed - cancelled) + 'x' * failed + '-' * cancelled)[:20])
         return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
 
-
-#: What a write says where there is no room.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: What has a colour on a terminal, and which (ECMA-48, SGR).
 COLOURS = {'completed': '32', 'failed': '31', 'cancelled': '2', 'running': '36', 'pending': '33', 'other': '35'}

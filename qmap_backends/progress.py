@@ -50,7 +50,7 @@ class Progress:
             self._stream.write(self._qmap.strict_json(text))
             self._stream.flush()
         except (OSError, ValueError) as error:
-            if getattr(error, 'errno', None) not in self._qmap.DISK_FULL:    # which may have room again later
+            if getattr(error, 'errno', None) not in self._qmap.NO_ROOM:    # which may have room again later
                 self._stream = open(os.devnull, 'w')    # nobody reads any more; the jobs go on
 
     def say(self, text):
