@@ -2079,10 +2079,9 @@ class Lock:
             return True
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
-        try:
-            lock = FileLock(self.path, timeout=0, mode=mode)
-        except TypeError:    # before 3.10, which leaves the mode as it is
-            lock = FileLock(self.path, timeout=0)
+        # Before 3.10 it leaves the mode as it is.
+        knows_mode = 'mode' in FileLock.__init__.__code__.co_varnames
+        lock = FileLock(self.path, timeout=0, **({'mode': mode} if knows_mode else {}))
         try:
             lock.acquire()
         except Timeout:
