@@ -276,8 +276,10 @@ PARAMETERS = collections.OrderedDict([
 SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
             'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory'}
 
-#: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, or reads it.
-RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home', 'template_base')
+#: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in the
+#: scripts of jobs.
+RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home', 'template_base',
+            'commands', 'i', 'ids', 'post', 'set', 'told')
 
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 

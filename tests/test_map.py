@@ -279,7 +279,8 @@ def test_it_is_refused_by_control_and_from_python_too(qmap):
 
 
 def test_every_variable_that_a_job_finds_is_reserved_or_a_parameter(qmap):
-    qmap.write('a.map', '[post]\nenv\n[jobs]\nenv\nenv\n')
+    show = 'env; compgen -A variable QMAP_'    # those of the script itself, too
+    qmap.write('a.map', '[pre]\n{0}\n[post]\n{0}\n[jobs]\n{0}\n{0}\n'.format(show))
     qmap('submit', 'a.map', '-l', 'out', '-q', '-g', '2', '-m', '1G', '-t', '1h')
     names = {line.partition('=')[0][5:].lower() for line in qmap.read('out', '0.out').splitlines()
              if line.startswith('QMAP_')}
