@@ -1810,11 +1810,6 @@ EXECUTION_FIELDS = {
     'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str, 'inode': int, 'host': str,
     'token': str, 'created_seconds': NUMBER}
 
-#: What of a job's .info tells how it ended.
-INFO_FIELDS = {
-    'id': str, 'status': str, 'retries': int, 'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str,
-    'host': str, 'seconds': dict}
-
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
     'batch': int, 'name': str, 'tasks': list, 'time': NUMBER, 'params': dict, 'shares': int, 'crew': int,
@@ -5285,13 +5280,16 @@ class Driver:
         events = []
         for number in range(self.ledger.count):
             if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
-                info = of_types(read_json(self.plan.path(self.ledger.id(number), '.info')), INFO_FIELDS)
-                known = info.get('status') in (COMPLETED, FAILED)
-                if known and info.get('retries', -1) + 1 >= self.ledger.attempts[number]:
-                    event = {'event': 'end', 'job': info['id'], 'attempt': info['retries'] + 1}
-                    event.update((key, info[key]) for key in (
-                        'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in info)
-                    event.update(info.get('seconds', {}))
+                id = self.ledger.id(number)
+                info = read_json(self.plan.path(id, '.info'))
+                told = of_types(info, dict(RECORD_FIELDS, id=str, status=str, retries=int, seconds=dict))
+                known = told.get('id') == id and told.get('status') in (COMPLETED, FAILED)
+                if known and self.ledger.attempts[number] <= told.get('retries', -2) + 1 < 1 << 16:
+                    event = {'event': 'end', 'job': id, 'attempt': told['retries'] + 1}
+                    event.update((key, told[key]) for key in (
+                        'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in told)
+                    event.update(of_types(told.get('seconds'), {
+                        'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER}))
                     events.append(event)
         self._write(events)
 
@@ -6883,6 +6881,8 @@ class Inbox:
                 source = open_regular(path)
             except FileNotFoundError:    # it was condensed just now
                 continue
+            except OSError as error:
+                raise QMapError('{}: {}'.format(path, error.strerror))
             with source:
                 source.seek(place)
                 for line in iter(lambda: source.readline(LARGEST), b''):
@@ -7981,10 +7981,11 @@ class Old:
     def __init__(self, path):
         self.path = path
         self.map = Map(os.path.join(path, 'qmap_input'), submitted=True)
-        info = read_json(os.path.join(path, 'execution.info')) or {}
-        self.group = int(info.get('groups') or 1)
+        info = of_types(read_json(os.path.join(path, 'execution.info')), {'groups': (int, str)})
+        self.group = max(1, int(info['groups'])) if str(info.get('groups', '')).isdigit() else 1
         self.params = self.map.params
         self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
+        self.warnings = []
         self.failures = Failures()
 
     @staticmethod
@@ -7995,7 +7996,9 @@ class Old:
             QMapError: it cannot be read
         """
         try:
-            return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
+            if not is_there(os.path.join(path, 'qmap_input')) or is_there(os.path.join(path, '.qmap')):
+                return False
+            return 'token' not in of_types(read_json(os.path.join(path, 'execution.info')), EXECUTION_FIELDS)
         except OSError as error:
             raise unreadable(error, path)
 
@@ -8006,10 +8009,10 @@ class Old:
             id, suffix = os.path.splitext(name)
             if suffix == '.info' and id.isdigit():
                 info = read_json(os.path.join(self.path, name))
-                if info and (info.get('status') in wanted or info.get('status') == FAILED and
-                             info.get('error_reason') in wanted):
-                    info.setdefault('id', id)
-                    yield info
+                if isinstance(info, dict) and isinstance(info.get('status'), str) and (
+                        info['status'] in wanted or info['status'] == FAILED and
+                        str(info.get('error_reason')) in wanted):
+                    yield dict(info, id=id)
 
     def counts(self):
         """Return {status: number of jobs}, in the order of STATUSES."""
@@ -8028,8 +8031,8 @@ class Old:
                 record['error'] = read_last_line(os.path.join(self.path, info['id'] + '.err'))
                 if isinstance(record['exit_code'], int) and not record['error_reason']:
                     record['error_reason'] = 'exit'
-                self.failures.add(record)
-            figures.add(record)
+                self.failures.add(sound_record(record))
+            figures.add(sound_record(record))
         return figures
 
     def commands(self, number):
@@ -9057,10 +9060,11 @@ def summarise(options):
     """Run `qmap info --summary`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--summary looks at all jobs, and knows no other option but --format json and --output')
-    execution = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
-    summary = Summary(execution)
-    if not isinstance(execution, Old):
-        warn_outdated(execution.logs, execution.ledger)
+    source = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
+    warn(source.warnings)
+    summary = Summary(source)
+    if not isinstance(source, Old):
+        warn_outdated(source.logs, source.ledger)
     write_output(options.output, [json_text(summary.as_dict())] if options.format == 'json' else summary.lines())
     return 0
 
@@ -9091,6 +9095,7 @@ def tool_info(options):
         params, own = plan.params, None
     else:
         source = Execution(options.logs)
+        warn(source.warnings)
         plan = source.plan
         params, own = source.changed_params()
         warn_outdated(source.logs, source.ledger)

@@ -158,6 +158,7 @@ class Output:
 def log(qmap, options):
     """Run `qmap info --log`, and return the exit status."""
     source = qmap.Old(options.logs) if qmap.Old.here(options.logs) else qmap.Execution(options.logs)
+    qmap.warn(source.warnings)
     output = Output(qmap, source, options.log, '.err' if options.err else '.out', options.attempt)
     if options.follow:
         output.follow(qmap.print_bytes)
@@ -258,6 +259,7 @@ def watch(qmap, options, statuses):
     if qmap.Old.here(options.logs):
         raise qmap.QMapError('{}: a folder of qmap 0.4 does not change any more: nothing to watch'.format(options.logs))
     execution = qmap.Execution(options.logs)
+    qmap.warn(execution.warnings)
     table = Table(qmap, execution, statuses, options.fields)
     terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     shown = None

@@ -21,7 +21,7 @@ WRONG = [None, True, -1, 1.5, float('nan'), float('inf'), 10 ** 400, 'x', '', '.
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """An execution with all kinds of ends, shares, several attempts, orders and drivers; and a copy that is condensed."""
+    """An execution with all kinds of ends, several attempts, orders and drivers; and a copy that is condensed."""
     tool = Tool(tmp_path_factory.mktemp('made'))
     tool.write('a.map', 'true\nexit 3\necho words >&2; exit 1\nkill -9 $$\ntest $QMAP_ATTEMPT = 2\n' + 'true\n' * 20)
     assert tool('submit', 'a.map', '-l', 'out').code == 1
@@ -46,7 +46,7 @@ def folder(made, qmap):
 
 
 def told(path):
-    """Return all that is told of an execution, and the words about what is wrong: those of an error are all there is."""
+    """Return all that is told of an execution, and the words about what is wrong, which may be all there is."""
     try:
         execution = module.Execution(path)
         jobs = json.loads(json.dumps(list(execution.jobs('all'))))
@@ -88,7 +88,8 @@ def changed(data, dice):
         one, other = dice.randrange(len(lines)), dice.randrange(len(lines))
         lines[one], lines[other] = lines[other], lines[one]
         return b''.join(lines)
-    return data[:place] + dice.choice([b'\n', b'{}\n', b'\n{"event":[]}\n', b'[' * 5000 + b'\n', b'\xff']) + data[place:]
+    added = dice.choice([b'\n', b'{}\n', b'\n{"event":[]}\n', b'[' * 5000 + b'\n', b'\xff'])
+    return data[:place] + added + data[place:]
 
 
 @pytest.mark.twice
@@ -190,3 +191,143 @@ def test_a_wrong_field_elsewhere_is_an_error_or_does_not_matter(folder, capsys, 
             target.write(json.dumps(value))
         assert module.main(['info', '-l', 'out', '-s', 'all', 'status']) in (0, 2)
         assert module.main(['control', '-l', 'out', 'resume']) in (0, 2) or name == 'execution.info'
+
+
+# ---- while it runs
+
+def pid_of(qmap):
+    """Return the number of the driver, None as long as there is none."""
+    return (module.read_json(qmap.path('out', '.qmap', 'driver.json')) or {}).get('pid')
+
+
+def ended(process, patience=60):
+    """Wait for a process, which is told to end after some seconds; return its status and what it wrote."""
+    try:
+        out, err = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert b'Traceback' not in out + err, out + err
+    return process.returncode, (out + err).decode()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('name', ['.qmap/lock', '.qmap/inbox', '.qmap/batch', '.qmap/driver.json', '0.sh', '0.out'])
+def test_what_is_deleted_under_its_feet_loses_no_job(qmap, name):
+    qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 6)
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '1')
+    until(lambda: os.path.exists(qmap.path('ran')))
+    path = qmap.path('out', name)
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+        os.mkdir(path)
+    elif os.path.exists(path):
+        os.unlink(path)
+    code, said = ended(process)
+    again = ended(qmap.start('reattach', '-l', 'out'))
+    assert again[0] in (0, 1), (said, again)
+    ran = sorted(qmap.read('ran').split())
+    completed = [id for id in '012345' if qmap.info('out', id)['status'] == 'COMPLETED']
+    assert len(set(ran)) == len(ran) and set(completed) <= set(ran)
+    assert len(completed) == 6 or name == '.qmap/batch', qmap.statuses('out')
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('name', ['', '.qmap', '.qmap/run'])
+def test_a_folder_that_is_gone_is_told_of(qmap, name):
+    qmap.write('a.map', 'sleep 0.3\n' * 20)
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '1', '--no-console')
+    until(lambda: pid_of(qmap) == process.pid)
+    os.rename(qmap.path('out', name).rstrip('/'), qmap.path('gone'))
+    code, said = ended(process, 8)
+    assert code in (2, 3) and 'No such file or directory' in said, said
+    assert qmap('info', '-l', 'out', '-s', 'all', 'status').code == (0 if name == '.qmap/run' else 2)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('many', [8, pytest.param(60, marks=pytest.mark.slow)])
+def test_many_that_reattach_and_steer_at_once(qmap, many):
+    qmap.write('a.map', 'sleep 0.2; echo ${QMAP_LINE} >>ran\n' * 40)
+    qmap('submit', 'a.map', '-l', 'out', '-r', '1', '--detach')
+    started = []
+    for number in range(many):
+        started.append(qmap.start(*[['reattach', '-l', 'out', '-q'], ['control', '-l', 'out', 'max-running', '2'],
+                                    ['control', '-l', 'out', 'pause'], ['control', '-l', 'out', 'resume']][number % 4]))
+    for process in started[1::2] + started[2::4]:
+        assert ended(process, 300)[0] == 0
+    assert qmap('control', '-l', 'out', 'resume').code == 0
+    assert qmap('reattach', '-l', 'out', '-q', timeout=300).code == 0
+    for process in started[::4]:
+        assert ended(process, 300)[0] == 0
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
+
+
+@pytest.mark.once
+def test_two_submits_into_one_folder(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 3)
+    for place in range(4):
+        started = [qmap.start('submit', 'a.map', '-l', 'out', '-q') for _ in range(4)]
+        codes = [ended(process) for process in started]
+        assert sorted(code for code, _ in codes) == [0, 2, 2, 2], codes
+        assert all('holds an execution already' in said for code, said in codes if code), codes
+        shutil.rmtree(qmap.path('out'))
+    assert sorted(qmap.read('ran').split()) == list('000011112222')
+
+
+@pytest.mark.once
+def test_few_files_may_be_open(qmap):
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 200)
+    qmap.program = ['bash', '-c', 'ulimit -n 32; exec "$@"', 'qmap'] + qmap.program
+    assert qmap('submit', 'a.map', '-l', 'out', '-q', '-r', '2').code == 0
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(200))
+
+
+# ---- what was put back, or is another's
+
+@pytest.mark.once
+def test_an_old_journal_that_is_put_back_is_noticed(folder):
+    path, truth = folder.path('out'), told(folder.path('out'))[0]
+    last = journals(path)[-1]
+    with open(last, 'rb') as source:
+        lines = source.read().splitlines(True)
+    with open(last, 'wb') as target:    # as it was some time before
+        target.write(b''.join(lines[:4]))
+    jobs, words = told(path)
+    assert words and jobs != truth
+    result = folder('reattach', '-l', 'out')
+    assert result.code == 2 and 'cannot be read' in result.err, result
+    folder('reattach', '-l', 'out', '--force')
+    assert [job['status'] for job in told(path)[0]] == [job['status'] for job in truth]
+
+
+@pytest.mark.once
+def test_a_map_that_was_changed_is_an_error(folder):
+    folder.write('out/qmap_input', folder.read('out', 'qmap_input') + 'true\n')
+    for argv in (['info', '-l', 'out', '-s', 'all', 'status'], ['reattach', '-l', 'out'], ['report', '-l', 'out']):
+        result = folder(*argv)
+        assert result.code == 2 and 'was changed: it holds 26 commands, and 25 were submitted' in result.err, result
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('suffix', ['.start', '.end', '.why', '.done'])
+def test_words_of_a_job_that_are_no_words_do_no_harm(qmap, suffix):
+    qmap.write('a.map', 'sleep 2; echo ${QMAP_LINE} >>ran\n' * len(WRONG))
+    process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '2', '--no-console')
+    until(lambda: pid_of(qmap) == process.pid and os.listdir(qmap.path('out', '.qmap', 'run')))
+    for number, value in enumerate(WRONG):
+        if number < 2 and suffix in ('.start', '.end'):
+            continue    # these run already, and say it themselves
+        text = json.dumps(value) if number % 2 else json.dumps({
+            'host': value, 'pid': value, 'born': value, 'executor_id': value, 'time': value, 'exit_code': value,
+            'reason': value, 'words': value, 'memory': value, 'void': value})
+        qmap.write('out/.qmap/run/{:02d}.1{}'.format(number, suffix), text + '\n')
+    for name in ('share.x', 'share.1.2.3', 'share.1.1', 'left.', 'left.1.x', 'home.x', 'cancel.', '..start', 'x.1.end',
+                 '0.0.start', '00.99999999999.end', '00.-1.end', '\udcff.1.start', ' 00.1.start'):
+        with open(os.path.join(qmap.path('out', '.qmap', 'run'), name), 'w') as target:
+            target.write('s 00.1 x .\ne 00.1 1 2 .\nv ../../x .\n{"host": 1}\ne 00.1 nan 0 .\n')
+    code, said = ended(process, 100)
+    assert code in (0, 1), said
+    ran = sorted(map(int, qmap.read('ran').split()))
+    assert len(ran) == len(set(ran))
+    for number in ran:
+        assert qmap.info('out', '{:02d}'.format(number))['status'] == 'COMPLETED' or suffix in ('.start', '.end')
