@@ -2865,7 +2865,8 @@ class Ledger:
     def job_cmd(self, record):
         """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
         batch = record.get('batch', 0)
-        place = self._submitted[batch] if 0 <= batch < len(self._submitted) else 0
+        known = isinstance(batch, int) and 0 <= batch < len(self._submitted)
+        place = self._submitted[batch] if known else 0
         event = self._at(place >> 44, place & (1 << 44) - 1) if place else None
         return str((event or {}).get('job_cmd', ''))
 
@@ -3023,6 +3024,10 @@ class Failures:
         return sorted(found, key=lambda group: (group.what == 'cancelled', -group.count, group.ids))
 
 
+#: More seconds than there are, in any time that was told.
+SECONDS = 1 << 50
+
+
 class Figures:
     """What the attempts that have ended had reserved, and what they used.
 
@@ -3044,13 +3049,20 @@ class Figures:
         self._cores, self._alike, self._other = cores, alike, other
 
     def add(self, record, sign=1):
-        """Count the last record of an attempt, or no more, with sign -1."""
+        """Count the last record of an attempt, or no more, with sign -1.
+
+        Raises:
+            ValueError, TypeError: it tells of no such times
+        """
         started, finished, host = record.get('started'), record.get('finished'), record.get('host')
         if started and finished:
             cores = self._cores if self._alike and 'params' not in record else self._other(record)
+            cpu = record.get('cpu') or 0
+            if not -SECONDS < started <= finished + SECONDS < 2 * SECONDS or not -SECONDS < cpu < SECONDS:
+                raise ValueError(record)
             if finished > started:
                 self.asked += sign * cores * (finished - started)
-            self.used += sign * (record.get('cpu') or 0)
+            self.used += sign * cpu
             if finished > self.last:
                 self.last = finished
         if host:
@@ -3291,7 +3303,8 @@ qmap_listen() {  # from now on a signal is for the job, which is the last one
     for name in TERM INT HUP USR2; do trap "qmap_pass $name" $name; done
     # bash ends by itself where no process is to be had.
     trap '[ -z "$qmap_unbegun" ] || qmap_void' EXIT
-    exec 4<> <(:)    # a job tells its exit status there
+    exec {qmap_pipe}<> <(:)    # a job tells its exit status there, and knows it as 4
+    exec 4<&$qmap_pipe {qmap_pipe}<&-
 }
 qmap_pass() {
     qmap_again=yes qmap_signal=$1
@@ -6990,7 +7003,10 @@ def with_unmerged(plan, ledger):
 def unmerged_events(plan, ledger):
     """Return the events, run and end, that the jobs' own files tell beyond a ledger, the oldest first. What they say
     of a job that was called failed without its own words is among them."""
-    names = set(plan.logs.listing())
+    try:
+        names = set(plan.logs.listing())
+    except ABSENT:    # the folder is gone, and with it what they said
+        return []
     found = [unmerged_event(plan, ledger, key, names)
              for key in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}]
     for name in names:

@@ -438,7 +438,9 @@ def on_terminal(users, uid, *argv):
                                preexec_fn=become(uid, 0o022, []))
     os.close(slave)
     found = b''
-    while select.select([master], [], [], 100)[0]:
+    ready = select.poll()    # takes any number of a file
+    ready.register(master, select.POLLIN)
+    while ready.poll(100000):
         try:
             data = os.read(master, 1 << 16)
         except OSError:
