@@ -83,8 +83,8 @@ FIELDS = """\
 | `usage.time.elapsed` | how long it ran: `00:01:12` or `2-00:00:00`; in seconds: `usage.time.seconds` |
 | `usage.time.cpu` | seconds of CPU time that it used |
 | `usage.memory.peak` | the most memory that it used: `1.5G`; in bytes: `usage.memory.bytes`. On one machine the most \
-that was seen, or that its largest process had; not less than some 40 MB, which starting it takes, and with mapped files \
-where it was too short to be looked at; of short jobs the most that one in the same shell used |
+that was seen, or that its largest process had; not less than some 40 MB, which starting it takes, and with mapped \
+files where it was too short to be looked at; of short jobs the most that one in the same shell used |
 | `commands.count`, `commands.done` | of a group: its commands, and how many of them ended well |
 """
 
