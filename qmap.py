@@ -1529,6 +1529,8 @@ class Logs:
                     shown_path(self.path), words))
             for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
                 os.mkdir(folder, FOLDER_MODE)
+        except FileExistsError:    # another process was just as quick
+            raise QMapError(self.taken())
         except OSError as error:
             raise QMapError('{}: {}'.format(self.path, error.strerror or error))
 
@@ -1635,7 +1637,7 @@ def user_name(uid):
 
 
 #: Bytes at the most of a file that is read as a whole, and of a line of the journal: far more than QMap writes.
-LARGEST = 1 << 26
+LARGEST, LONGEST = 1 << 26, 1 << 28
 
 
 class NotRegular(OSError):
@@ -2432,9 +2434,12 @@ class Ledger:
         finally:
             if read is not None:
                 read[epoch] = end
-        if limit is not None and end < limit:    # a later driver has read more than there is
-            self.damage.append((epoch, end))
+        if limit is not None and end < limit and not self._damaged(epoch):
+            self.damage.append((epoch, end))    # a later driver has read more than there is
         return end
+
+    def _damaged(self, epoch):
+        return any(damaged == epoch for damaged, _ in self.damage)
 
     def with_unwritten(self, events):
         """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
@@ -2464,9 +2469,10 @@ class Ledger:
         return (epoch, read) if read is not None and driver.get('bytes', 0) > read else None
 
     def miss(self, driver):
-        """Note what is missing, as above."""
-        if self.missing(driver):
-            self.damage.append(self.missing(driver))
+        """Note what is missing, as above, where nothing else in the segment is damaged."""
+        missing = self.missing(driver)
+        if missing and not self._damaged(missing[0]):
+            self.damage.append(missing)
 
     def wrote(self, epoch, place):
         """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
@@ -2736,7 +2742,7 @@ class Ledger:
             source = self._reader[1]
             with naming(self.segment_path(epoch)):
                 source.seek(place)
-                line = source.readline(LARGEST)
+                line = source.readline(LONGEST)
         return parse_event(line)
 
     # Condensing
@@ -2930,7 +2936,7 @@ def read_events(source, place=0, limit=None):
                 return
             yield event, place, line
             place += len(line)
-        if len(rest) > LARGEST:    # nothing that QMap wrote
+        if len(rest) > LONGEST:    # nothing that QMap wrote
             yield None, place, rest
             return
         if not more:
@@ -4532,7 +4538,8 @@ class Plan:
         info, needed = self.info, {'name', 'executor', 'settings', 'params', 'map_params', 'max_running', 'group',
                                    'repeat', 'token', 'created_seconds'}
         right = of_types(info, EXECUTION_FIELDS)
-        wrong = sorted((needed | set(info)) & set(EXECUTION_FIELDS) - set(right))
+        told = {key for key in EXECUTION_FIELDS if info.get(key) is not None}
+        wrong = sorted((needed | told) - set(right))
         wrong += [key for key in ('max_running', 'group') if key in right and right[key] < 1]
         wrong += [key for key in ('settings', 'params', 'map_params') if key in right and not all(
             isinstance(text, str) for text in right[key].values())]
@@ -6035,8 +6042,7 @@ class Driver:
             events.append(self._ended(number, record, word, gone.end, account))
         self._log(events)
         self._unsubmit(back)
-        if stuck:
-            self.backend.cancel(stuck, self._counts())    # what cannot run would stay in the queue for ever
+        self._end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
     def _void_start(self, record, word):
         """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
@@ -6742,6 +6748,12 @@ class Driver:
         self._log(events)
         self._again = False
         self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
+        self._end_tasks(tasks)
+
+    def _end_tasks(self, tasks):
+        """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged record says,
+        and that stands for all jobs of the user (LSF: 0) or for an option."""
+        tasks = [task for task in tasks if self.backend.immediate or re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
         if tasks:
             self.backend.cancel(tasks, self._counts())
 
@@ -6898,7 +6910,7 @@ class Inbox:
                 raise QMapError('{}: {}'.format(path, error.strerror))
             with source:
                 source.seek(place)
-                for line in iter(lambda: source.readline(LARGEST), b''):
+                for line in iter(lambda: source.readline(LONGEST), b''):
                     if not line.endswith(b'\n'):
                         break
                     place += len(line)
@@ -7997,11 +8009,12 @@ class Old:
     def __init__(self, path):
         self.path = path
         self.map = Map(os.path.join(path, 'qmap_input'), submitted=True)
-        info = of_types(read_json(os.path.join(path, 'execution.info')), {'groups': (int, str)})
+        info = of_types(read_json(os.path.join(path, 'execution.info')), {'groups': (int, str), 'token': str})
         self.group = max(1, int(info['groups'])) if str(info.get('groups', '')).isdigit() else 1
         self.params = self.map.params
         self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
-        self.warnings = []
+        self.warnings = ['{}: its journal is gone, and only what the .info files say is known'.format(
+            os.path.join(path, '.qmap'))] if 'token' in info else []
         self.failures = Failures()
 
     @staticmethod
@@ -8012,9 +8025,7 @@ class Old:
             QMapError: it cannot be read
         """
         try:
-            if not is_there(os.path.join(path, 'qmap_input')) or is_there(os.path.join(path, '.qmap')):
-                return False
-            return 'token' not in of_types(read_json(os.path.join(path, 'execution.info')), EXECUTION_FIELDS)
+            return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
         except OSError as error:
             raise unreadable(error, path)
 
@@ -9108,6 +9119,7 @@ def tool_info(options):
     statuses = parse_statuses(options.status or ['failed'])
     if Old.here(options.logs):
         plan = source = Old(options.logs)
+        warn(source.warnings)
         params, own = plan.params, None
     else:
         source = Execution(options.logs)
