@@ -71,8 +71,9 @@ PLANTED = collections.OrderedDict([
     ('forgets', 'that a job shall end is told to the scheduler once only'),
 ])
 
-#: What the driver does not bear yet, and so is not played: that it takes what could not be written down for done.
-WAITING = {'unwritten'}
+#: What the driver does not bear yet, and so is not played, or not checked: that it takes what could not be written down
+#: for done; that a job which was cancelled before it was seen to begin says later that it ended with 0.
+WAITING = {'unwritten', 'corrected'}
 
 
 class Crash(BaseException):
@@ -733,6 +734,7 @@ class World:
         self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
         self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who wants it, why)
         self.cancelled = set()    # attempts that somebody ordered to end
+        self.corrected = set()    # attempts that said how they ended when they had been judged without that
         self.answers = {}    # by name of a submission: what the scheduler said of it last
         self.beats = {}    # by segment: when its driver was last seen to live
         self.until = {}    # when what is so for a while ends
@@ -1126,7 +1128,7 @@ class World:
         where all clocks agree on that."""
         if record.get('error_reason') not in (None, 'time', 'cancelled'):
             raise Broken('{} ended with 0, and is FAILED ({})'.format(word, record['error_reason']))
-        if word not in self.verdicts:
+        if word not in self.verdicts or 'corrected' in WAITING and word in self.corrected:
             return    # it was wanted, and nobody came to do it
         told, ended = self.verdicts[word], self.ends[word]
         later = [end > since for end, since in zip(ended, told[:2])]
@@ -1389,6 +1391,12 @@ class Driver(REAL['Driver']):
         self.blind = self.returning = False    # whether the accounts have not answered; whether it takes a batch back
         self.causes, self.cancelled_at = 1, 0    # reasons to tell the scheduler what to end; when that was done last
 
+    def lead(self, *args, **options):
+        leads = super().lead(*args, **options)
+        if leads:    # others may have died while they wrote what is cancelled
+            self.after_cancel(None)
+        return leads
+
     # What is written
 
     def _write(self, events):
@@ -1620,9 +1628,10 @@ class Driver(REAL['Driver']):
         return seen and not WORLD.kinds & {'lie', 'forget'} and any(
             copy.running and copy.known and copy.word == word for copy in WORLD.copies[word])
 
-    def _correct(self, *args):
+    def _correct(self, number, word):
+        WORLD.corrected.add(word)
         if WORLD.plant not in ('lie', 'late'):
-            super()._correct(*args)
+            super()._correct(number, word)
 
     def _clean(self):
         if WORLD.plant != 'claims':
