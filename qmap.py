@@ -4525,7 +4525,7 @@ class Plan:
         except ValueError as error:
             raise QMapError('{}: is damaged: {}'.format(logs.execution, error))
         logs.most = 100000 + 8 * len(self.map)
-        if len(self.map) != self.info.get('commands', len(self.map)):
+        if self.info.get('commands') not in (None, len(self.map)):
             raise QMapError('{}: was changed: it holds {}, and {:,} were submitted; put back what was there'.format(
                 logs.input, plural(len(self.map), 'command'), self.info['commands']))
 
