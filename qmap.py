@@ -4833,9 +4833,10 @@ LEFT_BEHIND = 'killed what it left running in the background'
 
 def cancel_note(ledger, number):
     """Return what is noted of a job that shall end because somebody cancelled it, None where nobody did."""
-    if number not in ledger.cancelled:
-        return None
-    return {'reason': 'cancelled', 'words': 'cancelled', 'time': ledger.cancelled[number]}
+    since = ledger.cancelled.get(number)
+    if since is None and number not in ledger.live and ledger.status[number] == STATUS_CODES[FAILED]:
+        since = ledger.record(number).get('cancelled')
+    return None if since is None else {'reason': 'cancelled', 'words': 'cancelled', 'time': since}
 
 
 def standing_verdict(end, why):
@@ -4863,7 +4864,7 @@ def own_end(plan, record, start, end, why):
     """
     path = os.path.join(plan.logs.run, '{}.{}'.format(record['job'], record['attempt']))
     record = {key: value for key, value in record.items() if key not in (
-        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard')}
+        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, None, why, error)
@@ -5591,7 +5592,12 @@ class Driver:
         for name in names:
             if name.startswith('share.'):
                 self._told += self._hear_share(name)
-        self._log_told(events)
+        try:
+            self._log_told(events)
+        except OSError:
+            for event in events:    # what has begun is still to be written
+                self._starts.pop(self._word(event), None)
+            raise
 
     def _assign(self, record, start):
         """Note which worker runs a job of a list, as it said when it began."""
@@ -5845,7 +5851,8 @@ class Driver:
         end = read_end(self._said(record, '.end'))
         if end:
             start, why = read_start(self._said(record, '.start')), read_why(self._said(record, '.why'))
-            self._log([own_end(self.plan, record, start, end, standing_verdict(end, why))])
+            why = standing_verdict(end, why or cancel_note(self.ledger, number))
+            self._log([own_end(self.plan, record, start, end, why)])
         else:
             self._spent.discard(word)    # not yet whole
 
@@ -5903,6 +5910,8 @@ class Driver:
                 event['finished'] = min(event['finished'], event['started'] + lasted)
         if not end:
             event['unheard'] = True
+            if number in self.ledger.cancelled:    # for the case that it says later how it ended
+                event['cancelled'] = self.ledger.cancelled[number]
         return event
 
     def _verdict(self, number, record, end):
@@ -6030,18 +6039,19 @@ class Driver:
                 # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
                 # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
                 short = gone.void and self.backend.immediate    # of processes, for a while
-                self._tries[number] = self._tries.get(number, 0) + (not short)
-                if short or self._tries[number] < 4 or self.ledger.batch_of(record).get('shares'):
-                    back.append(word)
+                tries = self._tries.get(number, 0) + (not short)
+                if short or tries < 4 or self.ledger.batch_of(record).get('shares'):
+                    back.append((number, word, tries))
                     continue
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
-                           'submitted {} times, and each time gone before it began'.format(self._tries[number])}
+                           'submitted {} times, and each time gone before it began'.format(tries)}
             self._explain(account, gone, self._starts.get(word) or {})
             if gone.listed and self.backend.lingers:
                 stuck.append(task)
             events.append(self._ended(number, record, word, gone.end, account))
         self._log(events)
-        self._unsubmit(back)
+        self._unsubmit([word for _, word, _ in back])
+        self._tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
         self._end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
     def _void_start(self, record, word):

@@ -71,10 +71,6 @@ PLANTED = collections.OrderedDict([
     ('forgets', 'that a job shall end is told to the scheduler once only'),
 ])
 
-#: What the driver does not bear yet, and so is not played, or not checked: that it takes what could not be written down
-#: for done; that a job which was cancelled before it was seen to begin says later that it ended with 0.
-WAITING = {'unwritten', 'corrected'}
-
 
 class Crash(BaseException):
     """The process is killed here."""
@@ -232,7 +228,7 @@ class Copy:
     def claim(self):
         """Make .start, which only one can."""
         if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
-            if 'unwritten' not in WAITING and self.world.random.random() < 0.3:    # an earlier version gives up
+            if self.world.random.random() < 0.3:    # an earlier version gives up
                 return self.end('FAILED', 'exit')
             return self.wait_for_room(self.look)
         if not self.make_start():
@@ -734,7 +730,6 @@ class World:
         self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
         self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who wants it, why)
         self.cancelled = set()    # attempts that somebody ordered to end
-        self.corrected = set()    # attempts that said how they ended when they had been judged without that
         self.answers = {}    # by name of a submission: what the scheduler said of it last
         self.beats = {}    # by segment: when its driver was last seen to live
         self.until = {}    # when what is so for a while ends
@@ -1128,7 +1123,7 @@ class World:
         where all clocks agree on that."""
         if record.get('error_reason') not in (None, 'time', 'cancelled'):
             raise Broken('{} ended with 0, and is FAILED ({})'.format(word, record['error_reason']))
-        if word not in self.verdicts or 'corrected' in WAITING and word in self.corrected:
+        if word not in self.verdicts:
             return    # it was wanted, and nobody came to do it
         told, ended = self.verdicts[word], self.ends[word]
         later = [end > since for end, since in zip(ended, told[:2])]
@@ -1426,9 +1421,7 @@ class Driver(REAL['Driver']):
 
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
-        record = self.ledger.live.get(self.ledger.number(event['job']), {})
-        told = 'unwritten' not in WAITING or 'started' in record or 'began' in record
-        if event['status'] == 'PENDING' and self._word(event) in self._starts and told:
+        if event['status'] == 'PENDING' and self._word(event) in self._starts:
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
@@ -1629,7 +1622,6 @@ class Driver(REAL['Driver']):
             copy.running and copy.known and copy.word == word for copy in WORLD.copies[word])
 
     def _correct(self, number, word):
-        WORLD.corrected.add(word)
         if WORLD.plant not in ('lie', 'late'):
             super()._correct(number, word)
 
