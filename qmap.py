@@ -1749,7 +1749,8 @@ def read_owned(path):
     try:
         with naming(path), open_regular(path) as source:
             there = os.fstat(source.fileno())
-            return source.read(there.st_size) if there.st_size < LARGEST else None, there.st_uid
+            # One byte more than there should be, so that a disk that fails says so.
+            return source.read(there.st_size + 1) if there.st_size < LARGEST else None, there.st_uid
     except ABSENT + (NotRegular,):
         return None, None
 
@@ -7027,7 +7028,7 @@ def unmerged_events(plan, ledger):
     of a job that was called failed without its own words is among them."""
     try:
         names = set(plan.logs.listing())
-    except ABSENT:    # the folder is gone, and with it what they said
+    except FileNotFoundError:    # the folder is gone, and with it what they said
         return []
     found = [unmerged_event(plan, ledger, key, names)
              for key in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}]
