@@ -334,7 +334,7 @@ def test_jobs_that_went_on_without_a_driver_are_shown_as_they_are(qmap):
     assert result.lines[1:] == ['0\tCOMPLETED\t0\t\t' + pids[0], '1\tFAILED\t5\tno such sample\t' + pids[1]]
     assert not result.err and float(qmap('info', '-l', 'out', 'usage.time.seconds').lines[1].split('\t')[1]) > 0
     assert qmap('info', '-l', 'out', '--collapse').lines == [qmap.read('a.map').splitlines()[1] + ' ## line=1']
-    assert 'known from the 1 of 2 jobs that completed' in qmap('info', '-l', 'out', '--advise').out
+    assert 'based on the 1 completed of 2 jobs' in qmap('info', '-l', 'out', '--advise').out
     assert qmap('info', '-l', 'out', '--watch', 'status').lines[-2:] == ['0   COMPLETED', '1   FAILED']
     assert qmap('info', '-l', 'out', '--log', '1', '--err', '--follow').out == 'no such sample\n'
     assert state_of(qmap) == before, 'a look writes nothing'
