@@ -449,7 +449,7 @@ def test_what_a_lost_job_says_late_is_believed_also_when_all_others_have_ended(q
 
 
 def test_a_job_that_is_lost_for_good_stays_so(qmap):
-    qmap.write('a.map', 'echo $PPID; sleep 1000\n')
+    qmap.write('a.map', 'cut -d" " -f6 /proc/self/stat; sleep 1000\n')    # the runner leads its session
     process = qmap.start('submit', 'a.map', '--logs', 'out')
     runner = int(until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out')))
     process.kill()

@@ -165,7 +165,7 @@ def test_a_command_is_run_in_a_directory_that_cannot_be_named(backend, tmp_path,
     monkeypatch.chdir(tmp_path / "it's $HOME")
     words = backend.interactive({}, 'pwd')
     assert after(words, '-wd') == ['/']
-    assert subprocess.check_output(words[-3:], cwd='/').decode().strip() == os.getcwd()
+    assert subprocess.check_output(words[-4:], cwd='/').decode().strip() == os.getcwd()
 
 
 def test_cancelling_names_whole_submissions_and_ranges():
