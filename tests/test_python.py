@@ -190,7 +190,7 @@ def test_a_program_waits_for_its_executions_as_it_ends(qmap, program, end, statu
 
 
 def test_a_program_that_has_left_does_not_wait_for_what_was_not_submitted(qmap, program):
-    qmap.write('a.map', 'sleep 0.2; ' + TEN)
+    qmap.write('a.map', 'sleep 2; ' + TEN)
     code, _, err = program('''
         e = qmap.submit('a.map', logs='out', profile='local', max_running=1)
         for event in e:

@@ -277,7 +277,7 @@ def test_messages_are_one_line_in_any_locale(qmap):
         process = qmap.start(b'submit', b'h\xc3\xa9\xff\n.map')
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err.count(b'\n')) == (2, b'', 1)
-        assert err.startswith(b'qmap: error: h\xc3\xa9\xff\\n.map: ')
+        assert err.startswith(b'qmap: error: h\xc3\xa9\\xff\\n.map: ')    # in signs that every terminal shows
 
 
 @pytest.fixture(scope='module')
