@@ -2716,7 +2716,7 @@ class Ledger:
         found = Failures()
         try:
             for number in self.chosen({FAILED}):
-                found.add(self.record(number))
+                found.add(sound_record(self.record(number)))
         except QMapError:    # the journal is being condensed
             return self.failures
         return found

@@ -673,7 +673,7 @@ class Failed:
         cancelled = self._usage.cancelled
         failures = self._qmap.Failures(LISTED)
         for number in self._numbers(lambda code: code > COMPLETED and code != cancelled):
-            failures.add(self._ledger.record(number))
+            failures.add(self._qmap.sound_record(self._ledger.record(number)))
         groups = failures.groups()
         found = ''
         if groups:
@@ -774,7 +774,7 @@ class Failed:
         rows = []
         for id in ids:
             number = self._ledger.number(id)
-            record = self._ledger.record(number) if differ or hosts else {}
+            record = self._qmap.sound_record(self._ledger.record(number)) if differ or hosts else {}
             cells = {'job': id, 'parameters': own_text(self._qmap, self._plan, number), 'command': self._command(id),
                      'last line of stderr': self._qmap.message(record), 'host': record.get('host', '')}
             rows.append('<tr>{}</tr>'.format(''.join('<td{}>{}</td>'.format(
