@@ -28,8 +28,12 @@ def test_a_seed_repeats_exactly():
     assert simulate('--seed', '24') == simulate('--seed', '24')
 
 
+#: Found in so rare worlds that only `--plant all` looks for it.
+RARE = {'copy'}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('bug', simulation.PLANTED)
+@pytest.mark.parametrize('bug', [bug for bug in simulation.PLANTED if bug not in RARE])
 def test_a_planted_bug_is_found(bug):
     code, said = simulate('--plant', bug, '8000')
     assert code == 0 and 'found with seed' in said, said
