@@ -137,11 +137,20 @@ def absolute_path(path):
             path, error.strerror))
 
 
+def joined(text):
+    """Return text in which each character is one, also where Python read it byte by byte, in a locale without UTF-8."""
+    try:
+        return decode(encode(text))
+    except UnicodeEncodeError:    # half a surrogate pair, which no name holds
+        return text
+
+
 def printable(text):
     """Return text in which each character is shown by a terminal, and none obeyed: others are written as in Python.
 
     Not even those that turn the direction of writing, or what no UTF-8 can be; but what joins letters or signs.
     """
+    text = joined(text)
     if text.isprintable():
         return text
     import unicodedata
@@ -157,6 +166,7 @@ def escaped(char):
 
 def quote_shown(text):
     """Return text quoted for a shell, to be pasted, in characters that a terminal shows: $'...' where need be."""
+    text = joined(text)
     if text.isprintable():
         return shlex.quote(text)
     parts = (char if char.isprintable() and char not in "\\'" else
@@ -2219,7 +2229,7 @@ class Ledger:
         self._read, self._covered = None, {}
         self._batch_limit = 1000000 + 100 * self.count    # no batch has such a number
         self._blocks = {}    # by segment: the lines that were read since its last sum
-        self._astray = False
+        self._astray = None    # (segment, byte) up to which it counts, where more of it was read
         self._reader, self._close_reader = (0, None), None
         self._reading = threading.Lock()
         self.unwritten = []
@@ -2364,7 +2374,13 @@ class Ledger:
         """Tell whether this must be read from the beginning: segments that it was read from may be gone, because there
         is a newer snapshot; or more was read than counts, of a driver that had been overtaken."""
         return self._read is not None and (
-            self._astray or max(self.logs.epochs('snapshot'), default=0) > self.snapshot)
+            self._astray is not None or max(self.logs.epochs('snapshot'), default=0) > self.snapshot)
+
+    def accept(self):
+        """Take what was read as it is, where reading it again would be no better: drivers contradict each other."""
+        if self._astray:
+            self.damage.append(self._astray)
+            self._astray = None
 
     def current(self):
         """Tell whether reading on is as good as reading it from the beginning: nobody has begun to drive since."""
@@ -2504,8 +2520,9 @@ class Ledger:
         start, self.driver_host = event.get('born', '').partition('/')[0], event.get('host', '')
         if self._starts.setdefault(event.get('host'), start) != start:
             self._starts[event.get('host')], self.before = start, self.last_batch
-        self._astray = self._astray or any(
-            self._read.get(int(epoch), 0) > counts for epoch, counts in event.get('read', {}).items())
+        for epoch, counts in event.get('read', {}).items():
+            if self._read.get(int(epoch), 0) > counts:
+                self._astray = (int(epoch), counts)
 
     def _hear_run(self, event, place):
         number, code = self.number(event['job']), STATUS_CODES[event['status']]
@@ -4133,6 +4150,19 @@ class Local:
         self._closed = False
         self._warden = None
         self._short = ('', 0)    # what was missing, and when that was seen
+
+    def start_threads(self):
+        """Start all threads that jobs need: once the main thread is at its end, Python 3.12 starts no more, while
+        other releases do as long as functions are called that were registered for it."""
+        together = threading.Barrier(self.cores + 1, timeout=10)
+        try:
+            self._guard()
+            for _ in range(self.cores):
+                self._pool.submit(together.wait)
+            together.wait()
+            self._worked = True
+        except RuntimeError:    # there is none to be had now
+            together.abort()
 
     # What every backend answers
 
@@ -7182,6 +7212,7 @@ class Execution:
         self._may_drive = True    # whether that is not for want of a permission
         self._unread = ''    # what could not be read at the last look
         self._started = False
+        self._prepared = None    # a backend that `start` made
         self._seen = None    # the ledger with what the jobs have written since, where this process only looks
         self._waits = False    # it is to drive, and there is no thread for that yet
         self._listeners = []
@@ -7214,6 +7245,9 @@ class Execution:
             self._error, self._leaving = None, ''
         self._started = True
         self._idle.clear()
+        if sys.version_info[:2] == (3, 12) and self.plan.info['executor'] == 'local':
+            self._prepared = load_backend('local', wake=self._here.wake)
+            self._prepared.start_threads()
         self._start_thread()
         return self
 
@@ -7282,7 +7316,9 @@ class Execution:
         self._refuse_copy()
         if not self._trusted():
             return False
-        backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
+        backend, self._prepared = self._prepared, None
+        if not backend:
+            backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
         driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
         try:
@@ -7352,10 +7388,15 @@ class Execution:
 
     def _read_anew(self):
         """Read the journal from its beginning."""
+        heard = None
         while True:
-            driver, ledger = self.logs.driver_now(), self.plan.ledger()
+            driver, ledger, before = self.logs.driver_now(), self.plan.ledger(), heard
+            heard = [(epoch, Ledger.first(self.logs, epoch)) for epoch in self.logs.epochs()]
             ledger.load()
             if not ledger.outdated():
+                break
+            if heard == before:    # no driver has come since the last time
+                ledger.accept()
                 break
         ledger.miss(driver)
         self._ledger = ledger

@@ -37,7 +37,8 @@ class Tool:
         self.folder = str(folder)
         self.environ = dict(os.environ, QMAP_PROFILE='local', PYTHONDONTWRITEBYTECODE='1', QMAP_HOME=self.folder,
                             XDG_CONFIG_HOME=self.folder)
-        for name in ('LOADEDMODULES', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'VIRTUAL_ENV', 'QMAP_TEMPLATE_BASE'):
+        for name in ('LOADEDMODULES', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'VIRTUAL_ENV', 'QMAP_TEMPLATE_BASE',
+                     'QMAP_TEST_SLURM', 'QMAP_TEST_SGE'):
             self.environ.pop(name, None)
         self.program = [sys.executable, QMAP]
 

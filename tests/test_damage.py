@@ -117,6 +117,25 @@ def test_no_change_in_the_journal_goes_unnoticed(folder, name, seeds):
     assert told(path) == (truth, [])
 
 
+@pytest.mark.twice
+def test_drivers_who_contradict_each_other_about_what_counts(qmap):
+    path = qmap.path('out')
+    qmap.write('a.map', 'true\nexit 3\n')
+    assert qmap('submit', 'a.map', '-l', 'out').code == 1
+    for _ in range(2):
+        assert qmap('control', '-l', 'out', 'retry', '1').code == 0 and qmap('reattach', '-l', 'out').code == 1
+    truth, words = told(path)
+    files = journals(path)
+    assert len(files) >= 3 and not words
+    records = read_records(files[-1])
+    lead, = (record for record in records if record['event'] == 'lead')
+    assert lead['read']['1'] > 100
+    lead['read']['1'] = 100
+    write_records(files[-1], records)
+    jobs, words = told(path)
+    assert jobs == truth and 'journal.0001, byte 100: this record cannot be read' in words[0]
+
+
 def write_records(path, records):
     """Write a journal as releases did that knew no sums: what is wrong in a record must be seen from itself."""
     with open(path, 'w') as target:
