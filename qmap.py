@@ -393,7 +393,7 @@ def did_you_mean(word, known, mark=''):
     """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''; `mark`
     stands before it."""
     from difflib import get_close_matches
-    near = get_close_matches(word, known, 1)
+    near = get_close_matches(word, known, 1, 0.65)
     return ' (did you mean {}{}?)'.format(mark, near[0]) if near else ''
 
 
@@ -3676,9 +3676,8 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
         logs: Logs
         line_ids: list of the commands' own ids
     """
-    export = collections.OrderedDict([('QMAP_JOB', id), ('QMAP_ATTEMPT', str(attempt)), ('QMAP_LOGS', logs.path),
-                                      ('QMAP_LINE', line_ids[0])])
-    export.update(exports(params))
+    export = exports(params)
+    export.update(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LOGS=logs.path, QMAP_LINE=line_ids[0])
     cores = export['QMAP_CORES']
     texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for command, line_id in zip(commands, line_ids)]
@@ -5488,7 +5487,8 @@ class Driver:
                 self._full = now
                 self._hold_back()
             self._waits['retry'] = min(30, 2 * self._waits['retry'] + 1)
-            self._due['retry'] = self._due['flush'] = self._due['submit'] = now + self._waits['retry']
+            self._due['retry'] = self._due['flush'] = now + self._waits['retry']
+            self._due['submit'] = max(self._due['submit'], self._due['retry'])
 
     def _note_shortage(self):
         """Say what the backend has not for jobs that wait."""
