@@ -393,7 +393,7 @@ def did_you_mean(word, known, mark=''):
     """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''; `mark`
     stands before it."""
     from difflib import get_close_matches
-    near = get_close_matches(word, known, 1, 0.65)
+    near = get_close_matches(word, known, 1, 0.61)
     return ' (did you mean {}{}?)'.format(mark, near[0]) if near else ''
 
 
