@@ -151,7 +151,7 @@ def test_fewer_workers_when_fewer_may_run(lsf):
 def test_it_is_for_clusters(qmap):
     qmap.write('a.map', 'true\n')
     result = qmap('submit', 'a.map', '--pull', '2')
-    assert result.code == 2 and '--pull: is for clusters' in result.err
+    assert result.code == 2 and '--pull: only for clusters' in result.err
 
 
 def test_none_are_made_where_0_is_given_whatever_the_profile_says(lsf):

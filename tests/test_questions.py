@@ -163,7 +163,7 @@ def test_the_output_of_a_job_as_it_is(done):
     assert done('info', '-l', 'out', '--log', '0000').out == 'out 31\n'
     assert done('info', '-l', 'out', '--log', '0', '--err').out == 'cannot open s31.bam\n'
     wrong = done('info', '-l', 'out', '--log', '17')
-    assert wrong.code == 2 and 'there is no such job' in wrong.err
+    assert wrong.code == 2 and 'no such job' in wrong.err
     assert done('info', '-l', 'out', '--err').code == 2
 
 

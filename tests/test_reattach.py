@@ -252,7 +252,7 @@ def test_a_folder_without_its_journal_can_still_be_asked(qmap):
     shutil.rmtree(qmap.path('out', '.qmap'))
     assert qmap.statuses('out') == ['COMPLETED']
     result = qmap('reattach', '-l', 'out')
-    assert result.code == 2 and 'has no journal' in result.err
+    assert result.code == 2 and 'without a journal' in result.err
 
 
 def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
