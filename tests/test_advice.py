@@ -124,7 +124,7 @@ def test_commands_with_parameters_of_their_own(made):
 def test_nothing_is_known_of_what_has_not_run(made):
     text, found = made([], count=3)
     assert 'based on the 0 completed of 3 jobs; the others: 3 not submitted' in text
-    assert 'none has completed yet' in text
+    assert 'no job has completed yet' in text
     assert 'recommended' not in text and found['next']['flags'] == '' and found['time']['used'] is None
 
 

@@ -158,7 +158,7 @@ def test_a_viewer_is_patient_with_a_journal_that_cannot_be_read_for_a_while(qmap
     until(lambda: os.path.exists(qmap.path('out', '0.out')))
     with open(qmap.path('screen'), 'wb') as screen:
         viewer = qmap.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: 'viewing; driver: {}'.format(driver.pid) in qmap.read('screen'))
+    until(lambda: 'viewing; driver: pid {}'.format(driver.pid) in qmap.read('screen'))
     path = qmap.path('out', '.qmap', 'journal.0001')
     put_folder(path)
     until(lambda: '! {}: Is a directory'.format(path) in qmap.read('screen'))

@@ -65,7 +65,7 @@ def test_the_examples_come_out_as_they_stand_there(qmap, executor):
                              stderr=subprocess.STDOUT)
     for command, expected in examples():
         command = command.replace('-p local', '-p ' + executor)
-        expected = [line.replace('profile local', 'profile ' + executor).replace('-p local', '-p ' + executor)
+        expected = [line.replace('profile: local', 'profile: ' + executor).replace('-p local', '-p ' + executor)
                     for line in expected]
         shell.stdin.write('{{\n{}\n}} </dev/null\necho "==end"\n'.format(command).encode())
         shell.stdin.flush()

@@ -127,7 +127,7 @@ def test_a_viewer_takes_over_when_the_driver_is_gone(qmap):
     until(lambda: os.path.exists(qmap.path('ran')))
     with open(qmap.path('screen'), 'wb') as screen:
         second = qmap.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: 'viewing; driver: {}'.format(first.pid) in qmap.read('screen'))
+    until(lambda: 'viewing; driver: pid {}'.format(first.pid) in qmap.read('screen'))
     kill(first)
     until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0002')))
     qmap.write('go', '')

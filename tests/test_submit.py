@@ -340,7 +340,7 @@ def test_a_warning_where_more_is_asked_than_the_machine_holds(qmap):
 def test_lines_in_a_log_say_what_happened(qmap):
     qmap.write('a.map', 'true\n' * 3)
     result = qmap('submit', 'a.map', '--logs', 'out')
-    assert result.lines[0] == 'profile local: from QMAP_PROFILE'
+    assert result.lines[0] == 'profile: local (from QMAP_PROFILE)'
     assert result.lines[1].startswith('3 jobs, max running ')
     assert '\r' not in result.out
     assert json.loads(qmap.read('out', 'execution.info'))['counts']['COMPLETED'] == 3

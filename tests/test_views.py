@@ -247,7 +247,7 @@ def test_what_was_cancelled_is_counted_apart_from_what_failed(qmap, cancelled):
     assert cancelled[head + 1] == '  1 job: exit 3  (id 1)'
     assert re.match('  [12] jobs?: cancelled', cancelled[head + 2])
     assert qmap('info', '-l', 'out', '--summary').lines[0].startswith('4 jobs: 1 completed, 1 failed, 2 cancelled, in ')
-    assert '4/4 ended, 1 completed, 1 failed, 2 cancelled' in qmap('info', '-l', 'out', '--watch').out
+    assert '4/4 finished, 1 completed, 1 failed, 2 cancelled' in qmap('info', '-l', 'out', '--watch').out
 
 
 def test_to_programs_what_was_cancelled_is_failed(qmap, cancelled):
