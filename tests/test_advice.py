@@ -29,7 +29,7 @@ def made(qmap):
         text = qmap('info', '-l', 'out', '--advise')
         found = qmap('info', '-l', 'out', '--advise', '--format', 'json')
         assert text.code == found.code == 0 and text.err == found.err
-        assert not text.err or 'nobody drives this execution' in text.err
+        assert not text.err or 'no driver is running' in text.err
         return text.out, json.loads(found.out)
     return make
 
@@ -74,8 +74,8 @@ def test_one_in_a_hundred_may_be_far_too_large(made):
 def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
     text, found = made([
         ended('00', 60, memory=GIGA), ended('01', 60, memory=2 * GIGA),
-        ended('02', 30, memory=4 * GIGA, status='FAILED', error_reason='memory', error='over its memory of 4G'),
-        ended('03', 3600, memory=GIGA, status='FAILED', error_reason='time', error='over its time'),
+        ended('02', 30, memory=4 * GIGA, status='FAILED', error_reason='memory', error='memory limit exceeded of 4G'),
+        ended('03', 3600, memory=GIGA, status='FAILED', error_reason='time', error='time limit exceeded'),
         ended('04', 1, memory=MEGA, status='FAILED', error_reason='exit', error='x', exit_code=1)], count=11)
     assert found['failed'] == {'exit': 1, 'memory': 1, 'time': 1}
     assert found['memory']['used']['jobs'] == 2 and found['next']['needed_more_than_asked'] == {'memory': 1, 'time': 1}
@@ -102,7 +102,7 @@ def test_of_some_it_may_not_be_known(made):
 def test_the_last_attempt_of_a_job_counts_and_what_the_accounts_add(made):
     batch = {'event': 'batch', 'batch': 2, 'name': 'x', 'tasks': ['0.2', '1.2'], 'time': 2000.0,
              'params': {'memory': '16G'}}
-    over = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'over its memory', 'memory': 4 * GIGA}
+    over = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'memory limit exceeded', 'memory': 4 * GIGA}
     second = ended('0', 100, attempt=2, batch=2, params={'memory': '16G'})
     text, found = made([
         ended('0', 50, **over), ended('1', 50, **over), ended('2', 50, **over), ended('3', 20, memory=GIGA),
@@ -124,7 +124,7 @@ def test_commands_with_parameters_of_their_own(made):
 def test_nothing_is_known_of_what_has_not_run(made):
     text, found = made([], count=3)
     assert 'based on the 0 completed of 3 jobs; the others: 3 not submitted' in text
-    assert 'none has completed yet' in text
+    assert 'no job has completed yet' in text
     assert 'recommended' not in text and found['next']['flags'] == '' and found['time']['used'] is None
 
 
@@ -180,16 +180,16 @@ def test_what_cannot_be_advised_is_said(qmap):
     qmap.write('a.map', 'true\n')
     qmap('submit', 'a.map', '--logs', 'out')
     result = qmap('info', '-l', 'out', '--advise', 'status')
-    assert result.code == 2 and '--advise looks at all jobs' in result.err
+    assert result.code == 2 and '--advise covers all jobs' in result.err
     os.mkdir(qmap.path('old'))
     qmap.write('old/qmap_input', 'true\n')
     result = qmap('info', '-l', 'old', '--advise')
-    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures for --advise\n'
+    assert result.code == 2 and result.err == 'qmap: error: old: made by qmap 0.4, without the figures for --advise\n'
     assert 'no execution of QMap' in qmap('info', '--advise').err
     with open(module.Logs(qmap.path('out')).journal(1), 'ab') as journal:
         journal.write(b'{nonsense\n')
     result = qmap('info', '-l', 'out', '--advise')
-    assert result.code == 0 and 'this record cannot be read' in result.err and 'based on 1 job, all' in result.out
+    assert result.code == 0 and 'unreadable record' in result.err and 'based on 1 job, all' in result.out
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')
     result = qmap('info', '-l', 'out', '--advise')

@@ -114,7 +114,7 @@ def test_every_topic_is_explained(qmap, topic):
 def test_help_of_a_tool_and_of_nothing_known(qmap):
     assert qmap('help', 'submit').out == qmap('submit', '--help').out
     result = qmap('help', 'nosuch')
-    assert result.code == 2 and 'no topic and no tool; topics are map, ' in result.err
+    assert result.code == 2 and ': no such topic; topics: map, ' in result.err
     assert '**' in qmap('help', 'wildcards').out
 
 

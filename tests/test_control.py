@@ -50,7 +50,7 @@ def over(qmap, count):
 
 def test_detach_goes_on_in_the_background_and_says_how_to_look_and_stop(qmap, detached):
     result = detached('sleep 1; echo ${QMAP_LINE} >>ran\n' * 4, '-r', '2')
-    assert 'to look: ' in result.out and 'to stop: ' in result.out
+    assert 'view: ' in result.out and 'stop: ' in result.out
     view = qmap('reattach', '-l', 'out')
     assert (view.code, sorted(qmap.read('ran').split())) == (0, list('0123')), view
     until(lambda: not driving(qmap))
@@ -74,10 +74,10 @@ def test_what_is_wrong_is_said_before_it_detaches(qmap):
 
 def test_pause_and_resume(qmap, detached):
     detached('sleep 0.2\n' * 12, '-r', '1')
-    assert control(qmap, 'pause').startswith('paused: nothing is submitted until resume; ')
+    assert control(qmap, 'pause').startswith('paused: running jobs continue; ')
     until(lambda: set(qmap.statuses('out')) == {'COMPLETED', 'UNSUBMITTED'})
     view = qmap.start('reattach', '-l', 'out')
-    assert 'jobs not yet submitted' in control(qmap, 'resume')
+    assert 'jobs to submit' in control(qmap, 'resume')
     over(qmap, 12)
     assert view.wait(30) == 0
 
@@ -99,8 +99,8 @@ def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached)
     detached(show * 2 + 'true ## memory=2G\n', '-r', '1')
     until(lambda: 'RUNNING' in qmap.statuses('out'))
     assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
-        'memory = 1536M, sample = x y for 2 jobs not yet submitted\n'
-    assert control(qmap, 'max-running', '2') == 'at most 2 at once from now on, 1 until now\n'
+        'memory = 1536M, sample = x y for 2 unsubmitted jobs\n'
+    assert control(qmap, 'max-running', '2') == 'max running: 2 (was 1)\n'
     qmap.write('go', '')
     over(qmap, 3)
     assert (qmap.read('0'), qmap.read('1')) == ('\n', '1536M x y\n')
@@ -112,13 +112,13 @@ def test_cancel_some_and_retry_them(qmap, detached):
     detached('sleep 100\n' + 'sleep 0.1\n' * 10, '-r', '1')
     until(lambda: qmap.statuses('out')[0] == 'RUNNING')
     assert control(qmap, 'cancel', '0,3-4') == \
-        'cancelling 1 submitted job, 2 jobs dropped that were not yet submitted\n'
+        'cancelling 1 submitted job, 2 unsubmitted jobs dropped\n'
     over(qmap, 11)
     assert [number for number, status in enumerate(qmap.statuses('out')) if status == 'FAILED'] == [0, 3, 4]
     assert {line.split('\t')[1] for line in qmap('info', '-l', 'out', 'error_reason').lines[1:]} == {'cancelled'}
     until(lambda: not driving(qmap))
     said = control(qmap, 'retry', '3')
-    assert said.startswith('1 job to run again\nnobody drives; to go on: ')
+    assert said.startswith('retrying 1 job\nno driver is running; resume with: ')
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap.statuses('out').count('COMPLETED') == 9
 
@@ -130,18 +130,18 @@ def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached)
     over(qmap, 4)
     until(lambda: not driving(qmap))
     said = control(qmap, 'retry')
-    assert said.startswith('1 job to run again, without the 3 cancelled (retry these with -s cancelled)\n')
+    assert said.startswith('retrying 1 job, without 3 cancelled (retry those with -s cancelled)\n')
     assert qmap.statuses('out') == ['UNSUBMITTED', 'FAILED', 'FAILED', 'FAILED']
-    assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('2 jobs to run again\n')
-    assert control(qmap, 'cancel').startswith('3 jobs dropped')
-    assert control(qmap, 'retry').startswith('0 jobs to run again, without the 4 cancelled')
-    assert control(qmap, 'retry', '-s', 'failed').startswith('4 jobs to run again\n')
+    assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('retrying 2 jobs\n')
+    assert control(qmap, 'cancel').startswith('3 unsubmitted jobs dropped')
+    assert control(qmap, 'retry').startswith('retrying 0 jobs, without 4 cancelled')
+    assert control(qmap, 'retry', '-s', 'failed').startswith('retrying 4 jobs\n')
 
 
 def test_jobs_are_retried_by_the_reason_for_which_they_failed(qmap):
     qmap.write('a.map', 'exit 1\nkill -9 $$\ntrue\n')
     qmap('submit', 'a.map', '--logs', 'out')
-    assert control(qmap, 'retry', '-s', 'signal').startswith('1 job to run again\n')
+    assert control(qmap, 'retry', '-s', 'signal').startswith('retrying 1 job\n')
     assert qmap.statuses('out') == ['FAILED', 'UNSUBMITTED', 'COMPLETED']
 
 
@@ -167,19 +167,21 @@ def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
 def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached):
     detached('sleep 100\ntrue\n', '-r', '2')
     until(lambda: qmap.statuses('out') == ['RUNNING', 'COMPLETED'])
-    assert control(qmap, 'retry', '0') == '0 jobs to run again, 1 job had not ended\n'
-    assert control(qmap, 'cancel', '1') == '1 job had ended\n'
+    assert control(qmap, 'retry', '0') == 'retrying 0 jobs, without 1 job that had not finished\n'
+    assert control(qmap, 'cancel', '1') == '1 job had finished already\n'
     assert qmap.statuses('out') == ['RUNNING', 'COMPLETED']
 
 
 @pytest.mark.parametrize('words, what', [
-    (['cancel', '3'], '3: there is no such job: the ids are 0, 1 ... up to 1'),
-    (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: the range runs backwards'),
-    (['cancel', '-s', 'bad'], 'bad: no status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
-    (['set', 'memory=much'], 'memory = much: is no amount of memory'), (['max-running', '0'], 'no whole number'),
-    (['set', 'cores=1000'], 'each job asks for 1,000 cores, this machine has'),
-    (['retry', '-m', '900T'], 'each job asks for 900T of memory'),
-    (['set', 'working_directory=/nosuch'], '/nosuch: the working directory is not there'), ([], 'ORDER'),
+    (['cancel', '3'], '3: no such job; ids: 0, 1'),
+    (['cancel', 'x'], 'x: invalid job id; write 3 or 3,7-12'),
+    (['retry', '1-0'], '1-0: the range runs backwards; write 0-1'),
+    (['cancel', '-s', 'bad'], 'bad: unknown status'), (['set', 'memory'], 'memory: not a parameter; write KEY=VALUE'),
+    (['set', 'memory=much'], 'memory = much: invalid memory size; write 512M'),
+    (['max-running', '0'], 'must be a positive integer'),
+    (['set', 'cores=1000'], 'each job requests 1,000 cores; this machine has'),
+    (['retry', '-m', '900T'], 'each job requests 900T of memory'),
+    (['set', 'working_directory=/nosuch'], '/nosuch: no such working directory'), ([], 'ORDER'),
     (['nosuch'], 'nosuch')])
 def test_what_is_wrong_in_an_order(qmap, words, what):
     qmap.write('a.map', 'true\ntrue\n')
@@ -192,26 +194,26 @@ def test_what_is_wrong_in_an_order(qmap, words, what):
 def test_the_ids_of_groups(qmap):
     qmap.write('a.map', 'true\n' * 10)
     qmap('submit', 'a.map', '--logs', 'out', '-g', '3')
-    assert 'the ids are 0, 3, 6 ... up to 9' in qmap('control', '-l', 'out', 'retry', '4').err
-    assert control(qmap, 'retry', '1-6').startswith('2 jobs to run again\n')
+    assert 'no such job; ids: 0, 3, 6, 9' in qmap('control', '-l', 'out', 'retry', '4').err
+    assert control(qmap, 'retry', '1-6').startswith('retrying 2 jobs\n')
     assert qmap('info', '-l', 'out', '-s', 'u', 'status').lines[1:] == ['3\tUNSUBMITTED', '6\tUNSUBMITTED']
 
 
 def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
     detached('until [ -e go ]; do sleep 0.1; done; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop') == 'stopping: leaves behind 2 jobs\n'
+    assert control(qmap, 'stop') == 'driver stops; 2 submitted jobs continue\n'
     until(lambda: not driving(qmap))
     qmap.write('go', '')
     until(lambda: os.path.exists(qmap.path('1')))
     assert qmap('reattach', '-l', 'out').code == 0
-    assert control(qmap, 'stop') == 'nobody drives; 0 jobs submitted\n'
+    assert control(qmap, 'stop') == 'no driver is running; 0 jobs submitted\n'
 
 
 def test_stop_and_cancel(qmap, detached):
     detached('sleep 100\n' * 3, '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop', '--cancel') == 'stopping: cancels 2 jobs\n'
+    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 submitted jobs\n'
     until(lambda: not driving(qmap))
     assert qmap.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
 
@@ -228,13 +230,13 @@ def test_cancel_ends_what_a_dead_driver_left(qmap, detached):
 def test_a_viewer_takes_over_and_what_it_is_told_counts(qmap, detached):
     detached('sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 30, '-r', '1')
     viewer = qmap.start('reattach', '-l', 'out', '-r', '2')
-    until(lambda: 'at most 2 at once' in qmap.read('out', 'execution.log'))
+    until(lambda: 'max running: 2' in qmap.read('out', 'execution.log'))
     first = driving(qmap)['pid']
     os.kill(first, signal.SIGKILL)
     until(lambda: driving(qmap) and driving(qmap)['pid'] == viewer.pid, 15)
     control(qmap, 'max-running', '1')
     out, _ = viewer.communicate(timeout=60)
-    assert viewer.returncode == 0 and b'the driver is gone: this process drives now' in out
+    assert viewer.returncode == 0 and b'the driver has exited; this process is the driver now' in out
     assert sorted(map(int, qmap.read('ran').split())) == list(range(30))
 
 
@@ -356,7 +358,7 @@ def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
                     filler.write(bytes(4096))
             except OSError:
                 pass
-        until(lambda: re.search('No space left on device|of space left', qmap.read('screen')))
+        until(lambda: re.search('No space left on device|disk nearly full', qmap.read('screen')))
         os.unlink(qmap.path('disk', 'filler'))
         process.communicate(timeout=120)
         assert process.returncode == 0, qmap.read('screen')
@@ -423,9 +425,9 @@ def test_a_driver_that_is_taken_over_notices_and_never_both_submit(qmap, hosts):
     one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
     until(lambda: os.path.exists(qmap.path('ran')))
     two = hosts('two', 'reattach', '-l', 'out', '--takeover')
-    until(lambda: 'another process drives now' in qmap.read('screen.one'))
+    until(lambda: 'another process is the driver now' in qmap.read('screen.one'))
     three = hosts('three', 'reattach', '-l', 'out', '--takeover')
-    until(lambda: 'another process drives now' in qmap.read('screen.two'))
+    until(lambda: 'another process is the driver now' in qmap.read('screen.two'))
     assert [process.wait(120) for process in (one, two, three)] == [0, 0, 0]
     assert sorted(map(int, qmap.read('ran').split())) == list(range(60))
     batches = [[json.loads(line) for line in qmap.read('out', '.qmap', name).splitlines() if '"batch"' in line]
@@ -443,7 +445,7 @@ def test_a_driver_that_was_frozen_and_taken_over_wakes_up_as_a_viewer(qmap, host
     until(lambda: driving(qmap)['host'] == 'two')
     one.send_signal(signal.SIGCONT)
     assert [process.wait(120) for process in (one, two)] == [0, 0]
-    assert 'another process drives now' in qmap.read('screen.one')
+    assert 'another process is the driver now' in qmap.read('screen.one')
     assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
 
 
@@ -486,7 +488,7 @@ def test_stop_and_cancel_where_the_scheduler_is_silent_ends(qmap):
     process.communicate()
     path, qmap.environ['PATH'] = qmap.environ['PATH'], os.defpath
     result = qmap('control', '-l', 'out', 'stop', '--cancel', timeout=60)
-    assert result.code == 0 and 'cancels' in result.out, result
+    assert result.code == 0 and 'cancelling' in result.out, result
     qmap.environ['PATH'] = path
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap.statuses('out') == ['FAILED'] * 2
