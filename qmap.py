@@ -385,9 +385,14 @@ def write_parameter(key, value):
 
 def foreign_parameter(key):
     """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
-    near = SYNONYMS.get(key.lower())
-    hint = ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), PARAMETERS)
-    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(key, hint, key.upper())
+    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(
+        key, meant_parameter(key, PARAMETERS), key.upper())
+
+
+def meant_parameter(key, known):
+    """Return ' (did you mean that one?)' where a name is like a known one, or is what other tools call it, else ''."""
+    near = SYNONYMS.get(key.lower().replace('_', ''))
+    return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
 
 
 def did_you_mean(word, known, mark='', kind=''):
@@ -7810,7 +7815,7 @@ def parameter_texts(params, keywords):
     for key in keywords:
         if key not in PARAMETERS:
             raise QMapError('submit: unknown keyword {0}{1}; give parameters of your own as params={{{0!r}: ...}}'
-                            .format(key, did_you_mean(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
+                            .format(key, meant_parameter(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
     if not isinstance(params or {}, dict):
         raise QMapError('params = {!r}: must be a dict'.format(params))
     try:
