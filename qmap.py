@@ -1301,7 +1301,7 @@ def module_lines(modules):
     if not names:
         return []
     if not files and modules is None:
-        return ['# modules that are loaded, but that this machine has not: ' + names]
+        return ['# modules that are loaded, but not available on this machine: ' + names]
     path = os.environ.get('MODULEPATH') if files else ''
     return (['export MODULEPATH=' + quote_word(path)] if path else []) + [
         'source {} || :'.format(quote_word(file)) for file in files[:1]] + ['module load ' + names]
@@ -9657,7 +9657,7 @@ def make_parser():
     resources(again)
     order('set', 'change parameters of unsubmitted jobs').add_argument(
         'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= removes one')
-    order('stop', 'stop the driver; submitted jobs continue', '(--cancel: are cancelled)').add_argument(
+    order('stop', 'stop the driver; submitted jobs continue', '(or are cancelled: --cancel)').add_argument(
         '--cancel', action='store_true', help='cancel submitted jobs as well')
 
     made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
@@ -9679,7 +9679,7 @@ def make_parser():
     made.add_argument('--follow', action='store_true', help='with --log: print what is appended until the job ends')
     made.add_argument('--watch', action='store_true', help='refresh a table of the FIELDs, or of the latest jobs')
     made.add_argument('--every', metavar='SECONDS', type=number_option, help='with --watch: interval (default: 2)')
-    made.add_argument('--collapse', action='store_true', help='separate fields with |; print commands without sections')
+    made.add_argument('--collapse', action='store_true', help='fields: separate with |; map: print commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
@@ -9702,7 +9702,7 @@ def make_parser():
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('completion', tool_completion, 'print the completion script for a shell',
-                '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')
+                '  . <(qmap completion bash)    in ~/.bashrc (zsh: completion zsh, in ~/.zshrc)\n')
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
     made = tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
