@@ -198,7 +198,7 @@ def parse_memory(text):
     if match:
         size = int(float(match.group(1)) * 1024 ** (MEMORY_UNITS.index((match.group(2) or 'G').upper()) + 1))
     if not size:
-        raise ValueError('is no amount of memory: write 512M, 1.5G or 2T (units K M G T P, without one: G)')
+        raise ValueError('invalid memory size; write 512M, 1.5G or 2T (units K M G T P; default G)')
     return size
 
 
@@ -237,7 +237,7 @@ def parse_time(text):
         seconds = int(sum(float(number) * TIME_UNITS[unit]
                           for number, unit in re.findall(r'(\d+(?:\.\d+)?)\s*([dhms])', text)))
     if not seconds:
-        raise ValueError('is no time: write 90m, 2h, 1d, 1:30:00 or 2-00:00:00 (without a unit: hours)')
+        raise ValueError('invalid time; write 90m, 2h, 1d, 1:30:00 or 2-00:00:00 (default unit: hours)')
     return seconds
 
 
@@ -255,7 +255,7 @@ def parse_count(text):
         ValueError: it is nothing of the kind
     """
     if not re.match(r'0*[1-9]\d{0,8}$', text.strip()):
-        raise ValueError('is no whole number of 1 or more')
+        raise ValueError('must be a positive integer')
     return int(text)
 
 
@@ -332,8 +332,8 @@ def read_header(text):
     header, slip = HEADER.match(text), SLIP.match(text.strip())
     name = header and header.group(1) or slip and slip.group(2)
     if name and name not in SECTIONS:
-        raise ValueError('[{}] is no section: known are {}'.format(
-            name, ' '.join('[{}]'.format(known) for known in SECTIONS)))
+        raise ValueError('[{}]: unknown section{}; known sections: {}'.format(
+            name, did_you_mean(name, SECTIONS), ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
         wrong = '{}: the header of a section stands alone on its line; move the rest to another line'
         raise ValueError((wrong if ']' in text else '{} lacks its closing bracket').format(text.strip()))
@@ -386,7 +386,7 @@ def foreign_parameter(key):
     """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
     near = SYNONYMS.get(key.lower())
     hint = ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), PARAMETERS)
-    return '{} is no parameter of QMap{}: exported as QMAP_{}'.format(key, hint, key.upper())
+    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(key, hint, key.upper())
 
 
 def did_you_mean(word, known, mark=''):
@@ -1343,14 +1343,14 @@ class Profile:
         """
         self.settings, self.params, self.editable = {}, {}, {}
         self.warnings = []
-        self.why = 'asked for'
+        self.why = 'from -p'
         if not name and os.environ.get('QMAP_PROFILE'):
             name, self.why = os.environ['QMAP_PROFILE'], 'from QMAP_PROFILE'
         found = None
         if not name:
             found = find_scheduler()
             name = found or 'local'
-            self.why = '{} is on this machine'.format(COMMANDS[found]) if found else 'no scheduler on this machine'
+            self.why = 'found {}'.format(COMMANDS[found]) if found else 'no scheduler found'
         self.name = name
         for folder in reversed(profile_folders()):
             self._read(os.path.join(folder, 'default.conf'))
@@ -1366,7 +1366,7 @@ class Profile:
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: known are {}'.format(name, self.executor, ', '.join(EXECUTORS)))
         if found and self.executor == found and not backends_there():
-            raise QMapError('{} is on this machine, but {}'.format(COMMANDS[found], MISSING_BACKENDS))
+            raise QMapError('found {}, but {}'.format(COMMANDS[found], MISSING_BACKENDS))
 
     @staticmethod
     def _find(name):
@@ -1459,8 +1459,8 @@ class Profile:
 
     def sentence(self):
         """Return the line that says which profile this is and why."""
-        name = self.name if self.name == self.executor else '{} (executor {})'.format(self.name, self.executor)
-        return 'profile {}: {}'.format(name, self.why)
+        executor = '' if self.name == self.executor else 'executor {}; '.format(self.executor)
+        return 'profile: {} ({}{})'.format(self.name, executor, self.why)
 
 
 #: The submission command of each scheduler: what tells that it is there.
@@ -3203,8 +3203,8 @@ def describe_end(record):
         return 'exit {}'.format(record['exit_code'])
     if reason == 'signal' and record.get('signal'):
         return 'signal {}'.format(signal_name(record['signal']))
-    return {'memory': 'over its memory', 'time': 'over its time', 'node': 'its machine failed',
-            'submit': 'not accepted'}.get(reason, reason or 'failed')
+    return {'memory': 'memory limit exceeded', 'time': 'time limit exceeded', 'node': 'node failed',
+            'submit': 'submission refused'}.get(reason, reason or 'failed')
 
 
 class Journal:
@@ -4059,10 +4059,10 @@ class Running:
             if self._hard or now - self.killed > self.PATIENCE:
                 send(pids, signal.SIGKILL)
         elif limit is not None and memory > limit:
-            self.end(signal.SIGKILL, 'memory', 'used {} of memory, {} asked for'.format(
+            self.end(signal.SIGKILL, 'memory', 'used {} of memory, {} requested'.format(
                 memory_text(memory), exact_memory(limit)))
         elif most is not None and now - self.since > most:
-            self.end(signal.SIGTERM, 'time', 'ran over its time of {}'.format(time_text(most)))
+            self.end(signal.SIGTERM, 'time', 'time limit exceeded ({})'.format(time_text(most)))
 
     def _measure(self, look, pids, limit):
         """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot be over
@@ -4847,8 +4847,8 @@ def end_event(record, start, end, account, why, error):
         # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
         reason = 'signal' if 128 < code < 128 + signal.NSIG and code - 128 in SIGNALS else 'exit'
     else:
-        reason, words = 'lost', 'it ended, and its exit status is not known' if end else \
-            'it has gone without a word, and nobody knows how it ended'
+        reason, words = 'lost', 'ended; its exit status is unknown' if end else \
+            'vanished without reporting an exit status'
     if reason == 'signal':
         event['signal'] = account.get('signal') or (code - 128 if code else None)
         words = words or 'killed by signal {}'.format(signal_name(event['signal']))
@@ -6680,15 +6680,15 @@ class Driver:
                 min(last, most) - first for first, last in asked) > 1000 + 10 * most:
             raise ValueError(command)
         if do == 'pause':
-            return [{'event': 'set', 'halted': True, 'time': now}], 'paused: nothing is submitted until resume; {} ' \
-                'not yet submitted, {} on the way'.format(
+            return [{'event': 'set', 'halted': True, 'time': now}], 'paused: running jobs continue; {} not ' \
+                'submitted, {} submitted'.format(
                     plural(self.ledger.counts[0], 'job'), len(self.ledger.live)), ''
         if do == 'resume':
-            return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} not yet submitted'.format(
+            return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} to submit'.format(
                 plural(self.ledger.counts[0], 'job')), ''
         if do == 'max-running' and is_of_type(command['number'], int) and command['number'] >= 1:
             return [{'event': 'set', 'max_running': command['number'], 'time': now}], \
-                'at most {} at once from now on, {} until now'.format(command['number'], self.max_running), ''
+                'max running: {} (was {})'.format(command['number'], self.max_running), ''
         if do == 'set':
             params = dict(self.ledger.settings.get('params') or {}, **command['params'])
             self._refuse(params)
@@ -6697,7 +6697,7 @@ class Driver:
             return [{'event': 'set', 'params': params, 'time': now}], '{} for {} not yet submitted'.format(
                 words, plural(self.ledger.counts[0], 'job')), ''
         if do == 'stop' and self.leaving == 'obey' and not command.get('cancel'):
-            return [], 'nobody drives; {} submitted'.format(plural(len(self.ledger.live), 'job')), ''
+            return [], 'no driver is running; {} submitted'.format(plural(len(self.ledger.live), 'job')), ''
         if do == 'stop':
             events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
             return events, '{} {}'.format(
@@ -7026,7 +7026,7 @@ def why_outdated(logs):
         OSError: it cannot be read who drives
     """
     if not beats(logs):
-        return 'nobody drives this execution'
+        return 'no driver is running'
     driver = logs.driver_now()
     if driver.get('host') == os.uname().nodename:
         return ''
@@ -7034,8 +7034,8 @@ def why_outdated(logs):
         silence = time.time() - os.stat(logs.driver).st_mtime
     except ABSENT:
         silence = 0
-    return '' if silence < Driver.SILENCE else 'no sign of the driver ({} on {}) for {}'.format(
-        driver.get('pid', 'a process'), driver.get('host', 'some host'), time_text(silence))
+    return '' if silence < Driver.SILENCE else 'no heartbeat from the driver (pid {} on {}) for {}'.format(
+        driver.get('pid', '?'), driver.get('host', 'an unknown host'), time_text(silence))
 
 
 def with_unmerged(plan, ledger):
@@ -7337,7 +7337,7 @@ class Execution:
         self._ledger, self._driver, self._seen, self._unread = driver.ledger, driver, None, ''
         if self.viewing:
             self.viewing = False
-            self.news.append('the driver is gone: this process drives now')
+            self.news.append('the driver has exited; this process is the driver now')
         driver.leaving = self._leaving
         try:
             try:
@@ -7353,7 +7353,7 @@ class Execution:
             return True
         except NotDriver:
             self._drove = False
-            self.news.append('another process drives now')
+            self.news.append('another process is the driver now; this one only views')
             self._takeover = False
             self._read_anew()    # what this one wrote last may not count
             return False
@@ -7493,9 +7493,9 @@ class Execution:
         since, told = self._foreign[1:]
         if now - since > 3 * Driver.BEAT and not told:
             told.append(True)
-            self.news.append('no sign of the driver ({} on {}) for {:.0f} s: this process takes its place after {} s '
+            self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; this process takes over after {} s '
                              '(--takeover: at once)'.format(
-                                 driver.get('pid', 'a process'), driver.get('host', 'some host'), now - since,
+                                 driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
                                  Driver.SILENCE))
         return now - since < Driver.SILENCE
 
@@ -8014,8 +8014,10 @@ def parse_statuses(texts):
             if word.lower() in ('all', 'a'):
                 found = STATUSES
             if not found:
-                raise QMapError('{}: no status; known are {} (or their first letters), all, and the reasons {}'.format(
-                    word or '(empty)', ', '.join(STATUSES).lower(), ', '.join(REASONS)))
+                names = [status.lower() for status in STATUSES]
+                raise QMapError('{}: unknown status{}; known: {} (or first letters), all, and the reasons {}'.format(
+                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS)), ', '.join(names),
+                    ', '.join(REASONS)))
             wanted.update(found)
     return wanted
 
@@ -8326,8 +8328,8 @@ class View:
                 parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
         if self._execution.viewing and total > ended:
             driver = self._execution.driver()
-            parts.append('viewing; {}'.format('driver: {} on {}'.format(driver['pid'], driver['host'])
-                                              if driver else 'nobody drives'))
+            parts.append('viewing; {}'.format('driver: pid {} on {}'.format(driver['pid'], driver['host'])
+                                              if driver else 'no driver is running'))
         load = self._execution.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
@@ -8411,7 +8413,7 @@ class Summary:
         return '{}: {}{}{}'.format(
             plural(sum(self.counts.values()), 'job'), ', '.join(parts),
             '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
-            '; {:,.1f} core-hours used of {:,.1f} asked'.format(self.figures.used / 3600, self.figures.asked / 3600)
+            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(self.figures.used / 3600, self.figures.asked / 3600)
             if self.figures.asked >= self.WORTH else '')
 
     def commands(self):
@@ -8804,10 +8806,10 @@ def detach(path, options, *more):
     if options.quiet or options.progress:
         return 0
     where = quote_shown(shown_path(logs.path))
-    say('goes on in the background as process {} on {}, messages in {}'.format(
+    say('continues in the background (pid {} on {}), messages in {}'.format(
         child.pid, os.uname().nodename, shown_path(messages)))
-    say('to look: {} reattach -l {}'.format(program(), where))
-    say('to stop: {} control -l {} stop'.format(program(), where))
+    say('view: {} reattach -l {}'.format(program(), where))
+    say('stop: {} control -l {} stop'.format(program(), where))
     return 0
 
 
@@ -8822,8 +8824,8 @@ def jobs_text(preparation):
 def at_once(preparation, leave):
     """Return how many jobs will run at once, or which workers take them."""
     if preparation.pull:
-        return 'taken by ' + plural(min(preparation.pull, preparation.max_running, preparation.jobs), 'worker')
-    return 'at most {} at once'.format('as many as possible' if leave else preparation.max_running)
+        return plural(min(preparation.pull, preparation.max_running, preparation.jobs), 'worker')
+    return 'max running {}'.format('unlimited' if leave else preparation.max_running)
 
 
 def dry_run(preparation, options):
@@ -8876,7 +8878,7 @@ def tool_reattach(options):
         given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
         return detach(execution.path, options, *given)
     if execution.left() and not (options.quiet or options.progress):
-        say('{}, {} left, logs folder {}'.format(
+        say('{}, {} remaining, logs folder {}'.format(
             plural(sum(execution.counts().values()), 'job'), execution.left(), shown_path(execution.path)))
     return follow(execution, options)
 
@@ -9019,7 +9021,7 @@ def tool_control(options):
                 execution.plan = Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
                 driver = logs.driver_now()
-                warn(['waiting for the driver, process {} on {}'.format(driver.get('pid'), driver.get('host'))])
+                warn(['waiting for the driver (pid {} on {})'.format(driver.get('pid'), driver.get('host'))])
                 named = True
             answer = inbox.answer(id)
             if answer is None:
@@ -9033,7 +9035,7 @@ def tool_control(options):
         raise QMapError(answer['said'])
     say(answer['said'])
     if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
-        say('nobody drives; to go on: {} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path))))
+        say('no driver is running; resume with: {} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path))))
     return 0
 
 
@@ -9217,7 +9219,7 @@ def warn_outdated(logs, ledger):
 def outdated_sentence(logs, ledger):
     """Return that jobs may have ended without a word, and what to do; '' where a driver knows, or none can have."""
     why = ledger.live and why_outdated(logs)
-    return '{}: what was submitted may have ended without a word; see {} reattach -l {}'.format(
+    return '{}: submitted jobs may have ended since; update with: {} reattach -l {}'.format(
         why, program(), quote_shown(shown_path(logs.path))) if why else ''
 
 
@@ -9424,7 +9426,7 @@ def overwrite_nothing(path, force, first_line=None, other='another name'):
         with open(path, 'rb') as lines:
             if lines.read(len(first_line) + 1) == encode(first_line + '\n'):
                 return
-    raise QMapError('{}: is there already; give {}, or --force to overwrite it'.format(path, other))
+    raise QMapError('{} already exists; give {}, or --force to overwrite it'.format(path, other))
 
 
 def number_option(text):
@@ -9433,7 +9435,7 @@ def number_option(text):
     try:
         return parse_count(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError('{} {}'.format(text, error))
+        raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
 
 
 def make_parser():
@@ -9480,7 +9482,7 @@ def make_parser():
 
     def watched(made, now):
         made.add_argument('-r', '--max-running', metavar='N', type=number_option,
-                          help='at most so many jobs at once' + now)
+                          help='maximum number of jobs running or pending at once' + now)
         made.add_argument('--no-console', action='store_true', help='plain lines only, also on a terminal')
         made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what failed, at the end')
         made.add_argument('--progress', choices=('json',), help='a JSON object on a line for each change')
@@ -9569,7 +9571,7 @@ def make_parser():
     order('stop', 'end the driver; what was submitted goes on, or is cancelled with --cancel').add_argument(
         '--cancel', action='store_true', help='cancel what was submitted, too')
 
-    made = tool('info', tool_info, 'ask the metadata of jobs, or make a map of them',
+    made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
                 '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
                 '  qmap info -l out -s failed -o rerun.map\n  qmap info -l out --log 17 --err\n',
                 'qmap info [OPTION]... [FIELD]...')

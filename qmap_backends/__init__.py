@@ -52,7 +52,7 @@ class Answer:
     def words(self):
         """Return what a person should read of it: the last line of stderr that says something, or of stdout."""
         lines = [line.strip() for line in (self.err.strip() or self.out.strip()).splitlines() if line.strip()]
-        return lines[-1] if lines else 'exit status {}, without a word'.format(self.code)
+        return lines[-1] if lines else 'exit status {}, no message'.format(self.code)
 
 
 def clean_environment(environ=None):

@@ -884,7 +884,7 @@ class Report:
         share = 100 * completed / self.jobs
         shown = '{:.0f}'.format(share) if share in (0, 100) else '{:.1f}'.format(min(99.9, max(0.1, share)))
         yield tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
-        words = ['{:,} {}'.format(number, 'not accepted' if word == 'submit' else word)
+        words = ['{:,} {}'.format(number, 'submission refused' if word == 'submit' else word)
                  for word, number in sorted(advice.failed.items(), key=lambda item: -item[1]) if word != 'cancelled']
         more = ', '.join(words[:3]) or 'none'
         if advice.cancelled:

@@ -38,7 +38,7 @@ qmap_time_out() {  # beside a job with a time of its own: end it when that is ov
     read -t $qmap_limit -u $qmap_tick
     qmap_now
     [ -e "$qmap_said.why" ] ||
-        printf '{"reason": "time", "words": "ran over its time of %02d:%02d:%02d", "time": %s}\n' \
+        printf '{"reason": "time", "words": "time limit exceeded (%02d:%02d:%02d)", "time": %s}\n' \
             $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) "$qmap_time" >"$qmap_said.why"
     kill -TERM -- -$qmap_job
     read -t 10 -u $qmap_tick

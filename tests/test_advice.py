@@ -29,7 +29,7 @@ def made(qmap):
         text = qmap('info', '-l', 'out', '--advise')
         found = qmap('info', '-l', 'out', '--advise', '--format', 'json')
         assert text.code == found.code == 0 and text.err == found.err
-        assert not text.err or 'nobody drives this execution' in text.err
+        assert not text.err or 'no driver is running' in text.err
         return text.out, json.loads(found.out)
     return make
 
@@ -74,8 +74,8 @@ def test_one_in_a_hundred_may_be_far_too_large(made):
 def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
     text, found = made([
         ended('00', 60, memory=GIGA), ended('01', 60, memory=2 * GIGA),
-        ended('02', 30, memory=4 * GIGA, status='FAILED', error_reason='memory', error='over its memory of 4G'),
-        ended('03', 3600, memory=GIGA, status='FAILED', error_reason='time', error='over its time'),
+        ended('02', 30, memory=4 * GIGA, status='FAILED', error_reason='memory', error='memory limit exceeded of 4G'),
+        ended('03', 3600, memory=GIGA, status='FAILED', error_reason='time', error='time limit exceeded'),
         ended('04', 1, memory=MEGA, status='FAILED', error_reason='exit', error='x', exit_code=1)], count=11)
     assert found['failed'] == {'exit': 1, 'memory': 1, 'time': 1}
     assert found['memory']['used']['jobs'] == 2 and found['next']['needed_more_than_asked'] == {'memory': 1, 'time': 1}
@@ -102,7 +102,7 @@ def test_of_some_it_may_not_be_known(made):
 def test_the_last_attempt_of_a_job_counts_and_what_the_accounts_add(made):
     batch = {'event': 'batch', 'batch': 2, 'name': 'x', 'tasks': ['0.2', '1.2'], 'time': 2000.0,
              'params': {'memory': '16G'}}
-    over = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'over its memory', 'memory': 4 * GIGA}
+    over = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'memory limit exceeded', 'memory': 4 * GIGA}
     second = ended('0', 100, attempt=2, batch=2, params={'memory': '16G'})
     text, found = made([
         ended('0', 50, **over), ended('1', 50, **over), ended('2', 50, **over), ended('3', 20, memory=GIGA),

@@ -482,7 +482,7 @@ def test_a_viewer_steers_and_takes_over(qmap, console):
     driver.wait()
     screen.sees(r'driver: this process \(pid {} on'.format(screen.process.pid))
     screen.type('l')
-    screen.sees('the driver is gone: this process drives now')
+    screen.sees('the driver has exited; this process is the driver now')
     screen.type(ESC, 'q')
     screen.sees('3  cancel the')
     screen.type('3')
@@ -640,7 +640,7 @@ def test_detach(qmap, console):
     screen.sees('Continue in the background')
     screen.type('y')
     assert screen.ends() == 0
-    assert 'goes on in the background as process' in screen.look()
+    assert 'continues in the background (pid' in screen.look()
     qmap.write('go', '')
     assert qmap('reattach', '-l', 'out').code == 0
     assert qmap.statuses('out') == ['COMPLETED', 'COMPLETED']

@@ -50,7 +50,7 @@ def over(qmap, count):
 
 def test_detach_goes_on_in_the_background_and_says_how_to_look_and_stop(qmap, detached):
     result = detached('sleep 1; echo ${QMAP_LINE} >>ran\n' * 4, '-r', '2')
-    assert 'to look: ' in result.out and 'to stop: ' in result.out
+    assert 'view: ' in result.out and 'stop: ' in result.out
     view = qmap('reattach', '-l', 'out')
     assert (view.code, sorted(qmap.read('ran').split())) == (0, list('0123')), view
     until(lambda: not driving(qmap))
@@ -74,10 +74,10 @@ def test_what_is_wrong_is_said_before_it_detaches(qmap):
 
 def test_pause_and_resume(qmap, detached):
     detached('sleep 0.2\n' * 12, '-r', '1')
-    assert control(qmap, 'pause').startswith('paused: nothing is submitted until resume; ')
+    assert control(qmap, 'pause').startswith('paused: running jobs continue; ')
     until(lambda: set(qmap.statuses('out')) == {'COMPLETED', 'UNSUBMITTED'})
     view = qmap.start('reattach', '-l', 'out')
-    assert 'jobs not yet submitted' in control(qmap, 'resume')
+    assert 'jobs to submit' in control(qmap, 'resume')
     over(qmap, 12)
     assert view.wait(30) == 0
 
@@ -100,7 +100,7 @@ def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached)
     until(lambda: 'RUNNING' in qmap.statuses('out'))
     assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
         'memory = 1536M, sample = x y for 2 jobs not yet submitted\n'
-    assert control(qmap, 'max-running', '2') == 'at most 2 at once from now on, 1 until now\n'
+    assert control(qmap, 'max-running', '2') == 'max running: 2 (was 1)\n'
     qmap.write('go', '')
     over(qmap, 3)
     assert (qmap.read('0'), qmap.read('1')) == ('\n', '1536M x y\n')
@@ -118,7 +118,7 @@ def test_cancel_some_and_retry_them(qmap, detached):
     assert {line.split('\t')[1] for line in qmap('info', '-l', 'out', 'error_reason').lines[1:]} == {'cancelled'}
     until(lambda: not driving(qmap))
     said = control(qmap, 'retry', '3')
-    assert said.startswith('1 job to run again\nnobody drives; to go on: ')
+    assert said.startswith('1 job to run again\nno driver is running; resume with: ')
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap.statuses('out').count('COMPLETED') == 9
 
@@ -175,8 +175,8 @@ def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached)
 @pytest.mark.parametrize('words, what', [
     (['cancel', '3'], '3: there is no such job: the ids are 0, 1 ... up to 1'),
     (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: the range runs backwards'),
-    (['cancel', '-s', 'bad'], 'bad: no status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
-    (['set', 'memory=much'], 'memory = much: is no amount of memory'), (['max-running', '0'], 'no whole number'),
+    (['cancel', '-s', 'bad'], 'bad: unknown status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
+    (['set', 'memory=much'], 'memory = much: invalid memory size; write 512M'), (['max-running', '0'], 'must be a positive integer'),
     (['set', 'cores=1000'], 'each job asks for 1,000 cores, this machine has'),
     (['retry', '-m', '900T'], 'each job asks for 900T of memory'),
     (['set', 'working_directory=/nosuch'], '/nosuch: the working directory is not there'), ([], 'ORDER'),
@@ -205,7 +205,7 @@ def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
     qmap.write('go', '')
     until(lambda: os.path.exists(qmap.path('1')))
     assert qmap('reattach', '-l', 'out').code == 0
-    assert control(qmap, 'stop') == 'nobody drives; 0 jobs submitted\n'
+    assert control(qmap, 'stop') == 'no driver is running; 0 jobs submitted\n'
 
 
 def test_stop_and_cancel(qmap, detached):
@@ -228,13 +228,13 @@ def test_cancel_ends_what_a_dead_driver_left(qmap, detached):
 def test_a_viewer_takes_over_and_what_it_is_told_counts(qmap, detached):
     detached('sleep 0.5; echo ${QMAP_LINE} >>ran\n' * 30, '-r', '1')
     viewer = qmap.start('reattach', '-l', 'out', '-r', '2')
-    until(lambda: 'at most 2 at once' in qmap.read('out', 'execution.log'))
+    until(lambda: 'max running: 2' in qmap.read('out', 'execution.log'))
     first = driving(qmap)['pid']
     os.kill(first, signal.SIGKILL)
     until(lambda: driving(qmap) and driving(qmap)['pid'] == viewer.pid, 15)
     control(qmap, 'max-running', '1')
     out, _ = viewer.communicate(timeout=60)
-    assert viewer.returncode == 0 and b'the driver is gone: this process drives now' in out
+    assert viewer.returncode == 0 and b'the driver has exited; this process is the driver now' in out
     assert sorted(map(int, qmap.read('ran').split())) == list(range(30))
 
 
@@ -423,9 +423,9 @@ def test_a_driver_that_is_taken_over_notices_and_never_both_submit(qmap, hosts):
     one = hosts('one', 'submit', 'a.map', '-p', 'mine', '-r', '4', '--logs', 'out')
     until(lambda: os.path.exists(qmap.path('ran')))
     two = hosts('two', 'reattach', '-l', 'out', '--takeover')
-    until(lambda: 'another process drives now' in qmap.read('screen.one'))
+    until(lambda: 'another process is the driver now' in qmap.read('screen.one'))
     three = hosts('three', 'reattach', '-l', 'out', '--takeover')
-    until(lambda: 'another process drives now' in qmap.read('screen.two'))
+    until(lambda: 'another process is the driver now' in qmap.read('screen.two'))
     assert [process.wait(120) for process in (one, two, three)] == [0, 0, 0]
     assert sorted(map(int, qmap.read('ran').split())) == list(range(60))
     batches = [[json.loads(line) for line in qmap.read('out', '.qmap', name).splitlines() if '"batch"' in line]
@@ -443,7 +443,7 @@ def test_a_driver_that_was_frozen_and_taken_over_wakes_up_as_a_viewer(qmap, host
     until(lambda: driving(qmap)['host'] == 'two')
     one.send_signal(signal.SIGCONT)
     assert [process.wait(120) for process in (one, two)] == [0, 0]
-    assert 'another process drives now' in qmap.read('screen.one')
+    assert 'another process is the driver now' in qmap.read('screen.one')
     assert sorted(map(int, qmap.read('ran').split())) == list(range(40))
 
 

@@ -50,7 +50,7 @@ def test_statuses(done, words, ids):
 
 def test_a_wrong_status_names_the_right_ones(done):
     result = done('info', '-l', 'out', '-s', 'done', 'status')
-    assert result.code == 2 and 'done: no status; known are unsubmitted, pending' in result.err
+    assert result.code == 2 and 'done: unknown status; known: unsubmitted, pending' in result.err
 
 
 def test_a_field_that_no_job_has_is_warned_about(done):
@@ -72,7 +72,7 @@ def test_what_may_be_out_of_date_is_said(qmap):
     assert qmap('info', '-l', 'out', '-s', 'r', 'status').err == ''
     process.kill()
     process.communicate()
-    assert 'nobody drives this execution' in qmap('info', '-l', 'out', '-s', 'r', 'status').err
+    assert 'no driver is running' in qmap('info', '-l', 'out', '-s', 'r', 'status').err
 
 
 def test_options_may_stand_between_fields(done):
@@ -95,7 +95,7 @@ def test_it_overwrites_its_own_maps_and_nothing_else(done):
     for words in ([], ['status'], ['--summary'], ['--advise'], ['--format', 'json']):
         result = done('info', '-l', 'out', '-o', 'mine.map', *words)
         assert result.code == 2 and result.err == (
-            'qmap: error: mine.map: is there already; give another name, or --force to overwrite it\n')
+            'qmap: error: mine.map already exists; give another name, or --force to overwrite it\n')
     assert done.read('mine.map') == '[jobs]\necho mine\n'
     for _ in range(2):
         assert done('info', '-l', 'out', '-o', 'rerun.map').code == 0

@@ -15,9 +15,9 @@ def test_a_job_over_its_memory_fails_with_its_whole_tree(qmap):
     qmap.write('a.map', '[params]\nmemory = 100M\n[jobs]\n(sleep 1234 & {} eat.py; echo $?) & wait\n'.format(
         qmap.program[0]))
     result = qmap('submit', 'a.map', '--logs', 'out')
-    assert result.code == 1 and 'over its memory: used ' in result.out
+    assert result.code == 1 and 'memory limit exceeded: used ' in result.out
     info = qmap.info('out', '0')
-    assert info['error_reason'] == 'memory' and '100M asked for' in info['error']
+    assert info['error_reason'] == 'memory' and '100M requested' in info['error']
     assert info['usage']['memory']['bytes'] > 100 << 20
     until(lambda: not running(qmap, '1234'))
 
@@ -42,7 +42,7 @@ def test_a_process_that_has_ended_holds_no_memory():
 def test_a_job_over_its_time_fails_with_its_whole_tree(qmap):
     qmap.write('a.map', '[params]\ntime = 1s\n[jobs]\nsleep 1234 & (sleep 1235); echo never\necho quick\n')
     result = qmap('submit', 'a.map', '--logs', 'out')
-    assert result.code == 1 and '1 job: ran over its time of 00:00:01' in result.out
+    assert result.code == 1 and '1 job: time limit exceeded (00:00:01)' in result.out
     assert qmap.info('out', '0')['error_reason'] == 'time' and qmap.read('out', '0.out') == ''
     assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
     until(lambda: not running(qmap, '1234') and not running(qmap, '1235'))

@@ -76,22 +76,22 @@ def test_a_parameter_is_split_at_the_first_equals_sign(tmp_path):
 def test_an_unknown_parameter_is_kept_and_the_nearest_known_one_named(tmp_path):
     map = read(tmp_path, '[params]\nmemroy = 3\n[jobs]\nx\n')
     assert map.params == {'memroy': '3'}
-    assert 'line 2: memroy is no parameter of QMap (did you mean memory?): exported as QMAP_MEMROY' in map.warnings[0]
+    assert 'line 2: unknown parameter memroy (did you mean memory?); passed to jobs as QMAP_MEMROY' in map.warnings[0]
 
 
 @pytest.mark.parametrize('text, message', [
     ('', 'no commands'),
     ('# only this\n', 'no commands'),
     ('[jobs]\n', 'no commands'),
-    ('[jobz]\nx\n', 'line 1: [jobz] is no section'),
+    ('[jobz]\nx\n', 'line 1: [jobz]: unknown section (did you mean jobs?)'),
     ('[pre]\nx\n[jobs\ny\n', 'line 3: [jobs lacks its closing bracket'),
     ('x\n[pre]\ny\n', 'line 1: stands before the first section'),
     ('x\na\0b\n', 'line 2: holds a NUL byte'),
     ('x\\\na\0b\n', 'line 2: holds a NUL byte'),
-    ('[params]\ncores = two\n[jobs]\nx\n', 'line 2: cores = two: is no whole number'),
+    ('[params]\ncores = two\n[jobs]\nx\n', 'line 2: cores = two: must be a positive integer'),
     ('[params]\ncores = 0\n[jobs]\nx\n', 'line 2: cores = 0'),
-    ('[params]\nmemory = 5X\n[jobs]\nx\n', 'line 2: memory = 5X: is no amount of memory'),
-    ('[params]\ntime = 1:30\n[jobs]\nx\n', 'line 2: time = 1:30: is no time'),
+    ('[params]\nmemory = 5X\n[jobs]\nx\n', 'line 2: memory = 5X: invalid memory size'),
+    ('[params]\ntime = 1:30\n[jobs]\nx\n', 'line 2: time = 1:30: invalid time'),
     ('[params]\ncores\n[jobs]\nx\n', 'line 2: cores: a parameter is written key = value'),
     ('[params]\na b = 1\n[jobs]\nx\n', 'line 2: a b: a parameter is named'),
     ('x\ny ## cores=-1\n', 'line 2: cores = -1'),

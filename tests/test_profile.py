@@ -11,11 +11,11 @@ def submit(qmap, *args):
 
 
 def test_the_first_line_says_which_profile_and_why(qmap):
-    assert submit(qmap).lines[0] == 'profile local: from QMAP_PROFILE'
-    assert submit(qmap, '-p', 'local').lines[0] == 'profile local: asked for'
+    assert submit(qmap).lines[0] == 'profile: local (from QMAP_PROFILE)'
+    assert submit(qmap, '-p', 'local').lines[0] == 'profile: local (from -p)'
     del qmap.environ['QMAP_PROFILE']
     qmap.environ['PATH'] = os.path.dirname(qmap.program[0]) + ':' + bin_without_schedulers(qmap)
-    assert submit(qmap).lines[0] == 'profile local: no scheduler on this machine'
+    assert submit(qmap).lines[0] == 'profile: local (no scheduler found)'
 
 
 def bin_without_schedulers(qmap):
@@ -29,7 +29,7 @@ def test_a_file_in_the_format_of_qmap_04(qmap):
     qmap.write('mine.conf', "# mine\nexecutor = 'local'\nshow_usage = false\nmax_ungrouped = 5\n\n[params]\n"
                             "  cores = 2\n  extra = --comment \"a b\"\n[editable_params]\ncores = Cores\n")
     result = submit(qmap, '-p', 'mine')
-    assert result.lines[0] == 'profile mine (executor local): asked for'
+    assert result.lines[0] == 'profile: mine (executor local; from -p)'
     assert 'cores = 2' in result.out and 'extra = --comment "a b"' in result.out
     assert submit(qmap, '-p', './mine.conf').code == 0
     qmap.write('b.map', 'true\n' * 6)
@@ -76,7 +76,7 @@ def test_unknown_settings_are_warned_about(qmap):
 
 def test_max_running_of_the_profile(qmap):
     qmap.write('mine.conf', 'executor = local\nmax_running = 1\n')
-    assert 'at most 1 at once' in submit(qmap, '-p', 'mine').out
+    assert 'max running 1' in submit(qmap, '-p', 'mine').out
 
 
 def test_marks_and_windows_line_ends_and_comments_behind_headers(qmap):

@@ -134,7 +134,7 @@ def test_its_own_time_is_kept_by_the_worker(lsf):
     result = lsf('submit', 'a.map', '--pull', '1', '-l', 'out', '-t', '1h')
     assert result.code == 1
     assert records(lsf, 'status', 'error_reason', 'error') == [
-        ['0', 'FAILED', 'time', 'ran over its time of 00:00:02'], ['1', 'COMPLETED', '', '']]
+        ['0', 'FAILED', 'time', 'time limit exceeded (00:00:02)'], ['1', 'COMPLETED', '', '']]
 
 
 def test_fewer_workers_when_fewer_may_run(lsf):
@@ -157,8 +157,8 @@ def test_it_is_for_clusters(qmap):
 def test_none_are_made_where_0_is_given_whatever_the_profile_says(lsf):
     lsf.write('mine.conf', 'executor = lsf\npull = 2\n')
     lsf.write('a.map', 'true\n' * 4)
-    assert 'taken by 2 workers' in lsf('submit', 'a.map', '-p', 'mine', '--dry-run').out
-    assert 'taken by' not in lsf('submit', 'a.map', '-p', 'mine', '--pull', '0', '--dry-run').out
+    assert '1 job, 2 workers, ' in lsf('submit', 'a.map', '-p', 'mine', '--dry-run').out
+    assert 'workers' not in lsf('submit', 'a.map', '-p', 'mine', '--pull', '0', '--dry-run').out
 
 
 def crew(tool, commands, workers=1, within=0, last=True):

@@ -136,7 +136,7 @@ def test_core_hours_are_said_where_there_are_some(qmap):
     module_submit.write_journal(module_folder(qmap, 2), [
         {'event': 'end', 'job': str(number), 'attempt': 1, 'status': 'COMPLETED', 'started': 1e9,
          'finished': 1e9 + 3600, 'cpu': 1800.0} for number in range(2)])
-    assert '; 1.0 core-hours used of 2.0 asked' in qmap('info', '-l', 'out', '--summary').lines[0]
+    assert '; core-hours: 1.0 used, 2.0 requested' in qmap('info', '-l', 'out', '--summary').lines[0]
 
 
 def module_folder(qmap, count):

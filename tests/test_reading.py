@@ -146,7 +146,7 @@ def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(publ
     with open(public.path('screen'), 'wb') as screen:
         process = public.start('reattach', '-l', 'out', stdout=screen)
     until(lambda: '! this user may not write in out, and only look' in public.read('screen'))
-    assert '1/2, 1 running, viewing; nobody drives' in public.read('screen')
+    assert '1/2, 1 running, viewing; no driver is running' in public.read('screen')
     say_end(public, '1.1', 0)
     process.communicate(timeout=60)
     assert process.returncode == 0 and '2 jobs: 2 completed' in public.read('screen')
@@ -195,7 +195,7 @@ def test_watching_is_patient_with_a_journal_that_cannot_be_read_for_a_while(qmap
     journal = left_by_driver(qmap, 'true\n', [submitted('0')]).journal(1)
     with open(qmap.path('seen'), 'wb') as seen:
         process = qmap.start('info', '-l', 'out', '--watch', '--every', '1', 'status', stdout=seen)
-    until(lambda: '! nobody drives this execution' in qmap.read('seen') and '0   PENDING' in qmap.read('seen'))
+    until(lambda: '! no driver is running' in qmap.read('seen') and '0   PENDING' in qmap.read('seen'))
     put_folder(journal)
     until(lambda: '! {}: Is a directory'.format(journal) in qmap.read('seen'))
     os.rmdir(journal)
@@ -289,7 +289,7 @@ def lost(id):
     """Return the event of a job that was called lost."""
     return {'event': 'end', 'job': id, 'attempt': 1, 'status': 'FAILED', 'batch': 1, 'k': 0, 'submitted': 1000.0,
             'started': 1010.0, 'finished': 5000.0, 'host': 'c01', 'error_reason': 'lost', 'unheard': True,
-            'error': 'it has gone without a word, and nobody knows how it ended'}
+            'error': 'vanished without reporting an exit status'}
 
 
 def say_start(tool, key, **more):
@@ -322,7 +322,7 @@ def test_jobs_that_went_on_without_a_driver_are_shown_as_they_are(qmap):
     process.communicate()
     result = qmap('info', '-l', 'out', '--summary')
     assert result.lines[0] == '2 jobs: 2 running'
-    assert result.err.startswith('qmap: warning: nobody drives this execution: ')
+    assert result.err.startswith('qmap: warning: no driver is running: ')
     qmap.write('go', '')
     until(lambda: sum(name.endswith('.end') for name in os.listdir(qmap.path('out', '.qmap', 'run'))) == 2)
     before = state_of(qmap)
@@ -349,7 +349,7 @@ def test_what_was_left_to_a_scheduler_is_seen_to_end(qmap):
     qmap.write('a.map', 'true\nuntil [ -e go ]; do sleep 0.05; done; exit 4\n')
     assert qmap('submit', 'a.map', '-p', 'lsf', '--leave', '--logs', 'out').code == 0
     until(lambda: qmap.statuses('out') == ['COMPLETED', 'RUNNING'])
-    assert 'nobody drives this execution' in qmap('info', '-l', 'out', '--summary').err
+    assert 'no driver is running' in qmap('info', '-l', 'out', '--summary').err
     qmap.write('go', '')
     until(lambda: qmap.statuses('out') == ['COMPLETED', 'FAILED'])
     result = qmap('info', '-l', 'out', '--summary')
@@ -369,7 +369,7 @@ def test_what_began_since_is_running_and_what_only_the_scheduler_knows_is_pendin
     assert qmap('info', '-l', 'out', '--summary').lines[0] == '4 jobs: 2 pending, 2 running'
     for words in COMMANDS:
         if words not in ('watch', 'log', 'reattach', 'control'):
-            assert call_there(qmap, COMMANDS[words]).err.count('nobody drives this execution: what was submitted') == 1
+            assert call_there(qmap, COMMANDS[words]).err.count('no driver is running: submitted jobs') == 1
 
 
 @pytest.mark.parametrize('name', ['', '1.2.end', '9.1.end', 'x.1.start', '1.1.why', 'home.1', '0.1.end', '1.1.end'])
@@ -402,9 +402,9 @@ def test_why_a_job_was_ended_is_told_too(qmap):
     for key in ('0.1', '1.1'):
         say_start(qmap, key)
         say_end(qmap, key, 143)
-    qmap.write('out/.qmap/run/0.1.why', '{"reason": "time", "words": "ran over its time of 00:00:01"}\n')
+    qmap.write('out/.qmap/run/0.1.why', '{"reason": "time", "words": "time limit exceeded (00:00:01)"}\n')
     assert qmap('info', '-l', 'out', 'error_reason', 'error').lines[1:] == [
-        '0\ttime\tran over its time of 00:00:01', '1\tcancelled\tcancelled']
+        '0\ttime\ttime limit exceeded (00:00:01)', '1\tcancelled\tcancelled']
 
 
 def test_of_a_group_the_map_holds_what_did_not_end_well(qmap):
@@ -424,7 +424,7 @@ def test_a_driver_on_another_host_that_is_silent_for_long_is_not_believed_to_kno
     os.utime(path, (time.time() - 1000,) * 2)
     result = qmap('info', '-l', 'out', '-s', 'all', 'status')
     assert result.lines[1:] == ['0\tCOMPLETED', '1\tPENDING']
-    assert 'no sign of the driver (17 on login9) for 00:16:' in result.err
+    assert 'no heartbeat from the driver (pid 17 on login9) for 00:16:' in result.err
 
 
 # What comes late
@@ -433,12 +433,12 @@ def test_a_driver_on_another_host_that_is_silent_for_long_is_not_believed_to_kno
 def test_what_a_lost_job_says_late_is_believed_also_when_all_others_have_ended(qmap, code, status):
     left_by_driver(qmap, 'true\ntrue\n', [submitted('0', '1'), ended('1', 5), lost('0')])
     qmap.write('out/0.err', 'why\n')
-    assert 'gone without a word' in qmap('info', '-l', 'out', '--summary').lines[1]
+    assert 'vanished without reporting' in qmap('info', '-l', 'out', '--summary').lines[1]
     say_end(qmap, '0.1', code)
     before, fields = state_of(qmap), ['status', 'exit_code', 'error', 'error_reason', 'host', 'usage.time.elapsed']
     seen = [qmap('info', '-l', 'out', '-s', 'all', *fields).lines, qmap('info', '-l', 'out', '--summary').lines,
             qmap('info', '-l', 'out', '--collapse').lines]
-    assert seen[0][1].startswith('0\t{}\t{}'.format(status, code)) and 'without a word' not in str(seen)
+    assert seen[0][1].startswith('0\t{}\t{}'.format(status, code)) and 'vanished' not in str(seen)
     assert seen[2] == ([] if status == 'COMPLETED' else ['true ## line=0'])
     assert state_of(qmap) == before
     result = qmap('reattach', '-l', 'out')

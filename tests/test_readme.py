@@ -18,7 +18,7 @@ with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
 
 #: What differs from run to run, in the order in which it is made equal.
 VARYING = [(r'\d{8}', 'DATE'), (r'\d\d:\d\d:\d\d', 'TIME'), (r'qmap: elapsed .*', 'qmap: elapsed'),
-           (r'at most \d+ at once', 'at most N at once')]
+           (r'max running \d+', 'max running N')]
 
 #: What schedulers say of their own where a command runs in the foreground.
 CHATTER = r'Job <\d+> is submitted|<<|srun: |salloc: '

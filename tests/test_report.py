@@ -134,7 +134,7 @@ def test_clocks_that_differ_are_put_right_and_named(made):
 def test_failures_are_grouped_with_their_hosts_and_an_example(made):
     events = [ended('00', 5, host='c01')] + [
         failed('{:02d}'.format(n), host='c{}'.format(12 + n % 2), error='line {}: samtools: not found'.format(n))
-        for n in range(1, 12)] + [failed('12', error_reason='memory', error='over its memory of 4G', exit_code=None)]
+        for n in range(1, 12)] + [failed('12', error_reason='memory', error='memory limit exceeded (4G)', exit_code=None)]
     text = 'true\n' + 'samtools sort\n' * 12
 
     def stderr(path):
@@ -145,7 +145,7 @@ def test_failures_are_grouped_with_their_hosts_and_an_example(made):
     assert groups[0].startswith(
         '11 exit 127 , such as line 1: samtools: not found on c12, c13; example: job 01, samtools sort '
         'end of its stderr loaded line 1: samtools: not found all 11 jobs job command last line of stderr host ')
-    assert groups[1] == '1 over its memory of 4G on c01; job 12, samtools sort'
+    assert groups[1] == '1 memory limit exceeded (4G) on c01; job 12, samtools sort'
     assert [[cell.text for cell in row] for row in page.rows('jobs')] == [
         ['{:02d}'.format(n), 'samtools sort', 'line {}: samtools: not found'.format(n), 'c{}'.format(12 + n % 2)]
         for n in range(1, 12)]
@@ -270,7 +270,7 @@ def test_everything_is_escaped(made):
 
 @pytest.mark.parametrize('events, words', [
     ([failed(str(n), started=None, host='', error_reason='submit', exit_code=None) for n in range(3)],
-     '0 % completed 0 of 3 3 failed 3 not accepted'),
+     '0 % completed 0 of 3 3 failed 3 submission refused'),
     ([{'event': 'dropped', 'numbers': [[0, 2]], 'time': 2000.0}], '0 failed 3 cancelled'),
     ([], 'No job has run.'),
     ([ended('0', 0)], '0s'), ([ended('0', 0.0004, memory=5, cpu=0)], '33.3 %'),
@@ -314,7 +314,7 @@ def test_a_file_that_is_there_is_kept(qmap):
     prepare(qmap, 'true\n', 'out')
     qmap.write('out.html', 'mine')
     result = qmap('report', '-l', 'out')
-    assert result.code == 2 and 'out.html: is there already; give another name with -o, or --force' in result.err
+    assert result.code == 2 and 'out.html already exists; give another name with -o, or --force' in result.err
     assert qmap.read('out.html') == 'mine'
     assert qmap('report', '-l', 'out', '-o', 'talk.html').out.startswith('talk.html: 1 job, ')
     assert qmap('report', '-l', 'out', '--force').code == 0 and qmap.read('out.html') != 'mine'

@@ -391,4 +391,4 @@ def test_what_is_no_exit_status_is_not_taken_for_one(tmp_path, value):
     event = module.end_event({'job': '0', 'attempt': 1}, None, end, {'reason': 'time', 'words': 'TIMEOUT'}, None, '')
     assert (event['status'], event['error_reason']) == ('FAILED', 'time')
     event = module.end_event({'job': '0', 'attempt': 1}, None, end, None, None, '')
-    assert (event['error_reason'], event['error']) == ('lost', 'it ended, and its exit status is not known')
+    assert (event['error_reason'], event['error']) == ('lost', 'ended; its exit status is unknown')

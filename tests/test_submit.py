@@ -216,7 +216,7 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
 @pytest.mark.parametrize('text, args, message', [
     ('', [], 'no commands'),
     ('x\n', ['-m', '5X'], 'memory = 5X'),
-    ('x\n', ['-r', '0'], '-r/--max-running: 0 is no whole number'),
+    ('x\n', ['-r', '0'], '-r/--max-running: 0: must be a positive integer'),
     ('x\n', ['-c', '9999'], 'each job asks for 9,999 cores, this machine has'),
     ('x\n', ['-m', '999T'], 'each job asks for 999T of memory, this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
@@ -341,7 +341,7 @@ def test_lines_in_a_log_say_what_happened(qmap):
     qmap.write('a.map', 'true\n' * 3)
     result = qmap('submit', 'a.map', '--logs', 'out')
     assert result.lines[0] == 'profile local: from QMAP_PROFILE'
-    assert result.lines[1].startswith('3 jobs, at most ')
+    assert result.lines[1].startswith('3 jobs, max running ')
     assert '\r' not in result.out
     assert json.loads(qmap.read('out', 'execution.info'))['counts']['COMPLETED'] == 3
 

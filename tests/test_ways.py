@@ -42,7 +42,7 @@ def test_a_lone_file_does_not_flood_the_login_node_of_a_cluster(qmap):
     qmap.write('a.map', MAP)
     result = qmap('submit', 'a.map')
     assert result.code == 2
-    assert 'sbatch is on this machine' in result.err and 'qmap_backends' in result.err and 'qmap bundle' in result.err
+    assert 'found sbatch' in result.err and 'qmap_backends' in result.err and 'qmap bundle' in result.err
     assert not [name for name in os.listdir(qmap.folder) if name.startswith('a_')]
     assert qmap('submit', 'a.map', '-p', 'local').code == 0
 
@@ -66,7 +66,7 @@ def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
 def test_a_bundle_overwrites_nothing_by_itself(qmap):
     qmap.write('a.map', 'true\n')
     result = qmap('bundle', 'a.map')
-    assert result.code == 2 and 'a.map: is there already' in result.err and qmap.read('a.map') == 'true\n'
+    assert result.code == 2 and 'a.map already exists' in result.err and qmap.read('a.map') == 'true\n'
     assert qmap('bundle', 'a.map', '--force').code == 0 and 'PAYLOAD' in qmap.read('a.map')
 
 
