@@ -73,7 +73,7 @@ def topics():
 
 
 def find_section(title):
-    """Return the Markdown of the first section of the manual that has a title, whatever its case, or None."""
+    """Return the Markdown of the first section of the manual whose title begins so, in lower case, or None."""
     for name in topics():
         marks, wanted, fenced = '', [], False
         for line in page_text(name).splitlines():
@@ -81,7 +81,7 @@ def find_section(title):
             heading = None if fenced else re.match(r'(##+) (.+)', line)
             if heading and marks and len(heading.group(1)) <= len(marks):
                 break
-            if heading and not marks and plain_text(heading.group(2)).lower() == title.lower():
+            if heading and not marks and plain_text(heading.group(2)).lower().startswith(title):
                 marks = heading.group(1)
             if marks:
                 wanted.append(line)
@@ -104,7 +104,11 @@ def lay_out(markdown, width):
         markdown: text
         width: columns
     """
+    before = ''
     for kind, block in blocks(markdown):
+        if before and not kind == before == 'item':
+            yield ''
+        before = kind
         if kind == 'heading':
             title = plain_text(block[0].lstrip('#').strip())
             yield title if block[0].startswith('# ') else title.upper()
@@ -121,13 +125,12 @@ def lay_out(markdown, width):
             rest = start + ' ' * len(mark.group() if mark else '')
             for line in wrap(plain_text(' '.join(line.strip() for line in block)), width, start, rest):
                 yield line
-        yield ''
 
 
 def blocks(markdown):
-    """Yield the parts of Markdown as (kind, lines): heading, code, table, item or text."""
+    """Yield the parts of Markdown as (kind, lines): heading, code, table, item or text; without a front matter."""
     kind, block = '', []
-    for line in re.sub(r'<!--.*?-->\n?', '', markdown, flags=re.DOTALL).splitlines() + ['']:
+    for line in re.sub(r'\A---\n.*?\n---\n', '', markdown, flags=re.DOTALL).splitlines() + ['']:
         if kind == 'code':
             if not line.startswith('```'):
                 block.append(line)
@@ -190,22 +193,23 @@ def lines_of(topic, width=None):
     """Return a topic as a list of lines for a terminal.
 
     Args:
-        topic: one of `topics()`, or the title of a section; '' for the list of topics
+        topic: one of `topics()`, or the begin of the title of a section; '' for the list of topics
         width: columns, by default those of the terminal, but no more than one reads with ease
 
     Raises:
         KeyError: there is no such topic
     """
-    known = topics()
-    markdown = page_text(topic or INDEX) if topic in known or not topic else find_section(topic)
+    known = {name.lower(): name for name in topics()}
+    page = known.get(topic.lower()) if topic else INDEX
+    markdown = page_text(page) if page else find_section(topic.lower())
     if markdown is None:
         raise KeyError(topic)
     width = width or min(WIDEST, shutil.get_terminal_size().columns)
     lines = list(lay_out(markdown, width))
-    others = [] if not topic else [name for name in sorted(set(re.findall(r'\]\((\w+)\.md[)#]', markdown))) if name in known]
+    others = [] if not topic else [name for name in sorted(set(re.findall(r'\]\((\w+)\.md[)#]', markdown))) if name.lower() in known]
     if others:
-        lines += ['SEE ALSO'] + wrap('qmap help ' + ', '.join(others), width, '  ', '  ') + ['']
-    return lines[:-1]
+        lines += ['', 'SEE ALSO'] + wrap('qmap help ' + ', '.join(others), width, '  ', '  ')
+    return lines
 
 
 def page_through(lines):
