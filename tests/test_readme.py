@@ -1,13 +1,13 @@
 """README and manual: their examples come out as they stand there, their links lead somewhere, and they name all that
 there is."""
 
+import json
 import os
 import re
-import shutil
-import subprocess
 
 import pytest
-from conftest import EXECUTORS, QMAP, ROOT, at_executor
+from conftest import EXECUTORS, ROOT, at_executor
+from examples import put_on_path, read_examples, run_examples
 
 import qmap as module
 from qmap_backends import manual
@@ -18,16 +18,12 @@ pytestmark = pytest.mark.twice
 FOLDER = os.path.join('qmap_backends', 'manual')
 PAGES = ['README.md'] + [os.path.join(FOLDER, name) for name in sorted(os.listdir(os.path.join(ROOT, FOLDER)))]
 
-#: What differs from run to run, in the order in which it is made equal.
-VARYING = [(r'\d{8}', 'DATE'), (r'\d\d:\d\d:\d\d', 'TIME'), (r'qmap: elapsed .*', 'qmap: elapsed'),
-           (r'max running \d+', 'max running N')]
-
-#: What schedulers say of their own where a command runs in the foreground.
-CHATTER = r'Job <\d+> is submitted|<<|srun: |salloc: '
-
 #: Pages whose examples need the documentation of 300 packages.
 NEEDS_FILES = [os.path.join(FOLDER, 'tutorial.md')]
 
+
+#: The page that test_recipes.py runs, each recipe in a folder of its own.
+RECIPES = os.path.join(FOLDER, 'recipes.md')
 
 #: Pages whose examples are run by each scheduler; the others by this machine only.
 SCHEDULED = ['README.md'] + [os.path.join(FOLDER, name) for name in ('tutorial.md', 'submit.md', 'control.md', 'run.md')]
@@ -39,52 +35,9 @@ def page(path):
         return source.read()
 
 
-def alike(text):
-    for pattern, word in VARYING:
-        text = re.sub(pattern, word, text)
-    return text
-
-
-def examples(path):
-    """Return the list of (command, lines it prints) of all console blocks of a page, in their order. A command goes on
-    in lines that begin with > ."""
-    found = []
-    for block in re.findall(r'^```console\n(.*?)^```', page(path), re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
-            if line.startswith('$ '):
-                found.append((line[2:], []))
-            elif line.startswith('> ') and not found[-1][1]:
-                found[-1] = (found[-1][0] + '\n' + line[2:], [])
-            else:
-                found[-1][1].append(line)
-    return found
-
-
-def matches(expected, lines):
-    """Tell whether lines are as expected, where a line '...' stands for any."""
-    if not expected:
-        return not lines
-    if expected[0] == '...':
-        return any(matches(expected[1:], lines[skip:]) for skip in range(len(lines) + 1))
-    pattern = re.escape(alike(expected[0])).replace(r'\.\.\.', '.*')
-    return bool(lines) and re.match(pattern + '$', alike(lines[0])) is not None and matches(expected[1:], lines[1:])
-
-
-EVERYWHERE = [(path, 'local') for path in PAGES if examples(path)] + [
+EVERYWHERE = [(path, 'local') for path in PAGES if read_examples(page(path)) and path != RECIPES] + [
     pytest.param(path, *getattr(executor, 'values', (executor,)), marks=getattr(executor, 'marks', ()))
     for path in SCHEDULED for executor in EXECUTORS[1:]]
-
-
-def put_on_path(qmap):
-    """Give the folder `qmap.py` as in a checkout, and the commands `python3` and `qmap`, this as pip installs it."""
-    shutil.copy(QMAP, qmap.path('qmap.py'))
-    shutil.copytree(os.path.join(ROOT, 'qmap_backends'), qmap.path('qmap_backends'))
-    os.mkdir(qmap.path('bin'))
-    os.symlink(qmap.program[0], qmap.path('bin', 'python3'))
-    qmap.write('bin/qmap', '#!{}\nimport sys\nsys.path.insert(0, {!r})\nimport qmap\nsys.exit(qmap.entry())\n'.format(
-        qmap.program[0], qmap.folder))
-    os.chmod(qmap.path('bin', 'qmap'), 0o755)
-    qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
 
 
 @pytest.mark.parametrize('path, executor', EVERYWHERE)
@@ -96,23 +49,10 @@ def test_the_examples_come_out_as_they_stand_there(qmap, path, executor):
     os.mkdir(qmap.path('here'))
     for name in ('qmap.py', 'qmap_backends'):
         os.symlink(os.path.join('..', name), qmap.path('here', name))
-    shell = subprocess.Popen(['bash'], cwd=qmap.path('here'), env=qmap.environ, stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for command, expected in examples(path):
-        command = command.replace('-p local', '-p ' + executor)
-        expected = [line.replace('profile: local', 'profile: ' + executor).replace('-p local', '-p ' + executor)
-                    for line in expected]
-        shell.stdin.write('{{\n{}\n}} </dev/null\necho "==end"\n'.format(command).encode())
-        shell.stdin.flush()
-        lines = []
-        for line in shell.stdout:
-            if line == b'==end\n':
-                break
-            lines.append(line.decode().rstrip('\n'))
-        lines = [line for line in lines if not re.match(CHATTER, line)]
-        assert matches(expected, lines), '$ {}\n{}\n--- expected\n{}'.format(
-            command, '\n'.join(lines), '\n'.join(expected))
-    shell.communicate()
+    found = [(command.replace('-p local', '-p ' + executor),
+              [line.replace('profile: local', 'profile: ' + executor).replace('-p local', '-p ' + executor)
+               for line in expected]) for command, expected in read_examples(page(path))]
+    run_examples(found, qmap.path('here'), qmap.environ)
 
 
 def anchors(path):
@@ -193,7 +133,6 @@ def test_every_key_of_the_console_has_a_row():
 
 
 def test_the_events_stand_in_the_manual(qmap):
-    import json
     qmap.write('a.map', 'true\nfalse\n')
     rows = first_cells('progress', 'event')
     for args in (['--logs', 'out'], ['--dry-run'], ['--logs', 'later', '--detach']):
