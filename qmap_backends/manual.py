@@ -1,4 +1,4 @@
-"""The manual for `qmap help`: the pages of the folder manual/, which are written in Markdown, laid out for a terminal."""
+"""The manual for `qmap help`: the pages of the folder manual/, written in Markdown, laid out for a terminal."""
 
 import collections
 import html
@@ -49,9 +49,6 @@ INDEX = 'README'
 
 #: The widest lines that one reads with ease.
 WIDEST = 100
-
-#: Columns of a table that holds names, so that what they mean still has room beside them.
-WIDEST_NAME = 26
 
 
 def page_text(name):
@@ -156,7 +153,8 @@ def blocks(markdown):
 
 def table_rows(lines):
     """Return the rows of a table in Markdown, the head first, as lists of plain texts."""
-    cells = [re.split(r'(?<!\\)\|', line.strip()[1:-1]) for line in lines if not re.match(r'\|[\s|:-]+\|$', line)]
+    lines = [line.strip()[1:-1] for line in lines if not re.match(r'\|[\s|:-]+\|$', line)]
+    cells = [re.split(r'(?<!\\)\|', line) for line in lines]
     return [[plain_text(cell.strip().replace('\\|', '|')) for cell in row] for row in cells]
 
 
@@ -165,7 +163,7 @@ def lay_out_table(lines, width):
     long for its column has a line to itself."""
     rows = table_rows(lines)
     widths = [max(map(len, column)) for column in zip(*rows)]
-    widths[0] = min(widths[0], max(WIDEST_NAME, width - 2 * (len(widths) - 1) - sum(widths[1:])))
+    widths[0] = min(widths[0], max(width * 2 // 5, width - 2 * (len(widths) - 1) - sum(widths[1:])))
     left = width - widths[0] - 2 * (len(widths) - 1)
     for place, column in enumerate(sorted(range(1, len(widths)), key=lambda number: widths[number])):
         widths[column] = min(widths[column], left // (len(widths) - 1 - place))

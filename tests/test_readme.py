@@ -21,12 +21,11 @@ PAGES = ['README.md'] + [os.path.join(FOLDER, name) for name in sorted(os.listdi
 #: Pages whose examples need the documentation of 300 packages.
 NEEDS_FILES = [os.path.join(FOLDER, 'tutorial.md')]
 
-
 #: The page that test_recipes.py runs, each recipe in a folder of its own.
 RECIPES = os.path.join(FOLDER, 'recipes.md')
 
 #: Pages whose examples are run by each scheduler; the others by this machine only.
-SCHEDULED = ['README.md'] + [os.path.join(FOLDER, name) for name in ('tutorial.md', 'submit.md', 'control.md', 'run.md')]
+SCHEDULED = ['README.md'] + [os.path.join(FOLDER, name + '.md') for name in ('tutorial', 'submit', 'control', 'run')]
 
 
 def page(path):
@@ -92,8 +91,8 @@ def test_every_option_stands_on_the_page_of_its_tool(tool):
 
 def first_cells(name, heading):
     """Return the names in the first column of the table of a page whose head begins with a heading."""
-    table = re.search(r'^\| {} \|.*\n\|[ -|]+\|\n((?:\|.*\n)+)'.format(heading), page(os.path.join(FOLDER, name + '.md')),
-                      re.MULTILINE)
+    text = page(os.path.join(FOLDER, name + '.md'))
+    table = re.search(r'^\| {} \|.*\n\|[ -|]+\|\n((?:\|.*\n)+)'.format(heading), text, re.MULTILINE)
     cells = [line.split(' | ')[0] for line in table.group(1).splitlines()]
     return [word for cell in cells for word in re.findall(r'`([^`]+)`', cell) or [cell.strip('| ')]]
 
@@ -126,8 +125,8 @@ def test_every_order_has_a_row():
 
 
 def test_every_key_of_the_console_has_a_row():
-    rows = re.findall(r'^\| (.+) \| (list|job|control|leave|show) \| (.+) \|$', page(os.path.join(FOLDER, 'console.md')),
-                      re.MULTILINE)
+    text = page(os.path.join(FOLDER, 'console.md'))
+    rows = re.findall(r'^\| (.+) \| (list|job|control|leave|show) \| (.+) \|$', text, re.MULTILINE)
     assert [tuple(manual.plain_text(cell) for cell in row) for row in rows] == \
         [tuple(cell.replace('`', '') for cell in row) for row in manual.KEYS]
 

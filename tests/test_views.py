@@ -9,7 +9,7 @@ import sys
 import threading
 
 import pytest
-from conftest import QMAP, ROOT, until
+from conftest import QMAP, until
 
 import qmap as module
 
