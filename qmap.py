@@ -8646,6 +8646,13 @@ class Carried:
         source = self.sources[spec.origin[len(FILE) + 1:]]
         exec(compile(source, spec.origin, 'exec'), module.__dict__)
 
+    def get_data(self, path):
+        """Return what a file holds that is no module, such as a page of the manual (pkgutil.get_data)."""
+        try:
+            return self.sources[path[len(FILE) + 1:]].encode()
+        except KeyError:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
     def get_source(self, name):
         """Return the text of a module, for tracebacks."""
         return self.sources[self.find_spec(name).origin[len(FILE) + 1:]]
@@ -8693,10 +8700,11 @@ def bundle(path):
             sources.update((name, text) for name, text in spec.loader.sources.items() if name.startswith(package + '/'))
             continue
         folder = os.path.dirname(spec.origin)
-        for name in sorted(os.listdir(folder)):
-            if name.endswith('.py'):
-                with open(os.path.join(folder, name), encoding='utf-8') as source:
-                    sources['{}/{}'.format(package, name)] = source.read()
+        for base, _, names in os.walk(folder):
+            for name in names:
+                if name.endswith(('.py', '.md')):    # modules, and the pages of the manual
+                    with open(os.path.join(base, name), encoding='utf-8') as source:
+                        sources[package + os.path.join(base, name)[len(folder):]] = source.read()
     if 'qmap_backends' not in carried:
         raise QMapError('the folder qmap_backends is not beside {}: there is nothing to bundle'.format(
             os.path.basename(__file__)))
@@ -9297,15 +9305,17 @@ def tool_completion(options):
 def tool_help(options):
     """Run `qmap help`."""
     manual = helper('manual', 'help')
-    if options.topic is None:
-        write_output(None, manual.topics())
-    elif options.topic in manual.TOPICS:
-        write_output(None, manual.lines(options.topic))
-    else:
-        tools = make_parser().tools
-        if options.topic not in tools:
-            raise QMapError('{}: no topic and no tool; topics are {}'.format(options.topic, ', '.join(manual.TOPICS)))
-        tools[options.topic].print_help()
+    topic = ' '.join(options.topic)
+    tools = make_parser().tools
+    try:
+        lines = manual.lines_of(topic)
+    except KeyError:
+        if topic not in tools:
+            raise QMapError('{}: unknown topic; topics are {}'.format(topic, ', '.join(manual.topics())))
+        tools[topic].print_help()
+        return 0
+    if not manual.page_through(lines):
+        write_output(None, lines)
     return 0
 
 
@@ -9606,9 +9616,10 @@ def make_parser():
                 '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
-    made = tool('help', tool_help, 'explain map, fields, profiles, exit... (qmap help lists them)',
+    made = tool('help', tool_help, 'show a page of the manual (qmap help lists them)',
+                '  qmap help\n'
                 '  qmap help fields\n')
-    made.add_argument('topic', nargs='?', help='a topic or a tool')
+    made.add_argument('topic', nargs='*', help='a topic, the title of a section, or a tool; none: the list of topics')
     parser.tools = tools.choices
     return parser
 

@@ -155,12 +155,6 @@ def test_json_that_nobody_reads_any_more(qmap):
     process.stderr.close()
 
 
-def test_every_event_stands_in_the_manual(qmap):
-    from qmap_backends import manual
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
-        assert manual.EVENTS in source.read()
-
-
 TELL = 'env | grep ^QMAP_ >told; cat >told.json; echo told'
 
 
