@@ -133,7 +133,7 @@ def absolute_path(path):
     try:
         return os.path.abspath(path)
     except OSError as error:
-        raise QMapError('{}: the current folder cannot be found ({}); go to another one, or give absolute paths'.format(
+        raise QMapError('{}: the current folder does not exist ({}); cd to another one, or give absolute paths'.format(
             path, error.strerror))
 
 
@@ -271,8 +271,8 @@ def iso(seconds):
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
     ('cores', (parse_count, str, 'cores for the job')),
-    ('memory', (parse_memory, exact_memory, 'memory for the job (K M G T P, without a unit: G)')),
-    ('time', (parse_time, time_text, 'the longest it may run (90m, 2h, 1d, 1:30:00, without a unit: hours)')),
+    ('memory', (parse_memory, exact_memory, 'memory for the job (units K M G T P; default G)')),
+    ('time', (parse_time, time_text, 'wall time limit (90m, 2h, 1d, 1:30:00; default unit: hours)')),
     ('queue', (str, str, 'queue or partition')),
     ('nodes', (parse_count, str, 'number of nodes')),
     ('tasks', (parse_count, str, 'number of tasks (processes)')),
@@ -303,7 +303,7 @@ LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
 MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
 KEY = re.compile(r'[A-Za-z_]\w*\Z')
-NUL_BYTE = 'holds a NUL byte, which no shell can read; a text in UTF-16 has to be saved as UTF-8'
+NUL_BYTE = 'contains a NUL byte, which no shell can read; save UTF-16 text as UTF-8'
 UTF8_MARK = b'\xef\xbb\xbf'
 UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
@@ -319,7 +319,7 @@ def text_start(start, name):
         QMapError: it is in UTF-16, of which each other byte is mostly NUL
     """
     if start.startswith(UTF16_MARKS) and b'\0' in start:
-        raise QMapError('{}: a text in UTF-16; save it as UTF-8'.format(name))
+        raise QMapError('{}: encoded in UTF-16; save it as UTF-8'.format(name))
     return len(UTF8_MARK) if start.startswith(UTF8_MARK) else 0
 
 
@@ -335,20 +335,19 @@ def read_header(text):
         raise ValueError('[{}]: unknown section{}; known sections: {}'.format(
             name, did_you_mean(name, SECTIONS), ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
-        wrong = '{}: the header of a section stands alone on its line; move the rest to another line'
-        raise ValueError((wrong if ']' in text else '{} lacks its closing bracket').format(text.strip()))
+        wrong = '{}: text after a section header; move it to the next line'
+        raise ValueError((wrong if ']' in text else '{}: missing closing bracket; write [name]').format(text.strip()))
     return header and name
 
 
 def check_name(key):
     """Raise ValueError where a parameter must not have this name."""
     if not KEY.match(key):
-        raise ValueError('{}: a parameter is named with letters, digits and _'.format(key))
+        raise ValueError('{}: invalid parameter name; use letters, digits and _, and no digit first'.format(key))
     if key.lower() in RESERVED:
-        raise ValueError('{}: QMAP_{} is a variable of QMap itself; give the parameter another name'.format(
-            key, key.upper()))
+        raise ValueError('{}: reserved name (QMap sets QMAP_{} itself); rename the parameter'.format(key, key.upper()))
     if key not in PARAMETERS and key.lower() in PARAMETERS:
-        raise ValueError('{}: the parameter is called {}, in lower case'.format(key, key.lower()))
+        raise ValueError('{}: parameter names are in lower case; write {}'.format(key, key.lower()))
 
 
 def check_case(keys):
@@ -357,7 +356,7 @@ def check_case(keys):
     for key in keys:
         other = seen.setdefault(key.upper(), key)
         if other != key:
-            raise QMapError('{} and {}: both would be QMAP_{}; write them in the same way'.format(
+            raise QMapError('{} and {}: both become QMAP_{}; use one spelling'.format(
                 other, key, key.upper()))
 
 
@@ -368,7 +367,7 @@ def read_parameter(key, value):
         ValueError: the value cannot be read; the message says what would be right
     """
     if not KEY.match(key):
-        raise ValueError('{}: a parameter is named with letters, digits and _'.format(key))
+        raise ValueError('{}: invalid parameter name; use letters, digits and _, and no digit first'.format(key))
     if key not in PARAMETERS:
         return value
     try:
@@ -481,7 +480,7 @@ class Map:
         except OSError as error:
             raise QMapError('{}: {}'.format(path, error.strerror or error))
         if not len(self) and not empty:
-            raise QMapError('{}: no commands in it'.format(path))
+            raise QMapError('{}: contains no commands; write one per line'.format(path))
         self._file, self._close_file = open_for(self, self.path)
         self._width = len(str(len(self) - 1))
         #: The driver asks for the same commands again and again, those of the jobs at work.
@@ -501,7 +500,7 @@ class Map:
         now = os.stat(self.path)
         if [now.st_size, now.st_mtime_ns, now.st_ino] != [
                 self._seen.st_size, self._seen.st_mtime_ns, self._seen.st_ino] or os.path.getsize(path) != now.st_size:
-            raise QMapError('{}: it changed while it was read'.format(self.path))
+            raise QMapError('{}: changed while it was read; submit it again'.format(self.path))
         self._close_file()
         self._file, self._close_file = open_for(self, path)
         self.path = path
@@ -517,7 +516,7 @@ class Map:
         """Look whether a list of commands begins with a parameter, which a shell takes for a variable."""
         key, mark, value = decode(line).partition('=')
         if mark and key.strip() in PARAMETERS and len(value.split()) == 1:
-            self._note('first', number, '{} is a command here; parameters stand in [params], and commands then in '
+            self._note('first', number, '{} is taken as a command; put parameters below [params], and commands below '
                                         '[jobs]'.format(decode(line)))
 
     def _scan(self):
@@ -548,7 +547,7 @@ class Map:
                 if header:
                     section = header
                     if first:
-                        raise self._wrong(first, 'stands before the first section; put it under [jobs]')
+                        raise self._wrong(first, 'text before the first section; move it below [jobs]')
                     sectioned = True
                     continue
                 if section == 'jobs':
@@ -590,7 +589,7 @@ class Map:
     def _param(self, text, number):
         key, mark, value = (part.strip() for part in text.partition('='))
         if not mark:
-            raise self._wrong(number, '{}: a parameter is written key = value'.format(text))
+            raise self._wrong(number, '{}: not a parameter; write key = value'.format(text))
         self._keep(self.params, key, value, number)
 
     def _own(self, text, number):
@@ -600,11 +599,11 @@ class Map:
         for key, value in pairs:
             if key == 'line' and LINE_ID.fullmatch(value):
                 if id is not None:
-                    self._note('line', number, 'line is given twice')
+                    self._note('line', number, 'line: given twice; the last value counts')
                 id = value
             elif key == 'line' and not self._submitted:
-                raise self._wrong(number, 'line = {}: the identifier that `info` gives to a command is made of at most '
-                                          '18 digits; take it away, or give the parameter another name'.format(value))
+                raise self._wrong(number, 'line = {}: reserved for the identifier that `info` gives to a command (at '
+                                          'most 18 digits); delete it, or rename the parameter'.format(value))
             else:
                 self._keep(own, key, value, number)
         if id is not None:
@@ -612,8 +611,8 @@ class Map:
         self.owns = self.owns or bool(own)
         meant = MEANT.search(command)
         if meant:
-            self._note('meant', number, '{}: a comment, for parameters stand at the very end, behind a single " ## ", '
-                                        'as key=value key=value'.format(meant.group(1)))
+            self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, after one '
+                                        '" ## ", as key=value key=value'.format(meant.group(1)))
 
     def _keep(self, params, key, value, number):
         try:
@@ -624,7 +623,7 @@ class Map:
         except (QMapError, ValueError) as error:
             raise self._wrong(number, str(error))
         if key in params:
-            self._note((key, 'twice'), number, '{} is given twice; the last value counts'.format(key))
+            self._note((key, 'twice'), number, '{}: given twice; the last value counts'.format(key))
         if key not in PARAMETERS:
             self._note(key, number, foreign_parameter(key))
         params[key] = given
@@ -667,8 +666,8 @@ class Map:
             return
         first, second = itertools.islice(
             (index for index in range(len(self)) if self.line_id(index) == str(twice)[1:]), 2)
-        raise self._wrong(self._lines[second], 'its identifier is {} (QMAP_LINE), as is that of line {}; take line= '
-                          'away, or give another number'.format(self.line_id(second), self._lines[first]))
+        raise self._wrong(self._lines[second], 'identifier {} (QMAP_LINE) is also that of line {}; delete line=, '
+                          'or give another number'.format(self.line_id(second), self._lines[first]))
 
     def __len__(self):
         """Return the number of commands."""
@@ -859,8 +858,8 @@ def check_program(command):
     """Raise QMapError where a command of one word looks like the name of a file that is not there."""
     import shutil
     if re.fullmatch(r'[\w./~+-]*[./][\w./~+-]*', command) and not shutil.which(os.path.expanduser(command)):
-        raise QMapError('{0}: neither a file of commands nor a program that is here; if it is a program that only the '
-                        'jobs have, write "command {0}"'.format(native(command)))
+        raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write "command {0}"'
+                        .format(native(command)))
 
 
 def expand(command, cache):
@@ -897,8 +896,8 @@ def read_groups(pieces):
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
             if '{{' in piece:
-                raise QMapError('{}: the braces are not closed, or hold a group; braces of the command\'s own are '
-                                'written \\{{{{'.format(as_typed(piece[piece.index('{{'):])))
+                raise QMapError('{}: unclosed or nested braces; to pass braces to the command, write '
+                                '\\{{{{'.format(as_typed(piece[piece.index('{{'):])))
             continue
         pieces[index] = written = '{{' + piece + '}}'
         if REFERENCE.fullmatch(piece):
@@ -906,10 +905,11 @@ def read_groups(pieces):
             continue
         name, body = NAMED.fullmatch(piece).groups('')
         if not body or body.startswith('?') and not name:
-            raise QMapError('{}: write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or {{{{?=name}}}}; a '
-                            'name is made of letters, digits and _'.format(as_typed(written)))
+            raise QMapError('{}: invalid group; write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or '
+                            '{{{{?=name}}}} (names: letters, digits and _)'.format(as_typed(written)))
         if name in names:
-            raise QMapError('{}: the name {} is there twice'.format(as_typed(written), name))
+            raise QMapError('{}: the name {} is used twice; refer to the first group with {{{{?={}}}}}'.format(
+                as_typed(written), name, name))
         found, as_lines = read_items(body, as_typed(written))
         if name:
             names[name] = None if found is None else len(lists)
@@ -922,7 +922,7 @@ def read_groups(pieces):
             lists.append((items, [(index, 0)], ''))
     for name, index in references:
         if name not in names:
-            raise QMapError('{{{{?={0}}}}}: no group is called {0}'.format(name))
+            raise QMapError('{{{{?={0}}}}}: no group is named {0}; name one with {{{{?{0}:...}}}}'.format(name))
         place = names[name]
         if place is not None and lists[place][2]:
             pieces[index] = LINE_OF.format(name)
@@ -949,7 +949,7 @@ def check_line(line):
     except ValueError:
         wrong = True
     if wrong or line.lstrip()[:1] in ('', '#') or '\n' in line or continues(encode(line)):
-        raise QMapError('this cannot be a line of a map, for it is blank, a comment, a header, or not one line: '
+        raise QMapError('not a line of a map (blank, a comment, a section header or several lines): '
                         '{!r:.200}'.format(line))
 
 
@@ -985,16 +985,16 @@ def read_list(path, written, as_lines):
         with open(os.path.expanduser(os.path.expandvars(path)), 'rb') as source:
             text = source.read()
     except OSError as error:
-        raise QMapError('{}: {} (a list needs a comma, a wildcard * ? or [ ]; braces of the command\'s own are written '
+        raise QMapError('{}: {} (a list needs a comma, a pattern a wildcard; to pass braces to the command, write '
                         '\\{{{{)'.format(written, error.strerror))
     lines = [(number, os.fsdecode(line.strip()))
              for number, line in enumerate(text[text_start(text, path):].splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith('#')]
     if not lines or any('\0' in line for _, line in lines):
-        raise QMapError('{}: the file {}'.format(written, NUL_BYTE if lines else 'has no lines'))
+        raise QMapError('{}: the file {}'.format(written, NUL_BYTE if lines else 'is empty'))
     tab = next((number for number, line in lines if '\t' in line), None)
     if as_lines and tab:
-        raise QMapError('{}: {}, line {}: holds a TAB, and each line is one value: leave one column, as with cut -f 1'
+        raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; keep one column, as with cut -f 1'
                         .format(written, path, tab))
     return [line for _, line in lines]
 
@@ -1043,7 +1043,7 @@ def split_words(text):
             kind, value = 'text', ''
         elif kind in ('closed', 'ansi'):
             if GROUP.search(value) or LINE_MARK in value:
-                raise QMapError("{}: paths and lines of files cannot stand in backticks or $'...'; write $(...) or "
+                raise QMapError("{}: groups cannot stand in backticks or $'...'; write $(...) or "
                                 '"..."'.format(as_typed(value)))
             kind = 'unknown'
         elif kind == 'group' or kind == 'wild' and start < literal:
@@ -1070,8 +1070,8 @@ def split_parts(text, values, cache):
         for part in chosen:
             kinds = {piece.kind for piece in part}
             if 'unknown' in kinds and 'group' in kinds:
-                raise QMapError('{}: what only the shell will know cannot be matched'.format(
-                    as_typed(text[part[0].start:part[-1].end], values)))
+                raise QMapError('{}: only the shell of the job can expand part of this; move the group to another word'
+                                .format(as_typed(text[part[0].start:part[-1].end], values)))
             if kinds & {'wild', 'group'} and 'unknown' not in kinds:
                 parts.append(part)
             else:
@@ -1111,7 +1111,7 @@ def match_all(text, values, cache):
     while waiting:
         ready = [entry for entry in waiting if entry[3] <= known]
         if not ready:
-            raise QMapError('{}: these groups wait for one another'.format(
+            raise QMapError('{}: these groups refer to each other; break the circle'.format(
                 ' '.join(sorted({name for entry in waiting for name in entry[3]}))))
         order.append(ready[0])
         waiting.remove(ready[0])
@@ -1128,7 +1128,7 @@ def match_all(text, values, cache):
         cell, part, _, _ = order[depth]
         found = match_paths(part, values, cache)
         if not found:
-            raise QMapError('{}: nothing matches (to keep a wildcard for the command itself, quote it)'.format(
+            raise QMapError('{}: no file matches; to pass the wildcard to the command, quote it'.format(
                 as_typed(text[part[0].start:part[-1].end], values)))
         for path, captured in found:
             cells[cell] = insert(path, part[0].before, part[-1].after)
@@ -1298,20 +1298,20 @@ def conda_lines(conda_env):
 
 #: What a profile may say beside its sections [params] and [editable_params].
 SETTINGS = collections.OrderedDict([
-    ('executor', 'where the jobs run: local, slurm, sge or lsf'),
-    ('max_running', 'jobs in the scheduler at once, where --max-running is not given'),
-    ('max_ungrouped', 'jobs that may be submitted without --group (0: any number)'),
-    ('keep', 'the files of which jobs stay: all, or failed'),
-    ('pull', 'workers that take job after job from a list, on a cluster (0: each job is one of the scheduler)'),
-    ('on_finish', 'shell command that is run when an execution ends'),
-    ('show_usage', 'whether the load of the cluster is asked and shown: true or false'),
-    ('poll', 'seconds between two questions to the scheduler, while all is well'),
-    ('penv', 'Grid Engine: the parallel environment for more than one core'),
-    ('memory_resource', 'Grid Engine: the resource that limits memory'),
+    ('executor', 'scheduler: local, slurm, sge or lsf'),
+    ('max_running', 'default of --max-running'),
+    ('max_ungrouped', 'maximum number of commands without --group (0: unlimited)'),
+    ('keep', 'default of --keep: all or failed'),
+    ('pull', 'default of --pull (0: each job is a job of the scheduler)'),
+    ('on_finish', 'default of --on-finish'),
+    ('show_usage', 'show the load of the cluster: true or false'),
+    ('poll', 'seconds between two queries of the scheduler'),
+    ('penv', 'Grid Engine: parallel environment for more than one core'),
+    ('memory_resource', 'Grid Engine: resource that limits memory'),
     ('accounting', 'Grid Engine: path of the accounting file'),
-    ('memory_unit', 'LSF: how numbers of memory are written'),
-    ('memory_per', 'LSF: what a reservation of memory is for'),
-    ('memory_limit_per', 'LSF: what a limit of memory is for'),
+    ('memory_unit', 'LSF: unit of memory sizes'),
+    ('memory_per', 'LSF: memory is reserved per host, slot or job'),
+    ('memory_limit_per', 'LSF: memory is limited per job or slot'),
 ])
 
 TRUE = ('true', 'yes', '1')
@@ -1360,11 +1360,12 @@ class Profile:
         elif name in EXECUTORS:
             self.settings['executor'] = name
         else:
-            raise QMapError('profile {}: there is no {}.conf in {}, and built in are only {}'.format(
-                name, name, ' or '.join(profile_folders()), ', '.join(EXECUTORS)))
+            raise QMapError('profile {}: not found{}; built in: {}; {}.conf is searched in {}'.format(
+                name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS), name, ' and '.join(profile_folders())))
         self.executor = self.settings.get('executor', name if name in EXECUTORS else 'local')
         if self.executor not in EXECUTORS:
-            raise QMapError('profile {}: executor = {}: known are {}'.format(name, self.executor, ', '.join(EXECUTORS)))
+            raise QMapError('profile {}: executor = {}: unknown executor; known: {}'.format(
+                name, self.executor, ', '.join(EXECUTORS)))
         if found and self.executor == found and not backends_there():
             raise QMapError('found {}, but {}'.format(COMMANDS[found], MISSING_BACKENDS))
 
@@ -1397,11 +1398,11 @@ class Profile:
             parser.read_string('\n'.join(['[settings]'] + lines), path)
         except configparser.Error as error:
             number = getattr(error, 'lineno', None) or (getattr(error, 'errors', None) or [(1, '')])[0][0]
-            raise QMapError('{}, line {}: neither key = value nor a [section]'.format(path, number - 1))
+            raise QMapError('{}, line {}: neither key = value nor [section]'.format(path, number - 1))
         for key, value in parser.items('settings'):
             if key not in SETTINGS:
-                self.warnings.append('{}: {} is no setting of a profile: known are {}'.format(
-                    path, key, ', '.join(SETTINGS)))
+                self.warnings.append('{}: unknown setting {}{}; known: {}'.format(
+                    path, key, did_you_mean(key, SETTINGS), ', '.join(SETTINGS)))
             self.settings[key] = unquoted(value)
         for section in parser.sections():
             if section == 'params':
@@ -1412,7 +1413,7 @@ class Profile:
                     self._checked(key, None, path)
                     self.editable[key] = label
             elif section != 'settings':
-                self.warnings.append('{}: [{}] is no section of a profile: known are [params] and [editable_params]'
+                self.warnings.append('{}: [{}]: unknown section; known: [params] [editable_params]'
                                      .format(path, section))
 
     def _lines(self, text, path):
@@ -1426,13 +1427,13 @@ class Profile:
             if header:
                 line = section = header.group(1)
             elif line.startswith('[') and ']' in line:
-                raise QMapError('{}, line {}: {}: the header of a section stands alone on its line; move the rest to '
-                                'another line'.format(path, number, line))
+                raise QMapError('{}, line {}: {}: text after a section header; move it to the next '
+                                'line'.format(path, number, line))
             lines.append(line)
             key, mark = line.partition('=')[:2]
             place = (section, key.strip())
             if mark and place in seen and not line.startswith('#'):
-                self.warnings.append('{}, line {}: {} is given twice; the last value counts'.format(
+                self.warnings.append('{}, line {}: {}: given twice; the last value counts'.format(
                     path, number, key.strip()))
             seen.add(place)
         return lines
@@ -1454,7 +1455,7 @@ class Profile:
         """
         value = self.settings.get(key, '0')
         if not value.isdigit():
-            raise QMapError('profile {}: {} = {}: is no whole number'.format(self.name, key, value))
+            raise QMapError('profile {}: {} = {}: must be a whole number'.format(self.name, key, value))
         return int(value) or None
 
     def sentence(self):
@@ -1468,9 +1469,9 @@ COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf'
 
 
 #: What to do where there is only the code for one machine.
-MISSING_FOLDER = ('the folder qmap_backends is not beside {}: copy it there, or take one file that carries everything '
+MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with everything '
                   '(`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
-MISSING_BACKENDS = MISSING_FOLDER + ', or give -p local to run on this machine itself'
+MISSING_BACKENDS = MISSING_FOLDER + ', or run on this machine with -p local'
 
 
 def unquoted(value):
@@ -1535,7 +1536,7 @@ class Logs:
                 raise QMapError(self.taken())
             words = self.distrusted()
             if words:
-                raise QMapError('{}: {}; give a folder that is not there yet with --logs'.format(
+                raise QMapError('{}: {}; give a new folder with --logs'.format(
                     shown_path(self.path), words))
             for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
                 os.mkdir(folder, FOLDER_MODE)
@@ -1559,7 +1560,7 @@ class Logs:
             if foreign and not (own and own.st_uid == there.st_uid):
                 return 'belongs to {}, whose commands would run as you'.format(user_name(there.st_uid))
             if open_to_all and not (own and own.st_mode & stat.S_IWOTH):
-                return 'every user may write it (chmod o-w), and so say what runs as you'
+                return 'writable by every user, who could change what runs as you; use chmod o-w'
         return ''
 
     def _made_here(self):
@@ -1582,8 +1583,8 @@ class Logs:
     def taken(self):
         """Return what to say where the folder is not empty."""
         if os.path.isdir(self.qmap):
-            return '{0}: holds an execution already; go on with it by reattach -l {0}, or give another folder'.format(
-                shown_path(self.path))
+            return '{0}: contains an execution already; resume it with reattach -l {0}, or give another folder with ' \
+                '--logs'.format(shown_path(self.path))
         return '{}: the logs folder is not empty; give another one with --logs'.format(self.path)
 
     def journal(self, epoch):
@@ -1621,7 +1622,7 @@ class Logs:
         with os.scandir(self.run) as entries:
             names = [entry.name for entry in itertools.islice(entries, self.most + 1)]
         if len(names) > self.most:
-            raise OSError(errno.EMFILE, 'more than {:,} files, which are not from QMap'.format(self.most), self.run)
+            raise OSError(errno.EMFILE, 'more than {:,} files; QMap did not make them'.format(self.most), self.run)
         return names
 
 
@@ -1676,7 +1677,7 @@ def open_regular(path):
         handle = os.open(path, flags)
         if link.st_uid not in (os.geteuid(), 0, os.fstat(handle).st_uid):
             os.close(handle)
-            raise NotRegular(errno.EACCES, 'a link that another user made to a file that is not his', path)
+            raise NotRegular(errno.EACCES, 'link of another user to a file that is not theirs', path)
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
@@ -1976,7 +1977,7 @@ def space_lacking(path, wanted):
         return ''
     blocks, files = (found.f_bfree, found.f_ffree) if os.geteuid() == 0 else (found.f_bavail, found.f_favail)
     if blocks * found.f_frsize < min(wanted, found.f_blocks * found.f_frsize // 8):
-        return memory_text(blocks * found.f_frsize) + ' of space'
+        return memory_text(blocks * found.f_frsize)
     if files < min(wanted >> 14, found.f_files // 8):    # some file systems count none
         return plural(files, 'file')
     return ''
@@ -2756,7 +2757,7 @@ class Ledger:
                     self._reader = (epoch, source)
                 except FileNotFoundError:
                     self._reader = (0, None)
-                    raise QMapError('{}: condensed into another file while it was read; ask again'.format(path))
+                    raise QMapError('{}: was compacted while it was read; try again'.format(path))
             source = self._reader[1]
             with naming(self.segment_path(epoch)):
                 source.seek(place)
@@ -3793,13 +3794,13 @@ def cgroup_values(controller, name2, *names1):
 def too_large(params, cores, memory):
     """Return why a machine with so many cores and bytes of memory cannot hold a job, '' where it can."""
     if params.get('cores', 1) > cores:
-        return 'asks for {}, this machine has {}'.format(plural(params['cores'], 'core'), cores)
+        return 'requests {}; this machine has {}'.format(plural(params['cores'], 'core'), cores)
     if params.get('memory', 0) > memory:
-        return 'asks for {} of memory, this machine has {}'.format(exact_memory(params['memory']), memory_text(memory))
+        return 'requests {} of memory; this machine has {}'.format(exact_memory(params['memory']), memory_text(memory))
     return ''
 
 
-NO_PROCESS, NO_THREAD = 'no process can be started', 'no thread can be started'
+NO_PROCESS, NO_THREAD = 'cannot start a process', 'cannot start a thread'
 
 #: What the system says where it has no process, thread, memory or file descriptor to give at the moment.
 SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -4259,7 +4260,7 @@ class Local:
             if self._running:
                 self._guard()    # there may have been no thread for it
             tasks = {task: (PENDING, '', '') for task, _, _ in self._queue}
-            tasks.update((task, (RUNNING, '', 'on {}, which cannot be seen from here'.format(host)))
+            tasks.update((task, (RUNNING, '', 'on {}, another machine'.format(host)))
                          for task, host in self._elsewhere.items())
             tasks.update((task, (RUNNING, '', '')) for task in list(self._running) if not self.settled(task))
         return tasks
@@ -4540,11 +4541,11 @@ class Plan:
         try:
             self.info = read_json(logs.execution)
             if self.info is None and is_there(logs.execution):
-                raise QMapError('{}: is damaged: it holds no JSON'.format(logs.execution))
+                raise QMapError('{}: damaged: not JSON; restore it from a backup'.format(logs.execution))
         except OSError as error:
             raise unreadable(error, logs.execution)
         if not isinstance(self.info, dict) or 'token' not in self.info:
-            raise QMapError('{}: no execution of QMap in this folder (give its logs folder with --logs)'.format(
+            raise QMapError('{}: no execution of QMap in this folder; give its logs folder with --logs'.format(
                 logs.path))
         self._check()
         self.map = map or Map(logs.input, submitted=True)
@@ -4553,10 +4554,10 @@ class Plan:
             self.params = read_parameters(self.info['params'])
             read_parameters(self.info['map_params'])
         except ValueError as error:
-            raise QMapError('{}: is damaged: {}'.format(logs.execution, error))
+            raise QMapError('{}: damaged: {}; restore it from a backup'.format(logs.execution, error))
         logs.most = 100000 + 8 * len(self.map)
         if self.info.get('commands') not in (None, len(self.map)):
-            raise QMapError('{}: was changed: it holds {}, and {:,} were submitted; put back what was there'.format(
+            raise QMapError('{}: was changed: it contains {}, but {:,} were submitted; restore it from a backup'.format(
                 logs.input, plural(len(self.map), 'command'), self.info['commands']))
 
     def _check(self):
@@ -4575,7 +4576,7 @@ class Plan:
             isinstance(text, str) for text in right[key].values())]
         wrong += [key for key in ('repeat',) if key in right and not all(isinstance(word, str) for word in info[key])]
         if wrong or info['executor'] not in EXECUTORS:
-            raise QMapError('{}: is damaged: {} is missing or wrong; put back what was there'.format(
+            raise QMapError('{}: damaged: {} missing or wrong; restore it from a backup'.format(
                 self.logs.execution, ', '.join(wrong) or 'executor'))
 
     def commands(self, number):
@@ -4858,7 +4859,7 @@ def end_event(record, start, end, account, why, error):
 
 
 #: What is said of a job that ended, and had processes that did not.
-LEFT_BEHIND = 'killed what it left running in the background'
+LEFT_BEHIND = 'killed the processes that it left in the background'
 
 
 def cancel_note(ledger, number):
@@ -5190,10 +5191,11 @@ class Driver:
             self.ledger.miss(driver)
             if self.ledger.damage and not force and driver.get('host', self.here.host) != self.here.host and \
                     self.ledger.damage[-1] == self.ledger.missing(driver):
-                raise OSError(errno.ESTALE, 'not all of it is seen from here yet', self.logs.journal(driver['epoch']))
+                raise OSError(errno.ESTALE, 'not all records are visible on this host yet',
+                              self.logs.journal(driver['epoch']))
             if self.ledger.damage and not force:
                 epoch, place = self.ledger.damage[0]
-                raise QMapError('{}: {} cannot be read, the first at byte {}; reattach --force goes on without'.format(
+                raise QMapError('{}: {} cannot be read, the first at byte {}; skip them with reattach --force'.format(
                     self.ledger.segment_path(epoch), plural(len(self.ledger.damage), 'record'), place))
             if not (self.ledger.left() or idle or self.inbox.waiting(self.ledger.obeyed) or self._late()):
                 self._lock.release()
@@ -5504,7 +5506,8 @@ class Driver:
             lacking = space_lacking(self.logs.path, self.SPACE)
             self._troubles.pop('space', None)
             if lacking:
-                self._troubles['space'] = '{}: {} left, no new jobs are started'.format(self.logs.path, lacking)
+                self._troubles['space'] = '{}: disk nearly full ({} left); no new jobs are started'.format(
+                    self.logs.path, lacking)
                 self.backend.throttle(0)
                 for batch in self._open_shares():
                     self._close_share(batch)
@@ -6075,7 +6078,7 @@ class Driver:
                     back.append((number, word, tries))
                     continue
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
-                           'submitted {} times, and each time gone before it began'.format(tries)}
+                           'submitted {} times; vanished from the queue each time'.format(tries)}
             self._explain(account, gone, self._starts.get(word) or {})
             if gone.listed and self.backend.lingers:
                 stuck.append(task)
@@ -6130,7 +6133,7 @@ class Driver:
             account.update(reason=gone.reason, words=gone.words)
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
                 and not start['born'].startswith(boot()):
-            account.update(reason='node', words='{} was started anew while it ran'.format(start['host']))
+            account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
 
     def _lives(self, word, task, tasks):
         """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has.
@@ -6625,7 +6628,8 @@ class Driver:
                 except QMapError as error:
                     events, said, leaving, refused = [], str(error), '', True
                 except UNSOUND:
-                    events, said, leaving, refused = [], 'this driver knows no such order', '', True
+                    said = 'the driver does not know this order; its version may be older'
+                    events, leaving, refused = [], '', True
                 # The order last: where the record is torn, it is obeyed once more, and does no harm.
                 self._write(events + [{'event': 'command', 'command': id, 'by': self._who(command), 'said': said,
                                        'refused': refused, 'time': self.here.time()}])
@@ -6665,7 +6669,7 @@ class Driver:
             return
         for key in command.get('params') or ():
             if key not in STEERED:
-                raise QMapError('{}: only the user who drives may change it, because it can change what runs'.format(
+                raise QMapError('{}: only the user of the driver may set it, because it changes what runs'.format(
                     key))
 
     def _answer(self, command):
@@ -6692,17 +6696,17 @@ class Driver:
         if do == 'set':
             params = dict(self.ledger.settings.get('params') or {}, **command['params'])
             self._refuse(params)
-            words = ', '.join('{} = {}'.format(key, text) if text else 'no ' + key
-                              for key, text in command['params'].items())
-            return [{'event': 'set', 'params': params, 'time': now}], '{} for {} not yet submitted'.format(
-                words, plural(self.ledger.counts[0], 'job')), ''
+            words = ', '.join('{} = {}'.format(key, text or '(none)') for key, text in command['params'].items())
+            return [{'event': 'set', 'params': params, 'time': now}], '{} for {}'.format(
+                words, plural(self.ledger.counts[0], 'unsubmitted job')), ''
         if do == 'stop' and self.leaving == 'obey' and not command.get('cancel'):
             return [], 'no driver is running; {} submitted'.format(plural(len(self.ledger.live), 'job')), ''
         if do == 'stop':
             events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
-            return events, '{} {}'.format(
-                'stopping: cancels' if command.get('cancel') else 'stopping: leaves behind',
-                plural(len(self.ledger.live), 'job')), \
+            jobs = plural(len(self.ledger.live), 'submitted job')
+            return events, 'driver stops; {}'.format(
+                'cancelling ' + jobs if command.get('cancel') else
+                jobs + (' continues' if len(self.ledger.live) == 1 else ' continue')), \
                 '' if self.leaving == 'obey' else 'cancel' if command.get('cancel') else 'leave'
         if do in ('cancel', 'retry'):
             numbers = self._selected(command)
@@ -6739,20 +6743,19 @@ class Driver:
             events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': self.here.time()})
         over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
         parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
-        parts += ['{} dropped that {} not yet submitted'.format(
-            plural(len(waiting), 'job'), 'was' if len(waiting) == 1 else 'were')] if waiting else []
-        parts += ['{} had ended'.format(plural(over, 'job'))] if over else []
-        return events, ', '.join(parts) or 'no such job is there to cancel', ''
+        parts += ['{} dropped'.format(plural(len(waiting), 'unsubmitted job'))] if waiting else []
+        parts += ['{} had finished already'.format(plural(over, 'job'))] if over else []
+        return events, ', '.join(parts) or 'no jobs to cancel', ''
 
     def _answer_retry(self, numbers, command):
         again = [number for number in numbers if self.ledger.status[number] in (
             STATUS_CODES[FAILED], STATUS_CODES[COMPLETED])]
-        said = '{} to run again'.format(plural(len(again), 'job'))
+        said = 'retrying {}'.format(plural(len(again), 'job'))
         if len(again) < len(numbers):
-            said += ', {} had not ended'.format(plural(len(numbers) - len(again), 'job'))
+            said += ', without {} that had not finished'.format(plural(len(numbers) - len(again), 'job'))
         cancelled = 0 if command.get('ids') or command.get('statuses') else self.ledger.failures.cancelled
         if cancelled:
-            said += ', without the {:,} cancelled (retry these with -s cancelled)'.format(cancelled)
+            said += ', without {:,} cancelled (retry those with -s cancelled)'.format(cancelled)
         event = {'event': 'retry', 'numbers': spans(again)}
         if command.get('params'):
             self._refuse(command['params'])
@@ -7226,7 +7229,7 @@ class Execution:
             self._read_anew()
         except OSError as error:
             raise unreadable(error, self.path)
-        self.warnings += ['{}, byte {}: this record cannot be read'.format(self._ledger.segment_path(epoch), place)
+        self.warnings += ['{}, byte {}: unreadable record'.format(self._ledger.segment_path(epoch), place)
                           for epoch, place in self._ledger.damage[:20]]
 
     def __repr__(self):
@@ -7308,7 +7311,7 @@ class Execution:
         self._may_drive = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
         self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
         if not self._may_drive:
-            self._barred = 'this user may not write in {}, and only look'.format(shown_path(self.path))
+            self._barred = 'no write permission in {}; viewing only'.format(shown_path(self.path))
 
     def _lead(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
@@ -7380,7 +7383,7 @@ class Execution:
                     env=dict(os.environ, **summary.variables())).wait()
                 said.seek(0)
                 self.news.extend(last_line(line) for line in decode(said.read(1 << 16)).splitlines()[-20:])
-            words = status and 'it ended with status {}'.format(status)
+            words = status and 'exit status {}'.format(status)
         except (OSError, ValueError) as error:
             words = getattr(error, 'strerror', None) or str(error)
         if words:
@@ -7417,8 +7420,8 @@ class Execution:
                 return    # the same folder by another name
         except OSError:
             there = True    # for all that can be seen from here
-        raise QMapError('{} is a copy of {}, and both would run the same jobs: {}, or give --force to drive this one'
-                        .format(self.path, other.path, 'go on with that one' if there else 'go on with the first one'))
+        raise QMapError('{} is a copy of {}, and both would run the same jobs; resume {}, or this one with --force'
+                        .format(self.path, other.path, 'that one' if there else 'the original'))
 
     def _trusted(self):
         """Tell whether this process may drive here: what others may write says what runs as this user.
@@ -7432,15 +7435,15 @@ class Execution:
         if beats(self.logs) or not os.access(self.logs.qmap, os.W_OK):
             self._barred = '{}: {}'.format(shown_path(self.path), os.strerror(errno.EACCES))
             return False
-        raise QMapError('{}: {}; reattach --force drives it all the same'.format(shown_path(self.path), words))
+        raise QMapError('{}: {}; to drive it anyway: reattach --force'.format(shown_path(self.path), words))
 
     def _note_move(self):
         """Write down where the folder is now, and say what that means for what was submitted before."""
         here, there = native(self.path), self.plan.info.get('logs')
         if there and there != here:
             if self._ledger.live:
-                self.news.append('submitted while this folder was {}: {}; if it is there no more, what runs is not '
-                                 'heard of, and what waits runs again'.format(
+                self.news.append('this folder was {} when {} were submitted; unless that path still exists, running '
+                                 'jobs cannot report, and pending ones are submitted again'.format(
                                      there, plural(len(self._ledger.live), 'job')))
             self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
             write_json(self.logs.execution, self.plan.info)
@@ -7458,7 +7461,7 @@ class Execution:
             try:
                 self._inbox.drop({'do': 'max-running', 'number': self._max_running, 'by': whoami()})
             except OSError:
-                self.news.append('--max-running is not changed: {} cannot be written'.format(self.path))
+                self.news.append('--max-running: not changed; {} is not writable'.format(self.path))
             self._max_running = None
         for _ in range(3):
             try:
@@ -7493,7 +7496,7 @@ class Execution:
         since, told = self._foreign[1:]
         if now - since > 3 * Driver.BEAT and not told:
             told.append(True)
-            self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; this process takes over after {} s '
+            self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
                              '(--takeover: at once)'.format(
                                  driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
                                  Driver.SILENCE))
@@ -7766,7 +7769,7 @@ def parameter_texts(params, keywords):
     """
     for key in keywords:
         if key not in PARAMETERS:
-            raise QMapError('submit: unknown keyword {0}{1}; a parameter of your own is given as params={{{0!r}: ...}}'
+            raise QMapError('submit: unknown keyword {0}{1}; give parameters of your own as params={{{0!r}: ...}}'
                             .format(key, did_you_mean(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
     if not isinstance(params or {}, dict):
         raise QMapError('params = {!r}: must be a dict'.format(params))
@@ -7855,7 +7858,7 @@ def finish_executions():
             if execution.viewing:
                 execution.leave()
             elif execution.left() and not execution._leaving:
-                complain('{}: waiting for {} before this program ends; Ctrl-C leaves them to `reattach`'.format(
+                complain('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'.format(
                     execution.path, plural(execution.left(), 'job')))
             execution.wait()
         except KeyboardInterrupt:
@@ -7903,10 +7906,10 @@ class Preparation:
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = keep or self.profile.settings.get('keep') or 'all'
         if self.keep not in ('all', 'failed'):
-            raise QMapError('{}keep = {}: is neither all nor failed'.format(
+            raise QMapError('{}keep = {}: must be all or failed'.format(
                 '' if keep else 'profile {}: '.format(self.profile.name), self.keep))
         if pull and self.profile.executor == 'local':
-            raise QMapError('--pull: is for clusters; on this machine short jobs share a shell by themselves')
+            raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a shell anyway')
         self.pull = self.profile.number('pull') or 0 if pull is None else pull
         if self.profile.executor == 'local':
             self.pull = 0
@@ -7921,7 +7924,7 @@ class Preparation:
         folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.curdir
         folder = absolute_path(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
-            raise QMapError('{}: the working directory is not there'.format(folder))
+            raise QMapError('{}: no such working directory'.format(folder))
         given['working_directory'] = native(folder)
         self.given = given
         self.params = collections.OrderedDict(self.profile.params)
@@ -7930,11 +7933,11 @@ class Preparation:
         self.map.check_line_ids()
         most = self.profile.number('max_ungrouped')
         if not group and most and len(self.map) > most:
-            raise QMapError('{}: {} without groups, where profile {} allows {}: give --group N, the number of commands '
-                            'for a job (it may be 1)'.format(
+            raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per job '
+                            '(1 is allowed)'.format(
                                 map, plural(len(self.map), 'command'), self.profile.name, most))
         if self.group > 1 and self.map.owns:
-            self.warnings.append('{}: the parameters of single commands (behind ##) are ignored in groups'.format(
+            self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'.format(
                 self.map.path))
         self.jobs = -(-len(self.map) // self.group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
@@ -7942,7 +7945,7 @@ class Preparation:
             raise QMapError('each job ' + self.backend.refusal(self.params))
         self.max_running = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
         if self.profile.executor == 'local' and self.max_running > self.backend.holds(self.params):
-            self.warnings.append('this machine holds {} at once: the others of --max-running {} wait their turn'.format(
+            self.warnings.append('--max-running {1}: this machine has room for {0} at once'.format(
                 plural(self.backend.holds(self.params), 'such job'), self.max_running))
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
 
@@ -8033,7 +8036,7 @@ def unknown_field(path):
     """Return the warning about a field that no job has, with the nearest one."""
     from difflib import get_close_matches
     near = get_close_matches(path, FIELDS, 1)
-    return 'no job has a field {}{}'.format(path, ': did you mean {}?'.format(near[0]) if near else '')
+    return 'unknown field {}{}'.format(path, ' (did you mean {}?)'.format(near[0]) if near else '')
 
 
 def field(info, path):
@@ -8067,7 +8070,7 @@ class Old:
         self.group = max(1, int(info['groups'])) if str(info.get('groups', '')).isdigit() else 1
         self.params = self.map.params
         self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
-        self.warnings = ['{}: its journal is gone, and only what the .info files say is known'.format(
+        self.warnings = ['{}: the journal is missing; only the .info files are read'.format(
             os.path.join(path, '.qmap'))] if 'token' in info else []
         self.failures = Failures()
 
@@ -8335,7 +8338,7 @@ class View:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
         reason = self._execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
         if reason:
-            parts.append('waits: ' + reason)
+            parts.append('waiting: ' + reason)
         if self._execution.halted and counts[UNSUBMITTED]:
             parts.append('paused')
         if trouble:
@@ -8453,7 +8456,7 @@ class Summary:
         for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
             yield '  ' + group.text(hosts)
         if len(self.groups) > self.SHOWN:
-            yield '  and {} of failures'.format(plural(len(self.groups) - self.SHOWN, 'other kind'))
+            yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
         for what, command in self.commands().items():
             yield '{}: {}'.format(what, command)
@@ -8552,7 +8555,7 @@ def run_here(command, params, quiet=False):
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or 'bash', error.strerror))
     except RuntimeError:
-        raise QMapError('no thread can be started to watch the limits: end other programs of yours, or see ulimit -u')
+        raise QMapError('cannot start a thread to watch the limits; end other programs, or raise ulimit -u')
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -8602,7 +8605,7 @@ def run_there(backend, command, params, quiet=False):
     finally:
         signal.signal(signal.SIGINT, before)
     if not quiet:
-        complain('elapsed {}, waiting included'.format(time_text(time.monotonic() - since)))
+        complain('elapsed {}, queue wait included'.format(time_text(time.monotonic() - since)))
     return 128 - status if status < 0 else status
 
 
@@ -8706,7 +8709,7 @@ def bundle(path):
                     with open(os.path.join(base, name), encoding='utf-8') as source:
                         sources[package + os.path.join(base, name)[len(folder):]] = source.read()
     if 'qmap_backends' not in carried:
-        raise QMapError('the folder qmap_backends is not beside {}: there is nothing to bundle'.format(
+        raise QMapError('the folder qmap_backends is not beside {}; there is nothing to bundle'.format(
             os.path.basename(__file__)))
     payload = base64.b85encode(zlib.compress(json.dumps(sources, sort_keys=True).encode(), 9)).decode()
     rest = rest[rest.index('\nCARRIED'):]
@@ -8751,9 +8754,9 @@ def tool_submit(options):
                               options.pull, options.on_finish)
     warn(preparation.warnings)
     if options.leave and options.detach:
-        raise QMapError('--leave and --detach: give one of them')
+        raise QMapError('--leave and --detach: give only one of them')
     if options.leave and preparation.profile.executor == 'local':
-        raise QMapError('--leave: this machine has no queue to leave jobs in; --detach goes on in the background')
+        raise QMapError('--leave: needs a scheduler; to continue in the background, give --detach')
     if options.dry_run:
         return dry_run(preparation, options)
     path = preparation.create(options.logs)
@@ -8857,21 +8860,21 @@ def dry_run(preparation, options):
         jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)), 'parameters of the first job:']
     lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
     if submission:
-        lines += ['its submission:', '    {}'.format(submission)]
-    lines.append('its script, {}:'.format(shown_path(path)))
-    write_output(None, lines + script.splitlines() + ['nothing was submitted, and no folder made'])
+        lines += ['submission of the first job:', '    {}'.format(submission)]
+    lines.append('script of the first job, {}:'.format(shown_path(path)))
+    write_output(None, lines + script.splitlines() + ['dry run: nothing was submitted, no folder was made'])
     return 0
 
 
 def tool_reattach(options):
     """Run `qmap reattach`."""
     if Old.here(options.logs):
-        raise QMapError('{}: has no journal (qmap 0.4 made none): it can be asked with `info`, not driven'.format(
+        raise QMapError('{}: made by qmap 0.4, without a journal; only `info` can read it'.format(
             options.logs))
     execution = Execution(options.logs, options.max_running, options.force, options.takeover)
     warn(execution.warnings)
     if options.detach and not options.force and execution.logs.distrusted():
-        raise QMapError('{}: {}; --force drives it all the same'.format(
+        raise QMapError('{}: {}; to drive it anyway: --force'.format(
             shown_path(execution.path), execution.logs.distrusted()))
     if options.detach:
         given = ['-r', str(options.max_running)] if options.max_running else []
@@ -9010,7 +9013,7 @@ def tool_control(options):
     try:
         id = inbox.drop(dict(command, by=whoami()))
     except OSError as error:
-        raise QMapError('{}: cannot be written ({}); only those who may write in the folder can steer its jobs'.format(
+        raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
             shown_path(logs.path), error.strerror))
     since, named, answer, execution = time.monotonic(), False, None, None
     try:
@@ -9026,7 +9029,7 @@ def tool_control(options):
             answer = inbox.answer(id)
             if answer is None:
                 if time.monotonic() - since > TAKEN_BACK:
-                    raise QMapError('{}: its driver has not answered; the command is taken back'.format(
+                    raise QMapError('{}: the driver does not answer; the order was withdrawn'.format(
                         shown_path(logs.path)))
                 time.sleep(1 if execution else 0.1)
     finally:
@@ -9035,7 +9038,8 @@ def tool_control(options):
         raise QMapError(answer['said'])
     say(answer['said'])
     if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
-        say('no driver is running; resume with: {} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path))))
+        say('no driver is running; resume with: {} reattach -l {}'.format(
+            program(), quote_shown(shown_path(logs.path))))
     return 0
 
 
@@ -9063,16 +9067,16 @@ def control_command(options, plan):
         for text in options.params:
             key, mark, value = (part.strip() for part in native(text).partition('='))
             if not mark:
-                raise QMapError('{}: a parameter is written KEY=VALUE'.format(text))
+                raise QMapError('{}: not a parameter; write KEY=VALUE'.format(text))
             if key == 'working_directory' and not os.path.isdir(file_name(value)):
-                raise QMapError('{}: the working directory is not there'.format(value))
+                raise QMapError('{}: no such working directory'.format(value))
             if key == 'working_directory':
                 value = native(absolute_path(file_name(value)))
             if key in command['params']:
-                warn(['{} is given twice; the last value counts'.format(key)])
+                warn(['{}: given twice; the last value counts'.format(key)])
+            command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
             if key not in PARAMETERS:
                 warn([foreign_parameter(key)])
-            command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
         check_case(plan.all_names() + list(command['params']))
     return command
 
@@ -9087,14 +9091,15 @@ def parse_ids(text, plan):
     for part in text.split(','):
         match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
         if not match:
-            raise QMapError('{}: no id of a job: write 3 or 3,7-12'.format(part or '(empty)'))
+            raise QMapError('{}: invalid job id; write 3 or 3,7-12'.format(part or '(empty)'))
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if first > last:
-            raise QMapError('{}: the range runs backwards'.format(part.strip()))
+            raise QMapError('{}: the range runs backwards; write {}-{}'.format(part.strip(), *match.group(2, 1)))
         if last >= len(plan.map) or first == last and first % plan.group:
             width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
-            raise QMapError('{}: there is no such job: the ids are {} ... up to {:0{}d}'.format(
-                part.strip(), ', '.join('{:0{}d}'.format(id, width) for id in ids[:3]), ids[-1], width))
+            shown = ['{:0{}d}'.format(id, width) for id in (ids if len(ids) < 5 else [*ids[:3], ids[-1]])]
+            shown[3:3] = ['...'] * (len(ids) > 4)
+            raise QMapError('{}: no such job; ids: {}'.format(part.strip(), ', '.join(shown)))
         found.append([first, last])
     return found
 
@@ -9127,10 +9132,10 @@ def figures(logs, what):
     """
     advice = helper('advice', what)
     if Old.here(logs):
-        raise QMapError('{}: qmap 0.4 kept no figures for {}'.format(logs, what))
+        raise QMapError('{}: made by qmap 0.4, without the figures for {}'.format(logs, what))
     module = sys.modules[__name__]
     plan, ledger, usage = advice.read(module, logs)
-    warn('{}, byte {}: this record cannot be read'.format(ledger.segment_path(epoch), place)
+    warn('{}, byte {}: unreadable record'.format(ledger.segment_path(epoch), place)
          for epoch, place in ledger.damage[:20])
     warn_outdated(plan.logs, ledger)
     return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
@@ -9139,7 +9144,7 @@ def figures(logs, what):
 def advise(options):
     """Run `qmap info --advise`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
-        raise QMapError('--advise looks at all jobs, and knows no other option but --format json and --output')
+        raise QMapError('--advise covers all jobs; the only options it takes are --format json and --output')
     found = figures(options.logs, '--advise')[-1]
     write_output(options.output, [json_text(found.as_dict())] if options.format == 'json' else found.lines())
     return 0
@@ -9148,7 +9153,7 @@ def advise(options):
 def summarise(options):
     """Run `qmap info --summary`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
-        raise QMapError('--summary looks at all jobs, and knows no other option but --format json and --output')
+        raise QMapError('--summary covers all jobs; the only options it takes are --format json and --output')
     source = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
     warn(source.warnings)
     summary = Summary(source)
@@ -9166,10 +9171,10 @@ def tool_info(options):
     if options.log is not None:
         return helper('questions', '--log').log(sys.modules[__name__], options)
     if options.err or options.follow or options.attempt:
-        raise QMapError('--err, --follow and --attempt go with --log ID')
+        raise QMapError('--err, --follow, --attempt: only with --log ID')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
-            raise QMapError('--{} goes with --{}'.format(given, other))
+            raise QMapError('--{}: only with --{}'.format(given, other))
     if options.watch:
         questions = helper('questions', '--watch')
         return questions.watch(sys.modules[__name__], options, parse_statuses(options.status or ['all']))
@@ -9198,11 +9203,11 @@ def tool_info(options):
     elif options.format == 'json':
         lines = table(source.jobs(statuses), None, 'json')
     elif options.format:
-        raise QMapError('--format {} is for fields: name some, such as status exit_code'.format(options.format))
+        raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(options.format))
     else:
         jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
         if not jobs:
-            warn(['no job is {}: the map has no commands'.format(' or '.join(sorted(statuses)))])
+            warn(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
         lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
         if options.collapse:
             lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
@@ -9289,9 +9294,9 @@ def tool_bundle(options):
     """Run `qmap bundle`."""
     overwrite_nothing(options.file, options.force)
     carried = bundle(options.file)
-    say('{}: carries qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
+    say('{}: contains qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
-        say('filelock is not installed here: the bundle locks with flock itself')
+        say('filelock is not installed; the bundle uses flock instead')
     return 0
 
 
@@ -9311,7 +9316,8 @@ def tool_help(options):
         lines = manual.lines_of(topic)
     except KeyError:
         if topic not in tools:
-            raise QMapError('{}: unknown topic; topics are {}'.format(topic, ', '.join(manual.topics())))
+            raise QMapError('{}: no such topic{}; topics: {}'.format(
+                topic, did_you_mean(topic, [*manual.topics(), *tools]), ', '.join(manual.topics())))
         tools[topic].print_help()
         return 0
     if not manual.page_through(lines):
@@ -9472,39 +9478,40 @@ def make_parser():
         return made
 
     def resources(made):
-        made.add_argument('-c', '--cores', metavar='N', help='cores for each job')
-        made.add_argument('-m', '--memory', metavar='SIZE', help='memory for each job: 512M, 1.5G (plain: G)')
-        made.add_argument('-t', '--time', metavar='TIME', help='time for each job: 90m, 2h, 1d, 1:30:00 (plain: h)')
+        made.add_argument('-c', '--cores', metavar='N', help='cores per job')
+        made.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
+        made.add_argument('-t', '--time', metavar='TIME', help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
 
     def profile(made):
         made.add_argument('-p', '--profile', metavar='PROFILE',
-                          help='local, slurm, sge, lsf, or another by name or path')
+                          help='local, slurm, sge, lsf, or the name or path of another')
 
     def watched(made, now):
         made.add_argument('-r', '--max-running', metavar='N', type=number_option,
                           help='maximum number of jobs running or pending at once' + now)
-        made.add_argument('--no-console', action='store_true', help='plain lines only, also on a terminal')
-        made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what failed, at the end')
-        made.add_argument('--progress', choices=('json',), help='a JSON object on a line for each change')
-        made.add_argument('--bell', action='store_true', help='ring the terminal at the end')
+        made.add_argument('--no-console', action='store_true', help='print plain lines instead of the console')
+        made.add_argument('-q', '--quiet', action='store_true', help='print only failures, at the end')
+        made.add_argument('--progress', choices=('json',), help='print each change as a line of JSON')
+        made.add_argument('--bell', action='store_true', help='ring the terminal bell at the end')
 
     parser = Parser(prog='qmap',
                     description='Run many similar shell commands in parallel, on this machine or a cluster.',
-                    epilog='qmap TOOL --help says more; qmap help TOPIC explains.')
-    parser.add_argument('-V', '--version', action='store_true', help='say which version this is, and end')
+                    epilog='qmap TOOL --help: options of a tool; qmap help: the manual')
+    parser.add_argument('-V', '--version', action='store_true', help='print the version and exit')
     tools = parser.add_subparsers(dest='tool', metavar='TOOL')
 
-    made = tool('template', tool_template, 'make a jobs map file from a command with wildcards',
+    made = tool('template', tool_template, 'write a jobs map file from a command with wildcards',
                 "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
                 "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
     made.add_argument('command', nargs='?',
-                      help='a command with wildcards, or a file of such commands; none: a map to add commands to')
-    made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map here (standard output without it)')
+                      help='command with wildcards, or file of such commands (default: an empty map)')
+    made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map to FILE (default: standard output)')
     resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
-    made.add_argument('--module', metavar='M', action='append', help='module to load; repeat (default: those loaded)')
+    made.add_argument('--module', metavar='M', action='append',
+                      help='module to load, repeatable (default: those loaded)')
     made.add_argument('-b', '--base', metavar='FILE', default=os.environ.get('QMAP_TEMPLATE_BASE') or None,
-                      help='a map whose sections are carried over (default: QMAP_TEMPLATE_BASE)')
+                      help='copy the sections of this map (default: QMAP_TEMPLATE_BASE)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('submit', tool_submit, 'run the commands of a jobs map file',
@@ -9514,41 +9521,41 @@ def make_parser():
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
     watched(made, '')
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
-                      help='commands in a job, one after another (default: 1)')
+                      help='commands per job, run one after another (default: 1)')
     resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
-                      help='where the commands run (default: here)')
+                      help='folder in which the commands run (default: this one)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
     profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
-                      help='failed: keep few files of jobs that completed')
+                      help='failed: remove most files of completed jobs')
     made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
-                      help='on a cluster: N workers take job after job from a list, for short ones')
-    made.add_argument('--on-finish', metavar='CMD', help='shell command to run when all is over')
-    made.add_argument('--detach', action='store_true', help='go on in the background')
-    made.add_argument('--leave', action='store_true', help='hand everything to the scheduler at once, and leave')
-    made.add_argument('--dry-run', action='store_true', help='show what would run, and do nothing')
+                      help='for short jobs on a cluster: run all with N workers')
+    made.add_argument('--on-finish', metavar='CMD', help='shell command to run at the end')
+    made.add_argument('--detach', action='store_true', help='continue in the background')
+    made.add_argument('--leave', action='store_true', help='submit all jobs to the scheduler at once, and exit')
+    made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
 
-    made = tool('reattach', tool_reattach, 'go on with an execution, or look at it',
+    made = tool('reattach', tool_reattach, 'resume an execution, or view a running one',
                 '  qmap reattach -l jobs_20260131\n', 'qmap reattach [OPTION]...')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
     watched(made, ' from now on')
-    made.add_argument('--detach', action='store_true', help='go on in the background')
+    made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--takeover', action='store_true',
-                      help='take the place of a driver on another host without waiting for three minutes of silence')
+                      help='replace a driver on another host at once, not after three minutes without a heartbeat')
     made.add_argument('--force', action='store_true',
-                      help='go on although some records cannot be read, or the folder is a copy')
+                      help='continue although records are unreadable or the folder is a copy')
 
-    made = tool('control', tool_control, 'steer an execution, whoever drives it',
+    made = tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
                 '  qmap control -l out pause\n  qmap control -l out retry -s failed -m 32G\n'
                 '  qmap control -l out cancel 3,7-12\n')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='its logs folder (default: here)')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
     orders = made.add_subparsers(dest='do', metavar='ORDER')
     orders.required = True
 
     def order(name, summary):
         made = orders.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.')
-        made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='its logs folder')
+        made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='logs folder')
         return made
 
     def selection(made, default):
@@ -9556,70 +9563,70 @@ def make_parser():
             default))
         made.add_argument('-s', '--status', metavar='STATUS', action='append',
                           help='only jobs with these statuses (names or first letters), or that failed for these '
-                          'reasons: memory, time, cancelled... (failed: all of them)')
+                          'reasons: memory, time, cancelled...')
 
-    order('pause', 'submit nothing more for now')
-    order('resume', 'submit again')
-    order('max-running', 'change how many jobs may be in the scheduler at once').add_argument(
+    order('pause', 'stop submitting; running jobs continue')
+    order('resume', 'continue submitting')
+    order('max-running', 'change the maximum number of jobs running or pending at once').add_argument(
         'number', metavar='N', type=number_option, help='number of jobs')
-    selection(order('cancel', 'cancel jobs, and drop those that were not yet submitted'), 'all that have not ended')
-    again = order('retry', 'run jobs again that have ended')
-    selection(again, 'those that failed, without those that were cancelled')
+    selection(order('cancel', 'cancel submitted jobs, drop unsubmitted ones'), 'all unfinished jobs')
+    again = order('retry', 'run finished jobs again')
+    selection(again, 'failed jobs, without cancelled ones')
     resources(again)
-    order('set', 'change parameters of the jobs that are not yet submitted').add_argument(
-        'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= takes one away')
-    order('stop', 'end the driver; what was submitted goes on, or is cancelled with --cancel').add_argument(
-        '--cancel', action='store_true', help='cancel what was submitted, too')
+    order('set', 'change parameters of unsubmitted jobs').add_argument(
+        'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= removes one')
+    order('stop', 'stop the driver; submitted jobs continue').add_argument(
+        '--cancel', action='store_true', help='cancel submitted jobs as well')
 
     made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
                 '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
                 '  qmap info -l out -s failed -o rerun.map\n  qmap info -l out --log 17 --err\n',
                 'qmap info [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
-                      help='such as status or usage.memory.peak; none: a map of the jobs')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
+                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs)')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
-                      help='names or first letters, with commas or repeated; all; or why jobs failed: exit, memory, '
-                      'cancelled... (default: failed, all of them)')
-    made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='of the fields (default: tsv)')
-    made.add_argument('--summary', action='store_true', help='counts, core-hours, failures in groups, what to do next')
-    made.add_argument('--advise', action='store_true', help='what was requested and used; recommended request')
-    made.add_argument('--log', metavar='ID', help="print a job's stdout, as it is")
-    made.add_argument('--err', action='store_true', help='--log: its stderr instead')
-    made.add_argument('--attempt', metavar='N', type=number_option, help='--log: of an earlier attempt')
-    made.add_argument('--follow', action='store_true', help='--log: what is added, too, until the job has ended')
-    made.add_argument('--watch', action='store_true', help='show the FIELDs, or the latest jobs, again and again')
-    made.add_argument('--every', metavar='SECONDS', type=number_option, help='--watch: pause (default: 2)')
-    made.add_argument('--collapse', action='store_true', help='fields: | between them; map: commands only')
-    made.add_argument('-o', '--output', metavar='FILE', help='write here')
-    made.add_argument('--force', action='store_true', help='overwrite FILE, also where it is no map made by info')
+                      help='statuses (names or first letters, with commas or repeated), all, or reasons of failures: '
+                      'exit, memory, cancelled... (default: failed)')
+    made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='format of the fields (default: tsv)')
+    made.add_argument('--summary', action='store_true', help='print counts, core-hours, groups of failures, next steps')
+    made.add_argument('--advise', action='store_true', help='print requested and used resources, recommended request')
+    made.add_argument('--log', metavar='ID', help="print a job's stdout")
+    made.add_argument('--err', action='store_true', help='with --log: stderr instead')
+    made.add_argument('--attempt', metavar='N', type=number_option, help='with --log: an earlier attempt')
+    made.add_argument('--follow', action='store_true', help='with --log: print what is appended until the job ends')
+    made.add_argument('--watch', action='store_true', help='refresh a table of the FIELDs, or of the latest jobs')
+    made.add_argument('--every', metavar='SECONDS', type=number_option, help='with --watch: interval (default: 2)')
+    made.add_argument('--collapse', action='store_true', help='separate fields with |; print commands without sections')
+    made.add_argument('-o', '--output', metavar='FILE', help='write to FILE')
+    made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('report', tool_report, 'write an HTML report: failures, timeline, resource usage',
                 '  qmap report -l out\n  qmap report -l out -o talk.html\n')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: here)')
-    made.add_argument('-o', '--output', metavar='FILE', help='write here (default: the name of the folder, .html)')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
+    made.add_argument('-o', '--output', metavar='FILE', help='write to FILE (default: FOLDER.html)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('run', tool_run, 'run one command now, with other resources',
+    made = tool('run', tool_run, 'run one command now with its own resources',
                 "  qmap run -c 4 -m 16G 'make -j4'\n")
     made.add_argument('command', help='shell command')
     resources(made)
     profile(made)
-    made.add_argument('-q', '--quiet', action='store_true', help='say nothing but what the command says')
+    made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
 
-    made = tool('bundle', tool_bundle, 'write one file that carries everything, for other machines',
+    made = tool('bundle', tool_bundle, 'write qmap and its modules to one file, for other machines',
                 '  qmap bundle qmap-all.py\n')
-    made.add_argument('file', help='file to write')
-    made.add_argument('--force', action='store_true', help='overwrite it')
+    made.add_argument('file', metavar='FILE', help='file to write')
+    made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('completion', tool_completion, 'print what makes the shell complete tools, options, fields, profiles',
+    made = tool('completion', tool_completion, 'print the completion script for a shell',
                 '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
-    made = tool('help', tool_help, 'show a page of the manual (qmap help lists them)',
+    made = tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
                 '  qmap help\n'
                 '  qmap help fields\n')
-    made.add_argument('topic', nargs='*', help='a topic, the title of a section, or a tool; none: the list of topics')
+    made.add_argument('topic', nargs='*', help='topic, title of a section, or tool')
     parser.tools = tools.choices
     return parser
 

@@ -338,7 +338,7 @@ class Advice:
         """Yield it as lines for people."""
         yield self.basis()
         if not self.time:
-            yield 'the needs of the jobs are unknown: none has completed yet'
+            yield 'no recommendation: no job has completed yet'
         else:
             yield self.figures('memory', self.memory, self._qmap.memory_text)
             yield self.figures('time', self.time, short_time)

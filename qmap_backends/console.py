@@ -63,7 +63,7 @@ class Orders:
             elif time.monotonic() - since > self.TAKEN_BACK:
                 del self._sent[id]
                 self._inbox.remove(id)
-                self._console.say('{}: taken back, no driver has obeyed'.format(name))
+                self._console.say('{}: withdrawn, no driver answered'.format(name))
 
     def waiting(self):
         """Tell whether there is any that has not been obeyed."""
@@ -75,7 +75,7 @@ class Orders:
         slow = [name for since, name in self._sent.values() if now - since > self.SLOW]
         fresh = [name for since, name in self._sent.values() if now - since <= self.SLOW]
         return ([(' {}: sent, waiting for the driver'.format(', '.join(fresh)), 'bold')] if fresh else []) + (
-            [(' the driver has not obeyed yet: {}'.format(', '.join(slow)), 'trouble')] if slow else [])
+            [(' no answer from the driver yet: {}'.format(', '.join(slow)), 'trouble')] if slow else [])
 
     def remove(self):
         """Take all of them back."""
@@ -261,7 +261,7 @@ class Control:
 
     def _submit_all(self):
         if self._execution.plan.info['executor'] == 'local':
-            self._console.say('submit all: this machine has no queue that keeps jobs; d continues in the background')
+            self._console.say('submit all: needs a scheduler; d continues in the background')
         elif not self._execution.driving:
             self._console.say('submit all: only in the process that is the driver')
         else:

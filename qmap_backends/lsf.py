@@ -70,7 +70,7 @@ STATES = {
     'EXIT': ('FAILED', ''),
     'POST_ERR': ('COMPLETED', 'its post-processing failed'),
     'PERR': ('COMPLETED', 'its post-processing failed'),
-    'UNKWN': ('OTHER', 'LSF has lost contact with its host: neither dead nor alive'),
+    'UNKWN': ('OTHER', 'LSF has lost contact with its host'),
     'ZOMBI': ('OTHER', 'killed, but its host does not answer: it ends when the host is back'),
 }
 
@@ -112,15 +112,15 @@ TERMINATIONS = {
 #: Pending reasons that deserve an explanation: how they begin, and what it means.
 #: IBM Spectrum LSF 10.1.0, "Pending reasons", and "bjobs -p".
 PENDING = (
-    ('Not enough processors to meet the job\'s spanning requirement', 'no host has as many free slots as it asks for'),
-    ('Job requirements for reserving resource (mem) not satisfied', 'no host has as much free memory as it asks for'),
-    ('Job\'s requirements for resource reservation not satisfied', 'no host has free what it reserves'),
-    ('Not enough job slot(s)', 'asks for more slots than are free'),
-    ('Not enough slots or resources', 'asks for more than is free'),
+    ('Not enough processors to meet the job\'s spanning requirement', 'no host has as many free slots as requested'),
+    ('Job requirements for reserving resource (mem) not satisfied', 'no host has as much free memory as requested'),
+    ('Job\'s requirements for resource reservation not satisfied', 'no host has the reserved resources free'),
+    ('Not enough job slot(s)', 'requests more slots than are free'),
+    ('Not enough slots or resources', 'requests more than is free'),
     ('The queue has been closed', 'waits until an administrator opens the queue'),
     ('The queue has been inactivated', 'waits until the queue is active again'),
     ('Job dependency condition', 'waits for other jobs'),
-    ('New job is waiting for scheduling', 'LSF has not looked at it yet'),
+    ('New job is waiting for scheduling', 'LSF has not considered it yet'),
 )
 
 #: The line of a success. A site's esub may print others around it.
@@ -361,7 +361,7 @@ def verdict(state, code='', reason='', host=''):
         reason: exit_reason, such as 'TERM_OWNER: job killed by owner'; '' if LSF does not know
         host: exec_host; '' for a job that never started
     """
-    status, words = STATES.get(state, ('OTHER', 'LSF says {}, which is unknown here'.format(state)))
+    status, words = STATES.get(state, ('OTHER', 'LSF says {}, a state unknown to QMap'.format(state)))
     if state in ('POST_ERR', 'PERR') and code.strip('0'):
         status = 'FAILED'
     found = {'status': status, 'reason': '', 'words': words}
@@ -542,7 +542,7 @@ class Lsf(Backend):
         super().__init__(options)
         for key in CHOICES:
             if self.options.get(key) and self.options[key] not in CHOICES[key]:
-                raise ValueError('{} = {}: it is one of {}'.format(key, self.options[key], ', '.join(CHOICES[key])))
+                raise ValueError('{} = {}: must be one of {}'.format(key, self.options[key], ', '.join(CHOICES[key])))
         self._unit = self.options.get('memory_unit') or ''
         self._array = None
 

@@ -36,10 +36,10 @@ class Output:
         plan = source if self._old else source.plan
         spans = qmap.parse_ids(id, plan)
         if len(spans) != 1 or spans[0][0] != spans[0][1]:
-            raise qmap.QMapError('{}: give the id of one job'.format(id))
+            raise qmap.QMapError('{}: --log takes the id of one job, such as 17'.format(id))
         self.id = '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
         if attempt and not self._old and attempt > max(1, self.attempts()):
-            raise qmap.QMapError('job {}: there is no attempt {}: the last one is {}'.format(
+            raise qmap.QMapError('job {}: no attempt {}; the last one is {}'.format(
                 self.id, attempt, self.attempts()))
         self.attempt = attempt
 
@@ -82,16 +82,16 @@ class Output:
         record = self.record()
         name = 'stderr' if self._suffix == '.err' else 'stdout'
         if record['status'] == 'UNSUBMITTED' or not self._old and not self.attempts():
-            words = record.get('error') or 'it was not submitted yet'
+            words = record.get('error') or 'not submitted yet'
             return 'job {} has no output: {}'.format(self.id, words), False
         if record['status'] == 'PENDING':
-            return 'job {} has no output: it waits for its turn'.format(self.id), False
+            return 'job {} has no output: still pending'.format(self.id), False
         if record['status'] == 'COMPLETED' and not self._old and self._source.plan.info.get('keep') == 'failed':
             return 'job {} wrote nothing to {} (--keep failed keeps no empty files)'.format(self.id, name), True
         if not record.get('started') and not self._old:
             return 'job {} has no output: it did not start ({})'.format(
                 self.id, record.get('error') or record['status'].lower()), False
-        return 'job {}: its {} is not in {}'.format(self.id, name, self._source.path), False
+        return 'job {}: its {} is missing in {}'.format(self.id, name, self._source.path), False
 
     def over(self):
         """Tell whether nothing more will come, as the journal or the job itself says."""
@@ -209,7 +209,7 @@ class Table:
         execution, qmap = self._execution, self._qmap
         counts = execution.counts()
         total = sum(counts.values())
-        found = ['{}  {}  {:,}/{:,} ended, {}'.format(
+        found = ['{}  {}  {:,}/{:,} finished, {}'.format(
             time.strftime('%H:%M:%S'), qmap.shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
             ', '.join('{:,} {}'.format(number, word) for word, number in qmap.counts_for_people(
                 counts, execution.failures.cancelled).items()))]
@@ -257,7 +257,7 @@ def watch(qmap, options, statuses):
     """Run `qmap info --watch`: show a table again and again, until the execution ends; return the exit status."""
     import shutil
     if qmap.Old.here(options.logs):
-        raise qmap.QMapError('{}: a folder of qmap 0.4 does not change any more: nothing to watch'.format(options.logs))
+        raise qmap.QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
     execution = qmap.Execution(options.logs)
     qmap.warn(execution.warnings)
     table = Table(qmap, execution, statuses, options.fields)

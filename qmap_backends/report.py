@@ -359,7 +359,7 @@ class Clocks:
             return ''
         wrong.sort(reverse=True)
         named = ', '.join('{} ({} {})'.format(name, short_time(shift), side) for shift, name, side in wrong[:4])
-        return 'Clocks differ: what {}{} told was moved so that no job starts before it was submitted.'.format(
+        return 'Clocks differ: times from {}{} were shifted so that no job starts before its submission.'.format(
             named, ' and {} more'.format(len(wrong) - 4) if len(wrong) > 4 else '')
 
 

@@ -62,7 +62,7 @@ FAILURES = {
     26: ('exit', 'its output file could not be opened'),
     27: ('exit', 'its shell was not found'),
     28: ('exit', 'its working directory could not be entered'),
-    30: ('exit', 'it ended with exit status 100, which Grid Engine takes for an error'),
+    30: ('exit', 'exit status 100, which Grid Engine treats as an error'),
     37: ('limit', 'killed for more than h_rt, h_cpu or h_vmem allow'),
     100: ('signal', 'killed'),
 }
@@ -75,11 +75,11 @@ OWN_FAULT = re.compile(r"can't chdir|can't open|unable to find shell|execv|exit_
 
 #: What the scheduler says of a pending job, and what it means.
 MEANINGS = (
-    (re.compile(r'cannot run in PE .* only offers'), 'no host has so many slots free in this parallel environment'),
-    (re.compile(r'cannot run .* offers only'), 'no host has so much of it left'),
+    (re.compile(r'cannot run in PE .* only offers'), 'no host has as many free slots in this parallel environment'),
+    (re.compile(r'cannot run .* offers only'), 'no host has as much of it free'),
     (re.compile(r'dropped because of overload or full'), 'no queue has room'),
     (re.compile(r'job dependencies'), 'it waits for another job'),
-    (re.compile(r'execution time not reached'), 'it asked to start later'),
+    (re.compile(r'execution time not reached'), 'it waits for its start time'),
 )
 
 #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of the site.
@@ -428,7 +428,7 @@ def verdict(record):
         elif over_limit(record):
             reason, words = over_limit(record), FAILURES[37][1]
         elif code <= 128:
-            reason, words = 'node', 'its supervisor ended before it did'
+            reason, words = 'node', 'its shepherd process exited before it did'
         if code > 128:
             found['signal'] = code - 128
         if reason == 'signal':

@@ -73,38 +73,38 @@ ENDS = {
 #: Those of limits, of which there are a hundred, are made out by `meaning`.
 REASONS = {
     'AccountNotAllowed': 'the account may not use this partition: it will never start',
-    'BadConstraints': 'no node is as it asks for: it will never start',
-    'BeginTime': 'waits for its begin time, or two minutes after its node failed',
+    'BadConstraints': 'no node fits its request: it will never start',
+    'BeginTime': 'waits for its begin time (after a node failure: two minutes)',
     'BurstBufferOperation': 'its burst buffer failed: it will not start by itself',
     'BurstBufferResources': 'waits for room in the burst buffer',
     'BurstBufferStageIn': 'its burst buffer is being filled',
     'Cleaning': 'is still being cleaned up after an earlier run',
-    'Constraints': 'no node that is as it asks for is there now',
-    'DeadLine': 'can not meet its deadline: it will never start',
+    'Constraints': 'no node that fits its request is available now',
+    'DeadLine': 'cannot meet its deadline: it will never start',
     'Dependency': 'waits for another job',
     'DependencyNeverSatisfied': 'waits for a job that failed: it will never start',
     'InvalidAccount': 'its account does not exist any more: it will never start',
     'InvalidQOS': 'its quality of service does not exist any more: it will never start',
-    'JobArrayTaskLimit': 'as many tasks of its array are running as were allowed at once',
+    'JobArrayTaskLimit': 'its array has reached its limit of running tasks',
     'JobHeldAdmin': 'held by an administrator, who has to release it',
-    'JobHeldUser': 'held: `scontrol release` lets it go',
-    'JobHoldMaxRequeue': 'held after it was started in vain too often',
+    'JobHeldUser': 'held; release it with `scontrol release`',
+    'JobHoldMaxRequeue': 'held after too many failed launches',
     'Licenses': 'waits for a licence',
-    'MaxMemPerLimit': 'asks for more memory than is allowed: it will never start',
+    'MaxMemPerLimit': 'requests more memory than is allowed: it will never start',
     'NodeDown': 'a node that it needs is down',
-    'PartitionConfig': 'asks for more than the partition has or allows: it will not start',
+    'PartitionConfig': 'requests more than the partition has or allows: it will not start',
     'PartitionDown': 'the partition is closed: it starts when an administrator opens it',
     'PartitionInactive': 'the partition is inactive: it starts when an administrator opens it',
-    'PartitionNodeLimit': 'asks for more nodes than the partition allows, or than are up',
-    'PartitionTimeLimit': 'asks for more time than the partition allows: it will never start',
+    'PartitionNodeLimit': 'requests more nodes than the partition allows, or than are up',
+    'PartitionTimeLimit': 'requests more time than the partition allows: it will never start',
     'Priority': 'waits for jobs of a higher priority',
     'Prolog': 'its node is being prepared',
     'QOSNotAllowed': 'its quality of service is not allowed here: it will never start',
-    'QOSUsageThreshold': 'the account has used up its share of this quality of service',
+    'QOSUsageThreshold': 'the account has used up its limit of this quality of service',
     'ReqNodeNotAvail': 'a node that it needs is reserved, drained or down',
     'Reservation': 'waits for its reservation to begin',
     'ReservationDeleted': 'its reservation was deleted: it will never start',
-    'Resources': 'waits for free nodes: it is the next',
+    'Resources': 'waits for free nodes: next in line',
 }
 
 #: Words of sbatch after which it is not known whether the job was accepted. The controller may have taken it, and only
@@ -286,18 +286,18 @@ def meaning(reason):
     if word.startswith('Nodes required for job are DOWN'):
         return REASONS['ReqNodeNotAvail']
     if 'requeued held' in word:
-        return 'held after it could not be started: `scontrol release` lets it try again'
+        return 'held after a failed launch; release it with `scontrol release`'
     if not re.match('(QOS|Assoc|Max)[A-Za-z]', word):
         return ''
     if 'Min' in word.replace('Minutes', ''):
-        return 'asks for less than a job must here: it will never start'
+        return 'requests less than the minimum for a job here: it will never start'
     if 'PerJob' in word or 'PerNode' in word:
-        return 'asks for more than a job may here: it will never start'
+        return 'requests more than the maximum for a job here: it will never start'
     if 'Jobs' in word or 'JobLimit' in word:
-        return 'as many jobs as allowed are running: it waits for one of them to end'
+        return 'the limit of running jobs is reached: it waits for one to end'
     if 'Minutes' in word and 'RunMinutes' not in word:
-        return 'the computing time that was granted is used up'
-    return 'as much as allowed is in use: it waits for other jobs to end'
+        return 'the granted computing time is used up'
+    return 'the limit of resources in use is reached: it waits for other jobs to end'
 
 
 #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.

@@ -124,7 +124,7 @@ def test_commands_with_parameters_of_their_own(made):
 def test_nothing_is_known_of_what_has_not_run(made):
     text, found = made([], count=3)
     assert 'based on the 0 completed of 3 jobs; the others: 3 not submitted' in text
-    assert 'none has completed yet' in text
+    assert 'no job has completed yet' in text
     assert 'recommended' not in text and found['next']['flags'] == '' and found['time']['used'] is None
 
 
@@ -180,16 +180,16 @@ def test_what_cannot_be_advised_is_said(qmap):
     qmap.write('a.map', 'true\n')
     qmap('submit', 'a.map', '--logs', 'out')
     result = qmap('info', '-l', 'out', '--advise', 'status')
-    assert result.code == 2 and '--advise looks at all jobs' in result.err
+    assert result.code == 2 and '--advise covers all jobs' in result.err
     os.mkdir(qmap.path('old'))
     qmap.write('old/qmap_input', 'true\n')
     result = qmap('info', '-l', 'old', '--advise')
-    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures for --advise\n'
+    assert result.code == 2 and result.err == 'qmap: error: old: made by qmap 0.4, without the figures for --advise\n'
     assert 'no execution of QMap' in qmap('info', '--advise').err
     with open(module.Logs(qmap.path('out')).journal(1), 'ab') as journal:
         journal.write(b'{nonsense\n')
     result = qmap('info', '-l', 'out', '--advise')
-    assert result.code == 0 and 'this record cannot be read' in result.err and 'based on 1 job, all' in result.out
+    assert result.code == 0 and 'unreadable record' in result.err and 'based on 1 job, all' in result.out
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')
     result = qmap('info', '-l', 'out', '--advise')

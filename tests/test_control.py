@@ -99,7 +99,7 @@ def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached)
     detached(show * 2 + 'true ## memory=2G\n', '-r', '1')
     until(lambda: 'RUNNING' in qmap.statuses('out'))
     assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
-        'memory = 1536M, sample = x y for 2 jobs not yet submitted\n'
+        'memory = 1536M, sample = x y for 2 unsubmitted jobs\n'
     assert control(qmap, 'max-running', '2') == 'max running: 2 (was 1)\n'
     qmap.write('go', '')
     over(qmap, 3)
@@ -112,13 +112,13 @@ def test_cancel_some_and_retry_them(qmap, detached):
     detached('sleep 100\n' + 'sleep 0.1\n' * 10, '-r', '1')
     until(lambda: qmap.statuses('out')[0] == 'RUNNING')
     assert control(qmap, 'cancel', '0,3-4') == \
-        'cancelling 1 submitted job, 2 jobs dropped that were not yet submitted\n'
+        'cancelling 1 submitted job, 2 unsubmitted jobs dropped\n'
     over(qmap, 11)
     assert [number for number, status in enumerate(qmap.statuses('out')) if status == 'FAILED'] == [0, 3, 4]
     assert {line.split('\t')[1] for line in qmap('info', '-l', 'out', 'error_reason').lines[1:]} == {'cancelled'}
     until(lambda: not driving(qmap))
     said = control(qmap, 'retry', '3')
-    assert said.startswith('1 job to run again\nno driver is running; resume with: ')
+    assert said.startswith('retrying 1 job\nno driver is running; resume with: ')
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap.statuses('out').count('COMPLETED') == 9
 
@@ -130,18 +130,18 @@ def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached)
     over(qmap, 4)
     until(lambda: not driving(qmap))
     said = control(qmap, 'retry')
-    assert said.startswith('1 job to run again, without the 3 cancelled (retry these with -s cancelled)\n')
+    assert said.startswith('retrying 1 job, without 3 cancelled (retry those with -s cancelled)\n')
     assert qmap.statuses('out') == ['UNSUBMITTED', 'FAILED', 'FAILED', 'FAILED']
-    assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('2 jobs to run again\n')
-    assert control(qmap, 'cancel').startswith('3 jobs dropped')
-    assert control(qmap, 'retry').startswith('0 jobs to run again, without the 4 cancelled')
-    assert control(qmap, 'retry', '-s', 'failed').startswith('4 jobs to run again\n')
+    assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('retrying 2 jobs\n')
+    assert control(qmap, 'cancel').startswith('3 unsubmitted jobs dropped')
+    assert control(qmap, 'retry').startswith('retrying 0 jobs, without 4 cancelled')
+    assert control(qmap, 'retry', '-s', 'failed').startswith('retrying 4 jobs\n')
 
 
 def test_jobs_are_retried_by_the_reason_for_which_they_failed(qmap):
     qmap.write('a.map', 'exit 1\nkill -9 $$\ntrue\n')
     qmap('submit', 'a.map', '--logs', 'out')
-    assert control(qmap, 'retry', '-s', 'signal').startswith('1 job to run again\n')
+    assert control(qmap, 'retry', '-s', 'signal').startswith('retrying 1 job\n')
     assert qmap.statuses('out') == ['FAILED', 'UNSUBMITTED', 'COMPLETED']
 
 
@@ -167,19 +167,21 @@ def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
 def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached):
     detached('sleep 100\ntrue\n', '-r', '2')
     until(lambda: qmap.statuses('out') == ['RUNNING', 'COMPLETED'])
-    assert control(qmap, 'retry', '0') == '0 jobs to run again, 1 job had not ended\n'
-    assert control(qmap, 'cancel', '1') == '1 job had ended\n'
+    assert control(qmap, 'retry', '0') == 'retrying 0 jobs, without 1 job that had not finished\n'
+    assert control(qmap, 'cancel', '1') == '1 job had finished already\n'
     assert qmap.statuses('out') == ['RUNNING', 'COMPLETED']
 
 
 @pytest.mark.parametrize('words, what', [
-    (['cancel', '3'], '3: there is no such job: the ids are 0, 1 ... up to 1'),
-    (['cancel', 'x'], 'x: no id of a job: write 3 or 3,7-12'), (['retry', '1-0'], '1-0: the range runs backwards'),
-    (['cancel', '-s', 'bad'], 'bad: unknown status'), (['set', 'memory'], 'memory: a parameter is written KEY=VALUE'),
-    (['set', 'memory=much'], 'memory = much: invalid memory size; write 512M'), (['max-running', '0'], 'must be a positive integer'),
-    (['set', 'cores=1000'], 'each job asks for 1,000 cores, this machine has'),
-    (['retry', '-m', '900T'], 'each job asks for 900T of memory'),
-    (['set', 'working_directory=/nosuch'], '/nosuch: the working directory is not there'), ([], 'ORDER'),
+    (['cancel', '3'], '3: no such job; ids: 0, 1'),
+    (['cancel', 'x'], 'x: invalid job id; write 3 or 3,7-12'),
+    (['retry', '1-0'], '1-0: the range runs backwards; write 0-1'),
+    (['cancel', '-s', 'bad'], 'bad: unknown status'), (['set', 'memory'], 'memory: not a parameter; write KEY=VALUE'),
+    (['set', 'memory=much'], 'memory = much: invalid memory size; write 512M'),
+    (['max-running', '0'], 'must be a positive integer'),
+    (['set', 'cores=1000'], 'each job requests 1,000 cores; this machine has'),
+    (['retry', '-m', '900T'], 'each job requests 900T of memory'),
+    (['set', 'working_directory=/nosuch'], '/nosuch: no such working directory'), ([], 'ORDER'),
     (['nosuch'], 'nosuch')])
 def test_what_is_wrong_in_an_order(qmap, words, what):
     qmap.write('a.map', 'true\ntrue\n')
@@ -192,15 +194,15 @@ def test_what_is_wrong_in_an_order(qmap, words, what):
 def test_the_ids_of_groups(qmap):
     qmap.write('a.map', 'true\n' * 10)
     qmap('submit', 'a.map', '--logs', 'out', '-g', '3')
-    assert 'the ids are 0, 3, 6 ... up to 9' in qmap('control', '-l', 'out', 'retry', '4').err
-    assert control(qmap, 'retry', '1-6').startswith('2 jobs to run again\n')
+    assert 'no such job; ids: 0, 3, 6, 9' in qmap('control', '-l', 'out', 'retry', '4').err
+    assert control(qmap, 'retry', '1-6').startswith('retrying 2 jobs\n')
     assert qmap('info', '-l', 'out', '-s', 'u', 'status').lines[1:] == ['3\tUNSUBMITTED', '6\tUNSUBMITTED']
 
 
 def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
     detached('until [ -e go ]; do sleep 0.1; done; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop') == 'stopping: leaves behind 2 jobs\n'
+    assert control(qmap, 'stop') == 'driver stops; 2 submitted jobs continue\n'
     until(lambda: not driving(qmap))
     qmap.write('go', '')
     until(lambda: os.path.exists(qmap.path('1')))
@@ -211,7 +213,7 @@ def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
 def test_stop_and_cancel(qmap, detached):
     detached('sleep 100\n' * 3, '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop', '--cancel') == 'stopping: cancels 2 jobs\n'
+    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 submitted jobs\n'
     until(lambda: not driving(qmap))
     assert qmap.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
 
@@ -356,7 +358,7 @@ def test_a_full_disk_stops_submitting_and_then_it_goes_on(qmap):
                     filler.write(bytes(4096))
             except OSError:
                 pass
-        until(lambda: re.search('No space left on device|of space left', qmap.read('screen')))
+        until(lambda: re.search('No space left on device|disk nearly full', qmap.read('screen')))
         os.unlink(qmap.path('disk', 'filler'))
         process.communicate(timeout=120)
         assert process.returncode == 0, qmap.read('screen')
@@ -486,7 +488,7 @@ def test_stop_and_cancel_where_the_scheduler_is_silent_ends(qmap):
     process.communicate()
     path, qmap.environ['PATH'] = qmap.environ['PATH'], os.defpath
     result = qmap('control', '-l', 'out', 'stop', '--cancel', timeout=60)
-    assert result.code == 0 and 'cancels' in result.out, result
+    assert result.code == 0 and 'cancelling' in result.out, result
     qmap.environ['PATH'] = path
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap.statuses('out') == ['FAILED'] * 2

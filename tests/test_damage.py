@@ -133,7 +133,7 @@ def test_drivers_who_contradict_each_other_about_what_counts(qmap):
     lead['read']['1'] = 100
     write_records(files[-1], records)
     jobs, words = told(path)
-    assert jobs == truth and 'journal.0001, byte 100: this record cannot be read' in words[0]
+    assert jobs == truth and 'journal.0001, byte 100: unreadable record' in words[0]
 
 
 def write_records(path, records):
@@ -261,7 +261,7 @@ def test_a_folder_that_is_gone_is_told_of(qmap, name):
     code, said = ended(process, 8)
     assert code in (2, 3) and 'No such file or directory' in said, said
     asked = qmap('info', '-l', 'out', '-s', 'all', 'status')
-    assert asked.code == (0 if name else 2) and (name != '.qmap' or 'its journal is gone' in asked.err), asked
+    assert asked.code == (0 if name else 2) and (name != '.qmap' or 'the journal is missing' in asked.err), asked
 
 
 @pytest.mark.once
@@ -325,7 +325,7 @@ def test_a_map_that_was_changed_is_an_error(folder):
     folder.write('out/qmap_input', folder.read('out', 'qmap_input') + 'true\n')
     for argv in (['info', '-l', 'out', '-s', 'all', 'status'], ['reattach', '-l', 'out'], ['report', '-l', 'out']):
         result = folder(*argv)
-        assert result.code == 2 and 'was changed: it holds 26 commands, and 25 were submitted' in result.err, result
+        assert result.code == 2 and 'was changed: it contains 26 commands, but 25 were submitted' in result.err, result
 
 
 @pytest.mark.once

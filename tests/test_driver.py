@@ -459,7 +459,7 @@ def test_how_many_may_run_is_a_whole_number_of_one_or_more(qmap, number):
     driver = still(qmap, 'true\n' * 2, Told())
     id = driver.inbox.drop({'do': 'max-running', 'number': number})
     driver.tick()
-    assert driver.ledger.obeyed[id] == 'this driver knows no such order' and driver.max_running == 4
+    assert driver.ledger.obeyed[id].startswith('the driver does not know this order; ') and driver.max_running == 4
     driver.inbox.drop({'do': 'max-running', 'number': 3})
     driver.here.now += driver.LOOK
     driver.tick()

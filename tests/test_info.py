@@ -55,12 +55,12 @@ def test_a_wrong_status_names_the_right_ones(done):
 
 def test_a_field_that_no_job_has_is_warned_about(done):
     result = done('info', '-l', 'out', 'exitcode', 'params.mine')
-    assert result.code == 0 and result.err == 'qmap: warning: no job has a field exitcode: did you mean exit_code?\n'
+    assert result.code == 0 and result.err == 'qmap: warning: unknown field exitcode (did you mean exit_code?)\n'
     assert done('info', '-l', 'out', 'id', 'status').lines[0] == 'id\tstatus'
 
 
 def test_a_map_without_commands_is_warned_about(done):
-    assert 'no job is RUNNING: the map has no commands' in done('info', '-l', 'out', '-s', 'r').err
+    assert 'no job is RUNNING; the map has no commands' in done('info', '-l', 'out', '-s', 'r').err
 
 
 def test_what_may_be_out_of_date_is_said(qmap):
@@ -197,4 +197,4 @@ def test_a_folder_of_qmap_04_can_be_asked(old):
 
 def test_it_cannot_be_driven(old):
     result = old('reattach', '-l', 'old')
-    assert result.code == 2 and 'qmap 0.4 made none' in result.err
+    assert result.code == 2 and 'made by qmap 0.4' in result.err

@@ -94,7 +94,7 @@ def test_a_job_larger_than_the_machine_is_refused_and_the_others_run(qmap):
     assert result.code == 1
     assert qmap.statuses('out') == ['FAILED', 'FAILED', 'COMPLETED']
     info = qmap.info('out', '0')
-    assert info['error_reason'] == 'submit' and 'asks for 10,000 cores, this machine has' in info['error']
+    assert info['error_reason'] == 'submit' and 'requests 10,000 cores; this machine has' in info['error']
 
 
 @pytest.mark.skipif(module.machine_cores() < 2, reason='needs two cores')

@@ -96,7 +96,7 @@ def test_extra_comes_last_and_is_split_as_a_shell_does():
 def test_an_option_that_does_not_exist_is_told():
     with pytest.raises(ValueError) as error:
         load('lsf', {'memory_per': 'core'})
-    assert 'memory_per = core: it is one of host, slot, job' in str(error.value)
+    assert 'memory_per = core: must be one of host, slot, job' in str(error.value)
 
 
 def test_the_submission_can_be_pasted():
@@ -224,10 +224,10 @@ def test_lines_that_are_no_jobs_are_left_out():
 def test_states_say_it_in_words():
     said = statuses()
     assert said['301970', 2][2] == ('Not enough job slot(s): 1 host; see queue|short for more '
-                                    '(asks for more slots than are free)')
+                                    '(requests more slots than are free)')
     assert said['301834', 0][2].startswith('held: it starts only after bresume')
     assert 'BRANDNEW' in said['301839', 0][2]
-    assert 'neither dead nor alive' in said['301832', 0][2]
+    assert 'lost contact' in said['301832', 0][2]
     assert 'memory runs out' in said['301840', 0][2]
     assert said['301843', 0][2] == 'TERM_BRANDNEW: job killed for a new reason'
 

@@ -405,7 +405,7 @@ def test_rare_states(site, state, status):
 def test_why_a_job_is_pending(site):
     site.conf(HOSTS='hosta*2 hostb*2')
     number = site.submit('true', cores=3)
-    assert 'no host has as many free slots as it asks for' in site.until(number, ['PENDING'])[number, 0][2]
+    assert 'no host has as many free slots as requested' in site.until(number, ['PENDING'])[number, 0][2]
     held = site.submit('true', extra='-H')
     assert site.until(held, ['PENDING'])[held, 0][2].startswith('held')
 

@@ -41,7 +41,7 @@ def test_a_section_is_a_topic_as_well(qmap):
 def test_help_of_a_tool_without_a_page_and_of_nothing_known(qmap):
     assert qmap('help', 'help').out == qmap('help', '--help').out
     result = qmap('help', 'nosuch')
-    assert result.code == 2 and result.err.startswith('qmap: error: nosuch: unknown topic; topics are install, ')
+    assert result.code == 2 and result.err.startswith('qmap: error: nosuch: no such topic; topics: install, ')
 
 
 def test_what_links_to_other_pages_says_so_at_the_end(qmap):

@@ -84,16 +84,16 @@ def test_an_unknown_parameter_is_kept_and_the_nearest_known_one_named(tmp_path):
     ('# only this\n', 'no commands'),
     ('[jobs]\n', 'no commands'),
     ('[jobz]\nx\n', 'line 1: [jobz]: unknown section (did you mean jobs?)'),
-    ('[pre]\nx\n[jobs\ny\n', 'line 3: [jobs lacks its closing bracket'),
-    ('x\n[pre]\ny\n', 'line 1: stands before the first section'),
-    ('x\na\0b\n', 'line 2: holds a NUL byte'),
-    ('x\\\na\0b\n', 'line 2: holds a NUL byte'),
+    ('[pre]\nx\n[jobs\ny\n', 'line 3: [jobs: missing closing bracket'),
+    ('x\n[pre]\ny\n', 'line 1: text before the first section'),
+    ('x\na\0b\n', 'line 2: contains a NUL byte'),
+    ('x\\\na\0b\n', 'line 2: contains a NUL byte'),
     ('[params]\ncores = two\n[jobs]\nx\n', 'line 2: cores = two: must be a positive integer'),
     ('[params]\ncores = 0\n[jobs]\nx\n', 'line 2: cores = 0'),
     ('[params]\nmemory = 5X\n[jobs]\nx\n', 'line 2: memory = 5X: invalid memory size'),
     ('[params]\ntime = 1:30\n[jobs]\nx\n', 'line 2: time = 1:30: invalid time'),
-    ('[params]\ncores\n[jobs]\nx\n', 'line 2: cores: a parameter is written key = value'),
-    ('[params]\na b = 1\n[jobs]\nx\n', 'line 2: a b: a parameter is named'),
+    ('[params]\ncores\n[jobs]\nx\n', 'line 2: cores: not a parameter; write key = value'),
+    ('[params]\na b = 1\n[jobs]\nx\n', 'line 2: a b: invalid parameter name'),
     ('x\ny ## cores=-1\n', 'line 2: cores = -1'),
 ])
 def test_wrong_input_says_file_line_and_what(tmp_path, text, message):
@@ -167,7 +167,7 @@ def test_a_slip_in_a_header_is_an_error_and_no_command(qmap, section, line):
 def test_a_slip_in_a_header_is_an_error_of_template_too(qmap):
     qmap.write('base.map', '[pre] # first\ntrue\n')
     result = qmap('template', 'echo a', '--base', 'base.map')
-    assert result.code == 2 and 'base.map, line 1: [pre] # first: the header' in result.err
+    assert result.code == 2 and 'base.map, line 1: [pre] # first: text after a section header' in result.err
     assert qmap('template', '[pre] x').code == 2
 
 
@@ -220,7 +220,7 @@ def test_a_comment_that_looks_like_parameters_is_warned_about(qmap, tail):
 def test_a_tab_before_parameters_is_warned_about_and_how_many_there_are(qmap):
     qmap.write('a.map', 'true\t## cores=2\n' * 1500)
     result = qmap('submit', 'a.map', '--dry-run')
-    assert 'a.map, line 1 and 1,499 more: ## cores=2: a comment' in result.err and result.err.count('\n') == 1
+    assert 'a.map, line 1 and 1,499 more: ## cores=2: taken as a comment' in result.err and result.err.count('\n') == 1
 
 
 @pytest.mark.once
@@ -234,10 +234,10 @@ def test_other_comments_are_not(qmap, line):
 def test_the_same_parameter_twice_is_warned_about(qmap):
     qmap.write('a.map', '[params]\ncores = 1\nmemory = 1G\ncores = 2\n[jobs]\ntrue ## time=1h time=2h\n')
     result = qmap('submit', 'a.map', '--dry-run')
-    assert 'a.map, line 4: cores is given twice; the last value counts' in result.err
-    assert 'a.map, line 6: time is given twice' in result.err and 'time = 02:00:00' in result.out
+    assert 'a.map, line 4: cores: given twice; the last value counts' in result.err
+    assert 'a.map, line 6: time: given twice' in result.err and 'time = 02:00:00' in result.out
     qmap.write('mine.conf', 'executor = local\n[params]\nqueue = a\nqueue = b\n')
-    assert 'mine.conf, line 4: queue is given twice' in qmap('submit', 'a.map', '--dry-run', '-p', 'mine').err
+    assert 'mine.conf, line 4: queue: given twice' in qmap('submit', 'a.map', '--dry-run', '-p', 'mine').err
 
 
 RESERVED = sorted(module.RESERVED)
@@ -251,13 +251,13 @@ def test_a_parameter_called_like_a_variable_of_qmap_is_refused_wherever_it_is_gi
     for text in ['[params]\n{} = 5\n[jobs]\ntrue\n'] + ['\n\ntrue ## {}=5\n'] * own:
         qmap.write('a.map', text.format(name))
         result = qmap('submit', 'a.map', '-l', 'out')
-        assert result.code == 2 and 'QMAP_{} is a variable of QMap itself'.format(name.upper()) in result.err
+        assert result.code == 2 and 'reserved name (QMap sets QMAP_{} itself)'.format(name.upper()) in result.err
         assert 'a.map, line ' in result.err and result.err.count('\n') == 1
     for section in ('params', 'editable_params'):
         qmap.write('mine.conf', 'executor = local\n[{}]\n{} = 5\n'.format(section, name))
         for words in (['submit', 'good.map', '-l', 'out', '-p', 'mine'], ['run', '-p', 'mine', 'true']):
             result = qmap(*words)
-            assert result.code == 2 and 'mine.conf: {}: QMAP_'.format(name) in result.err
+            assert result.code == 2 and 'mine.conf: {}: reserved name'.format(name) in result.err
     assert not os.path.exists(qmap.path('out'))
 
 
@@ -267,15 +267,15 @@ def test_it_is_refused_by_control_and_from_python_too(qmap):
     module_submit.prepare(qmap, 'true\n', 'out')
     for name in RESERVED:
         result = qmap('control', '-l', 'out', 'set', name + '=5')
-        assert result.code == 2 and 'is a variable of QMap itself' in result.err
+        assert result.code == 2 and 'reserved name' in result.err
         with pytest.raises(module.QMapError) as error:
             module.Preparation(qmap.path('out', 'qmap_input'), profile='local', params={name: '5'})
-        assert 'is a variable of QMap itself' in str(error.value)
+        assert 'reserved name' in str(error.value)
     execution = module.Execution(qmap.path('out'))
     inbox = module.Inbox(execution.logs, module.Here())
     id = inbox.drop({'do': 'set', 'params': {'line': '5'}, 'by': 'me'})
     execution.obey()
-    assert 'is a variable of QMap itself' in inbox.answer(id)['said'] and inbox.answer(id)['refused']
+    assert 'reserved name' in inbox.answer(id)['said'] and inbox.answer(id)['refused']
 
 
 def test_every_variable_that_a_job_finds_is_reserved_or_a_parameter(qmap):
@@ -289,9 +289,9 @@ def test_every_variable_that_a_job_finds_is_reserved_or_a_parameter(qmap):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('[params]\nCores = 2\n[jobs]\ntrue\n', 'line 2: Cores: the parameter is called cores, in lower case'),
-    ('true ## MEMORY=1G\n', 'line 1: MEMORY: the parameter is called memory'),
-    ('[params]\nSample = x\nsample = y\n[jobs]\ntrue\n', 'line 3: Sample and sample: both would be QMAP_SAMPLE'),
+    ('[params]\nCores = 2\n[jobs]\ntrue\n', 'line 2: Cores: parameter names are in lower case; write cores'),
+    ('true ## MEMORY=1G\n', 'line 1: MEMORY: parameter names are in lower case; write memory'),
+    ('[params]\nSample = x\nsample = y\n[jobs]\ntrue\n', 'line 3: Sample and sample: both become QMAP_SAMPLE'),
     ('[params]\nSample = x\n[jobs]\ntrue\ntrue ## sample=y\n', 'line 5: Sample and sample: both'),
     ('true ## a_b=1\ntrue ## A_b=1\n', 'line 2: a_b and A_b: both'),
 ])
@@ -305,11 +305,11 @@ def test_so_they_are_between_profile_map_and_control(qmap):
     qmap.write('a.map', 'false ## Sample=x\n')
     qmap.write('mine.conf', 'executor = local\n[params]\nsample = 5\n')
     result = qmap('submit', 'a.map', '-l', 'out', '-p', 'mine')
-    assert result.code == 2 and 'sample and Sample: both would be QMAP_SAMPLE' in result.err
+    assert result.code == 2 and 'sample and Sample: both become QMAP_SAMPLE' in result.err
     assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 1
     result = qmap('control', '-l', 'out', 'set', 'SAMPLE=5')
     assert result.code == 2 and 'Sample and SAMPLE' in result.err
-    assert 'called cores' in qmap('control', '-l', 'out', 'set', 'Cores=5').err
+    assert 'write cores' in qmap('control', '-l', 'out', 'set', 'Cores=5').err
 
 
 @pytest.mark.parametrize('name, meant', [
@@ -321,7 +321,7 @@ def test_the_names_that_others_use_are_known(qmap, name, meant):
 
 def test_a_list_of_commands_that_begins_with_parameters_is_warned_about(qmap):
     qmap.write('a.map', 'memory = 16G\ncores=2\ntrue\n')
-    assert 'a.map, line 1: memory = 16G is a command here' in qmap('submit', 'a.map', '--dry-run').err
+    assert 'a.map, line 1: memory = 16G is taken as a command' in qmap('submit', 'a.map', '--dry-run').err
     qmap.write('a.map', 'name=x echo "$name"\ntrue\n')
     assert qmap('submit', 'a.map', '--dry-run').err == ''
 
@@ -330,4 +330,4 @@ def test_a_parameter_that_is_set_twice_is_warned_about(qmap):
     import module_submit
     module_submit.prepare(qmap, 'true\n', 'out')
     result = qmap('control', '-l', 'out', 'set', 'cores=1', 'cores=2')
-    assert 'cores is given twice; the last value counts' in result.err and 'cores = 2' in result.out
+    assert 'cores: given twice; the last value counts' in result.err and 'cores = 2' in result.out

@@ -34,7 +34,7 @@ def test_a_file_in_the_format_of_qmap_04(qmap):
     assert submit(qmap, '-p', './mine.conf').code == 0
     qmap.write('b.map', 'true\n' * 6)
     result = qmap('submit', 'b.map', '-p', 'mine')
-    assert result.code == 2 and '6 commands without groups' in result.err and '--group' in result.err
+    assert result.code == 2 and '6 commands; profile' in result.err and '--group' in result.err
     assert qmap('submit', 'b.map', '-p', 'mine', '-g', '2', '--logs', 'out').code == 0
 
 
@@ -58,7 +58,7 @@ def test_folders_in_their_order(qmap):
 
 @pytest.mark.parametrize('text, message', [
     ('executor = local\n[params]\nmemory = 3X\n', 'memory = 3X'),
-    ('executor = torque\n', 'executor = torque: known are local, slurm, sge, lsf'),
+    ('executor = torque\n', 'executor = torque: unknown executor; known: local, slurm, sge, lsf'),
     ('executor = local\nnonsense\n', 'mine.conf, line 2: neither'),
     ('executor = local\nmax_ungrouped = many\n', 'max_ungrouped = many'),
 ])
@@ -71,7 +71,8 @@ def test_what_is_wrong_is_said(qmap, text, message):
 def test_unknown_settings_are_warned_about(qmap):
     qmap.write('mine.conf', 'executor = local\nmax_runing = 3\n[parms]\nx = 1\n')
     result = submit(qmap, '-p', 'mine')
-    assert 'max_runing is no setting' in result.err and '[parms] is no section' in result.err
+    assert 'unknown setting max_runing (did you mean max_running?)' in result.err
+    assert '[parms]: unknown section' in result.err
 
 
 def test_max_running_of_the_profile(qmap):
@@ -89,7 +90,7 @@ def test_marks_and_windows_line_ends_and_comments_behind_headers(qmap):
 def test_what_stands_behind_a_header_is_not_lost(qmap):
     qmap.write('mine.conf', 'executor = local\n[params] memory = 1G\ncores = 1\n')
     result = submit(qmap, '-p', 'mine')
-    assert result.code == 2 and 'mine.conf, line 2: [params] memory = 1G: the header of a section' in result.err
+    assert result.code == 2 and 'mine.conf, line 2: [params] memory = 1G: text after a section header' in result.err
 
 
 def test_groups_of_one_may_be_asked_for(qmap):

@@ -151,13 +151,13 @@ def test_fewer_workers_when_fewer_may_run(lsf):
 def test_it_is_for_clusters(qmap):
     qmap.write('a.map', 'true\n')
     result = qmap('submit', 'a.map', '--pull', '2')
-    assert result.code == 2 and '--pull: is for clusters' in result.err
+    assert result.code == 2 and '--pull: only for clusters' in result.err
 
 
 def test_none_are_made_where_0_is_given_whatever_the_profile_says(lsf):
     lsf.write('mine.conf', 'executor = lsf\npull = 2\n')
     lsf.write('a.map', 'true\n' * 4)
-    assert '1 job, 2 workers, ' in lsf('submit', 'a.map', '-p', 'mine', '--dry-run').out
+    assert '4 jobs, 2 workers, ' in lsf('submit', 'a.map', '-p', 'mine', '--dry-run').out
     assert 'workers' not in lsf('submit', 'a.map', '-p', 'mine', '--pull', '0', '--dry-run').out
 
 

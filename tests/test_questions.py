@@ -163,7 +163,7 @@ def test_the_output_of_a_job_as_it_is(done):
     assert done('info', '-l', 'out', '--log', '0000').out == 'out 31\n'
     assert done('info', '-l', 'out', '--log', '0', '--err').out == 'cannot open s31.bam\n'
     wrong = done('info', '-l', 'out', '--log', '17')
-    assert wrong.code == 2 and 'there is no such job' in wrong.err
+    assert wrong.code == 2 and 'no such job' in wrong.err
     assert done('info', '-l', 'out', '--err').code == 2
 
 
@@ -176,13 +176,13 @@ def test_the_output_of_earlier_attempts(qmap):
     assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '1').out == 'attempt 1\n'
     assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '2').out == 'attempt 2\n'
     assert qmap('info', '-l', 'out', '--log', '0').out == 'attempt 2\n'
-    assert 'there is no attempt 3' in qmap('info', '-l', 'out', '--log', '0', '--attempt', '3').err
+    assert 'no attempt 3' in qmap('info', '-l', 'out', '--log', '0', '--attempt', '3').err
 
 
 def test_output_that_is_not_there_is_told_in_a_line(qmap):
     module_folder(qmap, 2)
     result = qmap('info', '-l', 'out', '--log', '1')
-    assert result.code == 2 and result.err == 'qmap: error: job 1 has no output: it was not submitted yet\n'
+    assert result.code == 2 and result.err == 'qmap: error: job 1 has no output: not submitted yet\n'
     qmap.write('a.map', 'true\n')
     qmap('submit', 'a.map', '--logs', 'kept', '--keep', 'failed')
     result = qmap('info', '-l', 'kept', '--log', '0')
@@ -238,7 +238,7 @@ def test_watch_shows_until_the_end(qmap):
     qmap.write('go', '')
     assert process.wait(60) == 0 and other.wait(60) == 0
     driver.communicate(timeout=60)
-    assert '2/2 ended, 1 completed, 1 failed' in qmap.read('seen')
+    assert '2/2 finished, 1 completed, 1 failed' in qmap.read('seen')
     assert qmap.read('table').splitlines()[-2:] == ['0   COMPLETED  0', '1   FAILED     3']
 
 

@@ -145,7 +145,7 @@ def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(publ
     public.environ['PYTHONPATH'] = ROOT
     with open(public.path('screen'), 'wb') as screen:
         process = public.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: '! this user may not write in out, and only look' in public.read('screen'))
+    until(lambda: '! no write permission in out; viewing only' in public.read('screen'))
     assert '1/2, 1 running, viewing; no driver is running' in public.read('screen')
     say_end(public, '1.1', 0)
     process.communicate(timeout=60)
@@ -158,7 +158,7 @@ def test_a_viewer_is_patient_with_a_journal_that_cannot_be_read_for_a_while(qmap
     until(lambda: os.path.exists(qmap.path('out', '0.out')))
     with open(qmap.path('screen'), 'wb') as screen:
         viewer = qmap.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: 'viewing; driver: {}'.format(driver.pid) in qmap.read('screen'))
+    until(lambda: 'viewing; driver: pid {}'.format(driver.pid) in qmap.read('screen'))
     path = qmap.path('out', '.qmap', 'journal.0001')
     put_folder(path)
     until(lambda: '! {}: Is a directory'.format(path) in qmap.read('screen'))
@@ -229,7 +229,7 @@ def test_an_order_that_cannot_be_read_keeps_no_other_from_being_obeyed(qmap):
     qmap.write('a.map', 'false\n')
     qmap('submit', 'a.map', '--logs', 'out')
     os.mkdir(qmap.path('out', '.qmap', 'inbox', '0.json'))
-    assert qmap('control', '-l', 'out', 'retry').out.startswith('1 job to run again\n')
+    assert qmap('control', '-l', 'out', 'retry').out.startswith('retrying 1 job\n')
     assert qmap('reattach', '-l', 'out').code == 1
     assert qmap('info', '-l', 'out', 'retries').lines[1:] == ['0\t1']
 
@@ -246,7 +246,7 @@ def test_an_execution_info_that_is_damaged_is_told_from_none(qmap):
     prepare(qmap, 'true\n', 'out')
     qmap.write('out/execution.info', '{"token": "1')
     result = qmap('info', '-l', 'out')
-    assert result.code == 2 and result.err == 'qmap: error: {}: is damaged: it holds no JSON\n'.format(
+    assert result.code == 2 and result.err == 'qmap: error: {}: damaged: not JSON; restore it from a backup\n'.format(
         qmap.path('out', 'execution.info'))
 
 

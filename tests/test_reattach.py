@@ -127,7 +127,7 @@ def test_a_viewer_takes_over_when_the_driver_is_gone(qmap):
     until(lambda: os.path.exists(qmap.path('ran')))
     with open(qmap.path('screen'), 'wb') as screen:
         second = qmap.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: 'viewing; driver: {}'.format(first.pid) in qmap.read('screen'))
+    until(lambda: 'viewing; driver: pid {}'.format(first.pid) in qmap.read('screen'))
     kill(first)
     until(lambda: os.path.exists(qmap.path('out', '.qmap', 'journal.0002')))
     qmap.write('go', '')
@@ -252,7 +252,7 @@ def test_a_folder_without_its_journal_can_still_be_asked(qmap):
     shutil.rmtree(qmap.path('out', '.qmap'))
     assert qmap.statuses('out') == ['COMPLETED']
     result = qmap('reattach', '-l', 'out')
-    assert result.code == 2 and 'has no journal' in result.err
+    assert result.code == 2 and 'without a journal' in result.err
 
 
 def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):

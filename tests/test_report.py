@@ -134,7 +134,8 @@ def test_clocks_that_differ_are_put_right_and_named(made):
 def test_failures_are_grouped_with_their_hosts_and_an_example(made):
     events = [ended('00', 5, host='c01')] + [
         failed('{:02d}'.format(n), host='c{}'.format(12 + n % 2), error='line {}: samtools: not found'.format(n))
-        for n in range(1, 12)] + [failed('12', error_reason='memory', error='memory limit exceeded (4G)', exit_code=None)]
+        for n in range(1, 12)]
+    events.append(failed('12', error_reason='memory', error='memory limit exceeded (4G)', exit_code=None))
     text = 'true\n' + 'samtools sort\n' * 12
 
     def stderr(path):
@@ -342,7 +343,7 @@ def test_what_cannot_be_drawn_is_said(qmap):
     os.mkdir(qmap.path('old'))
     qmap.write('old/qmap_input', 'true\n')
     result = qmap('report', '-l', 'old')
-    assert result.code == 2 and result.err == 'qmap: error: old: qmap 0.4 kept no figures for report\n'
+    assert result.code == 2 and result.err == 'qmap: error: old: made by qmap 0.4, without the figures for report\n'
     assert 'no execution of QMap' in qmap('report').err
     shutil.copy(QMAP, qmap.path('alone.py'))
     qmap.program[1] = qmap.path('alone.py')

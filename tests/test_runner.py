@@ -287,7 +287,7 @@ def test_a_job_that_had_ended_when_it_was_cancelled_is_completed(qmap):
     qmap.write('a.map', 'true\n')
     process = qmap.start('submit', 'a.map', '-l', 'out')
     process.communicate(timeout=60)
-    assert qmap('control', '-l', 'out', 'cancel', '0').out == '1 job had ended\n'
+    assert qmap('control', '-l', 'out', 'cancel', '0').out == '1 job had finished already\n'
     assert qmap.statuses('out') == ['COMPLETED']
 
 
@@ -378,7 +378,7 @@ def test_what_a_job_leaves_behind_has_a_moment_and_is_named_when_it_is_killed(qm
     run(qmap, 'echo x | tee >(sleep 0.2; cat >kept) >/dev/null\n(sleep 60; echo r >never) &\ntrue &\n')
     assert qmap.read('kept') == 'x\n'
     assert [qmap.info('out', str(number))['reason'] for number in range(3)] == [
-        '', 'killed what it left running in the background', '']
+        '', 'killed the processes that it left in the background', '']
 
 
 @pytest.mark.parametrize('value', [-1, 256, 'x', None])

@@ -288,8 +288,8 @@ def test_why_jobs_are_pending():
         '13': '(-l h_vmem=500G) cannot run at host "node" because it offers only hc:h_vmem=118.000G',
         '14': 'cannot run in PE "smp" because it only offers 0 slots',
         '15': 'execution time not reached'}
-    assert sge.explain(pending['14']).endswith(': no host has so many slots free in this parallel environment')
-    assert sge.explain(pending['13']).endswith(': no host has so much of it left')
+    assert sge.explain(pending['14']).endswith(': no host has as many free slots in this parallel environment')
+    assert sge.explain(pending['13']).endswith(': no host has as much of it free')
     assert sge.explain('something else') == 'something else'
     _, pending = sge.parse_reasons(data('qstat-j-disabled.txt'))
     assert pending == {'20': 'All queues dropped because of overload or full'}

@@ -230,10 +230,10 @@ def test_why_a_job_is_pending(site):
     site.until(lambda: all(state[2] for state in site.backend.poll([much, many, held, late]).values()))
     states = site.backend.poll([much, many, held, late])
     assert {state[:2] for state in states.values()} == {('PENDING', '')}
-    assert 'no host has so much of it left' in states[much, 0][2]
+    assert 'no host has as much of it free' in states[much, 0][2]
     assert 'no host has so many slots' in states[many, 0][2]
     assert states[held, 0][2] == 'held'
-    assert 'it asked to start later' in states[late, 0][2]
+    assert 'it waits for its start time' in states[late, 0][2]
 
 
 def test_suspended_and_restarted(site):

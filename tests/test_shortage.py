@@ -84,7 +84,7 @@ def test_without_a_thread_it_waits_and_says_so(qmap, threads):
     qmap.write('limit', threads)
     qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.1\n' * 12)
     process = on_screen(qmap, 'submit', 'a.map', '--logs', 'out')
-    until(lambda: 'this machine: no thread can be started' in qmap.read('screen'))
+    until(lambda: 'this machine: cannot start a thread' in qmap.read('screen'))
     assert process.poll() is None and not os.path.exists(qmap.path('ran'))
     os.unlink(qmap.path('limit'))
     process.communicate(timeout=60)
@@ -105,7 +105,7 @@ def test_ctrl_c_ends_the_wait_for_a_thread(qmap):
     qmap.write('limit', '1')
     qmap.write('a.map', 'true\n')
     process = on_screen(qmap, 'submit', 'a.map', '--logs', 'out')
-    until(lambda: 'no thread can be started' in qmap.read('screen'))
+    until(lambda: 'cannot start a thread' in qmap.read('screen'))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -116,7 +116,7 @@ def test_run_does_not_begin_without_the_thread_that_watches_the_limits(qmap):
     python_with(qmap, FEW_THREADS, limit=qmap.path('limit'))
     qmap.write('limit', '1')
     result = qmap('run', '-t', '1h', 'touch ran')
-    assert result.code == 2 and 'no thread can be started' in result.err and not os.path.exists(qmap.path('ran'))
+    assert result.code == 2 and 'cannot start a thread' in result.err and not os.path.exists(qmap.path('ran'))
     assert qmap('run', 'touch ran').code == 0
 
 
@@ -125,7 +125,7 @@ def test_without_a_process_it_waits_and_says_so(qmap):
     qmap.write('limit', '')
     qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 3)
     process = on_screen(qmap, 'submit', 'a.map', '--logs', 'out')
-    until(lambda: 'this machine: no process can be started' in qmap.read('screen'))
+    until(lambda: 'this machine: cannot start a process' in qmap.read('screen'))
     os.unlink(qmap.path('limit'))
     process.communicate(timeout=60)
     assert process.returncode == 0, qmap.read('screen')
@@ -143,7 +143,7 @@ def test_a_runner_that_finds_no_process_for_its_job_costs_no_attempt(qmap):
     qmap.write('a.map', 'echo ran >>ran\n')
     process = on_screen(qmap, 'submit', 'a.map', '--logs', 'out', '--no-console')
     until(lambda: os.path.exists(qmap.path('tried')) and qmap.read('tried').count('\n') > 5, 120)
-    assert 'this machine: no process can be started' in qmap.read('screen')
+    assert 'this machine: cannot start a process' in qmap.read('screen')
     os.unlink(qmap.path('limit'))
     process.communicate(timeout=60)
     assert process.returncode == 0 and qmap.read('ran') == 'ran\n', qmap.read('screen')
@@ -382,7 +382,7 @@ def test_what_is_left_of_a_small_disk(small_disk):
     assert module.space_lacking(small_disk, 16 << 20) == ''
     with open(os.path.join(small_disk, 'filler'), 'wb') as filler:
         filler.write(bytes(580 << 10))
-    assert module.space_lacking(small_disk, 16 << 20) == '20K of space'
+    assert module.space_lacking(small_disk, 16 << 20) == '20K'
     os.unlink(os.path.join(small_disk, 'filler'))
     subprocess.check_call(['mount', '-o', 'remount,nr_inodes=10', small_disk])
     for number in range(9):

@@ -272,16 +272,16 @@ def test_pending_jobs_say_why_and_what_it_means(job, reason, words):
 
 
 def test_the_time_limit_of_a_partition_in_plain_words():
-    assert slurm.meaning('PartitionTimeLimit') == 'asks for more time than the partition allows: it will never start'
+    assert slurm.meaning('PartitionTimeLimit') == 'requests more time than the partition allows: it will never start'
 
 
 @pytest.mark.parametrize('reason, words', [
     ('ReqNodeNotAvail, UnavailableNodes:n4', 'reserved, drained or down'), ('(Resources)', 'free nodes'),
     ('Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions', 'down'),
     ('launch failed requeued held', 'scontrol release'),
-    ('QOSMaxJobsPerUserLimit', 'as many jobs'), ('AssocMaxJobsLimit', 'as many jobs'),
+    ('QOSMaxJobsPerUserLimit', 'limit of running jobs'), ('AssocMaxJobsLimit', 'limit of running jobs'),
     ('AssocMaxWallDurationPerJobLimit', 'never start'), ('QOSMaxCpuMinutesPerJobLimit', 'never start'),
-    ('QOSMaxMemoryPerNode', 'never start'), ('QOSMinCpuNotSatisfied', 'asks for less'),
+    ('QOSMaxMemoryPerNode', 'never start'), ('QOSMinCpuNotSatisfied', 'requests less'),
     ('AssocGrpCPUMinutesLimit', 'used up'), ('AssocGrpCPURunMinutesLimit', 'waits for other jobs'),
     ('QOSMaxCpuPerUserLimit', 'waits for other jobs'), ('MaxMemPerLimit', 'more memory')])
 def test_reasons_of_limits_and_with_tails(reason, words):

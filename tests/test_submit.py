@@ -205,7 +205,7 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
     assert qmap('submit', 'a.map', '--logs', 'before').code == 0
     for more in ([], ['--dry-run']):
         result = qmap('submit', 'a.map', '--logs', 'before', *more)
-        assert result.code == 2 and 'holds an execution already; go on with it by reattach -l before' in result.err
+        assert result.code == 2 and 'contains an execution already; resume it with reattach -l before' in result.err
     os.mkdir(qmap.path('out'))
     qmap.write('out/mine', 'x')
     result = qmap('submit', 'a.map', '--logs', 'out')
@@ -217,8 +217,8 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
     ('', [], 'no commands'),
     ('x\n', ['-m', '5X'], 'memory = 5X'),
     ('x\n', ['-r', '0'], '-r/--max-running: 0: must be a positive integer'),
-    ('x\n', ['-c', '9999'], 'each job asks for 9,999 cores, this machine has'),
-    ('x\n', ['-m', '999T'], 'each job asks for 999T of memory, this machine has'),
+    ('x\n', ['-c', '9999'], 'each job requests 9,999 cores; this machine has'),
+    ('x\n', ['-m', '999T'], 'each job requests 999T of memory; this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
     ('x\n', ['--nonsense'], 'unrecognised: --nonsense (see qmap submit --help)'),
     ('x\n', ['--memroy', '3'], 'unrecognised: --memroy 3 (did you mean --memory?)'),
@@ -241,7 +241,7 @@ def test_an_unreadable_file(qmap):
 
 @pytest.mark.once
 @pytest.mark.parametrize('words, message', [
-    (['--leave', '--dry-run'], '--leave: this machine has no queue'), (['--leave', '--detach'], 'give one of them'),
+    (['--leave', '--dry-run'], '--leave: needs a scheduler'), (['--leave', '--detach'], 'give only one of them'),
     (['--', '--no-console'], 'options stand before --;')])
 def test_options_that_do_not_go_together(qmap, words, message):
     qmap.write('-x.map', 'true\n')
@@ -340,7 +340,7 @@ def test_a_warning_where_more_is_asked_than_the_machine_holds(qmap):
 def test_lines_in_a_log_say_what_happened(qmap):
     qmap.write('a.map', 'true\n' * 3)
     result = qmap('submit', 'a.map', '--logs', 'out')
-    assert result.lines[0] == 'profile local: from QMAP_PROFILE'
+    assert result.lines[0] == 'profile: local (from QMAP_PROFILE)'
     assert result.lines[1].startswith('3 jobs, max running ')
     assert '\r' not in result.out
     assert json.loads(qmap.read('out', 'execution.info'))['counts']['COMPLETED'] == 3
@@ -390,4 +390,4 @@ def test_keep_can_stand_in_the_profile(qmap):
     assert qmap('submit', 'a.map', '--logs', 'out', '-p', './tidy.conf').code == 0
     assert sorted(os.listdir(qmap.path('out'))) == ['.qmap', 'execution.info', 'qmap_input']
     result = qmap('submit', 'a.map', '--logs', 'other', '-p', './wrong.conf')
-    assert result.code == 2 and 'keep = some: is neither all nor failed' in result.err
+    assert result.code == 2 and 'keep = some: must be all or failed' in result.err

@@ -201,7 +201,7 @@ def test_a_driver_that_is_stopped_tells_that_jobs_are_left(qmap):
 def test_telling_that_fails_is_a_warning(qmap, quiet):
     qmap.write('a.map', 'true\n')
     result = qmap('submit', 'a.map', '--on-finish', 'exit 9', '--logs', 'out', *quiet)
-    assert result.code == 0 and 'warning: --on-finish: it ended with status 9' in result.lines
+    assert result.code == 0 and 'warning: --on-finish: exit status 9' in result.lines
 
 
 def test_from_python_the_end_is_told_too(qmap):
@@ -241,7 +241,7 @@ def test_what_was_cancelled_is_counted_apart_from_what_failed(qmap, cancelled):
     assert cancelled[head + 1] == '  1 job: exit 3  (id 1)'
     assert re.match('  [12] jobs?: cancelled', cancelled[head + 2])
     assert qmap('info', '-l', 'out', '--summary').lines[0].startswith('4 jobs: 1 completed, 1 failed, 2 cancelled, in ')
-    assert '4/4 ended, 1 completed, 1 failed, 2 cancelled' in qmap('info', '-l', 'out', '--watch').out
+    assert '4/4 finished, 1 completed, 1 failed, 2 cancelled' in qmap('info', '-l', 'out', '--watch').out
 
 
 def test_to_programs_what_was_cancelled_is_failed(qmap, cancelled):
@@ -259,7 +259,7 @@ def test_what_to_do_about_what_was_cancelled_works_when_pasted(qmap, cancelled):
     assert 'to retry what failed' in commands and 'to rerun what failed' not in commands
     command = commands['to run what was cancelled'].partition(' && ')[0]
     said = subprocess.check_output(['bash', '-c', command], cwd=qmap.folder, env=qmap.environ).decode()
-    assert said.startswith('2 jobs to run again\n')
+    assert said.startswith('retrying 2 jobs\n')
     assert qmap.statuses('out') == ['COMPLETED', 'FAILED', 'UNSUBMITTED', 'UNSUBMITTED']
 
 
