@@ -204,8 +204,8 @@ def lines_of(topic, width=None):
         raise KeyError(topic)
     width = width or min(WIDEST, shutil.get_terminal_size().columns)
     lines = list(lay_out(markdown, width))
-    others = [] if not topic else [name for name in sorted(set(re.findall(r'\]\((\w+)\.md[)#]', markdown))) if name.lower() in known]
-    if others:
+    others = sorted(set(re.findall(r'\]\((\w+)\.md[)#]', markdown)) & set(known.values()))
+    if others and topic:
         lines += ['', 'SEE ALSO'] + wrap('qmap help ' + ', '.join(others), width, '  ', '  ')
     return lines
 
