@@ -3,7 +3,7 @@
 throttled so that nobody hogs the cluster, and never loses one.
 
 Five tools: `template` expands wildcards into a jobs map file, `submit` runs the map, `reattach` picks an execution up
-again from its logs folder, `info` asks the metadata, `run` runs one command now. README.md is the manual. From Python:
+again from its logs folder, `info` queries the jobs, `run` runs one command now. `qmap help` is the manual. From Python:
 
     import qmap
     execution = qmap.submit('jobs.map', max_running=4, logs='out')
