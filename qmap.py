@@ -302,6 +302,8 @@ PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
 LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
 MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
+#: Options of a scheduler in a script of its own.
+DIRECTIVE = re.compile(rb'#(?:SBATCH|BSUB|PBS|SWARM|\$)\s+-')
 KEY = re.compile(r'[A-Za-z_]\w*\Z')
 NUL_BYTE = 'contains a NUL byte, which no shell can read; save UTF-16 text as UTF-8'
 UTF8_MARK = b'\xef\xbb\xbf'
@@ -383,17 +385,32 @@ def write_parameter(key, value):
 
 def foreign_parameter(key):
     """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
-    near = SYNONYMS.get(key.lower())
-    hint = ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), PARAMETERS)
-    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(key, hint, key.upper())
+    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(
+        key, meant_parameter(key, PARAMETERS), key.upper())
 
 
-def did_you_mean(word, known, mark=''):
-    """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''; `mark`
-    stands before it."""
+def meant_parameter(key, known):
+    """Return ' (did you mean that one?)' where a name is like a known one, or is what other tools call it, else ''."""
+    near = SYNONYMS.get(key.lower().replace('_', ''))
+    return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
+
+
+def did_you_mean(word, known, mark='', kind=''):
+    """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''.
+
+    Args:
+        word: text
+        known: iterable of texts
+        mark: what stands before the word that is meant
+        kind: of what the words are names: tool, order, status or field; other tools have other names for them
+    """
     from difflib import get_close_matches
-    near = get_close_matches(word, known, 1, 0.65)
-    return ' (did you mean {}{}?)'.format(mark, near[0]) if near else ''
+    near = ''
+    if kind and backends_there():
+        from qmap_backends import slips
+        near = slips.SYNONYMS[kind].get(word.lower(), '')
+    near = near or ''.join(get_close_matches(word, known, 1, 0.65))
+    return ' (did you mean {}{}?)'.format(mark, near) if near else ''
 
 
 def split_own(text):
@@ -432,6 +449,24 @@ def open_for(owner, path):
     import weakref
     source = open_regular(path)
     return source, weakref.finalize(owner, source.close)
+
+
+def near_file(path):
+    """Return what to do where a map is not there: the file of a like name, or how to run a command; '' for nothing."""
+    folder, name = os.path.split(path)
+    try:
+        near = did_you_mean(name, [other for other in os.listdir(folder or '.') if other != name],
+                            os.path.join(folder, ''))
+    except OSError:
+        return ''
+    if path == '-':
+        return '; save the map to a file, pipes are not supported'
+    return near or ('; to run one command: qmap run ' + shlex.quote(path) if ' ' in path else '')
+
+
+def what_folder(path):
+    """Return what to do where a map is a folder: a logs folder can be resumed; '' for nothing."""
+    return '; resume an execution with reattach -l ' + path if os.path.isdir(os.path.join(path, '.qmap')) else ''
 
 
 def continues(line):
@@ -477,8 +512,10 @@ class Map:
         self._file = self._close_file = None
         try:
             self._scan()
+        except ABSENT as error:
+            raise QMapError('{}: {}{}'.format(path, error.strerror, near_file(path)))
         except OSError as error:
-            raise QMapError('{}: {}'.format(path, error.strerror or error))
+            raise QMapError('{}: {}{}'.format(path, error.strerror or error, what_folder(path)))
         if not len(self) and not empty:
             raise QMapError('{}: contains no commands; write one per line'.format(path))
         self._file, self._close_file = open_for(self, self.path)
@@ -523,7 +560,7 @@ class Map:
         section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
         plain = PLAIN.match
         if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
-            raise QMapError('{}: can be read only once; write the commands to a file first'.format(self.path))
+            raise QMapError('{}: pipes are not supported; save the map to a file'.format(self.path))
         with open_regular(self.path) as lines:
             self._seen = os.fstat(lines.fileno())
             offset = text_start(lines.readline(), self.path)
@@ -541,6 +578,9 @@ class Map:
                         continue
                 text = line.strip()
                 if not text or text.startswith(b'#'):
+                    if DIRECTIVE.match(text):
+                        self._note('directive', number, '{}: not read; put resources below [params], and other options '
+                                                        'of the scheduler into extra'.format(decode(text)))
                     continue
                 self._check_bytes(line, number)
                 header = text.startswith(b'[') and self._header(decode(text), number)
@@ -1261,7 +1301,7 @@ def module_lines(modules):
     if not names:
         return []
     if not files and modules is None:
-        return ['# modules that are loaded, but that this machine has not: ' + names]
+        return ['# modules that are loaded, but not available on this machine: ' + names]
     path = os.environ.get('MODULEPATH') if files else ''
     return (['export MODULEPATH=' + quote_word(path)] if path else []) + [
         'source {} || :'.format(quote_word(file)) for file in files[:1]] + ['module load ' + names]
@@ -1360,8 +1400,10 @@ class Profile:
         elif name in EXECUTORS:
             self.settings['executor'] = name
         else:
-            raise QMapError('profile {}: not found{}; built in: {}; {}.conf is searched in {}'.format(
-                name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS), name, ' and '.join(profile_folders())))
+            raise QMapError(
+                'profile {0}: not found{1}; built in: {2}; others: {0}.conf in {3}; for a partition or queue, write '
+                'queue = {0} below [params] in the map'.format(
+                    name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS), ' or '.join(profile_folders())))
         self.executor = self.settings.get('executor', name if name in EXECUTORS else 'local')
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: unknown executor; known: {}'.format(
@@ -1543,7 +1585,7 @@ class Logs:
         except FileExistsError:    # another process was just as quick
             raise QMapError(self.taken())
         except OSError as error:
-            raise QMapError('{}: {}'.format(self.path, error.strerror or error))
+            raise QMapError('{}: {}; give another logs folder with --logs'.format(self.path, error.strerror or error))
 
     def distrusted(self):
         """Return why others than this user and root may have a say in what lies here, '' for no reason.
@@ -1585,7 +1627,8 @@ class Logs:
         if os.path.isdir(self.qmap):
             return '{0}: contains an execution already; resume it with reattach -l {0}, or give another folder with ' \
                 '--logs'.format(shown_path(self.path))
-        return '{}: the logs folder is not empty; give another one with --logs'.format(self.path)
+        return '{}: the logs folder is {}; give another one with --logs'.format(
+            self.path, 'not empty' if os.path.isdir(self.path) else 'a file')
 
     def journal(self, epoch):
         """Return the path of a journal's segment."""
@@ -4539,6 +4582,8 @@ class Plan:
         """
         self.logs = logs
         try:
+            if not stat.S_ISDIR(os.stat(logs.path).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), logs.path)
             self.info = read_json(logs.execution)
             if self.info is None and is_there(logs.execution):
                 raise QMapError('{}: damaged: not JSON; restore it from a backup'.format(logs.execution))
@@ -7770,7 +7815,7 @@ def parameter_texts(params, keywords):
     for key in keywords:
         if key not in PARAMETERS:
             raise QMapError('submit: unknown keyword {0}{1}; give parameters of your own as params={{{0!r}: ...}}'
-                            .format(key, did_you_mean(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
+                            .format(key, meant_parameter(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
     if not isinstance(params or {}, dict):
         raise QMapError('params = {!r}: must be a dict'.format(params))
     try:
@@ -7942,11 +7987,15 @@ class Preparation:
         self.jobs = -(-len(self.map) // self.group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
         if self.backend.refusal(self.params):
-            raise QMapError('each job ' + self.backend.refusal(self.params))
+            raise QMapError('each job {}; request less (jobs at once: --max-running)'.format(
+                self.backend.refusal(self.params)))
         self.max_running = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
         if self.profile.executor == 'local' and self.max_running > self.backend.holds(self.params):
             self.warnings.append('--max-running {1}: this machine has room for {0} at once'.format(
                 plural(self.backend.holds(self.params), 'such job'), self.max_running))
+        if self.params.get('name', '').isdigit():
+            self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
+                                 .format(self.params['name']))
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
 
     def create(self, logs=None):
@@ -7969,7 +8018,8 @@ class Preparation:
                 except FileExistsError:
                     continue
                 except OSError as error:
-                    raise QMapError('{}: {}'.format(absolute_path(logs), error.strerror))
+                    raise QMapError('{}: {}; give another logs folder with --logs'.format(
+                        absolute_path(logs), error.strerror))
         there = os.path.isdir(logs)
         folder = Logs(logs)
         folder.create()
@@ -8018,9 +8068,10 @@ def parse_statuses(texts):
                 found = STATUSES
             if not found:
                 names = [status.lower() for status in STATUSES]
-                raise QMapError('{}: unknown status{}; known: {} (or first letters), all, and the reasons {}'.format(
-                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS)), ', '.join(names),
-                    ', '.join(REASONS)))
+                raise QMapError('{}: unknown status{}'.format(
+                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS), '', 'status') or
+                    '; known: {} (or first letters), all, and the reasons {}'.format(
+                        ', '.join(names), ', '.join(REASONS))))
             wanted.update(found)
     return wanted
 
@@ -8032,11 +8083,15 @@ FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd'
           'attempts', 'commands', 'commands.count', 'commands.done')
 
 
-def unknown_field(path):
-    """Return the warning about a field that no job has, with the nearest one."""
-    from difflib import get_close_matches
-    near = get_close_matches(path, FIELDS, 1)
-    return 'unknown field {}{}'.format(path, ' (did you mean {}?)'.format(near[0]) if near else '')
+def unknown_field(path, names=()):
+    """Return the warning about a field that no job has, with the one that is meant.
+
+    Args:
+        path: of the field
+        names: of the parameters of the jobs
+    """
+    hint = ' (did you mean params.{}?)'.format(path) if path in names else did_you_mean(path, FIELDS, '', 'field')
+    return 'unknown field {}{}'.format(path, hint)
 
 
 def field(info, path):
@@ -8744,10 +8799,17 @@ def tool_template(options):
     return 0
 
 
+#: What stands behind -l in Grid Engine and PBS.
+RESOURCE = re.compile('(?:[hs]_(?:vmem|rt|cpu)|mem_free|virtual_free|p?v?mem|walltime|nodes|ncpus|select|n?gpus?)=')
+
+
 def tool_submit(options):
     """Run `qmap submit`."""
     if options.progress:
         helper('progress', '--progress')    # before a folder is made
+    if options.logs and RESOURCE.match(options.logs) and not os.path.exists(options.logs):
+        raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, cores: -c N'.format(
+            options.logs))
     params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
               if getattr(options, key) is not None}
     preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
@@ -9091,7 +9153,8 @@ def parse_ids(text, plan):
     for part in text.split(','):
         match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
         if not match:
-            raise QMapError('{}: invalid job id; write 3 or 3,7-12'.format(part or '(empty)'))
+            raise QMapError('{}: invalid job id; write 3 or 3,7-12{}'.format(
+                part or '(empty)', ', or -s ' + part if part.upper() in STATUSES + ('ALL',) or part in REASONS else ''))
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if first > last:
             raise QMapError('{}: the range runs backwards; write {}-{}'.format(part.strip(), *match.group(2, 1)))
@@ -9196,7 +9259,8 @@ def tool_info(options):
         warn_outdated(source.logs, source.ledger)
     if options.fields:
         options.fields = [path for path in options.fields if path != 'id'] or ['status']
-        warn(unknown_field(path) for path in options.fields if path not in FIELDS and not path.startswith(
+        names = params if isinstance(source, Old) else plan.all_names()
+        warn(unknown_field(path, names) for path in options.fields if path not in FIELDS and not path.startswith(
             ('params.', 'seconds.')) and not isinstance(source, Old))
         jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in options.fields])
         lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
@@ -9316,8 +9380,8 @@ def tool_help(options):
         lines = manual.lines_of(topic)
     except KeyError:
         if topic not in tools:
-            raise QMapError('{}: no such topic{}; topics: {}'.format(
-                topic, did_you_mean(topic, [*manual.topics(), *tools]), ', '.join(manual.topics())))
+            near = did_you_mean(topic, [*manual.topics(), *tools])
+            raise QMapError('{}: no such topic{}'.format(topic, near or '; topics: ' + ', '.join(manual.topics())))
         tools[topic].print_help()
         return 0
     if not manual.page_through(lines):
@@ -9444,20 +9508,45 @@ def number_option(text):
         raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
 
 
+def usage_error(message):
+    """Return an error of argparse as QMap says it."""
+    name, _, text = message.partition(': ')
+    name = name.replace('argument ', '', 1)
+    choice = re.match(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text)
+    if choice and name in ('TOOL', 'ORDER'):
+        word, kind = choice.group(1), name.lower()
+        known = re.findall(r'\w[\w-]*', choice.group(2))
+        mark = 'qmap ' if kind == 'tool' else ''
+        hint = ' (did you mean qmap submit {}?)'.format(word) if mark and os.path.isfile(word) else \
+            did_you_mean(word, known, mark, kind)
+        return '{}: unknown {}{}'.format(word, kind, hint or '; {}s: {}'.format(kind, ', '.join(known)))
+    if choice:
+        text = '{}: unknown value; known: {}'.format(choice.group(1), choice.group(2).replace("'", ''))
+    if text.startswith('expected '):
+        return name + ': needs a value'
+    if text.startswith('ignored explicit argument'):
+        return name + ': takes no value'
+    if name == 'the following arguments are required':
+        return 'missing argument: ' + text.upper()
+    if not text:
+        return message
+    return '{}: {}'.format(name, text) if name.startswith('-') else text
+
+
 def make_parser():
     """Return the parser of the command line."""
     import argparse
 
     class Parser(argparse.ArgumentParser):
-        def __init__(self, *args, **options):
-            # Before 3.8 this would also forbid -r5 for -r 5.
-            super().__init__(*args, allow_abbrev=sys.version_info < (3, 8), **options)
+        def _get_option_tuples(self, option_string):
+            # No --mem for --memory. (Before 3.8, allow_abbrev=False would also forbid -r5 for -r 5.)
+            return [] if option_string.startswith('--') else super()._get_option_tuples(option_string)
 
         def print_help(self, file=None):
             print_bytes(encode(self.format_help()))    # argparse passes over an output that cannot be written
 
         def error(self, message):
-            raise QMapError('{} (see {} --help)'.format(message, self.prog))
+            raise QMapError('{} (see {} --help)'.format(usage_error(message), self.prog))
 
     class Help(argparse.RawDescriptionHelpFormatter):
         def __init__(self, prog):
@@ -9553,8 +9642,9 @@ def make_parser():
     orders = made.add_subparsers(dest='do', metavar='ORDER')
     orders.required = True
 
-    def order(name, summary):
-        made = orders.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.')
+    def order(name, summary, options=''):
+        made = orders.add_parser(name, help=(summary + ' ' + options).strip(),
+                                 description=summary[0].upper() + summary[1:] + '.')
         made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='logs folder')
         return made
 
@@ -9569,13 +9659,14 @@ def make_parser():
     order('resume', 'continue submitting')
     order('max-running', 'change the maximum number of jobs running or pending at once').add_argument(
         'number', metavar='N', type=number_option, help='number of jobs')
-    selection(order('cancel', 'cancel submitted jobs, drop unsubmitted ones'), 'all unfinished jobs')
-    again = order('retry', 'run finished jobs again')
+    selection(order('cancel', 'cancel submitted jobs, drop unsubmitted ones', '(-s STATUS)'),
+              'all unfinished jobs')
+    again = order('retry', 'run finished jobs again', '(-s STATUS, -c N, -m SIZE, -t TIME)')
     selection(again, 'failed jobs, without cancelled ones')
     resources(again)
     order('set', 'change parameters of unsubmitted jobs').add_argument(
         'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= removes one')
-    order('stop', 'stop the driver; submitted jobs continue').add_argument(
+    order('stop', 'stop the driver; submitted jobs continue', '(or are cancelled: --cancel)').add_argument(
         '--cancel', action='store_true', help='cancel submitted jobs as well')
 
     made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
@@ -9597,7 +9688,7 @@ def make_parser():
     made.add_argument('--follow', action='store_true', help='with --log: print what is appended until the job ends')
     made.add_argument('--watch', action='store_true', help='refresh a table of the FIELDs, or of the latest jobs')
     made.add_argument('--every', metavar='SECONDS', type=number_option, help='with --watch: interval (default: 2)')
-    made.add_argument('--collapse', action='store_true', help='separate fields with |; print commands without sections')
+    made.add_argument('--collapse', action='store_true', help='fields: separate with |; map: print commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
@@ -9620,7 +9711,7 @@ def make_parser():
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('completion', tool_completion, 'print the completion script for a shell',
-                '  . <(qmap completion bash)    in ~/.bashrc; of zsh the same in ~/.zshrc\n')
+                '  . <(qmap completion bash)    in ~/.bashrc (zsh: completion zsh, in ~/.zshrc)\n')
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
     made = tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
@@ -9663,6 +9754,14 @@ def call_tool(argv):
     return options.function(options)
 
 
+def explained(error, argv):
+    """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
+    if not backends_there():
+        return str(error)
+    from qmap_backends import slips
+    return slips.explain(make_parser(), argv, str(error))
+
+
 def main(argv=None):
     """Run QMap's command line, and return its exit status: 0 all completed, 1 some failed, 2 wrong usage or input,
     3 left before the end, 130 interrupted; of `run` that of the command.
@@ -9675,7 +9774,7 @@ def main(argv=None):
     except SystemExit as error:    # the help was printed
         return error.code
     except QMapError as error:
-        complain('error: {}'.format(error))
+        complain('error: {}'.format(explained(error, sys.argv[1:] if argv is None else argv)))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
         return 141

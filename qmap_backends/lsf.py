@@ -384,9 +384,9 @@ def verdict(state, code='', reason='', host=''):
     if not found['reason']:
         if signal:
             found['reason'] = 'signal'
-            hint = {9: ', as the kernel sends it when memory runs out', 12: ', as LSF sends it at the end of the time',
-                    24: ', as it comes at the end of the CPU time'}.get(signal, '')
-            found['words'] = found['words'] or 'ended by signal {}{}'.format(signal, hint)
+            hint = {9: ', as the kernel sends it when memory runs out', 12: ', as LSF sends it at the time limit',
+                    24: ', as sent at the CPU time limit'}.get(signal, '')
+            found['words'] = found['words'] or 'killed by signal {}{}'.format(signal, hint)
         elif number is None and not host:
             found['reason'] = 'cancelled'
             found['words'] = found['words'] or 'ended while it was pending'

@@ -63,7 +63,7 @@ FAILURES = {
     27: ('exit', 'its shell was not found'),
     28: ('exit', 'its working directory could not be entered'),
     30: ('exit', 'exit status 100, which Grid Engine treats as an error'),
-    37: ('limit', 'killed for more than h_rt, h_cpu or h_vmem allow'),
+    37: ('limit', 'killed for exceeding h_rt, h_cpu or h_vmem'),
     100: ('signal', 'killed'),
 }
 

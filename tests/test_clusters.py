@@ -125,7 +125,7 @@ def test_ctrl_c_twice_cancels_what_runs_and_what_waits(cluster):
     with open(cluster.path('screen'), 'wb') as screen:
         process = cluster.start('submit', 'a.map', '--logs', 'out', '-r', '2', stdout=screen)
     until(lambda: all(os.path.exists(cluster.path('out', id + '.out')) for id in '01'))
-    until(lambda: 'running' in cluster.read('screen'))
+    until(lambda: '2 running' in cluster.read('screen'))
     os.kill(process.pid, signal.SIGINT)
     until(lambda: 'Ctrl-C again' in cluster.read('screen'))
     os.kill(process.pid, signal.SIGINT)

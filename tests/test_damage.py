@@ -289,7 +289,7 @@ def test_two_submits_into_one_folder(qmap):
         started = [qmap.start('submit', 'a.map', '-l', 'out', '-q') for _ in range(4)]
         codes = [ended(process) for process in started]
         assert sorted(code for code, _ in codes) == [0, 2, 2, 2], codes
-        assert all('holds an execution already' in said for code, said in codes if code), codes
+        assert all('contains an execution already' in said for code, said in codes if code), codes
         shutil.rmtree(qmap.path('out'))
     assert sorted(qmap.read('ran').split()) == list('000011112222')
 
@@ -315,7 +315,7 @@ def test_an_old_journal_that_is_put_back_is_noticed(folder):
     jobs, words = told(path)
     assert words and jobs != truth
     result = folder('reattach', '-l', 'out')
-    assert result.code == 2 and 'cannot be read' in result.err, result
+    assert result.code == 2 and 'unreadable record' in result.err, result
     folder('reattach', '-l', 'out', '--force')
     assert [job['status'] for job in told(path)[0]] == [job['status'] for job in truth]
 

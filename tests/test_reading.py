@@ -123,7 +123,7 @@ def test_what_another_user_may_not_read_is_named(public, name, words):
     result = call_there(public.as_nobody, words)
     assert result.code == 2 and not result.out, result
     read = re.match('qmap: error: .*{}.*: Permission denied'.format(os.path.join('out', name)), result.err)
-    assert read or words == ['control'] and 'only those who may write in the folder can steer' in result.err, result
+    assert read or words == ['control'] and 'only users with write permission can control' in result.err, result
 
 
 def test_another_user_looks_on_and_is_told_that_it_cannot_drive(public):
@@ -134,8 +134,8 @@ def test_another_user_looks_on_and_is_told_that_it_cannot_drive(public):
     assert result.code == 1 and '2 jobs: 1 completed, 1 failed' in result.out
     assert state_of(public) == before
     result = public.as_nobody('control', '-l', 'out', 'pause')
-    assert result.err == 'qmap: error: out: cannot be written (Permission denied); only those who may write in the ' \
-        'folder can steer its jobs\n'
+    assert result.err == 'qmap: error: out: not writable (Permission denied); only users with write permission can ' \
+        'control its jobs\n'
 
 
 def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(public):

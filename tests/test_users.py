@@ -413,7 +413,7 @@ def test_a_flood_is_survived(users):
     with open(users.path('flood', '.qmap', 'journal.9999'), 'wb') as target:
         target.truncate(1 << 34)
     result = users(ALICE, 'info', '-l', 'flood', '-s', 'all', 'status')
-    assert result.code == 0 and 'cannot be read' in result.err, result
+    assert result.code == 0 and 'unreadable record' in result.err, result
     assert users(ALICE, 'reattach', '-l', 'flood').code in (1, 2)
 
 
