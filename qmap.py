@@ -8780,7 +8780,7 @@ def tool_submit(options):
 
 
 def run_already(map, folder, new=None):
-    """Return a list with the sentence about the newest execution of the same map in a folder, empty where there is none.
+    """Return a list with the sentence about the newest execution of the same map in a folder, empty where none is.
 
     Args:
         map: path of the map
@@ -9067,7 +9067,7 @@ def tool_control(options):
 
 
 def map_changed(plan):
-    """Yield the warning that a map is no longer what was submitted, for who thinks that a retry runs it as it is now."""
+    """Yield the warning that a map is no longer what was submitted: a retry runs what was."""
     import filecmp
     path = plan.info.get('map')
     try:

@@ -40,37 +40,34 @@ class Search:
         """
         self.found, self.cut = [], False
         self._end, self._seen = time.monotonic() + SECONDS, 0
-        level = [folder]
-        for below in range(depth + 1):
-            inner = [path for path in level if not self._take(path)]
-            if below < depth:
-                level = [path for outer in inner for path in self._folders(outer)]
+        waiting = collections.deque([(folder, depth)])
+        while waiting and not self._late():
+            path, below = waiting.popleft()
+            if os.path.isdir(os.path.join(path, '.qmap')):
+                self.found.append(path)
+            elif below:
+                waiting.extend((inner, below - 1) for inner in self._folders(path))
 
-    def _take(self, path):
-        """Note a folder that holds an execution, and return whether nothing else is to be looked for in it."""
-        self._seen += 1
-        if self._over():
-            return True
-        there = os.path.isdir(os.path.join(path, '.qmap'))
-        if there:
-            self.found.append(path)
-        return there
+    def _late(self):
+        self.cut = self.cut or time.monotonic() > self._end
+        return time.monotonic() > self._end
 
     def _folders(self, path):
-        """Yield the folders in one."""
+        """Yield the folders in one, as long as the bounds allow."""
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    if self._over():
+                    if self._late():
                         return
-                    if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False):
-                        yield entry.path
+                    if entry.name.startswith('.') or not entry.is_dir(follow_symlinks=False):
+                        continue
+                    if self._seen == FOLDERS:
+                        self.cut = True
+                        return
+                    self._seen += 1
+                    yield entry.path
         except OSError:    # not for this user, or gone
             pass
-
-    def _over(self):
-        self.cut = self.cut or self._seen > FOLDERS or time.monotonic() > self._end
-        return self.cut
 
 
 class Found:
