@@ -15,6 +15,9 @@ from qmap_backends.questions import aligned
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
 DEPTH, FOLDERS, SECONDS = 3, 2000, 2
 
+#: Seconds of the search that `submit` makes, which must not keep jobs waiting.
+BESIDE = 0.5
+
 #: So many executions are listed on a terminal.
 LISTED = 10
 
@@ -32,14 +35,15 @@ class Search:
         cut: whether it ended before all folders were searched
     """
 
-    def __init__(self, folder, depth=DEPTH):
+    def __init__(self, folder, depth=DEPTH, seconds=None):
         """
         Args:
             folder: path
             depth: levels below it to be searched
+            seconds: for which it may last, by default SECONDS
         """
         self.found, self.cut = [], False
-        self._end, self._seen = time.monotonic() + SECONDS, 0
+        self._end, self._seen = time.monotonic() + (SECONDS if seconds is None else seconds), 0
         waiting = collections.deque([(folder, depth)])
         while waiting and not self._late():
             path, below = waiting.popleft()
@@ -234,8 +238,9 @@ def listing(qmap, folder, columns=None):
     if columns and max(map(len, lines)) > columns:    # the commands on lines of their own, to be copied whole
         lines = [line for text, row in zip(aligned([HEAD[:-1]] + [row[:-1] for row in rows]), [HEAD] + rows)
                  for line in ([text] if row is HEAD else [text, '    ' + row[-1]])]
-    where = 'this folder' if os.path.realpath(folder) == os.getcwd() else qmap.shown_path(folder)
-    lines.insert(0, '{} in or below {}, newest first:'.format(qmap.plural(len(found), 'execution'), where))
+    where = qmap.shown_path(folder)
+    lines.insert(0, '{} in or below {}, newest first:'.format(
+        qmap.plural(len(found), 'execution'), 'this folder' if where == os.curdir else where))
     if len(found) > len(shown):
         lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), qmap.program()))
     if search.cut:
@@ -256,7 +261,7 @@ def of_same_map(qmap, map, folder, new=None):
         OSError: the map cannot be read
     """
     size, found = os.path.getsize(map), []
-    for path in Search(folder, 1).found:
+    for path in Search(folder, 1, BESIDE).found:
         try:
             if os.path.getsize(os.path.join(path, 'qmap_input')) == size and not (
                     new and os.path.samefile(path, new)):
