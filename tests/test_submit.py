@@ -216,7 +216,7 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
 @pytest.mark.parametrize('text, args, message', [
     ('', [], 'no commands'),
     ('x\n', ['-m', '5X'], 'memory = 5X'),
-    ('x\n', ['-r', '0'], '-r/--max-running: 0 is no whole number'),
+    ('x\n', ['-r', '0'], '-r/-j/--max-running/--jobs: 0 is no whole number'),
     ('x\n', ['-c', '9999'], 'each job asks for 9,999 cores, this machine has'),
     ('x\n', ['-m', '999T'], 'each job asks for 999T of memory, this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
