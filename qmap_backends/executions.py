@@ -53,8 +53,9 @@ class Search:
                 waiting.extend((inner, below - 1) for inner in self._folders(path))
 
     def _late(self):
-        self.cut = self.cut or time.monotonic() > self._end
-        return time.monotonic() > self._end
+        late = time.monotonic() > self._end
+        self.cut = self.cut or late
+        return late
 
     def _folders(self, path):
         """Yield the folders in one, as long as the bounds allow."""
@@ -135,12 +136,13 @@ class Found:
 
     def _noted(self):
         """Take what the last driver noted as it left, where nothing can have happened since; return whether it did."""
-        qmap, counts = self._qmap, self._info.get('counts', {})
-        if not self._logs.driver_now().get('released') or set(counts) != set(qmap.STATUSES):
+        qmap = self._qmap
+        counts = qmap.of_types(self._info.get('counts'), dict.fromkeys(qmap.STATUSES, int))
+        if not self._logs.driver_now().get('released') or len(counts) < len(qmap.STATUSES):
             return False
-        counts = qmap.of_types(counts, dict.fromkeys(qmap.STATUSES, int))
-        if len(counts) < len(qmap.STATUSES) or any(counts[status] for status in (
-                qmap.PENDING, qmap.RUNNING, qmap.OTHER)) or counts[qmap.FAILED] and 'cancelled' not in self._info:
+        if any(counts[status] for status in (qmap.PENDING, qmap.RUNNING, qmap.OTHER)):
+            return False
+        if counts[qmap.FAILED] and 'cancelled' not in self._info:    # an early release wrote it
             return False
         self.counts = collections.OrderedDict((status, counts[status]) for status in qmap.STATUSES)
         self.cancelled = self._info.get('cancelled', 0)
