@@ -23,6 +23,7 @@ setup(
     license='Apache License 2.0',
     py_modules=['qmap'],
     packages=['qmap_backends'],
+    package_data={'qmap_backends': ['manual/*.md']},
     python_requires='>=3.6',
     install_requires=['filelock'],
     entry_points={'console_scripts': ['qmap = qmap:entry']},

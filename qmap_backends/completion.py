@@ -82,7 +82,7 @@ def positional(qmap, path):
     """Return the words that a tool or an order takes beside options; '' for files."""
     fields = ' '.join(qmap.FIELDS)
     keys = ' '.join(key + '=' for key in qmap.PARAMETERS)
-    return {'info': fields, 'help': ' '.join(manual.TOPICS), 'control/set': keys}.get(path, '')
+    return {'info': fields, 'help': ' '.join(manual.topics()), 'control/set': keys}.get(path, '')
 
 
 def script(qmap, parser, shell):

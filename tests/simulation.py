@@ -1,5 +1,5 @@
 """The real driver in a simulated world: time, hosts, the visibility of files and the scheduler come from here, and a
-seed decides what goes wrong. After each run the rules of README, "What is promised", must hold.
+seed decides what goes wrong. After each run the rules of `qmap help reliability` must hold.
 
     tests/run --simulate 10000          that many seeds, in parallel; prints the first that fails
     python tests/simulation.py --seed 7 one seed, with the story of it

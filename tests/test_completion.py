@@ -1,4 +1,4 @@
-"""Completion in real shells, and the help, which is the same text as the README's."""
+"""Completion in real shells, and the help of the tools."""
 
 import os
 import pty
@@ -8,16 +8,11 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT
 
 import qmap as module
-from qmap_backends import manual
 
 #: Depends little on the Python.
 pytestmark = pytest.mark.twice
-
-with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
-    README = source.read()
 
 SHELLS = ['bash', pytest.param('zsh', marks=pytest.mark.skipif(not shutil.which('zsh'), reason='zsh is not here'))]
 
@@ -44,7 +39,8 @@ def offered(qmap):
     (['info', '-s', 'f'], ['failed']), (['info', '--status', 'failed,comp'], ['failed,completed']),
     (['info', '--format', ''], ['tsv', 'csv', 'json']), (['submit', 'a.map', '-p', 'lo'], ['local']),
     (['submit', '-p', 'm'], ['mine']), (['run', '--profile', '=', 'sg'], ['sge']),
-    (['control', 'can'], ['cancel']), (['control', '-l', 'out', 'retry', '--mem'], ['--memory']),
+    (['control', 'can'], ['cancel']), (['control', 'out', 'can'], ['cancel']),
+    (['control', '-l', 'out', 'retry', '--mem'], ['--memory']),
     (['control', 'set', 'mem'], ['memory=']), (['submit', '--on'], ['--on-finish']), (['submit', ''], []),
     (['submit', '-n', 'info', '--dry'], ['--dry-run']), (['help', 'prof'], ['profiles']), (['completion', ''], [
         'bash', 'zsh'])])
@@ -90,32 +86,6 @@ def test_the_tab_key_in_a_real_shell(qmap, shell):
         os.close(terminal)
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-
-
-@pytest.mark.parametrize('name', [name for name, text in vars(manual).items()
-                                  if name.isupper() and isinstance(text, str)])
-def test_the_tables_of_the_help_are_those_of_the_readme(name):
-    assert getattr(manual, name) in README
-
-
-@pytest.mark.parametrize('names, table', [(module.PARAMETERS, manual.PARAMETERS), (module.SETTINGS, manual.SETTINGS)])
-def test_the_tables_name_all(names, table):
-    assert not [name for name in names if '`{}`'.format(name) not in table]
-
-
-@pytest.mark.parametrize('topic', manual.TOPICS)
-def test_every_topic_is_explained(qmap, topic):
-    lines = qmap('help', topic).lines
-    assert lines[0] == manual.TOPICS[topic][0] and len(lines) > 5
-    assert all(len(line) <= 100 and '`' not in line for line in lines)
-    assert any(topic in line for line in qmap('help').lines)
-
-
-def test_help_of_a_tool_and_of_nothing_known(qmap):
-    assert qmap('help', 'submit').out == qmap('submit', '--help').out
-    result = qmap('help', 'nosuch')
-    assert result.code == 2 and ': no such topic; topics: map, ' in result.err
-    assert '**' in qmap('help', 'wildcards').out
 
 
 @pytest.mark.parametrize('tool', ['template', 'submit', 'reattach', 'control', 'info', 'report', 'run', 'bundle',

@@ -674,14 +674,3 @@ def test_a_million_jobs(qmap, console):
         print(repr(keys), '{:.2f} s'.format(time.monotonic() - begun))
     screen.type('q', '3')
     screen.ends()
-
-
-def test_the_keys_are_in_the_readme():
-    from qmap_backends.manual import KEYS
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
-        readme = source.read()
-    for row in KEYS:
-        line = '| {} | {} | {} |'.format(*row)
-        for char, written in (('<', '&lt;'), ('>', '&gt;'), ('*', '\\*')):
-            line = line.replace(char, written)
-        assert line in readme

@@ -198,3 +198,7 @@ def test_a_folder_of_qmap_04_can_be_asked(old):
 def test_it_cannot_be_driven(old):
     result = old('reattach', '-l', 'old')
     assert result.code == 2 and 'made by qmap 0.4' in result.err
+
+
+def test_it_needs_no_option_either(old):
+    assert old('info', 'old', 'status').out == old('info', '-l', 'old', 'status').out != ''

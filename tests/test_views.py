@@ -9,7 +9,7 @@ import sys
 import threading
 
 import pytest
-from conftest import QMAP, ROOT, until
+from conftest import QMAP, until
 
 import qmap as module
 
@@ -154,12 +154,6 @@ def test_json_that_nobody_reads_any_more(qmap):
     qmap.write('go', '')
     assert process.wait(60) == 0 and qmap.statuses('out') == ['COMPLETED'] * 7
     process.stderr.close()
-
-
-def test_every_event_stands_in_the_manual(qmap):
-    from qmap_backends import manual
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as source:
-        assert manual.EVENTS in source.read()
 
 
 TELL = 'env | grep ^QMAP_ >told; cat >told.json; echo told'

@@ -93,6 +93,7 @@ def test_pip_install(qmap):
                              '--no-index', '--no-deps', source], stderr=subprocess.STDOUT)
     qmap.program = [qmap.path('venv', 'bin', 'qmap')]
     works(qmap)
+    assert '{{?=name}}' in qmap('help', 'wildcards').out
     assert 'to rerun what failed: qmap info' in rerun_of_a_failure(qmap)
 
 
