@@ -96,6 +96,18 @@ class QMapError(Exception):
     """A mistake that a user can mend, or a state of the folder that QMap will not touch. The message is one line."""
 
 
+class NoExecution(QMapError):
+    """A folder holds no execution.
+
+    Attributes:
+        path: of the folder
+    """
+
+    def __init__(self, path):
+        super().__init__('{}: no execution of QMap in this folder; give its logs folder'.format(path))
+        self.path = path
+
+
 def decode(raw):
     """Return bytes as text in which every byte survives."""
     return raw.decode('utf-8', 'surrogateescape')
@@ -4590,8 +4602,7 @@ class Plan:
         except OSError as error:
             raise unreadable(error, logs.execution)
         if not isinstance(self.info, dict) or 'token' not in self.info:
-            raise QMapError('{}: no execution of QMap in this folder; give its logs folder with --logs'.format(
-                logs.path))
+            raise NoExecution(logs.path)
         self._check()
         self.map = map or Map(logs.input, submitted=True)
         self.group = self.info['group']
@@ -5460,8 +5471,9 @@ class Driver:
                 self._flush()
             self._write([{'event': 'left', 'time': self.here.time()}])
             self._journal.sync()
-            write_json(self.logs.execution, dict(self.plan.info, finished=iso(self.here.time())
-                                                 if not self.ledger.left() else '', counts=self.counts()))
+            write_json(self.logs.execution, dict(
+                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()), counts=self.counts(),
+                cancelled=self.ledger.failures.cancelled))
             self._show_beat(released=True)
         except OSError as error:
             self._complain(error)
@@ -7998,6 +8010,14 @@ class Preparation:
                                  .format(self.params['name']))
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
 
+    def default_folders(self):
+        """Yield the logs folders that are taken where none is given, the first that is not there: MAP_YYYYMMDD here,
+        then with -2, -3..."""
+        base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
+        yield base
+        for count in itertools.count(2):
+            yield '{}-{}'.format(base, count)
+
     def create(self, logs=None):
         """Make the logs folder, and return its path.
 
@@ -8009,9 +8029,7 @@ class Preparation:
         """
         import shutil
         if logs is None:
-            base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
-            for count in itertools.count(1):
-                logs = base if count == 1 else '{}-{}'.format(base, count)
+            for logs in self.default_folders():
                 try:
                     os.mkdir(logs, FOLDER_MODE)
                     break
@@ -8497,9 +8515,9 @@ class Summary:
     def _reruns(self, where, old):
         """Yield how to run again what did not complete: (what for, command)."""
         retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
-        if self.counts[FAILED] > self.cancelled and self.cancelled and not old:
+        if self.counts[FAILED] > self.cancelled and not old:
             yield 'to retry what failed', retry.format(program(), where, '')
-        elif self.counts[FAILED] > self.cancelled or old and self.cancelled:
+        if self.counts[FAILED] and (old or not self.cancelled):    # the map has all that are FAILED
             yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
                 program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
         if self.cancelled and not old:
@@ -8816,6 +8834,8 @@ def tool_submit(options):
     path = preparation.create(options.logs)
     if not (options.quiet or options.progress):
         say(preparation.profile.sentence())
+        for sentence in run_already(preparation.map.path, os.path.dirname(path), path):
+            say(sentence)
         say('{}, {}, logs folder {}'.format(
             jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
     if options.detach:
@@ -8824,6 +8844,20 @@ def tool_submit(options):
     if options.leave:
         execution.hand_over()
     return follow(execution, options)
+
+
+def run_already(map, folder, new=None):
+    """Return a list with the sentence about the newest execution of the same map in a folder, empty where none is.
+
+    Args:
+        map: path of the map
+        folder: path of the folder in which the logs folders lie
+        new: path of the logs folder that was just made
+    """
+    if not backends_there():
+        return []
+    from qmap_backends import executions
+    return executions.run_already(sys.modules[__name__], map, folder, new)
 
 
 def python_words():
@@ -8888,8 +8922,7 @@ def at_once(preparation, leave):
 def dry_run(preparation, options):
     """Print what `submit` would do; leave nothing behind."""
     logs = options.logs
-    base = '{}_{}'.format(os.path.splitext(os.path.basename(preparation.map.path))[0], time.strftime('%Y%m%d'))
-    folder = Logs(logs or base)
+    folder = Logs(logs or next(path for path in preparation.default_folders() if not os.path.lexists(path)))
     if logs and os.path.isdir(logs) and os.listdir(logs):
         raise QMapError(folder.taken())
     indices = range(min(preparation.group, len(preparation.map)))
@@ -8910,7 +8943,8 @@ def dry_run(preparation, options):
             jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
             params=write_parameters(params), script=script, **more).strip())])
         return 0
-    lines = [preparation.profile.sentence(), '{}, {}, logs folder {}'.format(
+    lines = [preparation.profile.sentence(), *run_already(preparation.map.path, os.path.dirname(folder.path))]
+    lines += ['{}, {}, logs folder {}'.format(
         jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)), 'parameters of the first job:']
     lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
     if submission:
@@ -9062,7 +9096,10 @@ SLOW, TAKEN_BACK = 5, 120
 def tool_control(options):
     """Run `qmap control`."""
     logs = Logs(options.logs)
-    command = control_command(options, Plan(logs))
+    plan = Plan(logs)
+    command = control_command(options, plan)
+    if options.do == 'retry':
+        warn(map_changed(plan))
     inbox = Inbox(logs, Here())
     try:
         id = inbox.drop(dict(command, by=whoami()))
@@ -9095,6 +9132,20 @@ def tool_control(options):
         say('no driver is running; resume with: {} reattach -l {}'.format(
             program(), quote_shown(shown_path(logs.path))))
     return 0
+
+
+def map_changed(plan):
+    """Yield the warning that a map is no longer what was submitted: a retry runs what was."""
+    import filecmp
+    path = plan.info.get('map')
+    try:
+        if isinstance(path, str) and os.path.isfile(file_name(path)) and not filecmp.cmp(
+                file_name(path), plan.logs.input, shallow=False):
+            yield '{0}: changed since it was submitted; retry runs the commands as submitted; to run the map as it ' \
+                'is now: {1} submit {2}'.format(shown_path(file_name(path)), program(),
+                                                quote_shown(shown_path(file_name(path))))
+    except (OSError, ValueError):    # it is not for this user to read, or its name is no path here
+        pass
 
 
 def control_command(options, plan):
@@ -9335,6 +9386,7 @@ def tool_report(options):
 
 def tool_run(options):
     """Run `qmap run`."""
+    command = shell_command(options.command)
     profile = Profile(options.profile)
     warn(profile.warnings)
     params = collections.OrderedDict(profile.params)
@@ -9342,8 +9394,21 @@ def tool_run(options):
         if getattr(options, key) is not None:
             params[key] = checked(key, getattr(options, key))
     if profile.executor == 'local':
-        return run_here(options.command, params, options.quiet)
-    return run_there(load_backend(profile.executor, profile.settings), options.command, params, options.quiet)
+        return run_here(command, params, options.quiet)
+    return run_there(load_backend(profile.executor, profile.settings), command, params, options.quiet)
+
+
+def shell_command(words):
+    """Return the words behind the options of `qmap run` as a shell command: one word is a command already, several are
+    a program and its arguments, as they are.
+
+    Raises:
+        QMapError: there is none
+    """
+    words = words[1:] if words[:1] == ['--'] else words
+    if not words:
+        raise QMapError('run: missing command; write it after the options: qmap run -c 4 make -j4')
+    return words[0] if len(words) == 1 else ' '.join(shlex.quote(word) for word in words)
 
 
 def tool_bundle(options):
@@ -9400,11 +9465,16 @@ def warn(sentences):
 
 
 def complain(text):
+    """Print a message on standard error, as `print_aside` does."""
+    print_aside('qmap: ' + text)
+
+
+def print_aside(line):
     """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
     exit status says it, too."""
     try:
         sys.stderr.flush()
-        sys.stderr.buffer.write(readable_bytes('qmap: {}\n'.format(printable(text))))
+        sys.stderr.buffer.write(readable_bytes(printable(line) + '\n'))
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         pass
@@ -9502,7 +9572,9 @@ def number_option(text):
 def usage_error(message):
     """Return an error of argparse as QMap says it."""
     name, _, text = message.partition(': ')
-    name = name.replace('argument ', '', 1)
+    names = name.replace('argument ', '', 1).split('/')
+    name = '/'.join(names if names[0][:1] != '-' else
+                    [short for short in names if short[1] != '-'][:1] + [long for long in names if long[1] == '-'][:1])
     choice = re.match(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text)
     if choice and name in ('TOOL', 'ORDER'):
         word, kind = choice.group(1), name.lower()
@@ -9547,7 +9619,8 @@ def make_parser():
             if not action.option_strings:
                 return super()._format_action_invocation(action)
             # As briefly as it can be said: -m, --memory SIZE.
-            names = [name for name in action.option_strings if name not in ('--grouping', '--working_directory')]
+            names = [name for name in action.option_strings if name not in (
+                '--grouping', '--working_directory', '--jobs')]
             values = '{%s}' % ','.join(action.choices) if action.choices else action.metavar
             return ', '.join(names) + (' ' + values if action.nargs != 0 and values else '')
 
@@ -9556,6 +9629,10 @@ def make_parser():
                                 epilog='examples:\n' + examples, formatter_class=Help)
         made.set_defaults(function=function)
         return made
+
+    def logs_folder(made):
+        made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this folder)')
+        made.add_argument('-l', '--logs', metavar='DIR', help='same as DIR')
 
     def resources(made):
         made.add_argument('-c', '--cores', metavar='N', help='cores per job')
@@ -9567,7 +9644,7 @@ def make_parser():
                           help='local, slurm, sge, lsf, or the name or path of another')
 
     def watched(made, now):
-        made.add_argument('-r', '--max-running', metavar='N', type=number_option,
+        made.add_argument('-r', '-j', '--max-running', '--jobs', metavar='N', type=number_option,
                           help='maximum number of jobs running or pending at once' + now)
         made.add_argument('--no-console', action='store_true', help='print plain lines instead of the console')
         made.add_argument('-q', '--quiet', action='store_true', help='print only failures, at the end')
@@ -9617,8 +9694,8 @@ def make_parser():
     made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
 
     made = tool('reattach', tool_reattach, 'resume an execution, or view a running one',
-                '  qmap reattach -l jobs_20260131\n', 'qmap reattach [OPTION]...')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
+                '  qmap reattach jobs_20260131\n', 'qmap reattach [DIR] [OPTION]...')
+    logs_folder(made)
     watched(made, ' from now on')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--takeover', action='store_true',
@@ -9627,11 +9704,12 @@ def make_parser():
                       help='continue although records are unreadable or the folder is a copy')
 
     made = tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
-                '  qmap control -l out pause\n  qmap control -l out retry -s failed -m 32G\n'
-                '  qmap control -l out cancel 3,7-12\n')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
-    orders = made.add_subparsers(dest='do', metavar='ORDER')
+                '  qmap control out pause\n  qmap control out retry -s failed -m 32G\n'
+                '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='same as DIR (default: this folder)')
+    orders = made.add_subparsers(dest='do', metavar='ORDER', prog='qmap control')
     orders.required = True
+    made.orders = orders.choices
 
     def order(name, summary, options=''):
         made = orders.add_parser(name, help=(summary + ' ' + options).strip(),
@@ -9661,12 +9739,13 @@ def make_parser():
         '--cancel', action='store_true', help='cancel submitted jobs as well')
 
     made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
-                '  qmap info -l out -s all status exit_code usage.time.elapsed\n'
-                '  qmap info -l out -s failed -o rerun.map\n  qmap info -l out --log 17 --err\n',
-                'qmap info [OPTION]... [FIELD]...')
+                '  qmap info out -s all status exit_code usage.time.elapsed\n'
+                '  qmap info out -s failed -o rerun.map\n  qmap info out --log 17 --err\n',
+                'qmap info [DIR] [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
-                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs)')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
+                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs); a first '
+                      'word that is a logs folder is DIR')
+    made.add_argument('-l', '--logs', metavar='DIR', help='logs folder, same as DIR (default: this folder)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='statuses (names or first letters, with commas or repeated), all, or reasons of failures: '
                       'exit, memory, cancelled... (default: failed)')
@@ -9684,14 +9763,16 @@ def make_parser():
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('report', tool_report, 'write an HTML report: failures, timeline, resource usage',
-                '  qmap report -l out\n  qmap report -l out -o talk.html\n')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='logs folder (default: this one)')
+                '  qmap report out\n  qmap report out -o talk.html\n', 'qmap report [DIR] [OPTION]...')
+    logs_folder(made)
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE (default: FOLDER.html)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
     made = tool('run', tool_run, 'run one command now with its own resources',
-                "  qmap run -c 4 -m 16G 'make -j4'\n")
-    made.add_argument('command', help='shell command')
+                "  qmap run -c 4 -m 16G make -j4\n  qmap run -t 1h 'sort x.txt | uniq -c > x.counts'\n",
+                'qmap run [OPTION]... [--] COMMAND [ARGUMENT]...')
+    made.add_argument('command', nargs=argparse.REMAINDER, metavar='COMMAND',
+                      help='shell command in quotes, or program and arguments; options stand before it')
     resources(made)
     profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
@@ -9720,6 +9801,7 @@ def call_tool(argv):
         SystemExit: the help was printed
     """
     parser = make_parser()
+    argv = with_named_folder(sys.argv[1:] if argv is None else argv, parser)
     options, rest = parser.parse_known_args(argv)
     if rest and options.tool == 'info' and not any(word.startswith('-') for word in rest):
         options.fields += rest    # fields on both sides of an option
@@ -9727,11 +9809,13 @@ def call_tool(argv):
         tool = options.tool or ''
         known = re.findall(r'--([\w-]+)', parser.tools[tool].format_help() if tool else '')
         word, hint = rest[0].partition('=')[0].lstrip('-'), ''
-        if tool in ('run', 'template'):
+        if tool == 'run':
+            hint = 'options of the command stand behind it; '
+        elif tool == 'template':
             hint = 'put the command in quotes; '
         elif word in known:
             hint = 'options stand before --; '
-        elif os.path.isdir(rest[0]):
+        elif tool == 'submit' and os.path.isdir(rest[0]):
             hint = 'a logs folder is given with --logs; '
         raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
             ' '.join(rest), '' if word in known else did_you_mean(word, known, '--'), hint, ('qmap ' + tool).strip()))
@@ -9739,9 +9823,88 @@ def call_tool(argv):
         write_output(None, ['qmap ' + __version__])
         return 0
     if not options.tool:
+        lines = list_executions('.', sys.stdout)
+        if lines:
+            write_output(None, lines + ['qmap --help lists the tools'])
+            return 0
         parser.print_help()
         return 2
+    if options.tool == 'run':
+        options.command = words_to_run(options, parser)
+    if options.tool in ('reattach', 'info', 'report'):
+        options.logs = chosen_folder(options)
     return options.function(options)
+
+
+def with_named_folder(argv, parser):
+    """Return the words of the command line in which `control DIR ORDER` is written `control -l DIR ORDER`.
+
+    A first word that is an order is one: argparse would take it for the folder where other words follow.
+    """
+    word = argv[1] if argv[:1] == ['control'] and len(argv) > 1 else '-'
+    orders = parser.tools['control'].orders
+    if word.startswith('-') or word in orders or not (os.path.isdir(word) or argv[2:] and argv[2] in orders):
+        return argv
+    return ['control', '-l'] + argv[1:]
+
+
+def words_to_run(options, parser):
+    """Return the words behind the options of `run`. Behind a shell command in quotes options of QMap may follow, as
+    always; behind the name of a program all words are its arguments.
+
+    Raises:
+        QMapError: what follows a shell command is no option
+    """
+    words = options.command
+    if len(words) < 2 or not words[1].startswith('-') or not re.search(r'\s', words[0]):
+        return words
+    parser.tools['run'].parse_args(words[1:] + ['--', words[0]], options)
+    if options.command[0] != '--':
+        raise QMapError('unrecognised: {} (see qmap run --help)'.format(options.command[0]))
+    return options.command
+
+
+def chosen_folder(options):
+    """Return the logs folder that a command line names, with --logs or without.
+
+    Of `info` the first word is one where it holds an execution, also if there is a field of that name, or where it is a
+    folder and no field. Then it is no field any more.
+
+    Raises:
+        QMapError: it names two
+    """
+    if options.tool != 'info':
+        folder = options.folder
+    elif options.logs is None and options.fields and names_folder(options.fields[0]):
+        folder = options.fields.pop(0)
+    else:
+        folder = None
+    if folder is not None and options.logs is not None:
+        raise QMapError('{} and --logs {}: give one logs folder'.format(folder, options.logs))
+    return next((path for path in (folder, options.logs) if path is not None), '.')
+
+
+def names_folder(word):
+    """Tell whether the first word behind `info` is a logs folder, and no field."""
+    if os.path.isdir(os.path.join(word, '.qmap')) or Old.here(word):
+        return True
+    return word not in FIELDS and (os.sep in word or os.path.isdir(word))
+
+
+def list_executions(folder, stream):
+    """Return the lines that tell of the executions at and below a folder, none where there are none, or where no
+    qmap_backends is there to find them.
+
+    Args:
+        folder: path
+        stream: text file on which they are shown
+    """
+    import shutil
+    if not backends_there():
+        return []
+    from qmap_backends import executions
+    return executions.listing(sys.modules[__name__], folder,
+                              shutil.get_terminal_size().columns if stream.isatty() else None)
 
 
 def explained(error, argv):
@@ -9765,6 +9928,8 @@ def main(argv=None):
         return error.code
     except QMapError as error:
         complain('error: {}'.format(explained(error, sys.argv[1:] if argv is None else argv)))
+        for line in list_executions(error.path, sys.stderr) if isinstance(error, NoExecution) else ():
+            print_aside(line)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
         return 141

@@ -72,6 +72,10 @@ OPTIONS = {
     '--json': 'for programs: --progress json', '--verbose': 'leave it out: failures are shown by default',
 }
 
+#: Which of these hints fit other tools than submit.
+FITTING = {'run': (CORES, CORE_MEMORY, MEMORY, TIME, PROFILE), 'template': (CORES, MEMORY, TIME, COLUMNS, LISTS, CONDA),
+           'reattach': (RUNNING, BACKGROUND, WAITS), 'control': (CORES, MEMORY, TIME)}
+
 #: The same, of single tools.
 OF_TOOL = {
     'info': {
@@ -162,7 +166,8 @@ def explain(parser, argv, message):
             return '{}: unknown option (did you mean {}?)'.format(tool, near[0])
         return message
     known = parser.tools[tool]._option_string_actions
-    hints = dict(OPTIONS, **OF_TOOL.get(tool, {}))
+    hints = {name: hint for name, hint in OPTIONS.items() if tool == 'submit' or hint in FITTING.get(tool, ())}
+    hints.update(OF_TOOL.get(tool, {}))
     words = argv[1:]
     for place, word in enumerate(words):
         name, mark, value = word.partition('=')
@@ -184,7 +189,7 @@ def explain(parser, argv, message):
     if rest and rest.group(1) in words:
         word = rest.group(1)
         before = words[words.index(word) - 1] if words.index(word) else ''
-        if before in AFTER:
+        if before in AFTER and tool == 'submit':
             return '{}: {}'.format(word, filled(AFTER[before], before, word, ''))
         if tool == 'submit' and os.path.isfile(word):
             return '{}: only one map per submit; join maps with cat, or submit each'.format(word)

@@ -44,7 +44,8 @@ def offered(qmap):
     (['info', '-s', 'f'], ['failed']), (['info', '--status', 'failed,comp'], ['failed,completed']),
     (['info', '--format', ''], ['tsv', 'csv', 'json']), (['submit', 'a.map', '-p', 'lo'], ['local']),
     (['submit', '-p', 'm'], ['mine']), (['run', '--profile', '=', 'sg'], ['sge']),
-    (['control', 'can'], ['cancel']), (['control', '-l', 'out', 'retry', '--mem'], ['--memory']),
+    (['control', 'can'], ['cancel']), (['control', 'out', 'can'], ['cancel']),
+    (['control', '-l', 'out', 'retry', '--mem'], ['--memory']),
     (['control', 'set', 'mem'], ['memory=']), (['submit', '--on'], ['--on-finish']), (['submit', ''], []),
     (['submit', '-n', 'info', '--dry'], ['--dry-run']), (['help', 'prof'], ['profiles']), (['completion', ''], [
         'bash', 'zsh'])])

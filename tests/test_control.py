@@ -501,3 +501,16 @@ def test_the_info_of_what_was_retried_and_then_dropped(qmap):
     control(qmap, 'cancel')
     assert qmap.info('out', '0')['error'] == 'cancelled before it was submitted'
     assert qmap.statuses('out') == ['FAILED']
+
+
+def test_a_retry_warns_that_the_map_was_changed(qmap):
+    qmap.write('a.map', 'flase\n')
+    qmap('submit', 'a.map', '--logs', 'out')
+    assert qmap('control', 'out', 'retry').err == ''
+    qmap.write('a.map', 'true\n')
+    result = qmap('control', 'out', 'retry')
+    assert result.code == 0
+    assert 'a.map: changed since it was submitted; retry runs the commands as submitted' in result.err
+    assert qmap('control', 'out', 'pause').err == ''
+    os.remove(qmap.path('a.map'))
+    assert qmap('control', 'out', 'retry').err == ''

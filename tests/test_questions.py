@@ -99,8 +99,9 @@ def test_the_summary_at_the_end_and_at_any_time(done):
     rest = ['  3 jobs: exit 1, such as: cannot open s31.bam  (ids 0, 1, 2)',
             '  1 job: exit 127: nosuch: command not found  (id 3)', 'logs folder: out',
             'to see one: {} info -l out --log 0 --err'.format(program),
+            'to retry what failed: {0} control -l out retry && {0} reattach -l out'.format(program),
             'to rerun what failed: {0} info -l out -o rerun.map && {0} submit rerun.map'.format(program)]
-    assert done.result.lines[-5:] == rest
+    assert done.result.lines[-6:] == rest
     lines = done('info', '-l', 'out', '--summary').lines
     assert lines[0].startswith('6 jobs: 2 completed, 4 failed, in 00:00:0') and lines[1:] == rest
 

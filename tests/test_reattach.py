@@ -104,8 +104,23 @@ def test_a_finished_folder_prints_its_summary(qmap):
     before = qmap.read('out', 'execution.info')
     result = qmap('reattach', '-l', 'out')
     assert result.code == 1
-    assert '2 jobs: 1 completed, 1 failed' in result.out and 'to rerun what failed' in result.out
+    assert '2 jobs: 1 completed, 1 failed' in result.out
+    what = [line.partition(': ')[0] for line in result.lines]
+    assert what.index('to retry what failed') + 1 == what.index('to rerun what failed')
     assert qmap.read('out', 'execution.info') == before
+
+
+def test_the_duration_is_that_of_the_execution(qmap):
+    qmap.write('a.map', 'true\nsleep 1\n' * 2)
+    driver = qmap.start('submit', 'a.map', '--logs', 'out', '-j', '1')
+    until(lambda: 'COMPLETED' in qmap.read('out', '.qmap', 'journal.0001')
+          if os.path.exists(qmap.path('out', '.qmap', 'journal.0001')) else False)
+    kill(driver)
+    info = json.loads(qmap.read('out', 'execution.info'))
+    qmap.write('out/execution.info', json.dumps(dict(info, created_seconds=info['created_seconds'] - 7200)))
+    assert ', in 02:00:' in qmap('reattach', 'out').out    # it went on
+    assert ', in 02:00:' in qmap('reattach', 'out').out    # it looks
+    assert ', in 02:00:' in qmap('info', 'out', '--summary').out
 
 
 def test_ten_at_once_one_drives_and_nothing_runs_twice(qmap):

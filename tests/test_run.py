@@ -80,3 +80,26 @@ def test_limits_hold(qmap):
 def test_a_command_may_begin_with_a_dash(qmap):
     result = qmap('run', '-q', '--', '-n x')
     assert result.code == 127 and 'command not found' in result.err and 'option' not in result.err
+
+
+@pytest.mark.parametrize('words', [
+    ['printf', '%s|', 'a  b', '*', '$HOME', "it's", '', '-q', '--', 'x\ny', 'é'],
+    ['--', 'printf', '%s|', '--', '#', '~', '&&', '\\'], ['-m', '1G', '--', 'echo', '-n', 'a b']])
+def test_several_words_are_a_program_and_its_arguments_as_they_are(qmap, words):
+    plain = words[words.index('--') + 1:] if words[0].startswith('-') else words
+    assert qmap('run', '-q', *words).out == subprocess.check_output(plain).decode()
+
+
+def test_options_stand_before_a_program_and_may_follow_a_command_in_quotes(qmap):
+    assert qmap('run', '-q', 'printf', '%s|', '-q', '-m', '--help', '--version').out == '-q|-m|--help|--version|'
+    result = qmap('run', 'echo  a b', '-c', '1', '-q')
+    assert (result.code, result.out, result.err) == (0, 'a b\n', '')
+    assert 'unrecognised: more ' in qmap('run', 'echo a', '-q', 'more').err
+
+
+@pytest.mark.parametrize('words, message', [
+    ([], 'run: missing command'), (['-q'], 'run: missing command'), (['--'], 'run: missing command'),
+    (['-x', 'ls'], 'unrecognised: -x (options of the command stand behind it; ')])
+def test_wrong_words_run_nothing(qmap, words, message):
+    result = qmap('run', *words)
+    assert result.code == 2 and result.out == '' and message in result.err

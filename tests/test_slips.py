@@ -166,7 +166,7 @@ SLIPS = [
     ('submit a.map -r 0', '-r/--max-running: 0: must be a positive integer (see qmap submit --help)'),
     ('submit a.map -r all', '-r/--max-running: all: must be a positive integer (see qmap submit --help)'),
     ('submit a.map -r 1.5', '-r/--max-running: 1.5: must be a positive integer (see qmap submit --help)'),
-    ('submit a.map -g 0', '-g/--group/--grouping: 0: must be a positive integer (see qmap submit --help)'),
+    ('submit a.map -g 0', '-g/--group: 0: must be a positive integer (see qmap submit --help)'),
     ('submit a.map -c 2.5', 'cores = 2.5: must be a positive integer'),
     ('submit a.map -c 0', 'cores = 0: must be a positive integer'),
     ('submit a.map -m 4,5G',

@@ -1,0 +1,301 @@
+"""The executions below a folder, for `qmap` alone and for tools in a folder without one; and those of a map that is
+submitted once more.
+
+The search is bounded, and little is read of what it finds. Needs of qmap.py its module object, handed as an argument:
+nothing here imports it.
+"""
+
+import collections
+import filecmp
+import os
+import time
+
+from qmap_backends.questions import aligned
+
+#: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
+DEPTH, FOLDERS, SECONDS = 3, 2000, 2
+
+#: Seconds of the search that `submit` makes, which must not keep jobs waiting.
+BESIDE = 0.5
+
+#: So many executions are listed on a terminal.
+LISTED = 10
+
+#: Bytes of maps and journals that are read to count jobs, in one call: a second's work.
+BYTES = 1 << 26
+
+
+class Search:
+    """The logs folders at and below a folder, the nearest first.
+
+    Hidden folders, links to folders, and what lies inside a logs folder are passed over.
+
+    Attributes:
+        found: list of paths
+        cut: whether it ended before all folders were searched
+    """
+
+    def __init__(self, folder, depth=DEPTH, seconds=None):
+        """
+        Args:
+            folder: path
+            depth: levels below it to be searched
+            seconds: for which it may last, by default SECONDS
+        """
+        self.found, self.cut = [], False
+        self._end, self._seen = time.monotonic() + (SECONDS if seconds is None else seconds), 0
+        waiting = collections.deque([(folder, depth)])
+        while waiting and not self._late():
+            path, below = waiting.popleft()
+            if os.path.isdir(os.path.join(path, '.qmap')):
+                self.found.append(path)
+            elif below:
+                waiting.extend((inner, below - 1) for inner in self._folders(path))
+
+    def _late(self):
+        late = time.monotonic() > self._end
+        self.cut = self.cut or late
+        return late
+
+    def _folders(self, path):
+        """Yield the folders in one, as long as the bounds allow."""
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if self._late():
+                        return
+                    if entry.name.startswith('.') or not entry.is_dir(follow_symlinks=False):
+                        continue
+                    if self._seen == FOLDERS:
+                        self.cut = True
+                        return
+                    self._seen += 1
+                    yield entry.path
+        except OSError:    # not for this user, or gone
+            pass
+
+
+class Found:
+    """An execution, as far as little reading tells.
+
+    Attributes:
+        path: of its logs folder
+        created: when it was submitted, in seconds since 1970
+        jobs: their number
+        counts: {status: number of jobs}, None where that takes too long to find out
+        cancelled: how many of those that FAILED were cancelled
+        driven: whether a driver is at work
+        trouble: why it cannot be read, '' for nothing
+    """
+
+    def __init__(self, qmap, path):
+        """
+        Args:
+            qmap: the module
+            path: of the logs folder
+
+        Raises:
+            QMapError: it holds no execution
+        """
+        self._qmap, self.path, self._logs = qmap, path, qmap.Logs(path)
+        self.counts, self.cancelled, self.driven, self.trouble = None, 0, False, ''
+        try:
+            info = qmap.read_json(self._logs.execution)
+        except OSError as error:
+            raise qmap.unreadable(error, path)
+        self._info = qmap.of_types(info, dict(qmap.EXECUTION_FIELDS, counts=dict, cancelled=int))
+        if 'token' not in self._info:
+            raise qmap.NoExecution(path)
+        self.created, self.jobs = self._info.get('created_seconds', 0), self._info.get('jobs', 0)
+
+    def look(self, most):
+        """Find out how far it is.
+
+        Args:
+            most: bytes that may be read for it
+
+        Returns:
+            the bytes that were read
+        """
+        qmap = self._qmap
+        try:
+            self.driven = qmap.beats(self._logs)
+            if self._noted():
+                return 0
+            size = self._size()
+            if size > most:
+                return 0
+            execution = qmap.Execution(self.path)
+            self.counts, self.cancelled = execution.counts(), execution.failures.cancelled
+            return size
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+        except qmap.QMapError as error:
+            self.trouble = str(error)
+        return 0
+
+    def _noted(self):
+        """Take what the last driver noted as it left, where nothing can have happened since; return whether it did."""
+        qmap = self._qmap
+        counts = qmap.of_types(self._info.get('counts'), dict.fromkeys(qmap.STATUSES, int))
+        if not self._logs.driver_now().get('released') or len(counts) < len(qmap.STATUSES):
+            return False
+        if any(counts[status] for status in (qmap.PENDING, qmap.RUNNING, qmap.OTHER)):
+            return False
+        if counts[qmap.FAILED] and 'cancelled' not in self._info:    # an early release wrote it
+            return False
+        self.counts = collections.OrderedDict((status, counts[status]) for status in qmap.STATUSES)
+        self.cancelled = self._info.get('cancelled', 0)
+        return True
+
+    def _size(self):
+        """Return the bytes of the map and the journal."""
+        with os.scandir(self._logs.qmap) as entries:
+            return os.path.getsize(self._logs.input) + sum(
+                entry.stat().st_size for entry in entries if entry.name.startswith(('journal.', 'snapshot.')))
+
+    @property
+    def left(self):
+        """How many jobs have not ended; None where that is not known."""
+        counts = self.counts
+        return counts and sum(counts.values()) - counts[self._qmap.COMPLETED] - counts[self._qmap.FAILED]
+
+    @property
+    def failed(self):
+        """How many jobs failed, and were not cancelled."""
+        return max(0, self.counts[self._qmap.FAILED] - self.cancelled) if self.counts else 0
+
+    @property
+    def state(self):
+        """What goes on with it, in a word or two."""
+        if self.trouble:
+            return 'unreadable'
+        if self.driven:
+            return 'running'
+        return 'finished' if self.left == 0 else 'no driver'
+
+    def next(self):
+        """Return the command that a person wants next: to look on or resume, or to see how it ended."""
+        where = self._qmap.quote_shown(self._qmap.shown_path(self.path))
+        words = 'info {} --summary' if self.state in ('finished', 'unreadable') else 'reattach {}'
+        return '{} {}'.format(self._qmap.program(), words.format(where))
+
+    def advice(self):
+        """Return how to go on with it, behind a semicolon; '' where all jobs have completed, or it cannot be read."""
+        qmap, where = self._qmap, self._qmap.quote_shown(self._qmap.shown_path(self.path))
+        if self.state == 'finished' and self.failed:
+            return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(qmap.program(), where)
+        if self.state in ('finished', 'unreadable'):
+            return ''
+        return '; {} with: {}'.format('view' if self.driven else 'resume', self.next())
+
+    def row(self):
+        """Return it as a row of the list, as HEAD has it, with the next command at its end."""
+        ended = '{}/{:,}'.format('?' if self.left is None else '{:,}'.format(self.jobs - self.left), self.jobs)
+        return [self._qmap.quote_shown(self._qmap.shown_path(self.path)), ended, self.state,
+                '{:,}'.format(self.failed) if self.failed else '-', age_text(time.time() - self.created), self.next()]
+
+
+#: The columns of the list.
+HEAD = ['folder', 'ended', 'state', 'failed', 'age', 'next']
+
+
+def age_text(seconds):
+    """Return for how long something has been there, in its largest unit: '12 s', '3 min', '5 h', '2 days'."""
+    for size, unit in ((86400, 'day'), (3600, 'h'), (60, 'min')):
+        if seconds >= size:
+            count = int(seconds // size)
+            return '{:,} {}{}'.format(count, unit, 's' if unit == 'day' and count > 1 else '')
+    return '{} s'.format(max(0, int(seconds)))
+
+
+def newest_first(qmap, paths):
+    """Return the Found of these logs folders, the one that was submitted last first."""
+    found = []
+    for path in paths:
+        try:
+            found.append(Found(qmap, path))
+        except qmap.QMapError:    # a folder of that name, and no execution
+            continue
+    return sorted(found, key=lambda execution: execution.created, reverse=True)
+
+
+def listing(qmap, folder, columns=None):
+    """Return the lines that tell of the executions at and below a folder; none where there are none.
+
+    Args:
+        qmap: the module
+        folder: path
+        columns: of the terminal on which they are shown; None where all executions shall be listed
+    """
+    search = Search(folder)
+    found = newest_first(qmap, search.found)
+    if not found:
+        return []
+    shown, left = found[:LISTED] if columns else found, BYTES
+    for execution in shown:
+        left -= execution.look(left)
+    rows = [execution.row() for execution in shown]
+    lines = aligned([HEAD] + rows)
+    if columns and max(map(len, lines)) > columns:    # the commands on lines of their own, to be copied whole
+        lines = [line for text, row in zip(aligned([HEAD[:-1]] + [row[:-1] for row in rows]), [HEAD] + rows)
+                 for line in ([text] if row is HEAD else [text, '    ' + row[-1]])]
+    where = qmap.shown_path(folder)
+    lines.insert(0, '{} in or below {}, newest first:'.format(
+        qmap.plural(len(found), 'execution'), 'this folder' if where == os.curdir else where))
+    if len(found) > len(shown):
+        lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), qmap.program()))
+    if search.cut:
+        lines.append('The search ended after {:,} folders or {} s: there may be more.'.format(FOLDERS, SECONDS))
+    return lines
+
+
+def of_same_map(qmap, map, folder, new=None):
+    """Return the newest execution in a folder that was submitted from the same map; None where there is none.
+
+    Args:
+        qmap: the module
+        map: path of the map
+        folder: path of the folder in which the logs folders lie
+        new: path of the logs folder that was just made
+
+    Raises:
+        OSError: the map cannot be read
+    """
+    size, found = os.path.getsize(map), []
+    for path in Search(folder, 1, BESIDE).found:
+        try:
+            if os.path.getsize(os.path.join(path, 'qmap_input')) == size and not (
+                    new and os.path.samefile(path, new)):
+                found.append(path)
+        except OSError:
+            continue
+    for execution in newest_first(qmap, found):
+        try:
+            if filecmp.cmp(os.path.join(execution.path, 'qmap_input'), map, shallow=False):
+                return execution
+        except OSError:
+            continue
+    return None
+
+
+def run_already(qmap, map, folder, new=None):
+    """Return a list with the sentence that says how far an execution of the same map is, and how to resume it; empty
+    where there is none. Arguments as for `of_same_map`."""
+    try:
+        execution = of_same_map(qmap, map, folder, new)
+    except OSError:    # submitting goes on all the same
+        return []
+    if execution is None:
+        return []
+    execution.look(BYTES)
+    where = qmap.quote_shown(qmap.shown_path(execution.path))
+    parts = ['this map was submitted before: {}, {} ago'.format(where, age_text(time.time() - execution.created))]
+    if execution.counts:
+        parts.append('{:,} of {} completed'.format(
+            execution.counts[qmap.COMPLETED], qmap.plural(execution.jobs, 'job')))
+    if execution.failed:
+        parts.append('{:,} failed'.format(execution.failed))
+    if execution.state != 'finished':
+        parts.append(execution.state)
+    return [', '.join(parts) + execution.advice()]
