@@ -20,8 +20,8 @@ OUTPUT = 'the output of all jobs goes to the logs folder: -l DIR'
 WAITS = 'leave it out: qmap submit waits for the jobs; to continue in the background: --detach'
 DRY = 'dry run: --dry-run'
 NOTIFY = 'notifications: --on-finish CMD'
-RESUME = 'resume an execution: qmap reattach -l DIR'
-RETRY = 'retry failed jobs: qmap control -l DIR retry, then qmap reattach -l DIR'
+RESUME = 'resume an execution: qmap reattach DIR'
+RETRY = 'retry failed jobs: qmap control DIR retry, then qmap reattach DIR'
 GOES_ON = 'leave it out: other jobs always continue after a failure'
 AGAIN = 'leave it out: each submit runs the whole map, in a new logs folder'
 COLUMNS = 'keep one column of the file, such as with cut -f 1, and write {{{{FILE}}}} in the command of qmap template'
@@ -30,7 +30,7 @@ PROGRESS = 'leave it out: progress is shown by default'
 BACKGROUND = 'continue in the background: --detach'
 CONDA = 'conda environment: qmap template --conda-env ENV'
 PROFILE = 'scheduler: -p {:PROFILE}'
-REPORT = 'after the run: qmap report -l DIR'
+REPORT = 'after the run: qmap report DIR'
 ORDERED = 'leave it out: the output of each job is in its own file, ID.out'
 
 OPTIONS = {
@@ -51,7 +51,7 @@ OPTIONS = {
     '-V': 'leave it out: jobs get the environment of qmap submit', '-v': 'put variables into [pre]: export NAME=VALUE',
     '-R': MEMORY, '-W': TIME, '-M': MEMORY,
     # GNU parallel, xargs
-    '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY, '--joblog': 'afterwards: qmap info -l DIR -s all FIELD...',
+    '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY, '--joblog': 'afterwards: qmap info DIR -s all FIELD...',
     '--results': OUTPUT, '--resume': RESUME, '--resume-failed': RETRY, '--retry-failed': RETRY, '--retries': RETRY,
     '--halt': GOES_ON, '--bar': PROGRESS, '--eta': PROGRESS, '--timeout': TIME, '--memfree': MEMORY,
     '--keep-order': ORDERED, '--tag': ORDERED, '--line-buffer': ORDERED, '--workdir': FOLDER, '--wd': FOLDER,
@@ -172,8 +172,9 @@ def explain(parser, argv, message):
     for place, word in enumerate(words):
         name, mark, value = word.partition('=')
         before = words[place - 1] if place else ''
-        if word == '--' or tool == 'run' and not word.startswith('-') and before not in known:
-            break
+        is_value = before in known and known[before].nargs != 0
+        if word == '--' or tool == 'run' and not word.startswith('-') and not is_value:
+            break    # the rest is the command
         if word in (':::', '::::', ':::+'):
             return '{} belongs to GNU parallel; {}'.format(word, filled(LISTS, '', '', ''))
         if name in hints and name not in known:
