@@ -170,13 +170,13 @@ def test_a_logs_folder_needs_no_option(ended):
     assert ended('info', 'out', '-s', 'all', 'status').lines == ended('info', '-l', 'out', '-s', 'all', 'status').lines
     assert ended('info', 'out/', '--summary').lines[0].startswith('2 jobs: ')
     assert ended('reattach', 'out', '-j', '1').code == 1 and ended('report', 'out', '-o', 'x.html').code == 0
-    assert ended('control', 'out', 'retry', '1').out.startswith('1 job to run again')
+    assert ended('control', 'out', 'retry', '1').out.startswith('retrying 1 job')
     assert ended('control', 'out/', 'max-running', '3').code == 0
     for words in (['reattach', 'out', '-l', 'out'], ['report', 'out', '-l', 'out']):
         assert 'give one logs folder' in ended(*words).err
     for words in (['reattach', 'no'], ['control', 'no', 'pause'], ['info', 'no/'], ['report', 'no']):
         result = ended(*words)
-        assert result.code == 2 and os.path.join(ended.folder, 'no') + ': no execution' in result.err
+        assert result.code == 2 and os.path.join(ended.folder, 'no') + ': No such file or directory' in result.err
 
 
 def test_a_field_that_is_also_a_folder(ended):
@@ -194,7 +194,7 @@ def test_a_folder_named_like_an_order(qmap):
     prepare(qmap, 'pause')
     assert qmap('control', 'pause').code == 2
     assert qmap('control', './pause', 'pause').out.startswith('paused')
-    assert 'invalid choice' in qmap('control', 'puase').err
+    assert 'unknown order' in qmap('control', 'puase').err
     assert 'ORDER' in qmap('control', './pause').err
 
 
