@@ -170,7 +170,7 @@ def test_a_logs_folder_needs_no_option(ended):
     assert ended('info', 'out', '-s', 'all', 'status').lines == ended('info', '-l', 'out', '-s', 'all', 'status').lines
     assert ended('info', 'out/', '--summary').lines[0].startswith('2 jobs: ')
     assert ended('reattach', 'out', '-j', '1').code == 1 and ended('report', 'out', '-o', 'x.html').code == 0
-    assert ended('control', 'out', 'retry', '1').out.startswith('1 job to run again')
+    assert ended('control', 'out', 'retry', '1').out.startswith('retrying 1 job')
     assert ended('control', 'out/', 'max-running', '3').code == 0
     for words in (['reattach', 'out', '-l', 'out'], ['report', 'out', '-l', 'out']):
         assert 'give one logs folder' in ended(*words).err
@@ -194,7 +194,7 @@ def test_a_folder_named_like_an_order(qmap):
     prepare(qmap, 'pause')
     assert qmap('control', 'pause').code == 2
     assert qmap('control', './pause', 'pause').out.startswith('paused')
-    assert 'invalid choice' in qmap('control', 'puase').err
+    assert 'puase: unknown order (did you mean pause?)' in qmap('control', 'puase').err
     assert 'ORDER' in qmap('control', './pause').err
 
 
