@@ -9415,7 +9415,7 @@ def shell_command(words):
     """
     words = words[1:] if words[:1] == ['--'] else words
     if not words:
-        raise QMapError('run: the command is missing; give it behind the options: qmap run -c 4 make -j4')
+        raise QMapError('run: missing command; write it after the options: qmap run -c 4 make -j4')
     return words[0] if len(words) == 1 else ' '.join(shlex.quote(word) for word in words)
 
 
@@ -9581,7 +9581,9 @@ def number_option(text):
 def usage_error(message):
     """Return an error of argparse as QMap says it."""
     name, _, text = message.partition(': ')
-    name = name.replace('argument ', '', 1)
+    names = name.replace('argument ', '', 1).split('/')
+    name = '/'.join(names if names[0][:1] != '-' else
+                    [short for short in names if short[1] != '-'][:1] + [long for long in names if long[1] == '-'][:1])
     choice = re.match(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text)
     if choice and name in ('TOOL', 'ORDER'):
         word, kind = choice.group(1), name.lower()
@@ -9638,8 +9640,8 @@ def make_parser():
         return made
 
     def logs_folder(made):
-        made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this one)')
-        made.add_argument('-l', '--logs', metavar='DIR', help='the same as DIR')
+        made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this folder)')
+        made.add_argument('-l', '--logs', metavar='DIR', help='same as DIR')
 
     def resources(made):
         made.add_argument('-c', '--cores', metavar='N', help='cores per job')
@@ -9713,7 +9715,7 @@ def make_parser():
     made = tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
                 '  qmap control out pause\n  qmap control out retry -s failed -m 32G\n'
                 '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
-    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='the same as DIR (default: this folder)')
+    made.add_argument('-l', '--logs', metavar='DIR', default='.', help='same as DIR (default: this folder)')
     orders = made.add_subparsers(dest='do', metavar='ORDER', prog='qmap control')
     orders.required = True
     made.orders = orders.choices
@@ -9750,8 +9752,9 @@ def make_parser():
                 '  qmap info out -s failed -o rerun.map\n  qmap info out --log 17 --err\n',
                 'qmap info [DIR] [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
-                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs)')
-    made.add_argument('-l', '--logs', metavar='DIR', help='the same as DIR (default: this folder)')
+                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs); a first '
+                      'word that is a logs folder is DIR')
+    made.add_argument('-l', '--logs', metavar='DIR', help='logs folder, same as DIR (default: this folder)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='statuses (names or first letters, with commas or repeated), all, or reasons of failures: '
                       'exit, memory, cancelled... (default: failed)')
@@ -9778,7 +9781,7 @@ def make_parser():
                 "  qmap run -c 4 -m 16G make -j4\n  qmap run -t 1h 'sort x.txt | uniq -c > x.counts'\n",
                 'qmap run [OPTION]... [--] COMMAND [ARGUMENT]...')
     made.add_argument('command', nargs=argparse.REMAINDER, metavar='COMMAND',
-                      help='shell command in quotes, or a program and its arguments')
+                      help='shell command in quotes, or program and arguments; options stand before it')
     resources(made)
     profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
@@ -9841,14 +9844,6 @@ def call_tool(argv):
     if options.tool in ('reattach', 'info', 'report'):
         options.logs = chosen_folder(options)
     return options.function(options)
-
-
-def explained(error, argv):
-    """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
-    if not backends_there():
-        return str(error)
-    from qmap_backends import slips
-    return slips.explain(make_parser(), argv, str(error))
 
 
 def with_named_folder(argv, parser):
@@ -9920,6 +9915,14 @@ def list_executions(folder, stream):
     from qmap_backends import executions
     return executions.listing(sys.modules[__name__], folder,
                               shutil.get_terminal_size().columns if stream.isatty() else None)
+
+
+def explained(error, argv):
+    """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
+    if not backends_there():
+        return str(error)
+    from qmap_backends import slips
+    return slips.explain(make_parser(), argv, str(error))
 
 
 def main(argv=None):

@@ -20,8 +20,8 @@ OUTPUT = 'the output of all jobs goes to the logs folder: -l DIR'
 WAITS = 'leave it out: qmap submit waits for the jobs; to continue in the background: --detach'
 DRY = 'dry run: --dry-run'
 NOTIFY = 'notifications: --on-finish CMD'
-RESUME = 'resume an execution: qmap reattach -l DIR'
-RETRY = 'retry failed jobs: qmap control -l DIR retry, then qmap reattach -l DIR'
+RESUME = 'resume an execution: qmap reattach DIR'
+RETRY = 'retry failed jobs: qmap control DIR retry, then qmap reattach DIR'
 GOES_ON = 'leave it out: other jobs always continue after a failure'
 AGAIN = 'leave it out: each submit runs the whole map, in a new logs folder'
 COLUMNS = 'keep one column of the file, such as with cut -f 1, and write {{{{FILE}}}} in the command of qmap template'
@@ -30,7 +30,7 @@ PROGRESS = 'leave it out: progress is shown by default'
 BACKGROUND = 'continue in the background: --detach'
 CONDA = 'conda environment: qmap template --conda-env ENV'
 PROFILE = 'scheduler: -p {:PROFILE}'
-REPORT = 'after the run: qmap report -l DIR'
+REPORT = 'after the run: qmap report DIR'
 ORDERED = 'leave it out: the output of each job is in its own file, ID.out'
 
 OPTIONS = {
@@ -51,7 +51,7 @@ OPTIONS = {
     '-V': 'leave it out: jobs get the environment of qmap submit', '-v': 'put variables into [pre]: export NAME=VALUE',
     '-R': MEMORY, '-W': TIME, '-M': MEMORY,
     # GNU parallel, xargs
-    '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY, '--joblog': 'afterwards: qmap info -l DIR -s all FIELD...',
+    '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY, '--joblog': 'afterwards: qmap info DIR -s all FIELD...',
     '--results': OUTPUT, '--resume': RESUME, '--resume-failed': RETRY, '--retry-failed': RETRY, '--retries': RETRY,
     '--halt': GOES_ON, '--bar': PROGRESS, '--eta': PROGRESS, '--timeout': TIME, '--memfree': MEMORY,
     '--keep-order': ORDERED, '--tag': ORDERED, '--line-buffer': ORDERED, '--workdir': FOLDER, '--wd': FOLDER,
@@ -71,6 +71,10 @@ OPTIONS = {
     '--local': 'this machine: -p local',
     '--json': 'for programs: --progress json', '--verbose': 'leave it out: failures are shown by default',
 }
+
+#: Which of these hints fit other tools than submit.
+FITTING = {'run': (CORES, CORE_MEMORY, MEMORY, TIME, PROFILE), 'template': (CORES, MEMORY, TIME, COLUMNS, LISTS, CONDA),
+           'reattach': (RUNNING, BACKGROUND, WAITS), 'control': (CORES, MEMORY, TIME)}
 
 #: The same, of single tools.
 OF_TOOL = {
@@ -162,13 +166,15 @@ def explain(parser, argv, message):
             return '{}: unknown option (did you mean {}?)'.format(tool, near[0])
         return message
     known = parser.tools[tool]._option_string_actions
-    hints = dict(OPTIONS, **OF_TOOL.get(tool, {}))
+    hints = {name: hint for name, hint in OPTIONS.items() if tool == 'submit' or hint in FITTING.get(tool, ())}
+    hints.update(OF_TOOL.get(tool, {}))
     words = argv[1:]
     for place, word in enumerate(words):
         name, mark, value = word.partition('=')
         before = words[place - 1] if place else ''
-        if word == '--' or tool == 'run' and not word.startswith('-') and before not in known:
-            break
+        is_value = before in known and known[before].nargs != 0
+        if word == '--' or tool == 'run' and not word.startswith('-') and not is_value:
+            break    # the rest is the command
         if word in (':::', '::::', ':::+'):
             return '{} belongs to GNU parallel; {}'.format(word, filled(LISTS, '', '', ''))
         if name in hints and name not in known:
@@ -184,7 +190,7 @@ def explain(parser, argv, message):
     if rest and rest.group(1) in words:
         word = rest.group(1)
         before = words[words.index(word) - 1] if words.index(word) else ''
-        if before in AFTER:
+        if before in AFTER and tool == 'submit':
             return '{}: {}'.format(word, filled(AFTER[before], before, word, ''))
         if tool == 'submit' and os.path.isfile(word):
             return '{}: only one map per submit; join maps with cat, or submit each'.format(word)

@@ -176,7 +176,7 @@ def test_a_logs_folder_needs_no_option(ended):
         assert 'give one logs folder' in ended(*words).err
     for words in (['reattach', 'no'], ['control', 'no', 'pause'], ['info', 'no/'], ['report', 'no']):
         result = ended(*words)
-        assert result.code == 2 and os.path.join(ended.folder, 'no') + ': No such file' in result.err
+        assert result.code == 2 and os.path.join(ended.folder, 'no') + ': No such file or directory' in result.err
 
 
 def test_a_field_that_is_also_a_folder(ended):
@@ -194,7 +194,7 @@ def test_a_folder_named_like_an_order(qmap):
     prepare(qmap, 'pause')
     assert qmap('control', 'pause').code == 2
     assert qmap('control', './pause', 'pause').out.startswith('paused')
-    assert 'puase: unknown order (did you mean pause?)' in qmap('control', 'puase').err
+    assert 'unknown order' in qmap('control', 'puase').err
     assert 'ORDER' in qmap('control', './pause').err
 
 

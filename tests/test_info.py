@@ -49,8 +49,8 @@ def test_statuses(done, words, ids):
 
 
 def test_a_wrong_status_names_the_right_ones(done):
-    result = done('info', '-l', 'out', '-s', 'done', 'status')
-    assert result.code == 2 and 'done: unknown status (did you mean completed?)' in result.err
+    result = done('info', '-l', 'out', '-s', 'xyz', 'status')
+    assert result.code == 2 and 'xyz: unknown status; known: unsubmitted, pending' in result.err
 
 
 def test_a_field_that_no_job_has_is_warned_about(done):

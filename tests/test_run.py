@@ -98,7 +98,7 @@ def test_options_stand_before_a_program_and_may_follow_a_command_in_quotes(qmap)
 
 
 @pytest.mark.parametrize('words, message', [
-    ([], 'the command is missing'), (['-q'], 'the command is missing'), (['--'], 'the command is missing'),
+    ([], 'run: missing command'), (['-q'], 'run: missing command'), (['--'], 'run: missing command'),
     (['-x', 'ls'], 'unrecognised: -x (options of the command stand behind it; ')])
 def test_wrong_words_run_nothing(qmap, words, message):
     result = qmap('run', *words)

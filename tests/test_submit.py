@@ -216,7 +216,7 @@ def test_a_folder_that_is_not_empty_is_refused(qmap):
 @pytest.mark.parametrize('text, args, message', [
     ('', [], 'no commands'),
     ('x\n', ['-m', '5X'], 'memory = 5X'),
-    ('x\n', ['-r', '0'], '-r/-j/--max-running/--jobs: 0: must be a positive integer'),
+    ('x\n', ['-r', '0'], '-r/--max-running: 0: must be a positive integer'),
     ('x\n', ['-c', '9999'], 'each job requests 9,999 cores; this machine has'),
     ('x\n', ['-m', '999T'], 'each job requests 999T of memory; this machine has'),
     ('x\n', ['-p', 'nosuch'], 'profile nosuch'),
