@@ -54,7 +54,7 @@ def test_detach_goes_on_in_the_background_and_says_how_to_look_and_stop(qmap, de
     view = qmap('reattach', '-l', 'out')
     assert (view.code, sorted(qmap.read('ran').split())) == (0, list('0123')), view
     until(lambda: not driving(qmap))
-    assert '4 jobs: 4 completed' in qmap.read('out', 'execution.log')
+    until(lambda: '4 jobs: 4 completed' in qmap.read('out', 'execution.log'))
 
 
 def test_a_detached_driver_survives_the_end_of_its_session(qmap):

@@ -106,7 +106,7 @@ def test_a_map_that_can_be_read_only_once_is_refused(tmp_path):
     os.mkfifo(str(tmp_path / 'pipe'))
     with open(os.open(str(tmp_path / 'pipe'), os.O_RDWR), 'w'), pytest.raises(module.QMapError) as error:
         module.Map(str(tmp_path / 'pipe'))
-    assert 'pipe: can be read only once; write the commands to a file first' in str(error.value)
+    assert 'pipe: pipes are not supported; save the map to a file' in str(error.value)
 
 
 @pytest.mark.parametrize('text, size', [

@@ -127,7 +127,7 @@ def test_clocks_that_differ_are_put_right_and_named(made):
     clocks = report.Clocks(usage_of(events), 1060.0)
     assert clocks.shifts == [0, 0, 600, 1060 - 1e9 - 50]
     page = made(events, change=lambda path: os.utime(module.Logs(path).journal(1), (1060, 1060)))
-    assert 'Clocks differ: what early (11574d01h ahead), late (10m behind) told was moved' in page.words
+    assert 'Clocks differ: times from early (11574d01h ahead), late (10m behind) were shifted' in page.words
     assert '2m elapsed' in ' '.join(page.find('div', 'tile'))
 
 
