@@ -421,7 +421,7 @@ def did_you_mean(word, known, mark='', kind=''):
     if kind and backends_there():
         from qmap_backends import slips
         near = slips.SYNONYMS[kind].get(word.lower(), '')
-    near = near or ''.join(get_close_matches(word, known, 1, 0.65))
+    near = near or ''.join(get_close_matches(word, known, 1, 0.61))
     return ' (did you mean {}{}?)'.format(mark, near) if near else ''
 
 

@@ -99,8 +99,21 @@ def until(condition, seconds=60):
 
 @pytest.fixture
 def qmap(tmp_path):
-    """QMap in an empty folder, with the profile local."""
-    return Tool(tmp_path)
+    """QMap in an empty folder, with the profile local. What a test leaves behind there ends with it."""
+    tool = Tool(tmp_path)
+    yield tool
+    kill_left_over('QMAP_HOME=' + tool.folder)
+
+
+def kill_left_over(setting):
+    """Kill the processes that have this setting in their environment."""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/{}/environ'.format(pid), 'rb') as source:
+                if os.fsencode(setting) in source.read().split(b'\0'):
+                    os.kill(int(pid), signal.SIGKILL)
+        except OSError:    # it is gone, or not ours
+            pass
 
 
 @pytest.fixture(params=ODD_NAMES)

@@ -78,6 +78,7 @@ def running(qmap, word):
     return found
 
 
+@pytest.mark.slow
 def test_the_time_limit_holds_for_adopted_jobs(qmap):
     qmap.write('a.map', '[params]\ntime = 3s\n[jobs]\necho begun; sleep 1000\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out')
@@ -154,6 +155,7 @@ def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
     assert module.read_end(os.path.join(logs.run, '0.1.end'))['exit_code'] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [15, 2, 1])
 def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_path, number):
     logs = module.Logs(str(tmp_path / 'out'))
@@ -174,6 +176,7 @@ def test_a_process_is_told_from_a_later_one_with_its_number():
     assert module.birth(2 ** 30) == ''
 
 
+@pytest.mark.slow
 def test_runners_that_wait_for_a_slot_go_with_the_driver(qmap):
     qmap.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 0.5\n' * 30)
     process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '2')

@@ -191,6 +191,7 @@ def test_output_that_is_not_there_is_told_in_a_line(qmap):
     assert result.err == 'qmap: warning: job 0 wrote nothing to stdout (--keep failed keeps no empty files)\n'
 
 
+@pytest.mark.slow
 def test_a_subfolder_of_a_large_execution(qmap):
     qmap.write('a.map', 'true\n' * 10000 + 'echo last\n')
     qmap('submit', 'a.map', '-g', '5000', '--logs', 'out')

@@ -86,6 +86,7 @@ def session(pid):
         return None
 
 
+@pytest.mark.slow
 def test_a_runner_killed_under_a_living_driver_fails_its_job_and_leaves_nothing_running(qmap):
     qmap.write('a.map', 'echo $PPID; sleep 1000 & wait\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out')
@@ -136,6 +137,7 @@ def test_ten_at_once_one_drives_and_nothing_runs_twice(qmap):
     assert len([event for event in journal(qmap, 'out') if event['event'] == 'lead']) == 2
 
 
+@pytest.mark.slow
 def test_a_viewer_takes_over_when_the_driver_is_gone(qmap):
     qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; until [ -e go ]; do sleep 0.05; done\n' * 3)
     first = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
@@ -151,6 +153,7 @@ def test_a_viewer_takes_over_when_the_driver_is_gone(qmap):
     assert sorted(qmap.read('ran').split()) == ['0', '1', '2']
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_viewer_stops_the_view_only(qmap):
     qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\n')
     first = qmap.start('submit', 'a.map', '--logs', 'out')

@@ -48,6 +48,7 @@ def shared(qmap, logs):
     return {event['job'] for event in journal(qmap, logs) if event['event'] == 'end' and event.get('batch') in batches}
 
 
+@pytest.mark.slow
 def test_all_comes_out_as_in_a_shell_of_its_own(qmap):
     qmap.write('alone.map', ''.join(script + ' ## memory=1G\n' for script in SCRIPTS))
     qmap.write('shared.map', 'true\n' * MANY + '\n'.join(SCRIPTS) + '\n')
@@ -65,6 +66,7 @@ def test_all_comes_out_as_in_a_shell_of_its_own(qmap):
     assert usage['time']['cpu'] < 5 and usage['time']['seconds'] >= 0
 
 
+@pytest.mark.slow
 def test_a_long_job_among_short_ones_holds_nobody_up(qmap):
     qmap.write('a.map', ('true\n' * MANY + 'sleep 3; echo slept\n') * 2 + 'true\n' * MANY)
     assert qmap('submit', 'a.map', '--logs', 'out', '-r', '2', timeout=30).code == 0
@@ -116,6 +118,7 @@ def test_a_shell_that_is_killed_costs_the_job_that_it_ran(qmap):
     assert qmap.read('ran') == 'ran\n' * 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGTERM])
 def test_each_runs_once_though_drivers_come_and_go(qmap, how):
     qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.01\n' * 600)
@@ -144,6 +147,7 @@ def test_a_driver_that_leaves_leaves_nothing_that_begins_later(qmap):
     assert statuses.count('UNSUBMITTED') >= 600 - before - 2
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_known_when_the_driver_leaves(qmap):
     qmap.write('a.map', 'echo ${QMAP_LINE} >>ran; sleep 0.01\n' * 2000)
     process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '2')
@@ -155,6 +159,7 @@ def test_what_has_ended_is_known_when_the_driver_leaves(qmap):
     assert qmap.statuses('out').count('COMPLETED') >= len(qmap.read('ran').split()) - 3
 
 
+@pytest.mark.slow
 def test_what_a_share_said_is_logged_once_there_is_room(qmap):
     qmap.write('full.py', """
 import errno, sys
@@ -175,6 +180,7 @@ sys.exit(code if refused else 9)
     assert sorted(qmap.read('ran').split()) == ['{:03}'.format(number) for number in range(900)]
 
 
+@pytest.mark.slow
 def test_cancelling_what_runs_again_and_again_harms_nobody_else(qmap):
     qmap.write('often.py', """
 import sys, time
@@ -203,6 +209,7 @@ sys.exit(0 if asked > 5 else 9)
     assert {line.partition('\t')[2] for line in failed} == {'cancelled'}
 
 
+@pytest.mark.slow
 def test_a_shell_that_is_told_to_end_passes_it_on(qmap):
     qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 1000; echo late >late\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
@@ -233,6 +240,7 @@ def test_a_job_that_is_stopped_has_not_ended(qmap):
     assert process.returncode == 0 and qmap.read('done') == 'done\n'
 
 
+@pytest.mark.slow
 def test_what_ends_is_told_at_once_and_what_it_used_follows(qmap):
     qmap.write('a.map', 'true\n' * MANY + 'until [ -e go$QMAP_LINE ]; do sleep 0.05; done\n' * 10)
     process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '2')

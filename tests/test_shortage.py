@@ -78,6 +78,7 @@ def on_screen(qmap, *args):
 
 # Threads and processes
 
+@pytest.mark.slow
 @pytest.mark.parametrize('threads', ['1', '2', '3'])    # none for the driver, none for the warden, none for a job
 def test_without_a_thread_it_waits_and_says_so(qmap, threads):
     python_with(qmap, FEW_THREADS, limit=qmap.path('limit'))
@@ -120,6 +121,7 @@ def test_run_does_not_begin_without_the_thread_that_watches_the_limits(qmap):
     assert qmap('run', 'touch ran').code == 0
 
 
+@pytest.mark.slow
 def test_without_a_process_it_waits_and_says_so(qmap):
     python_with(qmap, NO_PROCESSES, limit=qmap.path('limit'))
     qmap.write('limit', '')
@@ -204,6 +206,7 @@ time.sleep(4)
 '''
 
 
+@pytest.mark.slow
 def test_the_pages_of_mapped_files_are_no_memory_of_a_job(qmap):
     if on_memory_disk(qmap.folder):
         pytest.skip('files are in memory here')
@@ -328,6 +331,7 @@ def as_first_process(qmap):
     qmap.program = program + qmap.program
 
 
+@pytest.mark.slow
 def test_the_first_process_of_a_container_gathers_no_zombies(qmap):
     as_first_process(qmap)
     qmap.write('a.map', '(sleep 9 &); true\n' * 20 + ZOMBIES + '\nfalse\n')

@@ -314,6 +314,7 @@ def test_sigterm_leaves_at_once_and_the_jobs_go_on(qmap):
     assert qmap.statuses('out') == ['COMPLETED'] * 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_goes_on_and_a_second_one_cancels(qmap):
     qmap.write('a.map', 'echo begun; sleep 1000\n' * 3)
     with open(qmap.path('screen'), 'wb') as screen:
@@ -367,6 +368,7 @@ def test_memory_stays_flat_however_many_jobs_there_were(qmap):
     assert after - before < 1500000, (before, after)
 
 
+@pytest.mark.slow
 def test_keep_failed_leaves_what_somebody_may_want_to_see(qmap):
     qmap.write('a.map', 'true\n' * 300 + 'echo said\nfalse\necho complained >&2\n'
                '[ $QMAP_ATTEMPT = 2 ] || { echo first; exit 1; }\n')

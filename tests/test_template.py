@@ -563,6 +563,7 @@ def test_an_existing_file_is_kept_without_force(qmap):
     assert qmap.read('old') == '[jobs]\nx\n'
 
 
+@pytest.mark.slow
 def test_no_file_is_left_by_an_error_and_an_old_one_is_kept(qmap):
     qmap.write('old', 'mine\n')
     for words in (['x *.nope'], ['x {{nowhere}}'], ['x {{?=f}}'], ['x', '-c', 'many'], ['x', '--base', 'nowhere']):

@@ -16,7 +16,7 @@ import time
 import pytest
 
 import qmap as module
-from conftest import ROOT, Result, until
+from conftest import ROOT, Result, kill_left_over, until
 
 pytestmark = pytest.mark.once
 
@@ -132,6 +132,7 @@ def users():
         shutil.rmtree(folder)
         pytest.skip('no Python here that every user can run')
     yield found
+    kill_left_over('HOME=' + found.path('none'))
     shutil.rmtree(folder)
 
 

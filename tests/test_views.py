@@ -85,6 +85,7 @@ def test_a_flood_of_failures_is_limited(qmap):
     assert all(re.match(r'\d\d:\d\d:\d\d  ', line) for line in shown)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_takes_nothing_stops_no_job(qmap):
     qmap.write('a.map', 'touch ran_${QMAP_LINE}; head -c 400 /dev/zero | tr "\\0" x >&2; exit 1\n' * 400)
     terminal = Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'out')    # nobody reads
@@ -263,6 +264,7 @@ def test_what_to_do_about_what_was_cancelled_works_when_pasted(qmap, cancelled):
     assert qmap.statuses('out') == ['COMPLETED', 'FAILED', 'UNSUBMITTED', 'UNSUBMITTED']
 
 
+@pytest.mark.slow
 def test_the_bar_tells_what_was_cancelled(qmap):
     qmap.write('a.map', 'true\nfalse\n' + 'sleep 100\n' * 8)
     terminal = Terminal(qmap, 'submit', 'a.map', '-r', '1', '--no-console', '--logs', 'out').read()

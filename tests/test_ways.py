@@ -47,6 +47,7 @@ def test_a_lone_file_does_not_flood_the_login_node_of_a_cluster(qmap):
     assert qmap('submit', 'a.map', '-p', 'local').code == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
     result = qmap('bundle', 'all.py')
     assert result.code == 0 and 'qmap_backends' in result.out
