@@ -34,7 +34,9 @@ def page(path):
         return source.read()
 
 
-EVERYWHERE = [(path, 'local') for path in PAGES if read_examples(page(path)) and path != RECIPES] + [
+EVERYWHERE = [
+    pytest.param(path, 'local', marks=() if path in SCHEDULED else pytest.mark.slow)
+    for path in PAGES if read_examples(page(path)) and path != RECIPES] + [
     pytest.param(path, *getattr(executor, 'values', (executor,)), marks=getattr(executor, 'marks', ()))
     for path in SCHEDULED for executor in EXECUTORS[1:]]
 

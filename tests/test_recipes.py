@@ -17,6 +17,7 @@ with open(os.path.join(ROOT, 'qmap_backends', 'manual', 'recipes.md'), encoding=
 RECIPES = dict(section.split('\n', 1) for section in SECTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('heading', RECIPES)
 def test_a_recipe_prints_what_stands_there(qmap, heading):
     found = read_examples(RECIPES[heading])
