@@ -313,7 +313,7 @@ SLIP = re.compile(r'\[\s*({})\s*(?:\]|[#:]|$)|\[(\w+)\]\s*[#:;]'.format('|'.join
 PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
 LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
-MEANT = re.compile(r'\s(##\s*(?:line|{})(?:\s*=|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
+MEANT = re.compile(r'\s(##+\s*(?:--)?(?:line|{})(?:\s*[=:]|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
 #: Options of a scheduler in a script of its own.
 DIRECTIVE = re.compile(rb'#(?:SBATCH|BSUB|PBS|SWARM|\$)\s+-')
 KEY = re.compile(r'[A-Za-z_]\w*\Z')
@@ -395,10 +395,11 @@ def write_parameter(key, value):
     return PARAMETERS[key][1](value) if key in PARAMETERS else value
 
 
-def foreign_parameter(key):
-    """Return the warning about a parameter that QMap does not know, with the nearest one that it does."""
-    return 'unknown parameter {}{}; passed to jobs as QMAP_{}'.format(
-        key, meant_parameter(key, PARAMETERS), key.upper())
+def foreign_parameters(keys):
+    """Return the warnings about parameters that QMap does not know, and that look like ones that it does."""
+    hints = ((key, meant_parameter(key, PARAMETERS)) for key in keys if key not in PARAMETERS)
+    return ['unknown parameter {}{}; passed to jobs as QMAP_{}'.format(key, hint, key.upper())
+            for key, hint in hints if hint]
 
 
 def meant_parameter(key, known):
@@ -685,8 +686,8 @@ class Map:
             raise self._wrong(number, str(error))
         if key in params:
             self._note((key, 'twice'), number, '{}: given twice; the last value counts'.format(key))
-        if key not in PARAMETERS:
-            self._note(key, number, foreign_parameter(key))
+        for words in foreign_parameters([key]):
+            self._note(key, number, words)
         params[key] = given
         self.names[key] = True
 
@@ -2520,6 +2521,12 @@ class Ledger:
             self.damage.append((epoch, end))    # a later driver has read more than there is
         return end
 
+    def damage_texts(self):
+        """Return the warnings about what cannot be read, the first 20."""
+        places = ((self.segment_path(epoch), place) for epoch, place in self.damage[:20])
+        return ['{}, byte {}: unreadable record'.format(path, place) if os.path.lexists(path) else
+                '{}: missing; the statuses of its jobs are not known'.format(path) for path, place in places]
+
     def _damaged(self, epoch):
         return any(damaged == epoch for damaged, _ in self.damage)
 
@@ -2547,8 +2554,8 @@ class Ledger:
             driver: who drove last, as driver.json had it before this was read
         """
         epoch = driver.get('epoch')
-        read = self.read_so_far().get(epoch)
-        return (epoch, read) if read is not None and driver.get('bytes', 0) > read else None
+        read = self.read_so_far().get(epoch, 0)
+        return (epoch, read) if epoch and driver.get('bytes', 0) > read else None
 
     def miss(self, driver):
         """Note what is missing, as above, where nothing else in the segment is damaged."""
@@ -2586,8 +2593,11 @@ class Ledger:
         if self._starts.setdefault(event.get('host'), start) != start:
             self._starts[event.get('host')], self.before = start, self.last_batch
         for epoch, counts in event.get('read', {}).items():
-            if self._read.get(int(epoch), 0) > counts:
-                self._astray = (int(epoch), counts)
+            epoch = int(epoch)
+            if self._read.get(epoch, 0) > counts:
+                self._astray = (epoch, counts)
+            elif counts and epoch > self.snapshot and epoch not in self._read and not self._damaged(epoch):
+                self.damage.append((epoch, 0))
 
     def _hear_run(self, event, place):
         number, code = self.number(event['job']), STATUS_CODES[event['status']]
@@ -3692,10 +3702,8 @@ SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|c
 def job_environment():
     """Return the environment for a runner: as it was when this process began, with what would change the runner itself
     kept aside for its jobs, and without what a surrounding job of QMap says of itself."""
-    environ = dict(os.environ)
-    # Python sets LC_CTYPE for itself where the locale is C (PEP 538).
-    if environ.get('LC_CTYPE') in ('C.UTF-8', 'C.utf8', 'UTF-8') and 'LC_CTYPE' not in first_environment():
-        del environ['LC_CTYPE']
+    environ = outer_environment()
+    environ.pop('BASH_FUNC_builtin%%', None)    # scripts of jobs need the true one, to tell it from other functions
     own = set(OWN_VARIABLES) | {'QMAP_' + key.upper() for key in PARAMETERS}
     environ = {name: value for name, value in environ.items() if name not in own and not name.startswith(KEPT)}
     for number, name in enumerate(sorted(filter(changes_shells, environ))):
@@ -3708,13 +3716,20 @@ def changes_shells(name):
     return name in SHELL_VARIABLES or SHELL_FUNCTION.match(name) is not None
 
 
-def first_environment():
-    """Return the names of the variables with which this process was started (proc(5), /proc/[pid]/environ)."""
-    try:
-        with open('/proc/self/environ', 'rb') as source:
-            return {os.fsdecode(entry.partition(b'=')[0]) for entry in source.read().split(b'\0')}
-    except OSError:
-        return set(os.environ)
+def outer_environment():
+    """Return the environment as this process was started with it: Python sets LC_CTYPE for itself where the locale is C
+    (PEP 538)."""
+    environ = dict(os.environ)
+    if environ.get('LC_CTYPE') in ('C.UTF-8', 'C.utf8', 'UTF-8'):
+        try:
+            with open('/proc/self/environ', 'rb') as source:    # proc(5)
+                first = dict(entry.partition(b'=')[::2] for entry in source.read().split(b'\0'))
+        except OSError:
+            return environ
+        del environ['LC_CTYPE']
+        if b'LC_CTYPE' in first:
+            environ['LC_CTYPE'] = os.fsdecode(first[b'LC_CTYPE'])
+    return environ
 
 
 #: What a job's script and its runner say in variables, beside the parameters.
@@ -5259,9 +5274,12 @@ class Driver:
                 raise OSError(errno.ESTALE, 'not all records are visible on this host yet',
                               self.logs.journal(driver['epoch']))
             if self.ledger.damage and not force:
-                epoch, place = self.ledger.damage[0]
+                path, place = self.ledger.segment_path(self.ledger.damage[0][0]), self.ledger.damage[0][1]
+                if not os.path.lexists(path):
+                    raise QMapError('{}: missing; restore it, or resume from what the .info files say with '
+                                    'reattach --force'.format(path))
                 raise QMapError('{}: {} cannot be read, the first at byte {}; skip them with reattach --force'.format(
-                    self.ledger.segment_path(epoch), plural(len(self.ledger.damage), 'record'), place))
+                    path, plural(len(self.ledger.damage), 'record'), place))
             if not (self.ledger.left() or idle or self.inbox.waiting(self.ledger.obeyed) or self._late()):
                 self._lock.release()
                 return False
@@ -5282,7 +5300,7 @@ class Driver:
             self._compact()
         except BaseException as error:
             self._journal.close()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not self._followed():
                 remove(self.logs.journal(self._epoch))    # empty or void, it would pass for a driver that nobody knows
             self._lock.release()
             raise
@@ -5299,6 +5317,13 @@ class Driver:
         self._again = bool(self.ledger.cancelled)
         self._before = self.ledger.before if self.backend.immediate else 0
         return True
+
+    def _followed(self):
+        """Tell whether a newer driver may have read this one's segment."""
+        try:
+            return max(self.logs.epochs(), default=0) > self._epoch
+        except OSError:
+            return False
 
     def _read_on(self):
         """Read what older drivers wrote, once it is sure to survive: this one builds on it, and they may not have."""
@@ -7295,8 +7320,7 @@ class Execution:
             self._read_anew()
         except OSError as error:
             raise unreadable(error, self.path)
-        self.warnings += ['{}, byte {}: unreadable record'.format(self._ledger.segment_path(epoch), place)
-                          for epoch, place in self._ledger.damage[:20]]
+        self.warnings += self._ledger.damage_texts()
 
     def __repr__(self):
         counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
@@ -7446,7 +7470,7 @@ class Execution:
                 status = subprocess.Popen(
                     [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=said,
                     stderr=subprocess.STDOUT, start_new_session=True,
-                    env=dict(os.environ, **summary.variables())).wait()
+                    env=dict(outer_environment(), **summary.variables())).wait()
                 said.seek(0)
                 self.news.extend(last_line(line) for line in decode(said.read(1 << 16)).splitlines()[-20:])
             words = status and 'exit status {}'.format(status)
@@ -7985,8 +8009,7 @@ class Preparation:
         for key, value in (params or {}).items():
             if value is not None:
                 given[key] = checked(key, value)
-                if key not in PARAMETERS:
-                    self.warnings.append(foreign_parameter(key))
+                self.warnings += foreign_parameters([key])
         folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.curdir
         folder = absolute_path(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
@@ -8625,7 +8648,7 @@ def run_here(command, params, quiet=False):
         if 'memory' in params or 'time' in params:
             threading.Thread(target=guard, args=(running,), daemon=True).start()
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
-                                 env=dict(os.environ, **exports(params)), cwd=params.get('working_directory'))
+                                 env=dict(outer_environment(), **exports(params)), cwd=params.get('working_directory'))
         running.pid = child.pid
         for number in pending:
             forward(number, None)
@@ -8899,7 +8922,7 @@ def detach(path, options, *more):
         with open_to_append(messages) as log:
             child = subprocess.Popen(
                 python_words() + [FILE, 'reattach', '--no-console', '-l', logs.path, *more],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=outer_environment())
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
     end = time.monotonic() + 10    # it may find that another one drives, and look on
@@ -9197,9 +9220,8 @@ def control_command(options, plan):
             if key in command['params']:
                 warn(['{}: given twice; the last value counts'.format(key)])
             command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
-            if key not in PARAMETERS:
-                warn([foreign_parameter(key)])
         check_case(plan.all_names() + list(command['params']))
+        warn(foreign_parameters(command['params']))
     return command
 
 
@@ -9258,8 +9280,7 @@ def figures(logs, what):
         raise QMapError('{}: made by qmap 0.4, without the figures for {}'.format(logs, what))
     module = sys.modules[__name__]
     plan, ledger, usage = advice.read(module, logs)
-    warn('{}, byte {}: unreadable record'.format(ledger.segment_path(epoch), place)
-         for epoch, place in ledger.damage[:20])
+    warn(ledger.damage_texts())
     warn_outdated(plan.logs, ledger)
     return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
 
@@ -9393,6 +9414,7 @@ def tool_report(options):
     import gc
     gc.disable()    # as in `info`
     path = options.output or os.path.basename(absolute_path(options.logs)) + '.html'
+    absolute_path(path)    # or there is no folder to write it to
     overwrite_nothing(path, options.force, other='another name with -o')
     page = helper('report', 'report').Report(sys.modules[__name__], *figures(options.logs, 'report'))
     write_output(path, (part.rstrip('\n') for part in page.parts()))
@@ -10002,7 +10024,10 @@ def entry():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if os.getpid() == 1:
         attend_orphans()
-    status = main()
+    try:
+        status = main()
+    except SystemExit as error:    # of a module beside qmap.py that has the name of one of Python's
+        status = error.code if isinstance(error.code, int) else 1
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
