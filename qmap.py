@@ -407,6 +407,17 @@ def meant_parameter(key, known):
     return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
 
 
+def load_slips():
+    """Return the module of what other tools call things, None where it cannot be read: errors then lack its hints."""
+    if not backends_there():
+        return None
+    try:
+        from qmap_backends import slips
+    except (ImportError, OSError):
+        return None
+    return slips
+
+
 def did_you_mean(word, known, mark='', kind=''):
     """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''.
 
@@ -417,10 +428,8 @@ def did_you_mean(word, known, mark='', kind=''):
         kind: of what the words are names: tool, order, status or field; other tools have other names for them
     """
     from difflib import get_close_matches
-    near = ''
-    if kind and backends_there():
-        from qmap_backends import slips
-        near = slips.SYNONYMS[kind].get(word.lower(), '')
+    slips = load_slips() if kind else None
+    near = slips.SYNONYMS[kind].get(word.lower(), '') if slips else ''
     near = near or ''.join(get_close_matches(word, known, 1, 0.61))
     return ' (did you mean {}{}?)'.format(mark, near) if near else ''
 
@@ -9919,10 +9928,8 @@ def list_executions(folder, stream):
 
 def explained(error, argv):
     """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
-    if not backends_there():
-        return str(error)
-    from qmap_backends import slips
-    return slips.explain(make_parser(), argv, str(error))
+    slips = load_slips()
+    return slips.explain(make_parser(), argv, str(error)) if slips else str(error)
 
 
 def main(argv=None):

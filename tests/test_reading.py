@@ -253,7 +253,7 @@ def test_an_execution_info_that_is_damaged_is_told_from_none(qmap):
 def test_a_file_above_the_folder_is_no_execution(qmap):
     qmap.write('a.map', 'true\n')
     result = qmap('info', '-l', 'a.map/out')
-    assert result.code == 2 and 'a.map/out: no execution of QMap in this folder' in result.err
+    assert result.code == 2 and 'a.map/out: Not a directory' in result.err
 
 
 def test_a_driver_of_another_user_is_seen_where_proc_hides_it(monkeypatch):
