@@ -313,7 +313,8 @@ SLIP = re.compile(r'\[\s*({})\s*(?:\]|[#:]|$)|\[(\w+)\]\s*[#:;]'.format('|'.join
 PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
 LINE_ID = re.compile(r'[0-9]{1,18}')
 #: What looks like a command's own parameters: `##cores=2`, `## cores = 2`, `## cores 2`, `## sample=x y`.
-MEANT = re.compile(r'\s(##+\s*(?:--)?(?:line|{})(?:\s*[=:]|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format('|'.join(PARAMETERS)))
+MEANT = re.compile(r'\s(##+\s*(?:--)?(?:line|{})(?:\s*[=:]|\s+\d).{{,60}}|## [A-Za-z_]\w*=.{{,60}})'.format(
+    '|'.join(PARAMETERS)))
 #: Options of a scheduler in a script of its own.
 DIRECTIVE = re.compile(rb'#(?:SBATCH|BSUB|PBS|SWARM|\$)\s+-')
 KEY = re.compile(r'[A-Za-z_]\w*\Z')
@@ -431,7 +432,7 @@ def did_you_mean(word, known, mark='', kind=''):
     from difflib import get_close_matches
     slips = load_slips() if kind else None
     near = slips.SYNONYMS[kind].get(word.lower(), '') if slips else ''
-    near = near or ''.join(get_close_matches(word, known, 1, 0.65))
+    near = near or ''.join(get_close_matches(word, known, 1, 0.61))
     return ' (did you mean {}{}?)'.format(mark, near) if near else ''
 
 
