@@ -166,7 +166,9 @@ def read(qmap, path):
                 (usage.retry if kind == 'retry' else usage.forget)(number)
 
     try:
+        driver = logs.driver_now()
         ledger.load(hear)
+        ledger.miss(driver)
         ledger = qmap.with_unmerged(plan, ledger)
         for event in ledger.unwritten:
             hear(event)

@@ -321,6 +321,28 @@ def test_an_old_journal_that_is_put_back_is_noticed(folder):
 
 
 @pytest.mark.once
+@pytest.mark.parametrize('which', [0, 1, -1])
+def test_a_part_of_the_journal_that_is_gone_is_told_and_nothing_runs_again(qmap, which):
+    qmap.write('a.map', 'echo ran >>ran\nexit 3\n')
+    qmap('submit', 'a.map', '-l', 'out', '-q')
+    if which:
+        for _ in range(2):
+            qmap('control', '-l', 'out', 'retry', '1')
+            qmap('reattach', '-l', 'out')
+    gone = journals(qmap.path('out'))[which]
+    os.remove(gone)
+    assert os.path.basename(gone) + ': missing' in told(qmap.path('out'))[1][0]
+    for argv in (['info', '-l', 'out', '-s', 'all', 'status'], ['report', '-l', 'out'],
+                 ['info', '-l', 'out', '--summary'], ['info', '-l', 'out', '--advise']):
+        assert os.path.basename(gone) + ': missing' in qmap(*argv).err
+    result = qmap('reattach', '-l', 'out')
+    assert result.code == (1 if which == 1 else 2)    # the one in the middle has only what came to nothing later
+    assert os.path.basename(gone) + ': missing' in result.err
+    assert qmap('reattach', '-l', 'out', '--force').code == 1    # what the .info files say still counts
+    assert qmap.statuses('out') == ['COMPLETED', 'FAILED'] and qmap.read('ran') == 'ran\n'
+
+
+@pytest.mark.once
 def test_a_map_that_was_changed_is_an_error(folder):
     folder.write('out/qmap_input', folder.read('out', 'qmap_input') + 'true\n')
     for argv in (['info', '-l', 'out', '-s', 'all', 'status'], ['reattach', '-l', 'out'], ['report', '-l', 'out']):

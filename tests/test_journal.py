@@ -89,7 +89,7 @@ def test_a_viewer_goes_on(folder, monkeypatch):
     viewer = module.Execution(folder.path('out'))
     counts = viewer.counts()
     condense(folder, monkeypatch)
-    with pytest.raises(module.QMapError, match='ask again'):
+    with pytest.raises(module.QMapError, match='try again'):
         list(viewer.jobs('all'))
     assert viewer.ledger.outdated()
     viewer._view()

@@ -207,7 +207,8 @@ def test_own_parameters_count_where_the_command_is_continued(qmap):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('tail', ['##cores=2', '## cores = 2', '## cores 2', '## cores=2 # why', '## cores=2 ##',
+@pytest.mark.parametrize('tail', ['##cores=2', '## cores = 2', '## cores 2', '## cores:2', '## memory: 4G',
+                                  '### cores=2', '## --cores=2', '## cores=2 # why', '## cores=2 ##',
                                   '##  memory=1G x',
                                   '## cores=2 ## memory=1G', '##\tcores=2', '## sample=first try'])
 def test_a_comment_that_looks_like_parameters_is_warned_about(qmap, tail):

@@ -314,6 +314,7 @@ STATES = [
     ({'BASH_FUNC_read%%': '() {  builtin echo read\n}', 'BASH_FUNC_kill%%': '() {  builtin echo killed\n}'},
      'read x; kill -0 $$', 'read\nkilled\n', 0),
     ({'BASH_FUNC_echo%%': '() {  builtin echo "<$*>"\n}'}, 'echo a', '<a>\n', 0),
+    ({'BASH_FUNC_builtin%%': '() {  return 7\n}'}, 'builtin echo a', 'a\n', 0),
     ({'TMOUT': '1', 'GLOBIGNORE': '*', 'FUNCNEST': '1'}, 'echo $TMOUT', '1\n', 0),
     ({'QMAP_WAIT': '1', 'QMAP_DONE': 'done', 'QMAP_TASK': '7', 'QMAP_MEMORY': '5G'},
      'echo "${QMAP_WAIT-none} ${QMAP_MEMORY-none}"', 'none none\n', 0)]
@@ -355,6 +356,22 @@ def test_jobs_see_the_locale_that_the_shell_has_and_not_the_one_that_python_make
     qmap.environ['LC_CTYPE'] = 'C.UTF-8'
     run(qmap, 'echo $LC_CTYPE\n', '--logs', 'own')
     assert qmap.read('own', '0.out') == 'C.UTF-8\n'
+
+
+@pytest.mark.parametrize('given', [None, 'C', 'POSIX'])
+def test_all_that_is_run_sees_that_locale(qmap, given):
+    for name in list(qmap.environ):
+        if name.startswith('LC_') or name == 'LANG':
+            del qmap.environ[name]
+    if given:
+        qmap.environ['LC_CTYPE'] = given
+    show = 'echo "${LC_CTYPE-unset}"'
+    qmap.write('a.map', show + '\n')
+    assert qmap('submit', 'a.map', '-l', 'out', '-q', '--on-finish', show + ' >finished').code == 0
+    assert qmap('submit', 'a.map', '-l', 'later', '--detach').code == 0
+    until(lambda: qmap.statuses('later') == ['COMPLETED'])
+    found = [qmap.read('out', '0.out'), qmap.read('finished'), qmap.read('later', '0.out'), qmap('run', '-q', show).out]
+    assert found == [(given or 'unset') + '\n'] * 4
 
 
 def test_a_trap_of_pre_for_errors_goes_on_to_be_one(qmap):
