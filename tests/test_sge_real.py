@@ -231,7 +231,7 @@ def test_why_a_job_is_pending(site):
     states = site.backend.poll([much, many, held, late])
     assert {state[:2] for state in states.values()} == {('PENDING', '')}
     assert 'no host has as much of it free' in states[much, 0][2]
-    assert 'no host has so many slots' in states[many, 0][2]
+    assert 'no host has as many free slots' in states[many, 0][2]
     assert states[held, 0][2] == 'held'
     assert 'it waits for its start time' in states[late, 0][2]
 
