@@ -296,8 +296,8 @@ def test_the_limit_of_a_quality_of_service_is_busy_and_fails_nothing(backend, su
     assert word == 'busy' and 'QOSMaxSubmitJobPerUserLimit' in words
     id = ok(submit('sleep 60', 4, extra='--qos=tiny'))
     assert submit('sleep 60', extra='--qos=tiny')[0] == 'busy'
-    assert 'as many jobs as allowed' in polled(backend, (id, 4), 'PENDING')[2] \
-        or 'as many jobs as allowed' in wait(lambda: [w for w in [backend.poll([id])[id, 4][2]] if 'QOS' in w])[0]
+    polled(backend, (id, 4), 'PENDING')
+    assert wait(lambda: 'the limit of running jobs is reached' in backend.poll([id])[id, 4][2])
 
 
 def test_a_closed_partition_and_too_much_time_say_so(backend, submit):
