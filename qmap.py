@@ -8873,32 +8873,39 @@ def tool_submit(options):
     if options.dry_run:
         return dry_run(preparation, options)
     path = preparation.create(options.logs)
-    if not (options.quiet or options.progress):
+    silent = options.quiet or options.progress
+    notices = run_already(preparation.map.path, os.path.dirname(path), path, unfinished=silent)
+    if silent:
+        warn(notices)
+    else:
         say(preparation.profile.sentence())
-        for sentence in run_already(preparation.map.path, os.path.dirname(path), path):
+        for sentence in notices:
             say(sentence)
         say('{}, {}, logs folder {}'.format(
             jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
     if options.detach:
         return detach(path, options)
     execution = Execution(path, map=preparation.map)
+    if sys.stdout.isatty() and not options.no_console:    # the console hides what was said until now
+        execution.news.extend(notices + ['warning: ' + sentence for sentence in preparation.warnings])
     if options.leave:
         execution.hand_over()
     return follow(execution, options)
 
 
-def run_already(map, folder, new=None):
+def run_already(map, folder, new=None, unfinished=False):
     """Return a list with the sentence about the newest execution of the same map in a folder, empty where none is.
 
     Args:
         map: path of the map
         folder: path of the folder in which the logs folders lie
         new: path of the logs folder that was just made
+        unfinished: whether to tell only of one that has not finished
     """
     if not backends_there():
         return []
     from qmap_backends import executions
-    return executions.run_already(sys.modules[__name__], map, folder, new)
+    return executions.run_already(sys.modules[__name__], map, folder, new, unfinished)
 
 
 def python_words():
@@ -9556,7 +9563,7 @@ def write_output(path, lines):
     lines = iter(lines)
     if path is None:
         if sys.stdout.isatty():
-            lines = map(printable, lines)
+            lines = ('\t'.join(map(printable, line.split('\t'))) for line in lines)
         for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
             print_bytes(encode('\n'.join(some + [''])))
         return

@@ -697,17 +697,21 @@ class Console:
         """Return the lines at the bottom, as (text or list of parts, look): the question that is open, else messages
         and some keys."""
         if self.dialog:
-            return [(part, look) for text, look in self.dialog.lines() for part in wrap_text(
-                clean_text(text, self._screen.ascii_only), self._screen.size[1], words=True)]
+            return [(part, look) for text, look in self.dialog.lines() for part in self._wrapped(text)]
         now = time.time()
         fresh = [' ' + text for when, text in itertools.islice(
             self._messages, max(0, len(self._messages) - 3), None) if when > max(self._cleared, now - self.NOTICE)]
+        if lines >= 20:
+            fresh = [part for text in fresh for part in self._wrapped(text)]
         below = [(text, 'bold') for text in fresh] + self._orders.lines()
         if not self.execution.working() and not self.leaves:
             below.append((' All jobs finished. Press q to quit (closes after {} s idle).'.format(self.STAY), 'bold'))
         if lines >= 7:
             below.append((self._key_parts(), ''))
         return below
+
+    def _wrapped(self, text):
+        return wrap_text(clean_text(text, self._screen.ascii_only), self._screen.size[1], words=True)
 
     def _key_parts(self):
         """Return the keys of the page that fit into a line, as parts: the most important first, q and ? last."""

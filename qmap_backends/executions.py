@@ -174,6 +174,11 @@ class Found:
             return 'running'
         return 'finished' if self.left == 0 else 'no driver'
 
+    def _failures(self):
+        parts = ['{:,}'.format(self.failed)] * (self.failed > 0)
+        parts += ['{:,} cancelled'.format(self.cancelled)] * (self.cancelled > 0)
+        return ', '.join(parts) or '-'
+
     def next(self):
         """Return the command that a person wants next: to look on or resume, or to see how it ended."""
         where = self._qmap.quote_shown(self._qmap.shown_path(self.path))
@@ -193,7 +198,7 @@ class Found:
         """Return it as a row of the list, as HEAD has it, with the next command at its end."""
         ended = '{}/{:,}'.format('?' if self.left is None else '{:,}'.format(self.jobs - self.left), self.jobs)
         return [self._qmap.quote_shown(self._qmap.shown_path(self.path)), ended, self.state,
-                '{:,}'.format(self.failed) if self.failed else '-', age_text(time.time() - self.created), self.next()]
+                self._failures(), age_text(time.time() - self.created), self.next()]
 
 
 #: The columns of the list.
@@ -279,9 +284,9 @@ def of_same_map(qmap, map, folder, new=None):
     return None
 
 
-def run_already(qmap, map, folder, new=None):
+def run_already(qmap, map, folder, new=None, unfinished=False):
     """Return a list with the sentence that says how far an execution of the same map is, and how to resume it; empty
-    where there is none. Arguments as for `of_same_map`."""
+    where there is none, or where only an unfinished one is asked for. Other arguments as for `of_same_map`."""
     try:
         execution = of_same_map(qmap, map, folder, new)
     except OSError:    # submitting goes on all the same
@@ -289,6 +294,8 @@ def run_already(qmap, map, folder, new=None):
     if execution is None:
         return []
     execution.look(BYTES)
+    if unfinished and execution.state == 'finished':
+        return []
     where = qmap.quote_shown(qmap.shown_path(execution.path))
     parts = ['this map was submitted before: {}, {} ago'.format(where, age_text(time.time() - execution.created))]
     if execution.counts:

@@ -126,9 +126,9 @@ def test_little_is_read_of_one_that_has_ended(ended):
 def test_what_was_cancelled_has_not_failed(qmap):
     prepare(qmap, 'out')
     qmap('control', 'out', 'cancel')
-    assert rows(qmap().lines)[0][:4] == ['out', '3/3', 'finished', '-']
+    assert rows(qmap().lines)[0][:5] == ['out', '3/3', 'finished', '3', 'cancelled']
     edit(qmap.path('out', 'execution.info'), cancelled=None)    # an earlier release did not note it
-    assert rows(qmap().lines)[0][:4] == ['out', '3/3', 'finished', '-']
+    assert rows(qmap().lines)[0][:5] == ['out', '3/3', 'finished', '3', 'cancelled']
 
 
 def test_a_large_one_is_not_counted(qmap, monkeypatch):
@@ -206,13 +206,17 @@ def test_a_map_that_was_submitted_before(ended):
     assert subprocess.call(['bash', '-c', command], cwd=ended.folder, env=ended.environ) == 1
     assert json.loads(ended('info', 'out', '--format', 'json').out)['retries'] == 1
     assert 'before: again, ' in ended('submit', 'a.map', '--dry-run').lines[1]
-    assert 'before' not in ended('submit', 'a.map', '--quiet').out
+    quiet = ended('submit', 'a.map', '--quiet')
+    assert 'before' not in quiet.out + quiet.err
     ended.write('c.map', 'true\nfalsE\n')
     assert 'before' not in ended('submit', 'c.map').out
 
 
 def test_a_map_of_which_all_jobs_have_completed_or_some_are_left(qmap):
     prepare(qmap, 'out')
+    quiet = qmap('submit', 'b.map', '--logs', 'at_once', '--quiet')
+    assert quiet.out == '' and quiet.err.startswith('qmap: warning: this map was submitted before: out, ')
+    shutil.rmtree(qmap.path('at_once'))
     line = qmap('submit', 'b.map', '--logs', 'two').lines[1]
     assert ', 0 of 3 jobs completed, no driver; resume with: ' in line and line.endswith(' reattach out')
     line = qmap('submit', 'b.map', '--logs', 'three').lines[1]

@@ -299,3 +299,10 @@ def test_the_summary_names_jobs_that_are_still_failed(qmap):
     for result in (again, qmap('info', '-l', 'out', '--summary')):
         assert '  2 jobs: exit 1, such as: cannot open 4  (ids 4, 5)' in result.lines, result
         assert any(line.startswith('to see one: ') and '--log 4 ' in line for line in result.lines)
+
+
+def test_fields_keep_their_tabs_on_a_terminal(qmap):
+    qmap.write('a.map', 'true ## sample=a\x1bb\n')
+    assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 0
+    status, seen = Terminal(qmap, 'info', '-l', 'out', '-s', 'all', 'status', 'params.sample').read().end()
+    assert status == 0 and 'id\tstatus\tparams.sample\r\n0\tCOMPLETED\ta\\x1bb\r\n' in seen
