@@ -7482,14 +7482,14 @@ class Execution:
 
     def _read_anew(self):
         """Read the journal from its beginning."""
-        heard = None
+        leads = None
         while True:
-            driver, ledger, before = self.logs.driver_now(), self.plan.ledger(), heard
-            heard = [(epoch, Ledger.first(self.logs, epoch)) for epoch in self.logs.epochs()]
+            driver, ledger, before = self.logs.driver_now(), self.plan.ledger(), leads
             ledger.load()
             if not ledger.outdated():
                 break
-            if heard == before:    # no driver has come since the last time
+            leads = [(epoch, Ledger.first(self.logs, epoch)) for epoch in self.logs.epochs()]
+            if leads == before:    # no driver has come since the last time
                 ledger.accept()
                 break
         ledger.miss(driver)
