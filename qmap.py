@@ -191,6 +191,41 @@ def plural(count, word):
     return '{:,} {}{}'.format(count, word, '' if count == 1 else 's')
 
 
+def shown_path(path):
+    """Return a path as a person would write it: relative where it is below this folder."""
+    try:
+        relative = os.path.relpath(path)
+    except OSError:    # the current folder was removed
+        return path
+    if relative.startswith(os.pardir):
+        return path
+    return os.path.join('.', relative) if relative.startswith('-') else relative
+
+
+def program():
+    """Return how QMap was called, to be pasted."""
+    name = sys.argv[0] if sys.argv and sys.argv[0] else 'qmap'
+    if not name.endswith('.py'):
+        return os.path.basename(name)
+    return 'python3 {}'.format(shlex.quote(name))
+
+
+def complain(text):
+    """Print a message on standard error, as `print_aside` does."""
+    print_aside('qmap: ' + text)
+
+
+def print_aside(line):
+    """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
+    exit status says it, too."""
+    try:
+        sys.stderr.flush()
+        sys.stderr.buffer.write(readable_bytes(printable(line) + '\n'))
+        sys.stderr.buffer.flush()
+    except (OSError, ValueError):
+        pass
+
+
 ########################################################################################################################
 # Units
 ########################################################################################################################
@@ -274,6 +309,387 @@ def parse_count(text):
 def iso(seconds):
     """Return a time as ISO 8601 in UTC, '' for none."""
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
+
+
+########################################################################################################################
+# Files
+########################################################################################################################
+
+#: Bytes at the most of a file that is read as a whole, and of a line of the journal: far more than QMap writes.
+LARGEST, LONGEST = 1 << 26, 1 << 28
+
+
+class NotRegular(OSError):
+    """Something else was put where a regular file belongs: a FIFO, a device, a link of another user."""
+
+
+def open_regular(path):
+    """Open a file to read its bytes, whoever may have put something else there.
+
+    A FIFO would keep the reader waiting, a device never end; and a link of another user could lead to a file that he
+    may not read himself, of which he would then be shown what the reader shows. Links of the reader's own, or to a
+    file of whoever made the link, are followed.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        link = os.lstat(path)
+        if not stat.S_ISREG(os.stat(path).st_mode):    # to open a device may do something already
+            raise NotRegular(errno.EINVAL, 'not a regular file', path)
+        handle = os.open(path, flags)
+        if link.st_uid not in (os.geteuid(), 0, os.fstat(handle).st_uid):
+            os.close(handle)
+            raise NotRegular(errno.EACCES, 'link of another user to a file that is not theirs', path)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise NotRegular(errno.EINVAL, 'not a regular file', path)
+    return open(handle, 'rb')
+
+
+def open_to_append(path):
+    """Open a file to add bytes to it: a regular file, and no link that leads to another.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    handle = os.open(path, flags, FILE_MODE)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, 'not a regular file', path)
+    return open(handle, 'ab')
+
+
+#: That a file is not there. Any other error says nothing of what it holds, and must not be taken for that.
+ABSENT = (FileNotFoundError, NotADirectoryError)
+
+#: What a write says where there is no room.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_there(path):
+    """Tell whether a file is there. (os.path.exists says no also where it may not look.)
+
+    Raises:
+        OSError: that cannot be found out
+    """
+    try:
+        os.stat(path)
+    except ABSENT:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Give the errors of reading an open file its name, which they come without."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
+def unreadable(error, path):
+    """Return the QMapError for a file that cannot be read.
+
+    Args:
+        error: OSError
+        path: to be named where the error names no file
+    """
+    return QMapError('{}: {}'.format(error.filename or path, error.strerror or error))
+
+
+def read_bytes(path):
+    """Return what a file holds, None where there is none.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    return read_owned(path)[0]
+
+
+def read_owned(path):
+    """Return what a file holds, None where there is none or something else in its place, and the number of the user
+    whose file it is.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    try:
+        with naming(path), open_regular(path) as source:
+            there = os.fstat(source.fileno())
+            # One byte more than there should be, so that a disk that fails says so.
+            return source.read(there.st_size + 1) if there.st_size < LARGEST else None, there.st_uid
+    except ABSENT + (NotRegular,):
+        return None, None
+
+
+def parse_json(data):
+    """Return what bytes say in JSON, None where they do not (yet)."""
+    try:
+        value = None if data is None else json.loads(decode(data))
+        return json.loads(value['exact']) if isinstance(value, dict) and 'exact' in value else value
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def read_json(path):
+    """Return what a JSON file holds, None where it is missing, too large or not (yet) whole.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    return parse_json(read_bytes(path))
+
+
+def of_types(value, types):
+    """Return of a dict that was read from a file those items that are what they should be, {} where it is no dict:
+    the file may be damaged, or another's.
+
+    Args:
+        value: of any kind
+        types: {key: type, or tuple of types}
+    """
+    if not isinstance(value, dict):
+        return {}
+    return {key: value[key] for key, kind in types.items() if key in value and is_of_type(value[key], kind)}
+
+
+#: What happens where something in what was read is not what it should be.
+UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def is_of_type(value, kind):
+    """Tell whether a value is of a type; of a number also whether it is one that can be reckoned with."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) and not (isinstance(value, (int, float)) and not abs(value) < 1 << 53)
+
+
+#: A number, in what is read from files.
+NUMBER = (int, float)
+
+
+def write_json(path, value):
+    """Replace a JSON file: its readers see the old one or the new one, never half of it.
+
+    Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a text of JSON,
+    in which \\udcNN stands for the byte NN, and `read_json` returns that.
+
+    Raises:
+        OSError: it could not be written; the old one stands
+    """
+    temporary = '{}.tmp{}'.format(path, os.getpid())
+    text = pretty(value)
+    if strict_json(text) != text:
+        text = strict_json(pretty(dict(value, exact=ENCODER.encode(value))))
+    try:
+        write_new(temporary, text.encode())
+        os.replace(temporary, path)
+    except OSError:
+        remove(temporary)
+        raise
+
+
+#: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever write
+#: them, because they say what runs.
+FILE_MODE, FOLDER_MODE = 0o664, 0o775
+
+
+def write_new(path, data):
+    """Write a file that is not there; one that is there, as of a process that was killed, is removed first, and so is
+    a link that would lead elsewhere.
+
+    Raises:
+        OSError: it could not be made, or not all of it written
+    """
+    try:
+        write_bytes(path, os.O_EXCL, data)
+    except FileExistsError:
+        os.unlink(path)
+        write_bytes(path, os.O_EXCL, data)
+
+
+def write_bytes(path, flags, data):
+    """Write a file from its beginning: what open() does, in half of its time.
+
+    Raises:
+        OSError: it could not be opened, or not all of it written
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, FILE_MODE)
+    try:
+        done = os.write(handle, data)
+        while done < len(data):
+            done += os.write(handle, data[done:])
+    finally:
+        os.close(handle)
+
+
+def pretty(value):
+    """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
+    encode = ENCODER.encode
+    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part)) for key, part in value.items()]
+    return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+
+ENCODER = json.JSONEncoder()
+
+#: In JSON: a pair of surrogates, which stands for one character; a lone one; any other escape.
+ESCAPE = re.compile(r'\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)')
+
+
+def strict_json(text):
+    """Return JSON as every parser reads it: a byte that is not UTF-8, which `decode` makes a lone surrogate, is U+FFFD
+    in it."""
+    if '\\ud' not in text:
+        return text
+    return ESCAPE.sub(lambda found: '\\ufffd' if found.group(1) else found.group(), text)
+
+
+def json_text(value):
+    """Return a value as JSON that every parser reads."""
+    return strict_json(ENCODER.encode(value))
+
+
+#: What fsync(2) says where a file system or a kind of file has nothing that could be brought to a disk.
+NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def sync_file(handle, sync=os.fsync):
+    """Wait until an open file is on the disk, where the file system can do that (some FUSE and network ones cannot).
+
+    Args:
+        handle: file descriptor
+        sync: os.fsync, or os.fdatasync
+
+    Raises:
+        OSError: what was written may not be there
+    """
+    try:
+        sync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def bring_to_disk(path):
+    """Make a file, or the names in a folder, survive a crash of the machine, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def space_lacking(path, wanted):
+    """Return what a file system has left, where that is too little: '12K of space' or '3 files'; '' where it is enough.
+
+    Quotas do not show here (statvfs(3)).
+
+    Args:
+        path: of a folder in it
+        wanted: bytes; of a small file system an eighth is enough, and a file for each 16K
+    """
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return ''
+    blocks, files = (found.f_bfree, found.f_ffree) if os.geteuid() == 0 else (found.f_bavail, found.f_favail)
+    if blocks * found.f_frsize < min(wanted, found.f_blocks * found.f_frsize // 8):
+        return memory_text(blocks * found.f_frsize)
+    if files < min(wanted >> 14, found.f_files // 8):    # some file systems count none
+        return plural(files, 'file')
+    return ''
+
+
+def read_line(path):
+    """Return what a file of the kernel holds, a line without its end; '' where it cannot be read."""
+    try:
+        with open(path) as source:
+            return source.read().strip()
+    except OSError:
+        return ''
+
+
+def tail(path, size=4096):
+    """Return the end of a file as text, '' where there is none.
+
+    Raises:
+        OSError: it cannot be read
+    """
+    try:
+        with naming(path), open_regular(path) as source:
+            source.seek(0, os.SEEK_END)
+            source.seek(max(0, source.tell() - size))
+            return decode(source.read(size))
+    except ABSENT:
+        return ''
+
+
+def read_last_line(path):
+    """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done anything
+    to its own output, and its end is known all the same."""
+    try:
+        return last_line(tail(path))
+    except OSError as error:
+        return '{}: {}'.format(path, error.strerror)
+
+
+def last_line(text):
+    """Return the last line of a text that says something, without control characters; '' for none."""
+    for line in reversed(text.replace('\r', '\n').split('\n')):
+        if line.strip():
+            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]', '', line.strip())[-500:]
+    return ''
+
+
+def write_text(path, text):
+    """Write a file; one that is there is replaced, so that who is reading it reads on in the old one.
+
+    Raises:
+        OSError: it could not be written whole; then it is not there, or the old one is
+    """
+    written, data = path, encode(text)
+    try:
+        try:
+            write_bytes(path, os.O_EXCL, data)
+        except FileExistsError:
+            written = '{}.tmp{}'.format(path, os.getpid())
+            write_new(written, data)
+            os.replace(written, path)
+    except OSError:
+        remove(written)
+        raise
+
+
+def keep(path, other):
+    """Give a file another name, unless it is not there or that name is taken.
+
+    Raises:
+        OSError: it cannot be found out, or done
+    """
+    if is_there(path) and not is_there(other):
+        os.rename(path, other)
+
+
+def remove(path):
+    """Remove a file that may be gone."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 ########################################################################################################################
@@ -794,6 +1210,42 @@ class Map:
             pairs.pop('line', None)
             words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
             yield '{} ## {}'.format(command, ' '.join(words + ['line=' + self.line_id(index)]))
+
+
+def changed(params, changes):
+    """Return parameters with changes, a dict of texts, made in them; an empty text takes one away."""
+    if not changes:
+        return params
+    params = dict(params, **read_parameters({key: text for key, text in changes.items() if text}))
+    return {key: value for key, value in params.items() if changes.get(key) != ''}
+
+
+def read_parameters(texts):
+    """Return the parameters that a dict of texts stands for."""
+    return collections.OrderedDict((key, read_parameter(key, value)) for key, value in texts.items())
+
+
+def write_parameters(params):
+    """Return parameters as a dict of texts."""
+    return collections.OrderedDict((key, write_parameter(key, value)) for key, value in params.items())
+
+
+def cores_of(params):
+    """Return how many cores a job with these parameters reserves."""
+    return params.get('cores') or params.get('tasks') or 1
+
+
+def checked(key, text):
+    """Return the value of a parameter from the command line.
+
+    Raises:
+        QMapError: it cannot be read, or is a name that no parameter has
+    """
+    try:
+        check_name(key)
+        return read_parameter(key, text)
+    except ValueError as error:
+        raise QMapError(str(error))
 
 
 ########################################################################################################################
@@ -1713,170 +2165,6 @@ def user_name(uid):
         return 'user {}'.format(uid)
 
 
-#: Bytes at the most of a file that is read as a whole, and of a line of the journal: far more than QMap writes.
-LARGEST, LONGEST = 1 << 26, 1 << 28
-
-
-class NotRegular(OSError):
-    """Something else was put where a regular file belongs: a FIFO, a device, a link of another user."""
-
-
-def open_regular(path):
-    """Open a file to read its bytes, whoever may have put something else there.
-
-    A FIFO would keep the reader waiting, a device never end; and a link of another user could lead to a file that he
-    may not read himself, of which he would then be shown what the reader shows. Links of the reader's own, or to a
-    file of whoever made the link, are followed.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        handle = os.open(path, flags | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        link = os.lstat(path)
-        if not stat.S_ISREG(os.stat(path).st_mode):    # to open a device may do something already
-            raise NotRegular(errno.EINVAL, 'not a regular file', path)
-        handle = os.open(path, flags)
-        if link.st_uid not in (os.geteuid(), 0, os.fstat(handle).st_uid):
-            os.close(handle)
-            raise NotRegular(errno.EACCES, 'link of another user to a file that is not theirs', path)
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(handle)
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        raise NotRegular(errno.EINVAL, 'not a regular file', path)
-    return open(handle, 'rb')
-
-
-def open_to_append(path):
-    """Open a file to add bytes to it: a regular file, and no link that leads to another.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file
-    """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-    handle = os.open(path, flags, FILE_MODE)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, 'not a regular file', path)
-    return open(handle, 'ab')
-
-
-#: That a file is not there. Any other error says nothing of what it holds, and must not be taken for that.
-ABSENT = (FileNotFoundError, NotADirectoryError)
-
-#: What a write says where there is no room.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
-def is_there(path):
-    """Tell whether a file is there. (os.path.exists says no also where it may not look.)
-
-    Raises:
-        OSError: that cannot be found out
-    """
-    try:
-        os.stat(path)
-    except ABSENT:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def naming(path):
-    """Give the errors of reading an open file its name, which they come without."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or path
-        raise
-
-
-def unreadable(error, path):
-    """Return the QMapError for a file that cannot be read.
-
-    Args:
-        error: OSError
-        path: to be named where the error names no file
-    """
-    return QMapError('{}: {}'.format(error.filename or path, error.strerror or error))
-
-
-def read_bytes(path):
-    """Return what a file holds, None where there is none.
-
-    Raises:
-        OSError: it cannot be read
-    """
-    return read_owned(path)[0]
-
-
-def read_owned(path):
-    """Return what a file holds, None where there is none or something else in its place, and the number of the user
-    whose file it is.
-
-    Raises:
-        OSError: it cannot be read
-    """
-    try:
-        with naming(path), open_regular(path) as source:
-            there = os.fstat(source.fileno())
-            # One byte more than there should be, so that a disk that fails says so.
-            return source.read(there.st_size + 1) if there.st_size < LARGEST else None, there.st_uid
-    except ABSENT + (NotRegular,):
-        return None, None
-
-
-def parse_json(data):
-    """Return what bytes say in JSON, None where they do not (yet)."""
-    try:
-        value = None if data is None else json.loads(decode(data))
-        return json.loads(value['exact']) if isinstance(value, dict) and 'exact' in value else value
-    except (ValueError, TypeError, RecursionError):
-        return None
-
-
-def read_json(path):
-    """Return what a JSON file holds, None where it is missing, too large or not (yet) whole.
-
-    Raises:
-        OSError: it cannot be read
-    """
-    return parse_json(read_bytes(path))
-
-
-def of_types(value, types):
-    """Return of a dict that was read from a file those items that are what they should be, {} where it is no dict:
-    the file may be damaged, or another's.
-
-    Args:
-        value: of any kind
-        types: {key: type, or tuple of types}
-    """
-    if not isinstance(value, dict):
-        return {}
-    return {key: value[key] for key, kind in types.items() if key in value and is_of_type(value[key], kind)}
-
-
-#: What happens where something in what was read is not what it should be.
-UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-def is_of_type(value, kind):
-    """Tell whether a value is of a type; of a number also whether it is one that can be reckoned with."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, kind) and not (isinstance(value, (int, float)) and not abs(value) < 1 << 53)
-
-
-#: A number, in what is read from files.
-NUMBER = (int, float)
-
 #: What a runner says as it begins (of a claim that ran nothing: void, driver), and as a job ends.
 START_FIELDS = {
     'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int, 'void': int,
@@ -1915,140 +2203,6 @@ def read_why(path):
     return why if 'words' in why and why.get('reason') in REASONS else {}
 
 
-def write_json(path, value):
-    """Replace a JSON file: its readers see the old one or the new one, never half of it.
-
-    Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a text of JSON,
-    in which \\udcNN stands for the byte NN, and `read_json` returns that.
-
-    Raises:
-        OSError: it could not be written; the old one stands
-    """
-    temporary = '{}.tmp{}'.format(path, os.getpid())
-    text = pretty(value)
-    if strict_json(text) != text:
-        text = strict_json(pretty(dict(value, exact=ENCODER.encode(value))))
-    try:
-        write_new(temporary, text.encode())
-        os.replace(temporary, path)
-    except OSError:
-        remove(temporary)
-        raise
-
-
-#: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever write
-#: them, because they say what runs.
-FILE_MODE, FOLDER_MODE = 0o664, 0o775
-
-
-def write_new(path, data):
-    """Write a file that is not there; one that is there, as of a process that was killed, is removed first, and so is
-    a link that would lead elsewhere.
-
-    Raises:
-        OSError: it could not be made, or not all of it written
-    """
-    try:
-        write_bytes(path, os.O_EXCL, data)
-    except FileExistsError:
-        os.unlink(path)
-        write_bytes(path, os.O_EXCL, data)
-
-
-def write_bytes(path, flags, data):
-    """Write a file from its beginning: what open() does, in half of its time.
-
-    Raises:
-        OSError: it could not be opened, or not all of it written
-    """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, FILE_MODE)
-    try:
-        done = os.write(handle, data)
-        while done < len(data):
-            done += os.write(handle, data[done:])
-    finally:
-        os.close(handle)
-
-
-def pretty(value):
-    """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
-    encode = ENCODER.encode
-    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part)) for key, part in value.items()]
-    return '{\n' + ',\n'.join(lines) + '\n}\n'
-
-
-ENCODER = json.JSONEncoder()
-
-#: In JSON: a pair of surrogates, which stands for one character; a lone one; any other escape.
-ESCAPE = re.compile(r'\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)')
-
-
-def strict_json(text):
-    """Return JSON as every parser reads it: a byte that is not UTF-8, which `decode` makes a lone surrogate, is U+FFFD
-    in it."""
-    if '\\ud' not in text:
-        return text
-    return ESCAPE.sub(lambda found: '\\ufffd' if found.group(1) else found.group(), text)
-
-
-def json_text(value):
-    """Return a value as JSON that every parser reads."""
-    return strict_json(ENCODER.encode(value))
-
-
-#: What fsync(2) says where a file system or a kind of file has nothing that could be brought to a disk.
-NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-
-
-def sync_file(handle, sync=os.fsync):
-    """Wait until an open file is on the disk, where the file system can do that (some FUSE and network ones cannot).
-
-    Args:
-        handle: file descriptor
-        sync: os.fsync, or os.fdatasync
-
-    Raises:
-        OSError: what was written may not be there
-    """
-    try:
-        sync(handle)
-    except OSError as error:
-        if error.errno not in NO_SYNC:
-            raise
-
-
-def bring_to_disk(path):
-    """Make a file, or the names in a folder, survive a crash of the machine, where the file system can."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
-
-
-def space_lacking(path, wanted):
-    """Return what a file system has left, where that is too little: '12K of space' or '3 files'; '' where it is enough.
-
-    Quotas do not show here (statvfs(3)).
-
-    Args:
-        path: of a folder in it
-        wanted: bytes; of a small file system an eighth is enough, and a file for each 16K
-    """
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return ''
-    blocks, files = (found.f_bfree, found.f_ffree) if os.geteuid() == 0 else (found.f_bavail, found.f_favail)
-    if blocks * found.f_frsize < min(wanted, found.f_blocks * found.f_frsize // 8):
-        return memory_text(blocks * found.f_frsize)
-    if files < min(wanted >> 14, found.f_files // 8):    # some file systems count none
-        return plural(files, 'file')
-    return ''
-
-
 def birth(pid):
     """Return what tells a process from a later one with the same number: the boot, and its start in clock ticks since.
 
@@ -2081,47 +2235,6 @@ def seems_alive(pid, born):
 def boot():
     """Return what tells this start of the machine from others."""
     return read_line('/proc/sys/kernel/random/boot_id')
-
-
-def read_line(path):
-    """Return what a file of the kernel holds, a line without its end; '' where it cannot be read."""
-    try:
-        with open(path) as source:
-            return source.read().strip()
-    except OSError:
-        return ''
-
-
-def tail(path, size=4096):
-    """Return the end of a file as text, '' where there is none.
-
-    Raises:
-        OSError: it cannot be read
-    """
-    try:
-        with naming(path), open_regular(path) as source:
-            source.seek(0, os.SEEK_END)
-            source.seek(max(0, source.tell() - size))
-            return decode(source.read(size))
-    except ABSENT:
-        return ''
-
-
-def read_last_line(path):
-    """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done anything
-    to its own output, and its end is known all the same."""
-    try:
-        return last_line(tail(path))
-    except OSError as error:
-        return '{}: {}'.format(path, error.strerror)
-
-
-def last_line(text):
-    """Return the last line of a text that says something, without control characters; '' for none."""
-    for line in reversed(text.replace('\r', '\n').split('\n')):
-        if line.strip():
-            return re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]', '', line.strip())[-500:]
-    return ''
 
 
 class Lock:
@@ -2194,6 +2307,28 @@ class Lock:
 ########################################################################################################################
 # The ledger: what the journal says
 ########################################################################################################################
+
+#: What a record says of a job, beside what the ledger itself builds on.
+RECORD_FIELDS = {
+    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
+    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'done': int, 'signal': int,
+    'params': dict, 'batch': int, 'k': int}
+
+
+def sound_record(record):
+    """Return a record without what in it is not what it should be, and with a word about that."""
+    wrong = sorted(key for key, kind in RECORD_FIELDS.items()
+                   if record.get(key) is not None and not (
+                       is_of_type(record[key], kind) and (kind is not NUMBER or record[key] >= 0)))
+    try:
+        changed({}, record.get('params'))
+    except UNSOUND:
+        wrong = sorted(set(wrong) | {'params'})
+    if not wrong:
+        return record
+    record = {key: value for key, value in record.items() if key not in wrong}
+    return dict(record, words='damaged in the journal: ' + ', '.join(wrong))
+
 
 #: The index of the worker that runs a job which is still on its list.
 NOBODY = -1
@@ -3639,6 +3774,10 @@ def begin(logs, batch, task_variable, id_variable):
         task_variable, shlex.quote(logs.path), batch, id_variable)
 
 
+#: Seconds for which a worker waits for another list.
+WORKER_WAIT = 15
+
+
 def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
     """Return the script that is submitted for workers, with their first list.
 
@@ -3654,7 +3793,7 @@ def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_var
         '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join(tasks), ')\n', begin(logs, batch, task_variable, id_variable),
         'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
-        PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(Crew.WAIT))])
+        PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))])
 
 
 def crew_list(crew, tasks, last):
@@ -4597,6 +4736,30 @@ class Local:
 # Records: what is known of a job
 ########################################################################################################################
 
+def parse_statuses(texts):
+    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for; and
+    of the reasons among them, for the jobs that FAILED for these.
+
+    Raises:
+        QMapError: one of them is none
+    """
+    wanted = set()
+    for text in texts:
+        for word in text.split(','):
+            found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
+            found += [reason for reason in REASONS if word.lower() == reason]
+            if word.lower() in ('all', 'a'):
+                found = STATUSES
+            if not found:
+                names = [status.lower() for status in STATUSES]
+                raise QMapError('{}: unknown status{}'.format(
+                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS), '', 'status') or
+                    '; known: {} (or first letters), all, and the reasons {}'.format(
+                        ', '.join(names), ', '.join(REASONS))))
+            wanted.update(found)
+    return wanted
+
+
 class Plan:
     """What was asked of an execution: the map as submitted, and execution.info.
 
@@ -4762,28 +4925,6 @@ class Plan:
         return {'count': count, 'done': count if record['status'] == COMPLETED else record.get('done', 0)}
 
 
-#: What a record says of a job, beside what the ledger itself builds on.
-RECORD_FIELDS = {
-    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
-    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'done': int, 'signal': int,
-    'params': dict, 'batch': int, 'k': int}
-
-
-def sound_record(record):
-    """Return a record without what in it is not what it should be, and with a word about that."""
-    wrong = sorted(key for key, kind in RECORD_FIELDS.items()
-                   if record.get(key) is not None and not (
-                       is_of_type(record[key], kind) and (kind is not NUMBER or record[key] >= 0)))
-    try:
-        changed({}, record.get('params'))
-    except UNSOUND:
-        wrong = sorted(set(wrong) | {'params'})
-    if not wrong:
-        return record
-    record = {key: value for key, value in record.items() if key not in wrong}
-    return dict(record, words='damaged in the journal: ' + ', '.join(wrong))
-
-
 #: What a job's metadata is made of: functions of the plan, the job's record and the ledger.
 PARTS = collections.OrderedDict([
     ('id', lambda plan, record, ledger: record['job']), ('line', Plan._line), ('command', Plan._command),
@@ -4803,24 +4944,6 @@ PARTS = collections.OrderedDict([
 
 #: Of a job with one command.
 OF_ONE = [name for name in PARTS if name != 'commands']
-
-
-def changed(params, changes):
-    """Return parameters with changes, a dict of texts, made in them; an empty text takes one away."""
-    if not changes:
-        return params
-    params = dict(params, **read_parameters({key: text for key, text in changes.items() if text}))
-    return {key: value for key, value in params.items() if changes.get(key) != ''}
-
-
-def read_parameters(texts):
-    """Return the parameters that a dict of texts stands for."""
-    return collections.OrderedDict((key, read_parameter(key, value)) for key, value in texts.items())
-
-
-def write_parameters(params):
-    """Return parameters as a dict of texts."""
-    return collections.OrderedDict((key, write_parameter(key, value)) for key, value in params.items())
 
 
 def read_end(path):
@@ -5115,8 +5238,8 @@ class Crew:
         idle: since when nothing is on their lists, on the monotonic clock
     """
 
-    #: Seconds for which they wait for another list, and a bit less, after which none is given to them.
-    WAIT, SOON = 15, 10
+    #: Seconds after which no list is given to them any more: a bit less than they wait for one.
+    SOON = WORKER_WAIT - 5
     #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each worker on
     #: the first one, when nobody knows how short they are: enough until the next has been written.
     LIST, FIRST = 10000, 100
@@ -6943,43 +7066,6 @@ def fits(own, params):
     return True
 
 
-def write_text(path, text):
-    """Write a file; one that is there is replaced, so that who is reading it reads on in the old one.
-
-    Raises:
-        OSError: it could not be written whole; then it is not there, or the old one is
-    """
-    written, data = path, encode(text)
-    try:
-        try:
-            write_bytes(path, os.O_EXCL, data)
-        except FileExistsError:
-            written = '{}.tmp{}'.format(path, os.getpid())
-            write_new(written, data)
-            os.replace(written, path)
-    except OSError:
-        remove(written)
-        raise
-
-
-def keep(path, other):
-    """Give a file another name, unless it is not there or that name is taken.
-
-    Raises:
-        OSError: it cannot be found out, or done
-    """
-    if is_there(path) and not is_there(other):
-        os.rename(path, other)
-
-
-def remove(path):
-    """Remove a file that may be gone."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
-
-
 class Inbox:
     """What others tell the driver: commands as files, dropped whole by whoever may write the folder.
 
@@ -7239,6 +7325,134 @@ def running_event(record, start):
     """Return the event of an attempt that has said that it began."""
     return dict(record, event='run', status=RUNNING, started=start['time'], host=start['host'], words='',
                 executor_id=record.get('executor_id') or start.get('executor_id', ''))
+
+
+########################################################################################################################
+# The summary of an execution
+########################################################################################################################
+
+def counts_for_people(counts, cancelled):
+    """Return an ordered dict of the jobs by status, as people see it: cancelled is not failed, and 0 is left out.
+
+    Args:
+        counts: {status: number of jobs}
+        cancelled: how many of those that FAILED were cancelled
+    """
+    found = collections.OrderedDict()
+    for status, number in counts.items():
+        found[status.lower()] = number
+        if status == FAILED:
+            found['cancelled'] = min(number, cancelled)    # the driver may be counting just now
+            found['failed'] = number - found['cancelled']
+    return collections.OrderedDict((word, number) for word, number in found.items() if number)
+
+
+class Summary:
+    """What there is to say of an execution at its end, or at any time.
+
+    Attributes:
+        counts: {status: number of jobs}
+        cancelled: how many of those that FAILED were cancelled
+        elapsed: seconds from its making to the end of the last job; None where that is not known
+        figures: Figures
+        groups: list of Group, the failures
+    """
+
+    #: So many groups of failures are shown, and so many core-seconds are worth a word.
+    SHOWN, WORTH = 10, 360
+
+    def __init__(self, execution):
+        """
+        Args:
+            execution: Execution, or Old
+        """
+        self._execution = execution
+        self.counts = execution.counts()
+        self.figures = execution.figures()
+        failures = execution.failures if isinstance(execution, Old) else execution.ledger.named_failures()
+        self.groups, self.cancelled = failures.groups(), failures.cancelled
+        self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
+        self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
+
+    @property
+    def status(self):
+        """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended."""
+        left = sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
+        return 3 if left else 1 if self.counts[FAILED] else 0
+
+    def head(self):
+        """Return the first line."""
+        parts = ['{:,} {}'.format(number, word)
+                 for word, number in counts_for_people(self.counts, self.cancelled).items()]
+        return '{}: {}{}{}'.format(
+            plural(sum(self.counts.values()), 'job'), ', '.join(parts),
+            '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
+            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(self.figures.used / 3600, self.figures.asked / 3600)
+            if self.figures.asked >= self.WORTH else '')
+
+    def commands(self):
+        """Return an ordered dict of what to do next: {'to see one': command, ...}."""
+        execution, found = self._execution, collections.OrderedDict()
+        where = quote_shown(shown_path(execution.path))
+        old = isinstance(execution, Old)
+        driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
+        group = next((group for group in self.groups if group.ids), None)
+        if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
+            id, err = group.ids[0], bool(group.error)
+            found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
+                if backends_there() or old else 'cat ' + quote_shown(shown_path(execution.plan.path(
+                    id, '.err' if err else '.out')))
+        if not driven:
+            found.update(self._reruns(where, old))
+        if self.status == 3 and not driven and not old and execution.halted:
+            found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
+        if self.status == 3 and not driven and not old:
+            found['to go on'] = '{} reattach -l {}'.format(program(), where)
+        return found
+
+    def _reruns(self, where, old):
+        """Yield how to run again what did not complete: (what for, command)."""
+        retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
+        if self.counts[FAILED] > self.cancelled and not old:
+            yield 'to retry what failed', retry.format(program(), where, '')
+        if self.counts[FAILED] and (old or not self.cancelled):    # the map has all that are FAILED
+            yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
+                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
+        if self.cancelled and not old:
+            yield 'to run what was cancelled', retry.format(program(), where, ' -s cancelled')
+
+    def lines(self):
+        """Yield it as lines for people."""
+        yield self.head()
+        for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
+            yield '  ' + group.text(hosts)
+        if len(self.groups) > self.SHOWN:
+            yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
+        yield 'logs folder: {}'.format(shown_path(self._execution.path))
+        for what, command in self.commands().items():
+            yield '{}: {}'.format(what, command)
+
+    def variables(self):
+        """Return the environment variables that tell it to a command."""
+        found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
+        found['QMAP_CANCELLED'] = str(self.cancelled)
+        found.update(QMAP_LOGS=file_name(native(self._execution.path)), QMAP_NAME=file_name(self._execution.name),
+                     QMAP_STATUS=str(self.status), QMAP_JOBS=str(sum(self.counts.values())),
+                     QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0), QMAP_SUMMARY=self.head())
+        return found
+
+    def as_dict(self):
+        """Return it for programs."""
+        return collections.OrderedDict([
+            ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
+            ('jobs', sum(self.counts.values())), ('counts', self.counts),
+            ('cancelled', self.cancelled), ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
+            ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
+            ('failures', [collections.OrderedDict([
+                ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
+                ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
+                for group, hosts in zip(self.groups, self._only_on)]),
+            ('next', self.commands())])
 
 
 ########################################################################################################################
@@ -7810,11 +8024,6 @@ class Execution:
         self._steer('hand over')
 
 
-def cores_of(params):
-    """Return how many cores a job with these parameters reserves."""
-    return params.get('cores') or params.get('tasks') or 1
-
-
 def whoami():
     """Return user@host, for those who read what was done."""
     import getpass
@@ -8103,30 +8312,6 @@ class Preparation:
 # Questions: info
 ########################################################################################################################
 
-def parse_statuses(texts):
-    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for; and
-    of the reasons among them, for the jobs that FAILED for these.
-
-    Raises:
-        QMapError: one of them is none
-    """
-    wanted = set()
-    for text in texts:
-        for word in text.split(','):
-            found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
-            found += [reason for reason in REASONS if word.lower() == reason]
-            if word.lower() in ('all', 'a'):
-                found = STATUSES
-            if not found:
-                names = [status.lower() for status in STATUSES]
-                raise QMapError('{}: unknown status{}'.format(
-                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS), '', 'status') or
-                    '; known: {} (or first letters), all, and the reasons {}'.format(
-                        ', '.join(names), ', '.join(REASONS))))
-            wanted.update(found)
-    return wanted
-
-
 #: The fields of a job's metadata, beside params.* and seconds.*
 FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd', 'params', 'exit_code', 'error_reason',
           'error', 'reason', 'submitted', 'started', 'finished', 'host', 'usage', 'usage.time', 'usage.time.elapsed',
@@ -8254,22 +8439,6 @@ def left_map(plan, jobs, params, more=None):
 ########################################################################################################################
 # Views
 ########################################################################################################################
-
-def counts_for_people(counts, cancelled):
-    """Return an ordered dict of the jobs by status, as people see it: cancelled is not failed, and 0 is left out.
-
-    Args:
-        counts: {status: number of jobs}
-        cancelled: how many of those that FAILED were cancelled
-    """
-    found = collections.OrderedDict()
-    for status, number in counts.items():
-        found[status.lower()] = number
-        if status == FAILED:
-            found['cancelled'] = min(number, cancelled)    # the driver may be counting just now
-            found['failed'] = number - found['cancelled']
-    return collections.OrderedDict((word, number) for word, number in found.items() if number)
-
 
 class View:
     """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
@@ -8480,133 +8649,6 @@ def in_foreground(stream):
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
     except (OSError, ValueError):
         return True    # no controlling terminal
-
-
-class Summary:
-    """What there is to say of an execution at its end, or at any time.
-
-    Attributes:
-        counts: {status: number of jobs}
-        cancelled: how many of those that FAILED were cancelled
-        elapsed: seconds from its making to the end of the last job; None where that is not known
-        figures: Figures
-        groups: list of Group, the failures
-    """
-
-    #: So many groups of failures are shown, and so many core-seconds are worth a word.
-    SHOWN, WORTH = 10, 360
-
-    def __init__(self, execution):
-        """
-        Args:
-            execution: Execution, or Old
-        """
-        self._execution = execution
-        self.counts = execution.counts()
-        self.figures = execution.figures()
-        failures = execution.failures if isinstance(execution, Old) else execution.ledger.named_failures()
-        self.groups, self.cancelled = failures.groups(), failures.cancelled
-        self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
-        self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
-
-    @property
-    def status(self):
-        """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended."""
-        left = sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
-        return 3 if left else 1 if self.counts[FAILED] else 0
-
-    def head(self):
-        """Return the first line."""
-        parts = ['{:,} {}'.format(number, word)
-                 for word, number in counts_for_people(self.counts, self.cancelled).items()]
-        return '{}: {}{}{}'.format(
-            plural(sum(self.counts.values()), 'job'), ', '.join(parts),
-            '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
-            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(self.figures.used / 3600, self.figures.asked / 3600)
-            if self.figures.asked >= self.WORTH else '')
-
-    def commands(self):
-        """Return an ordered dict of what to do next: {'to see one': command, ...}."""
-        execution, found = self._execution, collections.OrderedDict()
-        where = quote_shown(shown_path(execution.path))
-        old = isinstance(execution, Old)
-        driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
-        group = next((group for group in self.groups if group.ids), None)
-        if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
-            id, err = group.ids[0], bool(group.error)
-            found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
-                if backends_there() or old else 'cat ' + quote_shown(shown_path(execution.plan.path(
-                    id, '.err' if err else '.out')))
-        if not driven:
-            found.update(self._reruns(where, old))
-        if self.status == 3 and not driven and not old and execution.halted:
-            found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
-        if self.status == 3 and not driven and not old:
-            found['to go on'] = '{} reattach -l {}'.format(program(), where)
-        return found
-
-    def _reruns(self, where, old):
-        """Yield how to run again what did not complete: (what for, command)."""
-        retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
-        if self.counts[FAILED] > self.cancelled and not old:
-            yield 'to retry what failed', retry.format(program(), where, '')
-        if self.counts[FAILED] and (old or not self.cancelled):    # the map has all that are FAILED
-            yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
-                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
-        if self.cancelled and not old:
-            yield 'to run what was cancelled', retry.format(program(), where, ' -s cancelled')
-
-    def lines(self):
-        """Yield it as lines for people."""
-        yield self.head()
-        for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
-            yield '  ' + group.text(hosts)
-        if len(self.groups) > self.SHOWN:
-            yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
-        yield 'logs folder: {}'.format(shown_path(self._execution.path))
-        for what, command in self.commands().items():
-            yield '{}: {}'.format(what, command)
-
-    def variables(self):
-        """Return the environment variables that tell it to a command."""
-        found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
-        found['QMAP_CANCELLED'] = str(self.cancelled)
-        found.update(QMAP_LOGS=file_name(native(self._execution.path)), QMAP_NAME=file_name(self._execution.name),
-                     QMAP_STATUS=str(self.status), QMAP_JOBS=str(sum(self.counts.values())),
-                     QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0), QMAP_SUMMARY=self.head())
-        return found
-
-    def as_dict(self):
-        """Return it for programs."""
-        return collections.OrderedDict([
-            ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
-            ('jobs', sum(self.counts.values())), ('counts', self.counts),
-            ('cancelled', self.cancelled), ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
-            ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
-            ('failures', [collections.OrderedDict([
-                ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
-                ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
-                for group, hosts in zip(self.groups, self._only_on)]),
-            ('next', self.commands())])
-
-
-def shown_path(path):
-    """Return a path as a person would write it: relative where it is below this folder."""
-    try:
-        relative = os.path.relpath(path)
-    except OSError:    # the current folder was removed
-        return path
-    if relative.startswith(os.pardir):
-        return path
-    return os.path.join('.', relative) if relative.startswith('-') else relative
-
-
-def program():
-    """Return how QMap was called, to be pasted."""
-    name = sys.argv[0] if sys.argv and sys.argv[0] else 'qmap'
-    if not name.endswith('.py'):
-        return os.path.basename(name)
-    return 'python3 {}'.format(shlex.quote(name))
 
 
 ########################################################################################################################
@@ -9493,39 +9535,10 @@ def tool_help(options):
     return 0
 
 
-def checked(key, text):
-    """Return the value of a parameter from the command line.
-
-    Raises:
-        QMapError: it cannot be read, or is a name that no parameter has
-    """
-    try:
-        check_name(key)
-        return read_parameter(key, text)
-    except ValueError as error:
-        raise QMapError(str(error))
-
-
 def warn(sentences):
     """Print warnings."""
     for sentence in sentences:
         complain('warning: {}'.format(sentence))
-
-
-def complain(text):
-    """Print a message on standard error, as `print_aside` does."""
-    print_aside('qmap: ' + text)
-
-
-def print_aside(line):
-    """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
-    exit status says it, too."""
-    try:
-        sys.stderr.flush()
-        sys.stderr.buffer.write(readable_bytes(printable(line) + '\n'))
-        sys.stderr.buffer.flush()
-    except (OSError, ValueError):
-        pass
 
 
 def say(line):
