@@ -5758,6 +5758,18 @@ class Driver:
         """What keeps the driver from going on, '' for nothing."""
         return '; '.join(self._troubles.values())
 
+    def _commit(self, events=()):
+        """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then may
+        one act on them.
+
+        Raises:
+            NotDriver: another process has become the driver
+            OSError: the journal could not be written
+        """
+        self._write(list(events))
+        self._journal.sync()
+        self._check_epoch()
+
     def _check_epoch(self):
         if max(self.logs.epochs(), default=0) != self._epoch:
             raise NotDriver()
@@ -6398,8 +6410,7 @@ class Driver:
                 self._gone.pop(number, None)
                 self._changed[number] = self.ledger.record(number)
             self._news = True
-            self._journal.sync()
-            self._check_epoch()
+            self._commit()
             self._close_batches()
 
     def _find_batches(self):
@@ -6591,10 +6602,8 @@ class Driver:
             event['id'] = crew.id
         if changes:
             event['params'] = changes
-        self._write([event])
         self._due['find'] = self.here.monotonic() + 5    # should anything below fail, it is looked for
-        self._journal.sync()
-        self._check_epoch()
+        self._commit([event])
         script = self.logs.batch(batch)
         try:
             self._write_batch(event, numbers, params, bool(crew))
@@ -6745,8 +6754,7 @@ class Driver:
         now = self.here.monotonic()
         if now < self._due['flush'] or not self._changed and not self._news:
             return
-        self._journal.sync()
-        self._check_epoch()
+        self._commit()
         for number, record in list(self._changed.items()):
             if self.here.monotonic() >= self._due['beat']:
                 return    # there are so many of them that the rest has to wait
@@ -6856,8 +6864,7 @@ class Driver:
                                 self._changed[number] = self.ledger.record(number)
                 self._again = self._again or bool(self.ledger.cancelled)
                 self.leaving = leaving or self.leaving
-            self._journal.sync()
-            self._check_epoch()
+            self._commit()
             self.inbox.remove(id)
         for id in self.inbox.junk:
             self.inbox.remove(id)
@@ -6985,8 +6992,7 @@ class Driver:
 
     def _cancel(self):
         """Tell the backend to end all that shall end, and has an id by which it can be told."""
-        self._journal.sync()
-        self._check_epoch()
+        self._commit()
         tasks, events = self._cancel_crews(), []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
             if self.ledger.batches.get(batch, {}).get('shares'):
