@@ -2143,6 +2143,35 @@ class Logs:
             raise OSError(errno.EMFILE, 'more than {:,} files; QMap did not make them'.format(self.most), self.run)
         return names
 
+    def run_files(self, names):
+        """Return a list of the RunFiles that names in run/ stand for."""
+        return list(filter(None, map(parse_run_file, names)))
+
+    def run_file(self, kind, *numbers):
+        """Return the path of the file of a batch in run/, as `parse_run_file` reads its name."""
+        return os.path.join(self.run, '.'.join([kind] + [str(number) for number in numbers]))
+
+
+#: What the name of a file in run/ tells: its kind (start, end, done, why of an attempt; share, left, cancel, home of a
+#: batch), the key of the attempt, and the numbers of the batch and of its task; '' and 0 where it has none.
+RunFile = collections.namedtuple('RunFile', 'kind key batch index')
+RUN_FILE = re.compile(r'(?:(share|left|cancel)\.(\d{1,15})\.(\d{1,15})|(home)\.(\d{1,15})|'
+                      r'(\d+\.\d+)\.(start|end|done|why))\Z')
+
+
+def parse_run_file(name):
+    """Return the RunFile that a name in run/ stands for, None for a name that QMap gives to no file."""
+    match = RUN_FILE.match(name)
+    if not match:
+        return None
+    kind, batch, index, limit, pool, key, said = match.groups()
+    return RunFile(kind or limit or said, key or '', int(batch or pool or 0), int(index or 0))
+
+
+def heard_attempts(files):
+    """Return the keys, '<id>.<attempt>', of the attempts of which there is a .start or .end among these RunFiles."""
+    return {file.key for file in files if file.kind in ('start', 'end')}
+
 
 def status_of(asked):
     """Return what os.stat says, None where there is nothing.
@@ -5164,12 +5193,6 @@ SAID = {'s': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compi
         'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
 
 
-def run_numbers(name):
-    """Return the two numbers in the name of a file in run/ such as share.12.3 or left.12.3, None for another name."""
-    match = re.match(r'(?:share|left|cancel)\.(\d{1,15})\.(\d{1,15})\Z', name)
-    return match and (int(match.group(1)), int(match.group(2)))
-
-
 class Share:
     """A share of a batch at work: what has been read of its words.
 
@@ -5819,8 +5842,9 @@ class Driver:
 
     def _collect(self):
         names = set(self.logs.listing())
+        files = self.logs.run_files(names)
         events = []
-        for word in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}:
+        for word in heard_attempts(files):
             has_end = word + '.end' in names
             if has_end and word in self._spent and not self._unheard(word) or not has_end and (
                     word in self._spent or word in self._starts):
@@ -5850,9 +5874,9 @@ class Driver:
                 self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
             else:
                 events.append(self._ended(number, record, word, end))
-        for name in names:
-            if name.startswith('share.'):
-                self._told += self._hear_share(name)
+        for file in files:
+            if file.kind == 'share':
+                self._told += self._hear_share(file.batch, file.index)
         try:
             self._log_told(events)
         except OSError:
@@ -5871,14 +5895,13 @@ class Driver:
         self._log(list(events) + self._told)
         self._told = []
 
-    def _hear_share(self, name):
+    def _hear_share(self, batch, k):
         """Read what a share has said since the last time, and return the events that come of it."""
-        batch, k = run_numbers(name) or (0, 0)
         if batch not in self.ledger.batches:
             return []    # it is over
         share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
         share.task = (self.ledger.batches[batch].get('id'), k)
-        for kind, word, rest in share.parse_lines(self._lines(share, name)):
+        for kind, word, rest in share.parse_lines(self._lines(share, self.logs.run_file('share', batch, k))):
             if kind == 'e' and word not in self._starts:
                 continue    # changed since it was written
             number = self._spoken_for(word, False)
@@ -5903,9 +5926,8 @@ class Driver:
                                        executor_id=start['executor_id']))
         return events + self._release(share, now)
 
-    def _lines(self, share, name):
-        """Return the whole lines that have been added."""
-        path = os.path.join(self.logs.run, name)
+    def _lines(self, share, path):
+        """Return the whole lines that have been added to a share's file."""
         try:
             with naming(path), open_regular(path) as source:
                 source.seek(share.read)
@@ -6007,11 +6029,9 @@ class Driver:
         if not self._crews:
             return
         names = set(self.logs.listing())
-        for name in names:
-            if name.startswith('left.'):
-                number, k = run_numbers(name) or (0, 0)
-                if number in self._crews:
-                    self._crews[number].hear(k, os.path.join(self.logs.run, name))
+        for file in self.logs.run_files(names):
+            if file.kind == 'left' and file.batch in self._crews:
+                self._crews[file.batch].hear(file.index, self.logs.run_file('left', file.batch, file.index))
         for number, crew in self._crews.items():
             free, mute = self._on_lists(lists.get(number, ()), names)
             crew.waiting = len(free)
@@ -6054,7 +6074,7 @@ class Driver:
             if count > 0 and at_work:
                 crew.most = at_work[-count - 1] if count < len(at_work) else 0
                 count -= len(at_work)
-                write_text(os.path.join(self.logs.run, 'home.{}'.format(crew.number)), '{}\n'.format(crew.most))
+                write_text(self.logs.run_file('home', crew.number), '{}\n'.format(crew.most))
 
     def _see_workers(self, answer, now):
         """Note which workers the queue still lists, and of a job on their list why none has begun."""
@@ -6799,20 +6819,21 @@ class Driver:
         self._close_batches()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
         crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
-        cancelled = {'{}.{}'.format(self.ledger.batch_of(record).get('crew'), record['k'] or 1) for record in map(
+        cancelled = {(self.ledger.batch_of(record).get('crew'), record['k'] or 1) for record in map(
             self.ledger.live.get, self.ledger.cancelled)}
+        over = {'share': lambda file: file.batch not in self.ledger.batches,
+                'left': lambda file: file.batch not in crews,
+                'home': lambda file: file.batch not in crews,
+                'cancel': lambda file: (file.batch, file.index) not in cancelled,
+                'start': lambda file: file.key in self._spent and file.key not in held,
+                # That of an attempt which was called failed without it came just now, and is still to be read.
+                'end': lambda file: file.key in self._spent and not self._unheard(file.key),
+                'done': lambda file: file.key in self._spent,
+                'why': lambda file: file.key in self._spent}
         # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders go first.
         for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
-            word, _, kind = name.rpartition('.')
-            numbers = run_numbers(name) or re.match(r'home\.(\d+)\Z', name) and (int(name[5:]), 0)
-            if not numbers and name.startswith(('share.', 'left.', 'home.', 'cancel.')):
-                continue    # nobody of QMap gave that name
-            over = numbers[0] not in self.ledger.batches if word.startswith('share.') else \
-                numbers[0] not in crews if name.startswith(('left.', 'home.')) else \
-                name[7:] not in cancelled if name.startswith('cancel.') else \
-                word in self._spent and not (kind == 'start' and word in held) and not (
-                    kind == 'end' and self._unheard(word))    # it came just now, and is still to be read
-            if over:
+            file = parse_run_file(name)
+            if file and over[file.kind](file):
                 remove(os.path.join(self.logs.run, name))
         self._spent &= held
         self._news = False
@@ -7040,7 +7061,7 @@ class Driver:
         note_why(self._said(record), cancel_note(self.ledger, self.ledger.number(record['job'])))
         batch = self.ledger.batch_of(record)
         if record['k'] != NOBODY:
-            path = os.path.join(self.logs.run, 'cancel.{}.{}'.format(batch['crew'], record['k'] or 1))
+            path = self.logs.run_file('cancel', batch['crew'], record['k'] or 1)
             write_text(path, '{} {}\n'.format(
                 self._word(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
 
@@ -7247,11 +7268,11 @@ def unmerged_events(plan, ledger):
         names = set(plan.logs.listing())
     except FileNotFoundError:    # the folder is gone, and with it what they said
         return []
-    found = [unmerged_event(plan, ledger, key, names)
-             for key in {name.rpartition('.')[0] for name in names if name.endswith(('.start', '.end'))}]
-    for name in names:
-        if name.startswith('share.'):
-            found += unmerged_share(plan, ledger, name, names)
+    files = plan.logs.run_files(names)
+    found = [unmerged_event(plan, ledger, key, names) for key in heard_attempts(files)]
+    for file in files:
+        if file.kind == 'share':
+            found += unmerged_share(plan, ledger, file, names)
     return sorted(filter(None, found), key=lambda event: event.get('finished') or event['started'])
 
 
@@ -7281,18 +7302,18 @@ def verdict_on(plan, ledger, key, end, names):
     return standing_verdict(end, why or cancel_note(ledger, ledger.number(key.partition('.')[0])))
 
 
-def unmerged_share(plan, ledger, name, names):
+def unmerged_share(plan, ledger, file, names):
     """Return the events that the file of a shell which several jobs share tells.
 
     Args:
-        name: of the file in run/
-        names: set of what lies there
+        file: RunFile
+        names: set of what lies in run/
     """
-    batch = int(name.split('.')[1])
+    batch = file.batch
     if batch not in ledger.batches:
         return []
     share, starts, found = Share(), {}, []
-    lines = (read_bytes(os.path.join(plan.logs.run, name)) or b'').rpartition(b'\n')[0]
+    lines = (read_bytes(plan.logs.run_file('share', batch, file.index)) or b'').rpartition(b'\n')[0]
     for kind, key, rest in share.parse_lines(lines.decode('ascii', 'replace').splitlines()):
         record = open_record(ledger, key)
         if kind == 's':
