@@ -21,15 +21,26 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
     LOGS/<id>.sh               what the job runs; `bash <id>.sh` repeats it by hand
     LOGS/<id>.out  <id>.err    its output, live
     LOGS/<id>.info             JSON: all that is known of the job
+    LOGS/execution.log         messages of a driver in the background
     LOGS/.qmap/lock            the driver's lock: holds no data, is never removed
     LOGS/.qmap/driver.json     who drives, with a beat that counts up
     LOGS/.qmap/journal.0007    JSON lines, an event each; written by the driver of epoch 7 and by nobody else
     LOGS/.qmap/snapshot.0006   what still counts of the segments up to 6, where most of them was history
     LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
-    LOGS/.qmap/run/<id>.<attempt>.start  .end  .done  .why
-                               the job's own words, written where it runs; merged into the journal and removed
+    LOGS/.qmap/batch/12.3      on this machine: the list of the short jobs that its third shell runs in turn
+    LOGS/.qmap/batch/12.out.3  what the scheduler itself, or the runner, had to say of its third task
+    LOGS/.qmap/run/<id>.<attempt>.start  .end  .done
+                               what a job says, written where it runs: that it began, how it ended, and each command of
+                               a group that did; merged into the journal and removed
+    LOGS/.qmap/run/<id>.<attempt>.why
+                               why the driver, or the worker, ended an attempt
+    LOGS/.qmap/run/share.<batch>.<k>
+                               what several short jobs say that one shell of this machine runs, a line for each word
     LOGS/.qmap/run/left.<crew>.<k>
                                a worker, which pulled jobs from lists, has said its last word
+    LOGS/.qmap/run/home.<crew> the index of the last worker that is still wanted
+    LOGS/.qmap/run/cancel.<crew>.<k>
+                               the attempt that this worker is to end
     LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
 Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to the disk;
@@ -2374,10 +2385,12 @@ class Ledger:
     The driver writes an event to its segment and then applies it here; viewers read the same lines and apply them too.
     The events, each a JSON object on a line of its own:
 
-        lead        a driver begins: epoch, read {segment: bytes of it that count}, host, pid, time
-        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; shares: how many
-                    tasks of the scheduler run these in turn, where not each runs one; workers: how many take them from
-                    this list, and crew: the batch with which these were submitted
+        open        the first line of a segment, of a process that is about to drive: host, pid, born
+        lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
+        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what is
+                    different from the map, as texts; shares: how many tasks of the scheduler run these in turn, where
+                    not each runs one; workers: how many take them from this list, crew: the batch with which these were
+                    submitted, id: its own, where it is known, and with: what they asked for, as texts
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
         returned    these tasks were not submitted after all: tasks; spent: if that is not sure, so that the next time
                     is another attempt
