@@ -5201,6 +5201,90 @@ class Gone:
         self.end = None
 
 
+#: What is known of an attempt that has left the queue, or was ended by a signal:
+#:     begun: whether its runner began it, as far as can be seen from here
+#:     end: its own words of how it ended, None where it has not said so
+#:     unread: whether these are there by now, and still to be read
+#:     alone: whether it was ended by itself, and its worker went on
+#:     queue, listed: the reason that the queue gave, '' for none; whether it is still listed there
+#:     output: the reason that stands in the output of its task, None for none
+#:     account: dict of what the scheduler's accounts say, {} for nothing; None where they did not answer
+#:     cancelled: whether this execution cancelled it
+#:     tries: how many submissions of it have vanished without a trace, with this one
+#:     again: whether it may be submitted again however many did
+Evidence = collections.namedtuple(
+    'Evidence', 'begun end unread alone queue listed output account cancelled tries again')
+
+#: What differs from scheduler to scheduler: the seconds for which the words of a job that has left the queue may come
+#: late, and those for which its accounts may; whether what cannot run stays in the queue, with its reason.
+Rules = collections.namedtuple('Rules', 'grace patience lingers')
+
+#: The verdicts of `judge`.
+WAIT, END, RESUBMIT, VANISHED = 'wait', 'end', 'resubmit', 'vanished'
+#: Submissions of a job that may vanish without a trace. The last one ends it.
+SUBMISSIONS = 4
+#: Seconds for which the reason of a signal may come late where the worker has gone on: it ended the job itself.
+PATIENCE_ALONE = 3
+#: Reasons that the scheduler gives only for what is over.
+FINAL = {'memory', 'time', 'cancelled', 'node'}
+
+
+def judge(evidence, waited, rules):
+    """Decide what becomes of an attempt that has left the queue, or was ended by a signal. Changes nothing.
+
+        QUEUED --.start--> RUNNING --.end--------------------------> ENDED
+          |                   |--.end by a signal--> UNEXPLAINED --> ENDED   somebody said why, or nobody in time
+          |                   '--left the queue----> MISSING ------> ENDED   after the grace: its words may come late
+          '--left the queue, never began-----------> MISSING ------> QUEUED  as another submission; ENDED for a reason,
+                                                                             or after the last submission
+    Args:
+        evidence: Evidence
+        waited: seconds since it was first seen to be gone
+        rules: Rules
+
+    Returns:
+        WAIT for more evidence, END the attempt, RESUBMIT the job, or VANISHED: END, as all its submissions did
+    """
+    possible, certain = reasons_for(evidence, waited, rules)
+    if evidence.end:
+        patience = PATIENCE_ALONE if evidence.alone else rules.patience
+        return END if (possible | certain) - {None, ''} or waited >= patience else WAIT
+    if evidence.account is None or evidence.unread:
+        return WAIT    # there was no answer, and that proves nothing; or its own words will tell
+    if waited < rules.grace and not certain & FINAL:
+        return WAIT    # its own words may not yet be seen from here, and a queue may be wrong for a while
+    if evidence.begun or possible - {None, '', 'exit'}:
+        return END
+    # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may speak of
+    # an older job: a controller that was killed forgets what it took last, and gives ids again.
+    return RESUBMIT if evidence.again or evidence.tries < SUBMISSIONS else VANISHED
+
+
+def reasons_for(evidence, waited, rules):
+    """Return why an attempt may be gone, as its queue, its output and its user say, and what is certain, as two sets.
+
+    Args:
+        evidence, waited, rules: as for `judge`
+    """
+    account = evidence.account or {}
+    possible = {evidence.output, evidence.queue, 'cancelled' if evidence.cancelled else None}
+    certain = {evidence.output, account.get('reason')}
+    if evidence.listed and rules.lingers:
+        certain.add(evidence.queue)
+    never_began = not evidence.begun and waited > rules.patience    # the accounts would have said so by now
+    if evidence.cancelled:
+        if 'cancelled' == evidence.queue or account.get('reason') == 'signal' or never_began:
+            certain.add('cancelled')
+    elif evidence.queue == 'cancelled' and not evidence.begun:
+        if account.get('host'):
+            # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
+            # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
+            return possible - {'cancelled'}, certain - {'cancelled'}
+        if never_began and not account:
+            certain.add('cancelled')
+    return possible, certain
+
+
 #: What a share says of a job behind the first letter of a line: s, it begins; v, it does not after all; e, its end.
 SAID = {'s': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
         'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
@@ -6309,36 +6393,25 @@ class Driver:
     def _judge(self, tasks, accounts, now):
         """End the jobs that are gone, as far as it is known how."""
         names = set(self.logs.listing())
+        rules = Rules(self.backend.grace, self.PATIENCE, self.backend.lingers)
         events, back, stuck = [], [], []
         self._copies = None
         for number, task in tasks.items():
             record, gone = self.ledger.live[number], self._gone[number]
             word = self._word(record)
-            account = dict((accounts or {}).get(task) or {})
-            if gone.end and self._went_on(record):
-                account, gone.reason = {}, ''    # what became of its worker is not about this job
-            gone.void = gone.void or not gone.end and self._void_start(record, word)
-            begun = not gone.void and (word in self._starts or word + '.start' in names)
-            heard, sure = self._heard_of(number, gone, account, begun, now)
-            if gone.end:
-                if not (heard | sure) - {None, ''} and now - gone.since < self._patience(record):
-                    continue
-            elif accounts is None or read_end(self._said(record, '.end')):
-                continue    # there was no answer, and that proves nothing; or it will be read
-            elif now - gone.since < self.backend.grace and not sure & {'memory', 'time', 'cancelled', 'node'}:
-                continue    # its own words may not yet be seen from here, and a queue may be wrong for a while
-            elif begun and self._lives(word, task, tasks):
+            evidence = self._evidence(number, gone, accounts, task, names)
+            verdict = judge(evidence, now - gone.since, rules)
+            if verdict == WAIT:
+                continue
+            account = dict(evidence.account or {})
+            if verdict == END and not gone.end and evidence.begun and self._lives(word, task, tasks):
                 continue    # another copy was first
-            elif not begun and not heard - {None, '', 'exit'}:
-                # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
-                # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
-                short = gone.void and self.backend.immediate    # of processes, for a while
-                tries = self._tries.get(number, 0) + (not short)
-                if short or tries < 4 or self.ledger.batch_of(record).get('shares'):
-                    back.append((number, word, tries))
-                    continue
+            if verdict == RESUBMIT:
+                back.append((number, word, evidence.tries))
+                continue
+            if verdict == VANISHED:
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
-                           'submitted {} times; vanished from the queue each time'.format(tries)}
+                           'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
             self._explain(account, gone, self._starts.get(word) or {})
             if gone.listed and self.backend.lingers:
                 stuck.append(task)
@@ -6347,6 +6420,32 @@ class Driver:
         self._unsubmit([word for _, word, _ in back])
         self._tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
         self._end_tasks(stuck)    # what cannot run would stay in the queue for ever
+
+    def _evidence(self, number, gone, accounts, task, names):
+        """Return the Evidence about a job that is gone.
+
+        Args:
+            number: of the job
+            gone: its Gone
+            accounts: {task: dict} as the scheduler's accounts say, None for no answer
+            task: of the scheduler, None where it has none
+            names: set of the names in run/
+        """
+        record, account = self.ledger.live[number], accounts
+        word, alone = self._word(record), self._went_on(record)
+        if accounts is not None:
+            account = accounts.get(task) or {}
+        if gone.end and alone:
+            account, gone.reason = {}, ''    # what became of its worker is not about this job
+        gone.void = gone.void or not gone.end and self._void_start(record, word)
+        short_of_processes = gone.void and self.backend.immediate    # for a while
+        return Evidence(
+            begun=not gone.void and (word in self._starts or word + '.start' in names), end=gone.end,
+            unread=not gone.end and accounts is not None and bool(read_end(self._said(record, '.end'))), alone=alone,
+            queue=gone.reason, listed=gone.listed, output=self.backend.note(self._note(record, gone.end)).get('reason'),
+            account=account, cancelled=number in self.ledger.cancelled,
+            tries=self._tries.get(number, 0) + (not short_of_processes),
+            again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
 
     def _void_start(self, record, word):
         """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
@@ -6361,30 +6460,6 @@ class Driver:
         """Tell whether a job was ended by itself alone, and not with its worker."""
         crew = self._crews.get(self.ledger.batch_of(record).get('crew'))
         return bool(crew) and not crew.left.get(record['k'])
-
-    def _patience(self, record):
-        """Return for how many seconds more may be heard of an end by a signal."""
-        return 3 if self._went_on(record) else self.PATIENCE
-
-    def _heard_of(self, number, gone, account, begun, now):
-        """Return why a job may be gone, as its queue, its output and its user say, and what is sure, as two sets."""
-        ours = number in self.ledger.cancelled
-        note = self.backend.note(self._note(self.ledger.live[number], gone.end)).get('reason')
-        heard = {note, gone.reason, 'cancelled' if ours else None}
-        sure = {note, account.get('reason')}
-        if gone.listed and self.backend.lingers:
-            sure.add(gone.reason)
-        if ours and (gone.reason == 'cancelled' or account.get('reason') == 'signal'
-                     or not begun and now - gone.since > self.PATIENCE):
-            sure.add('cancelled')
-        if not begun and gone.reason == 'cancelled' and not ours:
-            if account.get('host'):
-                # It had a node and never began there: the node did not take it, and nobody meant to cancel it.
-                # (slurmctld: "Could not launch job and not able to requeue it, cancelling job")
-                return heard - {'cancelled'}, sure - {'cancelled'}
-            if not account and now - gone.since > self.PATIENCE:
-                sure.add('cancelled')    # the accounts would have said so by now
-        return heard, sure
 
     @staticmethod
     def _explain(account, gone, start):
