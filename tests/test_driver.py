@@ -422,6 +422,12 @@ def test_an_id_that_is_given_again_gives_back_what_waits_under_it(qmap):
     assert {record['batch'] for record in driver.ledger.live.values()} == {1, 2}
 
 
+def test_jobs_that_ask_for_different_things_are_submitted_in_one_look(qmap):
+    driver = still(qmap, 'true\ntrue ## memory=2G\ntrue\ntrue ## memory=3G\n', Told())
+    driver.tick()
+    assert len(driver.ledger.live) == 4 and len(driver.ledger.batches) == 3
+
+
 def test_a_scheduler_that_takes_fewer_tasks_at_once_is_offered_fewer(qmap):
     backend = Scripted()
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, backend)
@@ -451,6 +457,22 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     driver.backend.accounts = lambda tasks: {}
     driver.here.now += driver.backend.grace
     driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'lost'
+
+
+def test_a_job_that_a_copy_of_its_submission_runs_is_not_lost_with_its_own_task(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='77')
+    driver.backend.queue = {('77', 0): ('RUNNING', '', '')}
+    for _ in range(4):
+        driver.here.now += driver.backend.grace
+        driver.tick()
+    assert 0 in driver.ledger.live
+    driver.backend.queue = {}
+    for _ in range(4):
+        driver.here.now += driver.backend.grace
+        driver.tick()
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
