@@ -5183,22 +5183,41 @@ class Here:
         self._woken.set()
 
 
-class Gone:
-    """A live job that has left the queue, or ended by a signal: the scheduler has still to say how.
+class Attempt:
+    """What was seen of a live attempt, beside its record in the journal. See `judge` for what comes of it.
 
     Attributes:
-        since: when that was seen, on the monotonic clock
-        reason, words: what the queue said of it
+        number: of its job
+        start: what it said when it began, as a dict; None before
+        since: when it was first seen that it has left the queue, or was ended by a signal, on the monotonic clock; None
+            where it is not gone
+        reason, words: what the queue said of it then
         listed: whether the queue still lists it
         void: whether its runner had claimed it, and then did not come to begin it
-        end: its own words
+        end: its own words of an end by a signal, of which the scheduler may know the reason
     """
 
-    def __init__(self, since):
-        self.since = since
-        self.reason = self.words = ''
-        self.listed = self.void = False
-        self.end = None
+    __slots__ = ('number', 'start', 'since', 'reason', 'words', 'listed', 'void', 'end')
+
+    def __init__(self, number):
+        self.number = number
+        self.start = self.end = None
+        self.void = False
+        self.found()
+
+    @property
+    def gone(self):
+        """Whether it has left the queue, or was ended by a signal."""
+        return self.since is not None
+
+    def miss(self, now):
+        """Note that it is gone: when that was seen first counts."""
+        if not self.gone:
+            self.since = now
+
+    def found(self):
+        """Note that the queue lists it after all, or still."""
+        self.since, self.reason, self.words, self.listed, self.void = None, '', '', False, False
 
 
 #: What is known of an attempt that has left the queue, or was ended by a signal:
@@ -5450,8 +5469,7 @@ class Driver:
         self._journal = None
         self._epoch = 0
         self._beat = 0
-        self._starts = {}
-        self._gone = {}
+        self._attempts = {}    # by '<id>.<attempt>': Attempt, of the live ones of which something was seen
         self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
         self._tries = {}    # how often a job left the queue without a trace
         self._changed = {}
@@ -5944,20 +5962,20 @@ class Driver:
         for word in heard_attempts(files):
             has_end = word + '.end' in names
             if has_end and word in self._spent and not self._unheard(word) or not has_end and (
-                    word in self._spent or word in self._starts):
+                    word in self._spent or self._has_begun(word)):
                 continue
             number = self._spoken_for(word, has_end)
             if number is None:
                 continue
             record = self.ledger.live[number]
-            start = self._starts.get(word) or read_start(self._said(record, '.start'))
+            start = self._start_of(word) or read_start(self._said(record, '.start'))
             if start.get('void'):
                 remove(self._said(record, '.start'))    # it came too late, and ran nothing
                 continue
             self._assign(record, start)
             if not has_end:
                 if 'time' in start:    # else it is not yet whole
-                    self._starts[word] = start
+                    self._attempt(record).start = start
                     self.backend_started(number, start)
                     events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'],
                                                words='', executor_id=self._executor_id(number, start)))
@@ -5965,10 +5983,12 @@ class Driver:
             end = read_end(self._said(record, '.end'))
             if not end or not self.backend.settled(self._task(number)):
                 continue
-            self._starts[word] = start
+            attempt = self._attempt(record)
+            attempt.start = start
             if ended_unexplained(end) and not self.backend.immediate and not read_why(self._said(record, '.why')):
                 # Only the scheduler knows whether a limit, a person or the job itself was behind it.
-                self._gone.setdefault(number, Gone(self.here.monotonic())).end = end
+                attempt.miss(self.here.monotonic())
+                attempt.end = end
             else:
                 events.append(self._ended(number, record, word, end))
         for file in files:
@@ -5978,7 +5998,7 @@ class Driver:
             self._log_told(events)
         except OSError:
             for event in events:    # what has begun is still to be written
-                self._starts.pop(self._word(event), None)
+                self._forget_start(self._word(event))
             raise
 
     def _assign(self, record, start):
@@ -5999,17 +6019,17 @@ class Driver:
         share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
         share.task = (self.ledger.batches[batch].get('id'), k)
         for kind, word, rest in share.parse_lines(self._lines(share, self.logs.run_file('share', batch, k))):
-            if kind == 'e' and word not in self._starts:
+            if kind == 'e' and not self._has_begun(word):
                 continue    # changed since it was written
             number = self._spoken_for(word, False)
             if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
                 continue    # given back, and it stands in another batch now
             if kind == 's':
                 share.word, share.since = word, now
-                self._starts[word] = dict(share.who, time=float(rest[0]))
+                self._attempt(self.ledger.live[number]).start = dict(share.who, time=float(rest[0]))
             elif kind == 'v':
                 self._void.append((batch, word))
-                self._starts.pop(word, None)
+                self._forget_start(word)
             else:
                 end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
                 share.ended.append((number, word, end, now))
@@ -6017,7 +6037,7 @@ class Driver:
             if kind != 's':
                 share.word = ''
         if share.word and share.word != share.told:
-            start, share.told, number = self._starts[share.word], share.word, self._spoken_for(share.word, False)
+            start, share.told, number = self._start_of(share.word), share.word, self._spoken_for(share.word, False)
             self.backend_started(number, start)
             events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
                                        executor_id=start['executor_id']))
@@ -6041,7 +6061,7 @@ class Driver:
         if not share.ended:
             return []
         _, word, end, since = share.ended[0]
-        short = end['time'] - self._starts[word]['time'] < 0.05
+        short = end['time'] - self._start_of(word)['time'] < 0.05
         if short and now - since < 1 and not self.backend.settled(share.task):
             return []
         memory, events = self._memory(share), []
@@ -6087,13 +6107,13 @@ class Driver:
         self._collect()
         event = self.ledger.batches.get(batch)
         records = [record for record in self.ledger.live.values() if record['batch'] == batch]
-        self._unsubmit([word for word in map(self._word, records) if word not in self._starts])
+        self._unsubmit([word for word in map(self._word, records) if not self._has_begun(word)])
         if event and event.get('id') is None and batch in self.ledger.batches:
             # An earlier driver did not come to say that it was submitted.
             self._write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
             for number, record in list(self.ledger.live.items()):
                 if record['batch'] == batch:
-                    self.backend_started(number, self._starts[self._word(record)])
+                    self.backend_started(number, self._start_of(self._word(record)))
 
     def _look_after_shares(self):
         """Give to others what waits behind a long job, and give back what no share came to."""
@@ -6136,7 +6156,7 @@ class Driver:
             over, few = crew.over(now, grace)
             if over:
                 for word in mute:    # whoever claimed it did not live to say so
-                    self._gone.setdefault(self._spoken_for(word, False), Gone(now))
+                    self._attempt(self.ledger.live[self._spoken_for(word, False)]).miss(now)
             if not free or not over and not few and not crew.closed:
                 continue
             if not crew.closed:
@@ -6158,7 +6178,7 @@ class Driver:
         """
         free, mute = [], []
         for record in self.ledger.live.values():
-            if record['k'] == NOBODY and record['batch'] in batches and self._word(record) not in self._starts:
+            if record['k'] == NOBODY and record['batch'] in batches and not self._has_begun(self._word(record)):
                 (mute if self._word(record) + '.start' in names else free).append(self._word(record))
         return free, mute
 
@@ -6249,7 +6269,7 @@ class Driver:
             number = self.ledger.number(event['job'])
             self._changed[number] = event
             if event['event'] == 'end':
-                self._gone.pop(number, None)
+                self._attempts.pop(self._word(event), None)
                 self._spend(self._word(event))
                 if now - self._first > 2 or event.get('batch', 0) > self._lead:    # they ended while this one drives
                     self._rate.append(now)
@@ -6270,7 +6290,7 @@ class Driver:
         if account is None and task and self.backend.immediate:
             account = (self.backend.accounts([task]) or {}).get(task)
         why = self._verdict(number, record, end)
-        error, start = '', self._starts.pop(word, None) or {}
+        error, start = '', self._start_of(word) or {}
         if why or not end or end['exit_code'] != 0:
             note = self._note(record, end)
             error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(self.backend.chatter(note))
@@ -6313,7 +6333,7 @@ class Driver:
             return
         for number, record in self.ledger.live.items():
             if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
-                self._gone.setdefault(number, Gone(now))
+                self._attempt(record).miss(now)
         ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id')]
         if not ids:
             return
@@ -6333,15 +6353,15 @@ class Driver:
         for number, record in self.ledger.live.items():
             task = self._task(number)
             if task is None and record['status'] == RUNNING:    # by a worker of another crew, or of none that is known
-                self._gone.setdefault(number, Gone(now))
+                self._attempt(record).miss(now)
             if task is None or number in self._held or record['batch'] in self._inherited:
                 continue
-            gone = self._gone.get(number)
+            attempt = self._attempts.get(self._word(record))
             # The rest of an array that was cancelled before it began may stand under index 0.
             status, reason, words = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
             if status in (PENDING, RUNNING, OTHER):
-                if gone and not gone.end:
-                    del self._gone[number]
+                if attempt and not attempt.end:
+                    attempt.found()
                 if self.ledger.batch_of(record).get('shares'):
                     status = PENDING    # one of the share's jobs runs, and the others wait
                 if status == PENDING and record.get('started'):
@@ -6349,16 +6369,42 @@ class Driver:
                 if (status, words) != (record['status'], record.get('words', '')):
                     events.append(self._record(number, status=status, words=words))
                 continue
-            if not gone:
-                gone = self._gone[number] = Gone(now)
-                start = self._starts.get(self._word(record))
-                if start:
-                    self.backend_started(number, start)
+            attempt = attempt or self._attempt(record)
+            if not attempt.gone:
+                attempt.miss(now)
+                if attempt.start:
+                    self.backend_started(number, attempt.start)
             if status:
-                gone.reason, gone.words = reason, words
-            gone.listed = bool(status)
+                attempt.reason, attempt.words = reason, words
+            attempt.listed = bool(status)
         self._log(events)
         self._see_workers(answer, now)
+
+    def _attempt(self, record):
+        """Return the Attempt of a live job."""
+        key = self._word(record)
+        if key not in self._attempts:
+            self._attempts[key] = Attempt(self.ledger.number(record['job']))
+        return self._attempts[key]
+
+    def _start_of(self, key):
+        """Return what a live attempt said when it began, None where it has not said so yet."""
+        attempt = self._attempts.get(key)
+        return attempt and attempt.start
+
+    def _has_begun(self, key):
+        """Tell whether a live attempt has said that it began."""
+        return self._start_of(key) is not None
+
+    def _forget_start(self, key):
+        """Take a live attempt for one that has not begun."""
+        if key in self._attempts:
+            self._attempts[key].start = None
+
+    def _is_live(self, key):
+        """Tell whether an attempt is the one that its job is at."""
+        record = self.ledger.live.get(self._attempts[key].number)
+        return bool(record) and self._word(record) == key
 
     def _word(self, record):
         return '{}.{}'.format(record['job'], record['attempt'])
@@ -6368,8 +6414,8 @@ class Driver:
         now = self.here.monotonic()
         if now < self._due['accounts']:
             return
-        over = [number for number, gone in self._gone.items()
-                if number in self.ledger.live and (gone.end or now - gone.since > min(10, self.backend.grace))]
+        over = [attempt.number for key, attempt in self._attempts.items() if attempt.gone and self._is_live(key) and (
+            attempt.end or now - attempt.since > min(10, self.backend.grace))]
         busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
         late = [number for number, (since, _) in self._unknown.items() if now - since > (5 if busy else 1)]
         if not over and not late:
@@ -6397,63 +6443,64 @@ class Driver:
         events, back, stuck = [], [], []
         self._copies = None
         for number, task in tasks.items():
-            record, gone = self.ledger.live[number], self._gone[number]
-            word = self._word(record)
-            evidence = self._evidence(number, gone, accounts, task, names)
-            verdict = judge(evidence, now - gone.since, rules)
+            record = self.ledger.live[number]
+            word, attempt = self._word(record), self._attempt(record)
+            evidence = self._evidence(attempt, record, accounts, task, names)
+            verdict = judge(evidence, now - attempt.since, rules)
             if verdict == WAIT:
                 continue
-            account = dict(evidence.account or {})
-            if verdict == END and not gone.end and evidence.begun and self._lives(word, task, tasks):
+            if verdict == END and not attempt.end and evidence.begun and self._lives(word, task, tasks):
                 continue    # another copy was first
             if verdict == RESUBMIT:
                 back.append((number, word, evidence.tries))
                 continue
+            account = dict(evidence.account or {})
             if verdict == VANISHED:
                 account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
                            'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
-            self._explain(account, gone, self._starts.get(word) or {})
-            if gone.listed and self.backend.lingers:
+            self._explain(account, attempt)
+            if attempt.listed and self.backend.lingers:
                 stuck.append(task)
-            events.append(self._ended(number, record, word, gone.end, account))
+            events.append(self._ended(number, record, word, attempt.end, account))
         self._log(events)
         self._unsubmit([word for _, word, _ in back])
         self._tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
         self._end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
-    def _evidence(self, number, gone, accounts, task, names):
+    def _evidence(self, attempt, record, accounts, task, names):
         """Return the Evidence about a job that is gone.
 
         Args:
-            number: of the job
-            gone: its Gone
+            attempt: Attempt
+            record: of the job
             accounts: {task: dict} as the scheduler's accounts say, None for no answer
             task: of the scheduler, None where it has none
             names: set of the names in run/
         """
-        record, account = self.ledger.live[number], accounts
-        word, alone = self._word(record), self._went_on(record)
+        account, alone = accounts, self._went_on(record)
         if accounts is not None:
             account = accounts.get(task) or {}
-        if gone.end and alone:
-            account, gone.reason = {}, ''    # what became of its worker is not about this job
-        gone.void = gone.void or not gone.end and self._void_start(record, word)
-        short_of_processes = gone.void and self.backend.immediate    # for a while
+        if attempt.end and alone:
+            account, attempt.reason = {}, ''    # what became of its worker is not about this job
+        attempt.void = attempt.void or not attempt.end and self._void_start(record)
+        short_of_processes = attempt.void and self.backend.immediate    # for a while
+        claimed = attempt.start is not None or self._word(record) + '.start' in names
         return Evidence(
-            begun=not gone.void and (word in self._starts or word + '.start' in names), end=gone.end,
-            unread=not gone.end and accounts is not None and bool(read_end(self._said(record, '.end'))), alone=alone,
-            queue=gone.reason, listed=gone.listed, output=self.backend.note(self._note(record, gone.end)).get('reason'),
-            account=account, cancelled=number in self.ledger.cancelled,
-            tries=self._tries.get(number, 0) + (not short_of_processes),
+            begun=claimed and not attempt.void, end=attempt.end,
+            unread=not attempt.end and accounts is not None and bool(read_end(self._said(record, '.end'))), alone=alone,
+            queue=attempt.reason, listed=attempt.listed,
+            output=self.backend.note(self._note(record, attempt.end)).get('reason'), account=account,
+            cancelled=attempt.number in self.ledger.cancelled,
+            tries=self._tries.get(attempt.number, 0) + (not short_of_processes),
             again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
 
-    def _void_start(self, record, word):
+    def _void_start(self, record):
         """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
         path = self._said(record, '.start')
         if 'void' not in read_start(path):
             return False
         remove(path)
-        self._starts.pop(word, None)
+        self._forget_start(self._word(record))
         return True
 
     def _went_on(self, record):
@@ -6462,10 +6509,11 @@ class Driver:
         return bool(crew) and not crew.left.get(record['k'])
 
     @staticmethod
-    def _explain(account, gone, start):
+    def _explain(account, attempt):
         """Add to an account what the queue said, or that the machine was started anew."""
-        if gone.reason and account.get('reason', 'exit') in ('exit', 'signal'):
-            account.update(reason=gone.reason, words=gone.words)
+        start = attempt.start or {}
+        if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal'):
+            account.update(reason=attempt.reason, words=attempt.words)
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
                 and not start['born'].startswith(boot()):
             account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
@@ -6476,7 +6524,7 @@ class Driver:
         It is asked for all at once first, because it hardly ever has one.
         """
         def said(word):
-            return (self._starts.get(word) or {}).get('executor_id')
+            return (self._start_of(word) or {}).get('executor_id')
 
         if self.backend.immediate or not said(word):
             return False
@@ -6515,7 +6563,7 @@ class Driver:
                          for tasks in (set(words) - spent, spent) if tasks])
             for word, number in zip(words, numbers):
                 remove(os.path.join(self.logs.run, word + '.why'))    # the attempt comes again
-                self._gone.pop(number, None)
+                self._attempts.pop(word, None)
                 self._changed[number] = self.ledger.record(number)
             self._news = True
             self._commit()
@@ -6536,7 +6584,7 @@ class Driver:
                 elif id:
                     self._write([{'event': 'submitted', 'batch': number, 'id': id}])
                     for job, record in self.ledger.live.items():
-                        start = self._starts.get(self._word(record))
+                        start = self._start_of(self._word(record))
                         if record['batch'] == number and start:
                             self.backend_started(job, start)
                     self._given(number, id)
@@ -6558,14 +6606,16 @@ class Driver:
         if len(back) < len(words) and not self.backend.immediate:
             # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
             self._due['find'] = self.here.monotonic() + 60
-            for word in set(words) - set(back):
-                self._gone.setdefault(self.ledger.number(word.partition('.')[0]), Gone(self.here.monotonic()))
+            for record in self.ledger.live.values():
+                if record['batch'] == batch['batch']:
+                    self._attempt(record).miss(self.here.monotonic())
         elif len(back) < len(words):
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
             for job, record in list(self.ledger.live.items()):
-                if record['batch'] == batch['batch'] and self._word(record) in self._starts:
-                    self.backend_started(job, self._starts[self._word(record)])
+                start = self._start_of(self._word(record))
+                if record['batch'] == batch['batch'] and start:
+                    self.backend_started(job, start)
 
     # Submitting
 
@@ -7110,14 +7160,14 @@ class Driver:
             record = self.ledger.live[number]
             task, share = self._task(number), self._shares.get((record['batch'], record['k']))
             if 'crew' in self.ledger.batch_of(record):
-                if self._word(record) in self._starts:
+                if self._has_begun(self._word(record)):
                     self._tell_worker(record)
                 elif self._claim(record):
                     events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
                                        error='cancelled before it ran', finished=self.here.time()))
             elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
                 tasks.append(task)
-                if self._word(record) in self._starts:
+                if self._has_begun(self._word(record)):
                     note_why(self._said(record), cancel_note(self.ledger, number))
         self._log(events)
         self._again = False

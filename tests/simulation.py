@@ -1424,7 +1424,7 @@ class Driver(REAL['Driver']):
 
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
-        if event['status'] == 'PENDING' and self._word(event) in self._starts:
+        if event['status'] == 'PENDING' and self._has_begun(self._word(event)):
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
