@@ -269,6 +269,14 @@ def memory_text(size):
     return '{:.1f}K'.format(size / 1024) if size else '0K'
 
 
+def peak_text(record):
+    """Return the peak memory of a record: '1.5G'; '<43M' where only an upper bound is known; '' where nothing is."""
+    if record.get('memory'):
+        return memory_text(record['memory'])
+    below = record.get('memory_below')
+    return '<' + memory_text(-(-below // 1024 ** 2) * 1024 ** 2) if below else ''
+
+
 def exact_memory(size):
     """Return bytes in the largest unit that gives a whole number, as `parse_memory` reads it back."""
     for power in range(len(MEMORY_UNITS), 1, -1):
@@ -2348,11 +2356,14 @@ class Lock:
 # The ledger: what the journal says
 ########################################################################################################################
 
+#: What a record says of what an attempt used: seconds, bytes, and an upper bound where the bytes are not known.
+USED = ('cpu', 'memory', 'memory_below')
+
 #: What a record says of a job, beside what the ledger itself builds on.
 RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
-    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'done': int, 'signal': int,
-    'params': dict, 'batch': int, 'k': int}
+    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'memory_below': NUMBER,
+    'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
 
 
 def sound_record(record):
@@ -4242,6 +4253,20 @@ def spawn(argv, environ, source=None):
     return child.pid
 
 
+def own_peak():
+    """Return the bytes of memory that this process held at most so far.
+
+    What it starts has held as much by the account of the kernel (ru_maxrss), which begins with what the process held
+    that called execve(2). VmHWM is this process's own; its ru_maxrss begins with that of whoever started it (proc(5)).
+    """
+    import resource
+    try:
+        with open('/proc/self/status', 'rb') as source:
+            return int(re.search(rb'\nVmHWM:\s*(\d+)', source.read()).group(1)) * 1024
+    except (OSError, AttributeError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def note_why(said, verdict):
     """Write down why an attempt is ended, for the runner, and for the next driver, should this one not live to see it.
     The first reason stays."""
@@ -4263,6 +4288,7 @@ class Running:
         killed: when it was told to end, on the monotonic clock
         verdict: why: dict with reason, words and time, in seconds since 1970
         peak: bytes of memory, the most that was seen
+        floor: bytes of memory, what starting it took: the kernel's account of it begins with so much
     """
 
     #: Seconds between SIGTERM and SIGKILL, and for which what cannot be killed is waited for then.
@@ -4281,6 +4307,7 @@ class Running:
         self.said = None
         self.killed = None
         self.verdict = {}
+        self.floor = 0
         self._own = not runner
         self._told = {}    # by pid: the births of those that were told to end
         self._hard = False
@@ -4339,9 +4366,23 @@ class Running:
         return memory
 
     def most(self, used):
-        """Return the bytes of memory that it used at most, as was seen, or as the kernel tells of its largest process,
-        where mapped files count as well (ru_maxrss: getrusage(2))."""
-        return max(self.peak, used.ru_maxrss * 1024 - self._mapped)
+        """Return what is known of the memory that it used at most, as was seen, or as the kernel tells of its largest
+        process, where mapped files count as well (ru_maxrss: getrusage(2)).
+
+        Returns:
+            dict with `memory`, in bytes, or with `memory_below`: an upper bound, where its largest process cannot be
+            told from the one that started it, and what was seen may not have been the most
+        """
+        largest = used.ru_maxrss * 1024
+        if largest > self.floor + self.floor // 16:    # the kernel counts in portions
+            return {'memory': max(self.peak, largest - self._mapped)}
+        if self.peak >= largest or self.verdict.get('reason') == 'memory':
+            return {'memory': self.peak}
+        return {'memory_below': largest}
+
+    def seen(self):
+        """Return what `most` does while it still runs, {} where that is not known yet."""
+        return {'memory': self.peak} if self.peak > self.floor else {}
 
     def end(self, number, reason, words):
         """Send it a signal, and note why."""
@@ -4536,6 +4577,11 @@ class Local:
         running = self._running.get(task)
         return running and running.peak or None
 
+    def seen(self, task):
+        """Return what is known of the memory that a running task has used, as `Running.seen` does."""
+        running = self._running.get(task)
+        return running.seen() if running else {}
+
     def forget(self, task):
         """Forget an ended task: what was known of it is written down."""
         self._ended.pop(task, None)
@@ -4626,6 +4672,7 @@ class Local:
                 return    # it was put back, and only the pool does not know
         try:
             pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
+            running.floor = own_peak()
         except OSError as error:
             self._fail(task, script, running, error)
             return
@@ -4642,7 +4689,7 @@ class Local:
         except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
             self._over(task, dict(running.verdict), running)
             return
-        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3), memory=running.most(used))
+        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3), **running.most(used))
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
@@ -4953,13 +5000,15 @@ class Plan:
             usage['time'] = {'elapsed': time_text(seconds), 'seconds': round(seconds, 3), 'cpu': record.get('cpu')}
         if record.get('memory'):
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
+        elif record.get('memory_below'):
+            usage['memory'] = {'peak': None, 'bytes': None, 'below': int(record['memory_below'])}
         return usage
 
     def _attempts(self, record, ledger):
         return [collections.OrderedDict(
             [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
             + [(key, iso(past.get(key))) for key in ('started', 'finished')]
-            + [(key, past.get(key)) for key in ('exit_code', 'cpu', 'memory')])
+            + [(key, past.get(key)) for key in ('exit_code',) + USED])
             for past in map(sound_record, ledger.earlier(ledger.number(record['job'])))]
 
     def _commands(self, record, ledger):
@@ -5043,7 +5092,7 @@ def seconds_of(line):
 
 def add_usage(event, account):
     """Add to a record what an account tells of the usage, and return whether that was anything new."""
-    news = {key: account[key] for key in ('cpu', 'memory') if account.get(key) is not None and event.get(key) is None}
+    news = {key: account[key] for key in USED if account.get(key) is not None and event.get(key) is None}
     event.update(news)
     return bool(news)
 
@@ -5075,7 +5124,7 @@ def end_event(record, start, end, account, why, error):
     if end:
         event['finished'] = end['time']
         event['exit_code'] = end['exit_code']
-        add_usage(event, {'cpu': end.get('cpu'), 'memory': end.get('memory') or None})
+        add_usage(event, {key: end.get(key) if key == 'cpu' else end.get(key) or None for key in USED})
         if end.get('left'):
             event['words'] = LEFT_BEHIND
         if end['exit_code'] == 0 and not why:
@@ -6067,16 +6116,16 @@ class Driver:
         memory, events = self._memory(share), []
         for number, word, end, _ in share.ended:
             del self._held[number]
-            events.append(self._ended(number, self.ledger.live[number], word, dict(end, memory=memory), {}))
+            events.append(self._ended(number, self.ledger.live[number], word, dict(end, **memory), {}))
         if not memory:
             share.unmeasured += events
         share.ended = []
         return events
 
     def _memory(self, share):
-        """Return the most bytes that one of a share's jobs was seen to use, None where that is not known yet."""
+        """Return what is known of the memory that one of a share's jobs used at most, {} where that is nothing yet."""
         account = (self.backend.accounts([share.task]) or {}).get(share.task) or {}
-        return account.get('memory') or self.backend.peak(share.task)
+        return {key: account[key] for key in USED[1:] if account.get(key)} or self.backend.seen(share.task)
 
     def _measure(self, shares):
         """Add what shares that have ended themselves used to the records of their jobs."""
@@ -6088,7 +6137,7 @@ class Driver:
                     number = self.ledger.number(event['job'])
                     if number not in self.ledger.live and self.ledger.status[number] and \
                             self.ledger.attempts[number] == event['attempt']:
-                        events.append(dict(event, event='usage', memory=memory))
+                        events.append(dict(event, event='usage', **memory))
                 share.unmeasured = []
         self._log(events)
 
@@ -8480,7 +8529,8 @@ class Preparation:
 #: The fields of a job's metadata, beside params.* and seconds.*
 FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd', 'params', 'exit_code', 'error_reason',
           'error', 'reason', 'submitted', 'started', 'finished', 'host', 'usage', 'usage.time', 'usage.time.elapsed',
-          'usage.time.seconds', 'usage.time.cpu', 'usage.memory', 'usage.memory.peak', 'usage.memory.bytes', 'seconds',
+          'usage.time.seconds', 'usage.time.cpu', 'usage.memory', 'usage.memory.peak', 'usage.memory.bytes',
+          'usage.memory.below', 'seconds',
           'attempts', 'commands', 'commands.count', 'commands.done')
 
 
@@ -8514,6 +8564,14 @@ def field_text(value):
     if '\t' in text or '\n' in text or '\r' in text:
         return text.replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n').replace('\r', '\\r')
     return text
+
+
+def cell_text(info, path):
+    """Return a field of a job's metadata as text for a table: of a peak that is not known, the upper bound."""
+    value = field(info, path)
+    if value is None and path == 'usage.memory.peak':
+        return peak_text({'memory_below': field(info, 'usage.memory.below')})
+    return field_text(value)
 
 
 class Old:
@@ -8857,7 +8915,7 @@ def run_here(command, params, quiet=False):
             threading.Thread(target=guard, args=(running,), daemon=True).start()
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
                                  env=dict(outer_environment(), **exports(params)), cwd=params.get('working_directory'))
-        running.pid = child.pid
+        running.pid, running.floor = child.pid, own_peak()
         for number in pending:
             forward(number, None)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)    # until it is waited for, its number is no other's
@@ -8877,7 +8935,7 @@ def run_here(command, params, quiet=False):
     if not quiet:
         complain('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
             time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
-            memory_text(running.most(used))))
+            peak_text(running.most(used)) or 'unknown'))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
@@ -9601,7 +9659,7 @@ def table(jobs, fields, format):
             yield json_text(collections.OrderedDict([('id', info['id'])] + [
                 (path, field(info, path)) for path in fields]) if fields else info)
         return
-    rows = itertools.chain([['id'] + fields], ([info['id']] + [field_text(field(info, path)) for path in fields]
+    rows = itertools.chain([['id'] + fields], ([info['id']] + [cell_text(info, path) for path in fields]
                                                for info in jobs))
     if format == 'csv':
         import csv

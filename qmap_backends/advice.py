@@ -34,7 +34,7 @@ TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400
 
 
 class Usage:
-    """What the last attempt of each job used, and what it had asked for: a column for each figure, 51 bytes a job.
+    """What the last attempt of each job used, and what it had asked for: a column for each figure, 59 bytes a job.
 
     Attributes:
         count: number of jobs
@@ -43,6 +43,7 @@ class Usage:
         elapsed: seconds that it ran, nan where that is not known
         cpu: seconds of CPU time, nan where that is not known
         memory: the most bytes that it held, nan where that is not known
+        below: an upper bound of them where only that is known, else nan
         asked: index into `sets`
         sets: list of (cores, memory, time, seconds and bytes as numbers, None where not asked for)
         host: index into `hosts`, of which the first is '', for none
@@ -67,6 +68,7 @@ class Usage:
         self.memory = array.array('d', [UNKNOWN]) * count
         self.elapsed = array.array('d', [UNKNOWN]) * count
         self.cpu = array.array('f', [UNKNOWN]) * count
+        self.below = array.array('d', [UNKNOWN]) * count
         self.asked = array.array('I', bytes(4 * count))
         self.host = array.array('H', bytes(2 * count))
         self.sets, self.hosts, self.earlier = [], [''], []
@@ -89,6 +91,7 @@ class Usage:
         self.finished[number] = finished or 0
         self.elapsed[number] = max(0, finished - started) if started and finished else UNKNOWN
         self.memory[number] = memory or UNKNOWN
+        self.below[number] = not memory and record.get('memory_below') or UNKNOWN
         self.cpu[number] = UNKNOWN if cpu is None else cpu
         if params is not self._same[0]:
             self._same = params, self._set(params)
@@ -237,6 +240,9 @@ class Advice:
                 self.failed[word] = usage.ends.count(code)
         completed = bytes(usage.where(lambda code: code == COMPLETED))
         self.memory = spread(value for value in itertools.compress(usage.memory, completed) if value == value)
+        below = array.array('d', (value for value in itertools.compress(usage.below, completed) if value == value))
+        #: Of how many that completed only an upper bound of the memory is known, and the highest of them.
+        self.below = collections.OrderedDict([('jobs', len(below)), ('maximum', int(max(below)))]) if below else None
         self.time = spread(value for value in itertools.compress(usage.elapsed, completed) if value == value)
         self._used_cores = array.array('f', sorted(
             cpu / elapsed for cpu, elapsed in itertools.compress(zip(usage.cpu, usage.elapsed), completed)
@@ -283,9 +289,11 @@ class Advice:
             limits = (usage.sets[asked][place] for asked in set(itertools.compress(
                 usage.asked, usage.where(lambda end, code=code: end == code))))
             self.too_little[word] = max((limit for limit in limits if limit), default=None)
-        # Where the memory of some is not known, the others speak for them.
-        known = bytes(ended and elapsed == elapsed and (memory == memory or not self.memory)
-                      for ended, elapsed, memory in zip(completed, usage.elapsed, usage.memory))
+        # Where the memory of some is not known, the others speak for them. An upper bound is enough for each.
+        enough = array.array('d', (memory if memory == memory else below
+                                   for memory, below in zip(usage.memory, usage.below)))
+        known = bytes(ended and elapsed == elapsed and (memory == memory or not self.memory and not self.below)
+                      for ended, elapsed, memory in zip(completed, usage.elapsed, enough))
         count = known.count(1)
         self.of = count + beyond
         self.flags = collections.OrderedDict()
@@ -293,13 +301,13 @@ class Advice:
         if not count:
             return
         spare = max(0, int((1 - FIT) * self.of + 1e-9) - beyond)
-        if self.memory:
+        if self.memory or self.below:
             spare //= 2    # whoever does not fit the one may fit the other
-            memory = sorted(itertools.compress(usage.memory, known))[-1 - spare]
+            memory = sorted(itertools.compress(enough, known))[-1 - spare]
             self.flags['memory'] = round_up(memory, MEMORY_STEPS)
         self.flags['time'] = round_up(sorted(itertools.compress(usage.elapsed, known))[-1 - spare], TIME_STEPS)
         most, longest = self.flags.get('memory', math.inf), self.flags['time']
-        self.fitting = sum(1 for memory, elapsed in itertools.compress(zip(usage.memory, usage.elapsed), known)
+        self.fitting = sum(1 for memory, elapsed in itertools.compress(zip(enough, usage.elapsed), known)
                            if elapsed <= longest and not memory > most)
         cores = self.asked['cores']
         if len(cores) == 1 and self._used_cores:
@@ -324,6 +332,7 @@ class Advice:
             ('jobs', sum(self.counts.values())), ('counts', self.counts), ('failed', self.failed)])
         for key, figures in (('memory', self.memory), ('time', self.time), ('cores', self.cores)):
             found[key] = collections.OrderedDict([('asked', self.asked[key]), ('used', figures)])
+        found['memory']['below'] = self.below
         found['unused'] = collections.OrderedDict([
             ('memory', share_unused(self.used_memory, self.reserved_memory)),
             ('cores', share_unused(self.cpu_time, self.core_time))])
@@ -386,15 +395,24 @@ class Advice:
     def figures(self, key, found, text):
         """Return the line of one resource."""
         head = '{:8}requested {}; used: '.format(key, self.requested(key, text))
-        if not found:
+        below = self.below if key == 'memory' else None
+        if below and not found and below['jobs'] == self.counts['COMPLETED']:
+            return head + less_than(self._qmap, below['maximum'])
+        if not found and not below:
             if key == 'cores' and self.core_time and self.time and self.time['maximum'] < MEASURABLE:
                 return head + 'unknown (all jobs ran for less than {} s)'.format(MEASURABLE)
             return head + 'unknown{}'.format(
                 '' if self._local else ' (reported neither by the nodes nor by the accounting of the scheduler)')
-        missing = self.counts['COMPLETED'] - found['jobs']
-        return '{}median {}, 95th percentile {}, maximum {}{}'.format(
-            head, text(found['median']), text(found['percentile_95']), text(found['maximum']),
-            '; unknown for {}'.format(self._qmap.plural(missing, 'job')) if missing > 0 else '')
+        missing = self.counts['COMPLETED'] - (found['jobs'] if found else 0) - (below['jobs'] if below else 0)
+        parts = []
+        if found:
+            parts.append('median {}, 95th percentile {}, maximum {}'.format(
+                text(found['median']), text(found['percentile_95']), text(found['maximum'])))
+        if below:
+            parts.append('{} for {}'.format(less_than(self._qmap, below['maximum']), self._qmap.plural(below['jobs'], 'job')))
+        if missing > 0:
+            parts.append('unknown for {}'.format(self._qmap.plural(missing, 'job')))
+        return head + '; '.join(parts)
 
     def notes(self):
         """Return sentences about what was requested and not used, and about what the figures cannot tell."""
@@ -434,6 +452,11 @@ class Advice:
         return '{} exceeded {} {} limit; actual need unknown{}'.format(
             self._qmap.plural(count, 'job'), 'its' if count == 1 else 'their', key,
             '' if limit is None else ' (more than {}); try {} {}'.format(text(limit), flag, text(2 * limit)))
+
+
+def less_than(qmap, below):
+    """Return an upper bound of memory, in bytes, as 'less than 43M'."""
+    return 'less than ' + qmap.peak_text({'memory_below': below})[1:]
 
 
 def share_unused(used, reserved):

@@ -267,16 +267,15 @@ class Columns:
 
     def values(self, number, record, params):
         """Return {title: text} of a job, and note how wide they are."""
-        used, requested = record.get('memory'), params.get('memory')
+        used, requested = self._qmap.peak_text(record), params.get('memory')
         if record['status'] == 'RUNNING':
-            used = self._execution.peak(number)
-        size = self._qmap.memory_text
+            used = self._qmap.peak_text({'memory': self._execution.peak(number)})
         attempts, letter = self._execution.ledger.attempts[number], letter_of(record)
         values = {
             'id': self._execution.ledger.id(number), 'letter': letter,
             'status': '{} {}'.format(letter, state_text(record)), 'try': str(attempts) if attempts > 1 else '',
             'time': elapsed_text(record), 'host': '', 'memory': '{}/{}'.format(
-                size(used) if used else '-', size(requested) if requested else '-') if used or requested else ''}
+                used or '-', self._qmap.memory_text(requested) if requested else '-') if used or requested else ''}
         if self._execution.plan.info['executor'] != 'local':
             values['host'] = (record.get('host') or '').partition('.')[0]
         for key in self.own:
@@ -823,13 +822,15 @@ class JobText:
     def _usage(self):
         """Return the fields of what was requested, and used."""
         record, params, qmap = self._record, self._params, self._qmap
-        peak = self._execution.peak(self._number) if record['status'] == 'RUNNING' else record.get('memory')
+        if record['status'] == 'RUNNING':
+            record = dict(record, memory=self._execution.peak(self._number))
+        peak = record.get('memory')
         memory, limit = params.get('memory'), params.get('time')
         elapsed = elapsed_text(record)
         fields = [(elapsed.startswith('(') and 'waiting' or 'time', ', '.join(filter(None, [
             elapsed.strip('()'), limit and '{} requested'.format(qmap.time_text(limit))])), '')]
         fields.append(('memory', ', '.join(filter(None, [
-            peak and '{} peak'.format(qmap.memory_text(peak)), memory and '{} requested'.format(
+            qmap.peak_text(record) and qmap.peak_text(record) + ' peak', memory and '{} requested'.format(
                 qmap.memory_text(memory)), peak and memory and '{:.0f} %'.format(100 * peak / memory)])), ''))
         cores = self._qmap.cores_of(params)
         spent = (record.get('finished') or 0) - (record.get('started') or 0)
@@ -844,7 +845,7 @@ class JobText:
         lines = ['', ('attempt {}: {}'.format(past['attempt'], ending), letter_of(past))]
         seconds = past.get('started') and past.get('finished') and past['finished'] - past['started']
         fields = [('error', self._qmap.message(past)), ('time', seconds and exact_time(seconds)),
-                  ('memory', past.get('memory') and self._qmap.memory_text(past['memory'])), ('host', past.get('host')),
+                  ('memory', self._qmap.peak_text(past)), ('host', past.get('host')),
                   ('finished', local_time(past.get('finished'))), ('scheduler id', past.get('executor_id'))]
         for suffix, name in (('.out', 'stdout'), ('.err', 'stderr')):
             path = self._path('.{}{}'.format(past['attempt'], suffix))

@@ -10,7 +10,8 @@ import os
 import time
 
 #: What is told of an attempt that has ended.
-OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory')
+OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory',
+          'memory_below')
 
 
 def line(event, **keys):

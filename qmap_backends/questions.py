@@ -223,7 +223,7 @@ class Table:
 
     def _row(self, info):
         fields = self._fields or self.FIELDS
-        return [info['id']] + [self._qmap.field_text(self._qmap.field(info, path)) for path in fields]
+        return [info['id']] + [self._qmap.cell_text(info, path) for path in fields]
 
     def _chosen(self, most):
         parts = ['id'] + [path.partition('.')[0] for path in self._fields]

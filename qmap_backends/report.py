@@ -17,7 +17,8 @@ import re
 import time
 
 from .advice import (
-    COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, quantile, share_unused, short_time, spread)
+    COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused, short_time,
+    spread)
 
 #: Steps of time over which the curves take means.
 BINS = 300
@@ -939,7 +940,7 @@ class Report:
 
     def histograms(self):
         """Return the section with how long jobs ran, what memory they used, and how busy their cores were."""
-        usage, cancelled = self.usage, self.usage.cancelled
+        qmap, usage, cancelled = self.qmap, self.usage, self.usage.cancelled
         ran = bytes(elapsed == elapsed and end not in (NOT_ENDED, cancelled)
                     for end, elapsed in zip(usage.ends, usage.elapsed))
         if not any(ran):
@@ -957,7 +958,9 @@ class Report:
                     zip(usage.started, usage.submitted, usage.host), ran)))
             found.append(Histogram('Queue wait time', 'time', waited, good))
         found.append(Histogram('Wall time', 'time', elapsed, good, limits['time'], flags.get('time')))
-        found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'], flags.get('memory')))
+        bounds = [value for value in itertools.compress(usage.below, ran) if value == value]
+        found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'], flags.get('memory'),
+                               below=(len(bounds), less_than(qmap, max(bounds)) if bounds else '')))
         if len(limits['memory']) > 1:
             shares = (100 * value / sets[code][1] if sets[code][1] else UNKNOWN for value, code in zip(memory, asked))
             found.append(Histogram('Memory efficiency (used of requested)', 'share', array.array('d', shares), good))
@@ -983,6 +986,8 @@ class Report:
         for name, figures, form in (('memory', advice.memory, memory_text), ('time', advice.time, short_time),
                                     ('cores', advice.cores, '{:.1f}'.format)):
             cells = ['\u2013'] * 3
+            if name == 'memory' and advice.below and not figures:
+                cells = [self.qmap.peak_text({'memory_below': advice.below['maximum']})] * 3
             if figures:
                 cells = [form(figures[part]) for part in ('median', 'percentile_95', 'maximum')]
             left = {'memory': share_unused(advice.used_memory, advice.reserved_memory),
@@ -1043,7 +1048,7 @@ class Histogram:
     #: How far beyond the largest value a limit may be, so that the axis goes up to it.
     NEAR = 1.6
 
-    def __init__(self, title, kind, values, good, asked=(), advised=None, why=''):
+    def __init__(self, title, kind, values, good, asked=(), advised=None, why='', below=(0, '')):
         """
         Args:
             title: text
@@ -1053,11 +1058,12 @@ class Histogram:
             asked: sorted limits
             advised: what is recommended to request
             why: some values may not be known, in brackets
+            below: of how many only an upper bound is known, and that in words
         """
-        self._why = why
+        self._why, self._below = why, below
         self.title, self.kind, self.asked, self.advised = title, kind, list(asked), advised
         self.known = array.array('d', (value for value in values if value == value))
-        self.unknown = len(values) - len(self.known)
+        self.unknown = len(values) - len(self.known) - below[0]
         fine = [value for value in itertools.compress(values, good) if value == value]
         #: Of those that completed, as in the advice; of all where none did.
         self.found = spread(fine or self.known)
@@ -1125,8 +1131,11 @@ class Histogram:
     def html(self):
         """Return the figure."""
         if not self.known:
-            return '<figure><h3>{}</h3><p class="soft">Unknown{}.</p></figure>'.format(
-                text(self.title), text(self._why))
+            words = 'Unknown{}.'.format(self._why)
+            if self._below[0]:
+                words = capital(self._below[1] + (' for {:,}; unknown for {:,}{}'.format(
+                    self._below[0], self.unknown, self._why) if self.unknown else ''))
+            return '<figure><h3>{}</h3><p class="soft">{}</p></figure>'.format(text(self.title), text(words))
         top = max(sum(bar) for bar in self.bars)
         marks = [mark for mark in nice(top, 3) if mark <= top]
         body = level_lines(marks, top, 1000) + ''.join(
@@ -1137,6 +1146,8 @@ class Histogram:
             *(self.form(self.found[part]) for part in ('median', 'percentile_95', 'maximum')))
         if self.kind == 'share' and self.high > 100:
             words += '; the last bar: more than 100\u202f%'
+        if self._below[0]:
+            words += '; {1} for {0:,}'.format(*self._below)
         if self.unknown:
             words += '; unknown for {:,}{}'.format(self.unknown, self._why)
         return '<figure><h3>{}</h3><div class="hist"><div class="l">{}</div><div class="a">{}{}</div>' \

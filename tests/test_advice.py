@@ -34,11 +34,25 @@ def made(qmap):
     return make
 
 
+def test_jobs_of_which_only_an_upper_bound_is_known(made):
+    few = [ended('{:02d}'.format(n), 10, memory_below=43 * MEGA) for n in range(30)]
+    text, found = made(few)
+    assert 'memory  requested 4G; used: less than 43M\n' in text
+    assert found['memory'] == {'asked': [4 * GIGA], 'used': None, 'below': {'jobs': 30, 'maximum': 43 * MEGA}}
+    assert found['next']['flags'] == '-m 64M -t 1m' and found['next']['fits'] == 30
+    assert found['unused']['memory'] is None
+    # The others are the sample; what is enough for them is for all.
+    text, found = made(few + [ended('{:02d}'.format(n), 10, memory=GIGA) for n in range(30, 40)] + [ended('40', 10)])
+    assert 'maximum 1G; less than 43M for 30 jobs; unknown for 1 job\n' in text
+    assert found['memory']['used'] == {'jobs': 10, 'median': GIGA, 'percentile_95': GIGA, 'maximum': GIGA}
+    assert found['next']['memory'] == GIGA and found['next']['of'] == 40
+
+
 def test_the_figures_are_right(made):
     # Job n of 1 to 200 ran n * 10 s on 2 cores, held n * 10 MB, and kept one core busy.
     text, found = made([ended('{:03d}'.format(n - 1), 10 * n, memory=10 * n * MEGA, cpu=10 * n)
                         for n in range(1, 201)])
-    assert found['memory'] == {'asked': [4 * GIGA], 'used': {
+    assert found['memory'] == {'asked': [4 * GIGA], 'below': None, 'used': {
         'jobs': 200, 'median': 1005 * MEGA, 'percentile_95': 1900 * MEGA, 'maximum': 2000 * MEGA}}
     assert found['time'] == {'asked': [3600], 'used': {
         'jobs': 200, 'median': 1005, 'percentile_95': 1900, 'maximum': 2000}}

@@ -1,11 +1,13 @@
 """The standalone executor: limits, packing, and the machine."""
 
 import os
+import re
+import resource
 import signal
 import subprocess
 
 import pytest
-from conftest import until
+from conftest import ROOT, until
 
 import qmap as module
 
@@ -20,6 +22,50 @@ def test_a_job_over_its_memory_fails_with_its_whole_tree(qmap):
     assert info['error_reason'] == 'memory' and '100M requested' in info['error']
     assert info['usage']['memory']['bytes'] > 100 << 20
     until(lambda: not running(qmap, '1234'))
+
+
+def test_of_a_job_that_needs_less_than_qmap_itself_only_an_upper_bound_is_known(qmap):
+    qmap.write('a.map', 'true\n{0} -c "x = bytearray(200 << 20)"\nfalse ## memory=64M\n'.format(qmap.program[0]))
+    assert qmap('submit', 'a.map', '--logs', 'out').code == 1
+    for id in '02':
+        usage = qmap.info('out', id)['usage']['memory']
+        assert usage['peak'] is usage['bytes'] is None and 5 << 20 < usage['below'] < 150 << 20
+    usage = qmap.info('out', '1')['usage']['memory']
+    assert usage['bytes'] > 200 << 20 and 'below' not in usage
+    peaks = [line.split('\t')[1] for line in qmap('info', '-l', 'out', '-s', 'all', 'usage.memory.peak').lines[1:]]
+    assert re.match(r'<\d+M$', peaks[0]) and re.match(r'2\d\d(\.\d)?M$', peaks[1]) and peaks[2][0] == '<'
+    assert re.search(r'less than \d+M for 1 job', qmap('info', '-l', 'out', '--advise').out)
+    qmap('control', '-l', 'out', 'retry', '2')
+    assert qmap('reattach', '-l', 'out').code == 1
+    earlier = qmap.info('out', '2')['attempts'][0]
+    assert earlier['memory'] is None and earlier['memory_below'] > 5 << 20
+
+
+def test_what_is_known_of_the_memory_of_a_job():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    largest = used.ru_maxrss * 1024
+    assert largest > 1 << 20
+    running = module.Running(None, {})
+    assert running.most(used) == {'memory': largest}    # an earlier driver started it
+    running.floor = largest
+    assert running.most(used) == {'memory_below': largest} and running.seen() == {}
+    running.peak = largest // 2
+    assert running.most(used) == {'memory_below': largest} and running.seen() == {}
+    running.verdict = {'reason': 'memory'}    # what it was ended for is known
+    assert running.most(used) == {'memory': running.peak}
+    running.peak, running.verdict = largest + 1, {}    # all its processes together
+    assert running.most(used) == running.seen() == {'memory': largest + 1}
+
+
+def test_the_peak_of_whoever_started_qmap_is_not_its_own(qmap):
+    # ... and not its jobs': a notebook of some gigabytes must not hide what they need.
+    code = 'import qmap, resource; print(qmap.own_peak(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)'
+    qmap.write('large.py', 'import subprocess, sys\nx = bytearray(300 << 20)\n'
+                           'subprocess.check_call([sys.executable, "-c", sys.argv[1]])\n')
+    text = subprocess.check_output([qmap.program[0], 'large.py', code], cwd=qmap.folder,
+                                   env=dict(os.environ, PYTHONPATH=ROOT))
+    own, inherited = map(int, text.split())
+    assert 5 << 20 < own < 150 << 20 and inherited > 300 << 20
 
 
 def test_memory_shared_by_forks_counts_once(qmap):

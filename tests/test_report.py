@@ -198,6 +198,13 @@ def test_earlier_attempts_are_hollow(made):
     assert round(sum(found.running[1]) * found.axis.width, 6) == 21 and found.ended['failed'][-1] == 0
 
 
+def test_jobs_of_whose_memory_only_an_upper_bound_is_known(made):
+    page = made([ended('0', 60, memory_below=42 * MEGA + 1), ended('1', 60, memory_below=MEGA)])
+    assert 'Peak memory (RSS) Less than 43M.' in page.words and '<43M <43M <43M' in page.words
+    page = made([ended('0', 60, memory_below=42 * MEGA), ended('1', 60, memory=GIGA), ended('2', 60)])
+    assert 'maximum 1G; less than 42M for 1; unknown for 1' in page.words
+
+
 def test_no_long_job_squeezes_the_others(made):
     # 39 jobs of a second, one after the other, and one of an hour beside them.
     page = made([ended('00', 3600)] + [

@@ -20,7 +20,7 @@ def test_jobs_run_and_leave_their_files(qmap):
     info = qmap.info('out', '1')
     assert info['status'] == 'COMPLETED' and info['exit_code'] == 0 and info['line'] == 2
     assert info['command'] == 'echo two >&2' and info['retries'] == 0 and info['host']
-    assert info['usage']['time']['elapsed'] == '00:00:00' and info['usage']['memory']['bytes'] > 0
+    assert info['usage']['time']['elapsed'] == '00:00:00' and info['usage']['memory']['below'] > 0
     assert info['submitted'].endswith('Z') and info['seconds']['started'] <= info['seconds']['finished']
 
 
