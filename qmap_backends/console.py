@@ -219,7 +219,7 @@ class Control:
 
         self._console.dialog = Form('Retry ({}); empty: as before'.format(name), [
             [key, key, '', self._requested(key, numbers)] for key in ('cores', 'memory', 'time')],
-            retry, self._qmap.QMapError)
+            retry, self._qmap.QMapError, ' '.join(self._qmap.map_changed(self._execution.plan)))
         return True
 
     def _cancel(self):

@@ -162,16 +162,18 @@ class Form:
         fields: list of [key, label, text, note]
         action: function of a dict of the texts; it raises `error` with a message where one of them is wrong
         error: class of that exception
+        warning: what to know before
     """
 
-    def __init__(self, title, fields, action, error):
+    def __init__(self, title, fields, action, error, warning=''):
         self._title, self._fields, self._action, self._error = title, fields, action, error
+        self._warning = warning
         self._at, self._wrong = 0, ''
 
     def lines(self):
         """Return a list of (text, look)."""
         width = max(len(label) for _, label, _, _ in self._fields)
-        lines = [(' ' + self._title, 'bar')]
+        lines = [(' ' + self._title, 'bar')] + [('! ' + self._warning, 'trouble')] * bool(self._warning)
         for place, (_, label, text, note) in enumerate(self._fields):
             here = place == self._at
             lines.append(('{} {:<{}}: {}{}{}'.format(

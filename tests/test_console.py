@@ -361,6 +361,12 @@ def test_the_note_of_a_retry_says_what_the_jobs_requested(qmap, console):
     screen.type('r')
     screen.sees(r'Retry \(all failed: 3 jobs\)')
     screen.sees(r'memory:.*\(now 100M to 200M\)')
+    assert 'changed since it was submitted' not in screen.look(0.1)
+    screen.type('\x1b')
+    screen.sees('q quit')
+    qmap.write('a.map', 'true\n' * 4)    # what the user has mended runs with `submit` only
+    screen.type('r')
+    screen.sees(r'a\.map: changed since it was submitted; retry runs')
 
 
 def estimate(durations, ran, waiting, rate=0, **flags):
