@@ -2803,13 +2803,18 @@ class Ledger:
             raise ValueError(status)
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
             self.failures.remove(self._uncount(number))
+        counted = not self.status[number] and number in self._earlier and event['attempt'] == self.attempts[number]
+        if counted:    # a retry was taken back that had not begun
+            self._earlier[number].pop()
+            if not self._earlier[number]:
+                del self._earlier[number]
         self.attempts[number] = event['attempt']
         self.heard += 1
         self._where[number] = place
         self.unsaved.add(number)
         self._set(number, status)
         self._release(number)
-        if self.figures:
+        if self.figures and not counted:
             self.figures.add(event)
         if status == FAILED:
             self.failures.add(event)
@@ -3006,6 +3011,15 @@ class Ledger:
         """Return the last records of a job's earlier attempts."""
         records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
         return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
+
+    def before_retry(self, number):
+        """Return the event that takes back the retry of a job that has not begun: how its last attempt ended, once
+        more. None where there is none: it was never submitted, or cancelled before."""
+        places = self._earlier.get(number)
+        record = self._at(places[-1] >> 44, places[-1] & (1 << 44) - 1) if places and not self.status[number] else None
+        if record and record.get('status') in (COMPLETED, FAILED) and record.get('attempt') == self.attempts[number]:
+            return dict(record, event='end')
+        return None
 
     def _at(self, epoch, place):
         if epoch == self.UNWRITTEN:
@@ -7065,6 +7079,8 @@ class Driver:
                 self._write(events + [{'event': 'command', 'command': id, 'by': self._who(command), 'said': said,
                                        'refused': refused, 'time': self.here.time()}])
                 for event in events:
+                    if event['event'] == 'end':
+                        self._changed[self.ledger.number(event['job'])] = event
                     if event['event'] in ('retry', 'dropped'):
                         for number in unspanned(event['numbers']):
                             self._unknown.pop(number, None)
@@ -7168,11 +7184,18 @@ class Driver:
     def _answer_cancel(self, numbers, command):
         live = [number for number in numbers if number in self.ledger.live]
         waiting = [number for number in numbers if not self.ledger.status[number]]
-        events = self._cancel_events(live)
+        over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
+        back = {number: event for number, event in zip(waiting, map(self.ledger.before_retry, waiting)) if event}
+        waiting = [number for number in waiting if number not in back]
+        events = self._cancel_events(live) + list(back.values())
         if waiting:
             events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': self.here.time()})
-        over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
         parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
+        if back:
+            words = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
+                                        event['status'].lower() for event in back.values())
+            parts.append('retry of {} withdrawn: {} as before'.format(
+                plural(len(back), 'job'), ' and '.join('{1:,} {0}'.format(*item) for item in sorted(words.items()))))
         parts += ['{} dropped'.format(plural(len(waiting), 'unsubmitted job'))] if waiting else []
         parts += ['{} had finished already'.format(plural(over, 'job'))] if over else []
         return events, ', '.join(parts) or 'no jobs to cancel', ''
@@ -7183,6 +7206,9 @@ class Driver:
         said = 'retrying {}'.format(plural(len(again), 'job'))
         if len(again) < len(numbers):
             said += ', without {} that had not finished'.format(plural(len(numbers) - len(again), 'job'))
+        completed = sum(self.ledger.status[number] == STATUS_CODES[COMPLETED] for number in again)
+        if completed:
+            said += ' ({:,} had completed; cancel withdraws what has not started yet)'.format(completed)
         cancelled = 0 if command.get('ids') or command.get('statuses') else self.ledger.failures.cancelled
         if cancelled:
             said += ', without {:,} cancelled (retry those with -s cancelled)'.format(cancelled)

@@ -181,6 +181,8 @@ def read(qmap, path):
                     take(ledger.record(number))
             elif usage.ends[number]:
                 usage.forget(number)
+        usage.earlier = [attempt for attempt in usage.earlier    # but those of which a retry was taken back
+                         if not usage.ends[attempt[0]] or usage.started[attempt[0]] != attempt[4]]
     except OSError as error:
         raise qmap.QMapError('{}: {}'.format(error.filename or path, error.strerror))
     return plan, ledger, usage

@@ -1430,7 +1430,8 @@ class Driver(REAL['Driver']):
     def before_end(self, event, events):
         """Rule: what is cancelled before it ran was claimed, so that nobody runs it."""
         path = self._said(event, '.start')
-        if event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
+        live = self.ledger.number(event['job']) in self.ledger.live    # else it tells once more how it ended
+        if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
             raise Broken('{} is not claimed, and cancelled'.format(path))
 
     def after_cancel(self, event):
@@ -1452,10 +1453,11 @@ class Driver(REAL['Driver']):
         for key in ('halted', 'max_running', 'params'):
             if key in right and ledger.settings.get(key) != right[key]:
                 raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
-        for key, status in (('dropped', 'FAILED'), ('retry', 'UNSUBMITTED')):
+        for key, statuses in (('dropped', ['FAILED']), ('retry', ['UNSUBMITTED']), ('end', ['COMPLETED', 'FAILED'])):
             for number in right.get(key, ()):
-                if module.STATUSES[ledger.status[number]] != status:
-                    raise Broken('job {} was {}, and is not {}'.format(number, key, status))
+                status = module.STATUSES[ledger.status[number]]
+                if status not in statuses:
+                    raise Broken('job {} was {}, and is {}'.format(number, key, status))
         if not right.get('cancel', set()) <= set(ledger.cancelled):
             raise Broken('{} are not cancelled'.format(right['cancel'] - set(ledger.cancelled)))
 
@@ -1479,7 +1481,9 @@ class Driver(REAL['Driver']):
         if do == 'stop':
             right = {'cancel': live if order.get('cancel') else set()}
         elif do == 'cancel':
-            right = {'cancel': live, 'dropped': {number for number in named if not ledger.status[number]}}
+            waiting = {number for number in named if not ledger.status[number]}
+            back = set(filter(ledger.before_retry, waiting))
+            right = {'cancel': live, 'dropped': waiting - back, 'end': back}
         else:
             right = {'retry': {number for number in named if number not in live and ledger.status[number]}}
             if order.get('params') and right['retry']:
@@ -1648,6 +1652,8 @@ def effects_of(events):
             found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
             if event.get('params'):
                 found['retry params'] = event['params']
+        elif event['event'] == 'end':    # of a retry that was taken back
+            found.setdefault('end', set()).add(int(event['job']) // WORLD.group)
     return found
 
 

@@ -133,8 +133,10 @@ def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached)
     assert said.startswith('retrying 1 job, without 3 cancelled (retry those with -s cancelled)\n')
     assert qmap.statuses('out') == ['UNSUBMITTED', 'FAILED', 'FAILED', 'FAILED']
     assert control(qmap, 'retry', '-s', 'cancelled', '0-2').startswith('retrying 2 jobs\n')
-    assert control(qmap, 'cancel').startswith('3 unsubmitted jobs dropped')
-    assert control(qmap, 'retry').startswith('retrying 0 jobs, without 4 cancelled')
+    assert re.match(r'retry of [23] jobs withdrawn: [12] cancelled and 1 failed as before', control(qmap, 'cancel'))
+    assert qmap.statuses('out') == ['FAILED'] * 4
+    assert control(qmap, 'retry').startswith('retrying 1 job, without 3 cancelled')
+    assert control(qmap, 'cancel', '0') == 'retry of 1 job withdrawn: 1 failed as before\n'
     assert control(qmap, 'retry', '-s', 'failed').startswith('retrying 4 jobs\n')
 
 
@@ -162,6 +164,32 @@ def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
         assert [qmap.read('out', '0{}.{}'.format(n, suffix)) for n in ('.1', '.2', '')] == [
             '{} {}\n'.format(suffix, n) for n in (1, 2, 3)]
     assert json.loads(qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').out)['attempts'] == info['attempts']
+
+
+def test_a_retry_that_has_not_begun_can_be_taken_back(qmap):
+    qmap.write('a.map', 'echo out; sleep 0.2\nexit 3\ntrue\ntrue\n')
+    qmap('submit', 'a.map', '--logs', 'out', '-m', '1G')
+    before = [line for line in qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').lines]
+    figures = json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out)
+    assert control(qmap, 'retry', '-s', 'all').startswith(
+        'retrying 4 jobs (3 had completed; cancel withdraws what has not started yet)\n')
+    assert qmap.statuses('out') == ['UNSUBMITTED'] * 4
+    assert control(qmap, 'cancel', '2').startswith('retry of 1 job withdrawn: 1 completed as before\n')
+    assert control(qmap, 'cancel') == 'retry of 3 jobs withdrawn: 2 completed and 1 failed as before\n'
+    for _ in range(2):
+        assert qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').lines == before
+        assert json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out) == figures
+        assert qmap.info('out', '0')['status'] == 'COMPLETED' and qmap.read('out', '0.out') == 'out\n'
+        assert qmap('report', '-l', 'out', '--force', '-o', 'out.html').code == 0
+        assert qmap('reattach', '-l', 'out').code == 1
+    # ... and a second retry runs.
+    control(qmap, 'retry', '1')
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert [past['attempt'] for past in qmap.info('out', '1')['attempts']] == [1]
+    # What was cancelled before is cancelled again, and what never ran is dropped.
+    control(qmap, 'retry', '1')
+    assert control(qmap, 'cancel') == 'retry of 1 job withdrawn: 1 failed as before\n'
+    assert qmap.info('out', '1')['retries'] == 1
 
 
 def test_what_runs_is_not_retried_and_what_is_over_not_cancelled(qmap, detached):
@@ -494,13 +522,14 @@ def test_stop_and_cancel_where_the_scheduler_is_silent_ends(qmap):
     assert qmap.statuses('out') == ['FAILED'] * 2
 
 
-def test_the_info_of_what_was_retried_and_then_dropped(qmap):
+def test_the_info_of_what_was_retried_and_then_taken_back(qmap):
     qmap.write('a.map', 'false\n')
     qmap('submit', 'a.map', '--logs', 'out')
     control(qmap, 'retry')
+    assert qmap.info('out', '0')['status'] == 'UNSUBMITTED'
     control(qmap, 'cancel')
-    assert qmap.info('out', '0')['error'] == 'cancelled before it was submitted'
-    assert qmap.statuses('out') == ['FAILED']
+    info = qmap.info('out', '0')
+    assert (info['status'], info['error_reason'], info['retries'], info['attempts']) == ('FAILED', 'exit', 0, [])
 
 
 def test_a_retry_warns_that_the_map_was_changed(qmap):
