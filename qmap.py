@@ -3445,11 +3445,18 @@ class Group:
         share = sum(jobs.get(host, 0) for host in self.hosts) / (sum(jobs.values()) or 1)
         return sorted(self.hosts) if share ** (self.count - len(self.hosts)) < 0.01 else []
 
-    def text(self, only_on=()):
-        """Return it as a line."""
+    def text(self, only_on=(), named=str):
+        """Return it as a line.
+
+        Args:
+            only_on: hosts, as from `only_on`
+            named: function of an id that returns how to name the job
+        """
         error, mark = self.error, ':' if self.same else ', such as:'
+        if self.count > 1 and self.what == 'cancelled':
+            error = error.replace('before it was', 'before they were').replace('before it ran', 'before they ran')
         what = '' if self.what in error and self.same else self.what + (mark + ' ' if error else '')
-        shown = ', '.join(self.ids[:3]) + (', ...' if self.count > len(self.ids[:3]) else '')
+        shown = ', '.join(map(named, self.ids[:3])) + (', ...' if self.count > len(self.ids[:3]) else '')
         return '{}: {}{}{}{}'.format(
             plural(self.count, 'job'), what, error, ', on {} only'.format(', '.join(only_on)) if only_on else '',
             '  ({} {})'.format('id' if self.count == 1 else 'ids', shown) if self.ids else '')
@@ -4933,6 +4940,18 @@ class Plan:
     def all_names(self):
         """Return the list of the names of all parameters, those of single commands included."""
         return list(self.params) + list(self.map.names)
+
+    def named(self, id):
+        """Return a job's id with its own parameters that QMap does not know, where the map has any: '014 sample=S14'.
+        """
+        if self.alike:
+            return id
+        try:
+            own = self.map.command(int(id))[1]
+        except QMapError:    # the map was damaged
+            return id
+        shown = ' '.join('{}={}'.format(key, value) for key, value in own.items() if key not in PARAMETERS)
+        return '{} {}'.format(id, shown if len(shown) <= 60 else shown[:57] + '...') if shown else id
 
     def line_ids(self, number):
         """Return the identifiers of a job's commands."""
@@ -7665,7 +7684,7 @@ class Summary:
         """Yield it as lines for people."""
         yield self.head()
         for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
-            yield '  ' + group.text(hosts)
+            yield '  ' + group.text(hosts, getattr(getattr(self._execution, 'plan', None), 'named', str))
         if len(self.groups) > self.SHOWN:
             yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
@@ -8560,15 +8579,30 @@ FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd'
           'attempts', 'commands', 'commands.count', 'commands.done')
 
 
-def unknown_field(path, names=()):
-    """Return the warning about a field that no job has, with the one that is meant.
+def check_fields(paths, names):
+    """Look whether jobs have these fields.
 
     Args:
-        path: of the field
+        paths: dotted paths
         names: of the parameters of the jobs
+
+    Raises:
+        QMapError: no job has one of them; it names the one that is meant
     """
-    hint = ' (did you mean params.{}?)'.format(path) if path in names else did_you_mean(path, FIELDS, '', 'field')
-    return 'unknown field {}{}'.format(path, hint)
+    for path in paths:
+        kind, _, key = path.partition('.')
+        if path in FIELDS or kind == 'params' and (key in names or key in PARAMETERS) or \
+                kind == 'seconds' and key in ('submitted', 'started', 'finished'):
+            continue
+        if path in names:
+            hint = ' (did you mean params.{}?)'.format(path)
+        elif kind == 'params':
+            hint = did_you_mean(key, [*names, *PARAMETERS], 'params.') or \
+                '; parameters: ' + (', '.join(names) or 'none')
+        else:
+            hint = did_you_mean(path, FIELDS, '', 'field') or did_you_mean(path, names, 'params.') or \
+                '; list of fields: {} help fields'.format(program())
+        raise QMapError('unknown field {}{}'.format(path, hint))
 
 
 def field(info, path):
@@ -8763,7 +8797,7 @@ class View:
             end, text = self._end(event), failure_text(event)
             self._told[end] += 1
             # Of what was cancelled the text begins with that word.
-            self._stamped('{} {}'.format(event['job'], text if end == 'cancelled' else 'failed: ' + text))
+            self._stamped('{} {}'.format(self._execution.plan.named(event['job']), text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
         self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
@@ -9166,6 +9200,9 @@ def tool_submit(options):
     path = preparation.create(options.logs)
     silent = options.quiet or options.progress
     notices = run_already(preparation.map.path, os.path.dirname(path), path, unfinished=silent)
+    if (options.time or '').isdigit() and int(options.time) >= 24:    # as minutes are given to sbatch
+        notices.append('-t {0}: {1} for each job (a plain number is hours; minutes: -t {0}m)'.format(
+            options.time, time_text(preparation.params['time'])))
     if silent:
         warn(notices)
     else:
@@ -9639,9 +9676,8 @@ def tool_info(options):
         warn_outdated(source.logs, source.ledger)
     if options.fields:
         options.fields = [path for path in options.fields if path != 'id'] or ['status']
-        names = params if isinstance(source, Old) else plan.all_names()
-        warn(unknown_field(path, names) for path in options.fields if path not in FIELDS and not path.startswith(
-            ('params.', 'seconds.')) and not isinstance(source, Old))
+        if not isinstance(source, Old):    # of which version 0.4 knew others
+            check_fields(options.fields, list(collections.OrderedDict.fromkeys([*params, *plan.map.names])))
         jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in options.fields])
         lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
     elif options.format == 'json':
@@ -9775,8 +9811,10 @@ def tool_help(options):
         lines = manual.lines_of(topic)
     except KeyError:
         if topic not in tools:
-            near = did_you_mean(topic, [*manual.topics(), *tools])
-            raise QMapError('{}: no such topic{}'.format(topic, near or '; topics: ' + ', '.join(manual.topics())))
+            near, pages = did_you_mean(topic, [*manual.topics(), *tools]), manual.pages_with(topic)
+            raise QMapError('{}: no such topic{}{}'.format(
+                topic, near, '; pages with this word: ' + ', '.join(pages) if pages else
+                '' if near else '; topics: ' + ', '.join(manual.topics())))
         tools[topic].print_help()
         return 0
     if not manual.page_through(lines):
@@ -9911,6 +9949,11 @@ def make_parser():
     import argparse
 
     class Parser(argparse.ArgumentParser):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            # Before 3.10 these were "optional arguments", and are "positional arguments" to this day.
+            self._positionals.title, self._optionals.title = 'arguments', 'options'
+
         def _get_option_tuples(self, option_string):
             # No --mem for --memory. (Before 3.8, allow_abbrev=False would also forbid -r5 for -r 5.)
             return [] if option_string.startswith('--') else super()._get_option_tuples(option_string)

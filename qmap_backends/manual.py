@@ -87,6 +87,17 @@ def find_section(title):
     return None
 
 
+def pages_with(words):
+    """Return the topics on whose pages a word stands, or several words in a row: where it stands most often, first.
+
+    Args:
+        words: text, in any case
+    """
+    wanted = re.compile(r'(?<!\w){}'.format(r'\s+'.join(map(re.escape, words.split()))), re.IGNORECASE)
+    found = collections.Counter({name: len(wanted.findall(plain_text(page_text(name)))) for name in topics()})
+    return [name for name, count in found.most_common() if count]
+
+
 def plain_text(text):
     """Return a line of Markdown without its marks; what stands between ` is left as it is."""
     parts = text.split('`')

@@ -260,6 +260,8 @@ def watch(qmap, options, statuses):
         raise qmap.QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
     execution = qmap.Execution(options.logs)
     qmap.warn(execution.warnings)
+    params, _ = execution.changed_params()
+    qmap.check_fields(options.fields, [*params, *execution.plan.map.names])
     table = Table(qmap, execution, statuses, options.fields)
     terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     shown = None

@@ -35,7 +35,8 @@ def offered(qmap):
 
 
 @pytest.mark.parametrize('words, expected', [
-    (['sub'], ['submit']), (['info', 'usage.mem'], ['usage.memory', 'usage.memory.peak', 'usage.memory.bytes']),
+    (['sub'], ['submit']), (['info', 'usage.mem'], [
+        'usage.memory', 'usage.memory.peak', 'usage.memory.bytes', 'usage.memory.below']),
     (['info', '-s', 'f'], ['failed']), (['info', '--status', 'failed,comp'], ['failed,completed']),
     (['info', '--format', ''], ['tsv', 'csv', 'json']), (['submit', 'a.map', '-p', 'lo'], ['local']),
     (['submit', '-p', 'm'], ['mine']), (['run', '--profile', '=', 'sg'], ['sge']),

@@ -18,8 +18,8 @@ def done(qmap):
 
 
 def test_fields_as_a_table(done):
-    result = done('info', '-l', 'out', '-s', 'all', 'status', 'exit_code', 'params.memory', 'nosuch.field')
-    assert result.lines == ['id\tstatus\texit_code\tparams.memory\tnosuch.field', '0\tCOMPLETED\t0\t\t',
+    result = done('info', '-l', 'out', '-s', 'all', 'status', 'exit_code', 'params.memory', 'params.queue')
+    assert result.lines == ['id\tstatus\texit_code\tparams.memory\tparams.queue', '0\tCOMPLETED\t0\t\t',
                             '1\tFAILED\t2\t1G\t', '2\tCOMPLETED\t0\t\t', '3\tFAILED\t9\t\t']
 
 
@@ -53,9 +53,18 @@ def test_a_wrong_status_names_the_right_ones(done):
     assert result.code == 2 and 'xyz: unknown status; known: unsubmitted, pending' in result.err
 
 
-def test_a_field_that_no_job_has_is_warned_about(done):
-    result = done('info', '-l', 'out', 'exitcode', 'params.mine')
-    assert result.code == 0 and result.err == 'qmap: warning: unknown field exitcode (did you mean exit_code?)\n'
+@pytest.mark.parametrize('words, error', [
+    (['exitcode'], 'exitcode (did you mean exit_code?)'), (['status', 'nosuch'], 'nosuch; list of fields: '),
+    (['params.memery'], 'params.memery (did you mean params.memory?)'), (['seconds.start'], 'seconds.start'),
+    (['params.qqq'], 'params.qqq; parameters: cores, time, working_directory, memory\n'), (['memry', '--watch'], 'memry (did you mean params.memory?)')])
+def test_a_field_that_no_job_has_is_an_error(done, words, error):
+    result = done('info', '-l', 'out', *words)
+    assert (result.code, result.out) == (2, '') and result.err.startswith('qmap: error: unknown field ' + error)
+    assert result.err.count('\n') == 1
+
+
+def test_fields_that_some_jobs_have(done):
+    assert done('info', '-l', 'out', 'params.memory', 'params.queue', 'seconds.started').err == ''
     assert done('info', '-l', 'out', 'id', 'status').lines[0] == 'id\tstatus'
 
 

@@ -1,6 +1,7 @@
 """`qmap help`: the pages of the manual in the terminal, from whatever QMap is installed as."""
 
 import os
+import re
 import shutil
 import sys
 
@@ -40,8 +41,25 @@ def test_a_section_is_a_topic_as_well(qmap):
 
 def test_help_of_a_tool_without_a_page_and_of_nothing_known(qmap):
     assert qmap('help', 'help').out == qmap('help', '--help').out
-    result = qmap('help', 'nosuch')
-    assert result.code == 2 and result.err.startswith('qmap: error: nosuch: no such topic; topics: install, ')
+    result = qmap('help', 'zombie')
+    assert result.code == 2 and result.err.startswith('qmap: error: zombie: no such topic; topics: install, ')
+
+
+def test_a_word_that_is_no_topic_names_the_pages_with_it(qmap):
+    result = qmap('help', 'qsub')
+    pages = re.match(r'qmap: error: qsub: no such topic; pages with this word: (.*)\n', result.err).group(1).split(', ')
+    assert result.code == 2 and 'coming' in pages and set(pages) < set(manual.topics())
+    counts = [manual.page_text(page).count('qsub') for page in pages]
+    assert counts == sorted(counts, reverse=True) and counts[-1] > 0
+    assert qmap('help', 'Sample', 'SHEET').err.startswith('qmap: error: Sample SHEET: no such topic; pages with ')
+    assert qmap('help', 'recipe').err.startswith('qmap: error: recipe: no such topic (did you mean recipes?); pages with')
+
+
+def test_headings_of_help_are_those_of_every_python(qmap):
+    for words in (['submit'], ['info'], ['control'], ['control', 'retry'], []):
+        text = qmap(*words, '--help').out
+        assert '\noptions:\n' in text and 'positional' not in text and 'optional' not in text
+    assert '\narguments:\n' in qmap('submit', '--help').out
 
 
 def test_what_links_to_other_pages_says_so_at_the_end(qmap):

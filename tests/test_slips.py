@@ -274,15 +274,17 @@ SLIPS = [
      'twice.map, line 2: identifier 3 (QMAP_LINE) is also that of line 1; delete line=, or give another number'),
     ('submit reserved.map',
      'reserved.map, line 2: status: reserved name (QMap sets QMAP_STATUS itself); rename the parameter'),
-]
-
-#: The same, of what is done all the same, with a warning.
-ODD = [
     ('info -l out -s all state', 'unknown field state (did you mean status?)'),
     ('info -l out -s all sample', 'unknown field sample (did you mean params.sample?)'),
     ('info -l out -s all jobid', 'unknown field jobid (did you mean executor_id?)'),
     ('info -l out -s all maxrss', 'unknown field maxrss (did you mean usage.memory.peak?)'),
     ('info -l out -s all exitcode', 'unknown field exitcode (did you mean exit_code?)'),
+    ('info -l out -s all params.sampel', 'unknown field params.sampel (did you mean params.sample?)'),
+    ('info -l out -s all nosuch', 'unknown field nosuch; list of fields: ...'),
+]
+
+#: The same, of what is done all the same, with a warning.
+ODD = [
     ('submit a.map --dry-run -n 4', 'name = 4: names the jobs; cores per job: -c 4, jobs at once: -r 4'),
     ('submit number.map --dry-run', 'name = 4: names the jobs; cores per job: -c 4, jobs at once: -r 4'),
     ('submit sbatch.map --dry-run',

@@ -9,6 +9,14 @@ import pytest
 from conftest import until
 
 
+def test_a_plain_number_of_hours_that_may_be_meant_as_minutes_is_told(qmap):
+    qmap.write('a.map', 'true\n')
+    for time, words in (('60', '-t 60: 2-12:00:00 for each job (a plain number is hours; minutes: -t 60m)'), ('2', ''),
+                        ('60m', '')):
+        lines = qmap('submit', 'a.map', '-t', time, '-l', 'out' + time).lines
+        assert [line for line in lines if line.startswith('-t ')] == [words] * bool(words)
+
+
 def test_jobs_run_and_leave_their_files(qmap):
     qmap.write('a.map', 'echo one\necho two >&2\n')
     result = qmap('submit', 'a.map', '--logs', 'out')

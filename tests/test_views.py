@@ -289,6 +289,28 @@ def test_many_kinds_of_failures_do_not_hide_what_was_cancelled():
     assert failures.cancelled == 4
 
 
+def test_failures_are_named_with_the_own_parameters_of_their_jobs(qmap):
+    qmap.write('a.map', '[jobs]\nexit 3 ## sample=S1 memory=1G\nexit 3 ## sample="a b" lane=2\nexit 3\ntrue\n'
+                        'exit 4 ## x={}\n'.format('y' * 100))
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    for text in (result.out, qmap('info', '-l', 'out', '--summary').out):
+        assert '  3 jobs: exit 3  (ids 0 sample=S1, 1 sample=a b lane=2, 2)\n' in text
+        assert '(id 4 x={}...)\n'.format('y' * 55) in text
+    assert '0 sample=S1 failed: exit 3' in result.out and '2 failed: exit 3' in result.out
+
+
+@pytest.mark.parametrize('error, several', [
+    ('cancelled before it was submitted', 'cancelled before they were submitted'),
+    ('cancelled before it ran', 'cancelled before they ran'), ('cancelled', 'cancelled')])
+def test_one_job_is_cancelled_and_several_are(error, several):
+    failures = module.Failures()
+    record = {'job': '0', 'status': 'FAILED', 'error_reason': 'cancelled', 'error': error}
+    failures.add(record)
+    assert failures.groups()[0].text() == '1 job: {}  (id 0)'.format(error)
+    failures.add(dict(record, job='1'))
+    assert failures.groups()[0].text() == '2 jobs: {}  (ids 0, 1)'.format(several)
+
+
 def test_the_summary_names_jobs_that_are_still_failed(qmap):
     qmap.write('a.map', ''.join('[ -e ok ] || {{ echo cannot open {} >&2; exit 1; }}\n'.format(n) for n in range(6)))
     qmap('submit', 'a.map', '--logs', 'out')
