@@ -7459,6 +7459,12 @@ def beats(logs):
     return driver['host'] != os.uname().nodename or seems_alive(driver['pid'], driver['born'])
 
 
+def driver_alive(logs):
+    """Return the host and the pid of the driver that seems to live, as a dict; None where there is none."""
+    driver = logs.driver_now()
+    return collections.OrderedDict((key, driver[key]) for key in ('host', 'pid')) if beats(logs) else None
+
+
 def why_outdated(logs):
     """Return why what the journal says may be out of date, '' where a driver keeps it.
 
@@ -7683,8 +7689,9 @@ class Summary:
     def lines(self):
         """Yield it as lines for people."""
         yield self.head()
+        named = str if isinstance(self._execution, Old) else self._execution.plan.named
         for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
-            yield '  ' + group.text(hosts, getattr(getattr(self._execution, 'plan', None), 'named', str))
+            yield '  ' + group.text(hosts, named)
         if len(self.groups) > self.SHOWN:
             yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
@@ -7702,10 +7709,15 @@ class Summary:
 
     def as_dict(self):
         """Return it for programs."""
+        execution, old = self._execution, isinstance(self._execution, Old)
         return collections.OrderedDict([
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
-            ('cancelled', self.cancelled), ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
+            ('cancelled', self.cancelled), ('paused', not old and execution.halted),
+            ('max_running', None if old else
+             execution.ledger.settings.get('max_running') or execution.plan.info['max_running']),
+            ('driver', None if old else driver_alive(execution.logs)),
+            ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
             ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
@@ -8797,7 +8809,8 @@ class View:
             end, text = self._end(event), failure_text(event)
             self._told[end] += 1
             # Of what was cancelled the text begins with that word.
-            self._stamped('{} {}'.format(self._execution.plan.named(event['job']), text if end == 'cancelled' else 'failed: ' + text))
+            self._stamped('{} {}'.format(self._execution.plan.named(event['job']),
+                                         text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
         self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
@@ -9471,6 +9484,34 @@ SLOW, TAKEN_BACK = 5, 120
 
 def tool_control(options):
     """Run `qmap control`."""
+    try:
+        reply = give_order(options)
+    except QMapError as error:
+        if not options.format:
+            raise
+        write_output(None, [json_text(collections.OrderedDict([
+            ('order', options.do), ('refused', True), ('reply', str(error))]))])
+        return 2
+    logs = Logs(options.logs)
+    driver, resume = driver_alive(logs), ''
+    if not driver and options.do != 'stop' and Execution(options.logs).left():
+        resume = '{} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path)))
+    if options.format:
+        write_output(None, [json_text(collections.OrderedDict([
+            ('order', options.do), ('refused', False), ('reply', reply), ('driver', driver), ('next', resume)]))])
+        return 0
+    say(reply)
+    if resume:
+        say('no driver is running; resume with: ' + resume)
+    return 0
+
+
+def give_order(options):
+    """Give the order of the options of `qmap control` to the driver, or obey it where there is none; return the reply.
+
+    Raises:
+        QMapError: the order is wrong, it was refused, or nobody answers
+    """
     logs = Logs(options.logs)
     plan = Plan(logs)
     command = control_command(options, plan)
@@ -9503,11 +9544,7 @@ def tool_control(options):
         inbox.remove(id)
     if answer.get('refused'):
         raise QMapError(answer['said'])
-    say(answer['said'])
-    if not beats(logs) and command['do'] != 'stop' and Execution(options.logs).left():
-        say('no driver is running; resume with: {} reattach -l {}'.format(
-            program(), quote_shown(shown_path(logs.path))))
-    return 0
+    return answer['said']
 
 
 def map_changed(plan):
@@ -10060,6 +10097,7 @@ def make_parser():
                 '  qmap control out pause\n  qmap control out retry -s failed -m 32G\n'
                 '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='same as DIR (default: this folder)')
+    made.add_argument('--format', choices=('json',), help='print the reply as a JSON object')
     orders = made.add_subparsers(dest='do', metavar='ORDER', prog='qmap control')
     orders.required = True
     made.orders = orders.choices
@@ -10068,6 +10106,8 @@ def make_parser():
         made = orders.add_parser(name, help=(summary + ' ' + options).strip(),
                                  description=summary[0].upper() + summary[1:] + '.')
         made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='logs folder')
+        made.add_argument('--format', choices=('json',), default=argparse.SUPPRESS,
+                          help='print the reply as a JSON object')
         return made
 
     def selection(made, default):

@@ -411,7 +411,8 @@ class Advice:
             parts.append('median {}, 95th percentile {}, maximum {}'.format(
                 text(found['median']), text(found['percentile_95']), text(found['maximum'])))
         if below:
-            parts.append('{} for {}'.format(less_than(self._qmap, below['maximum']), self._qmap.plural(below['jobs'], 'job')))
+            parts.append('{} for {}'.format(
+                less_than(self._qmap, below['maximum']), self._qmap.plural(below['jobs'], 'job')))
         if missing > 0:
             parts.append('unknown for {}'.format(self._qmap.plural(missing, 'job')))
         return head + '; '.join(parts)

@@ -166,6 +166,40 @@ def test_a_retry_keeps_what_the_earlier_attempts_left(qmap):
     assert json.loads(qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').out)['attempts'] == info['attempts']
 
 
+def test_programs_get_the_reply_and_the_state_as_json(qmap, detached):
+    def ask(*words):
+        result = qmap('control', '-l', 'out', *words)
+        assert result.err == '' and result.out.count('\n') == 1
+        return result.code, json.loads(result.out)
+
+    def summary():
+        return json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out)
+
+    detached('sleep 100\n' * 3, '-r', '1')
+    until(lambda: qmap.statuses('out')[0] == 'RUNNING')
+    driver = json.loads(qmap.read('out', '.qmap', 'driver.json'))
+    who = {'host': os.uname().nodename, 'pid': driver['pid']}
+    found = summary()
+    assert (found['paused'], found['max_running'], found['driver'], found['cancelled']) == (False, 1, who, 0)
+    assert ask('max-running', '2', '--format', 'json') == (0, {
+        'order': 'max-running', 'refused': False, 'reply': 'max running: 2 (was 1)', 'driver': who, 'next': ''})
+    code, reply = ask('--format', 'json', 'pause')
+    assert code == 0 and reply['reply'].startswith('paused: ') and summary()['paused']
+    assert summary()['max_running'] == 2
+    for words, said in ((['cancel', '9'], '9: no such job; ids: '), (['set', 'memory=999T'], 'each job requests')):
+        code, reply = ask('--format', 'json', *words)
+        assert code == 2 and list(reply) == ['order', 'refused', 'reply'] and reply['refused'] is True
+        assert reply['order'] == words[0] and reply['reply'].startswith(said)
+    ask('cancel', '--format', 'json')
+    ask('stop', '--format', 'json')
+    over(qmap, 3)
+    until(lambda: not driving(qmap))
+    found = summary()
+    assert found['driver'] is None and found['cancelled'] == 3 and found['counts']['FAILED'] == 3
+    code, reply = ask('retry', '-s', 'cancelled', '--format', 'json')
+    assert reply['driver'] is None and reply['next'].endswith(' reattach -l out')
+
+
 def test_a_retry_that_has_not_begun_can_be_taken_back(qmap):
     qmap.write('a.map', 'echo out; sleep 0.2\nexit 3\ntrue\ntrue\n')
     qmap('submit', 'a.map', '--logs', 'out', '-m', '1G')
@@ -223,7 +257,7 @@ def test_the_ids_of_groups(qmap):
     qmap.write('a.map', 'true\n' * 10)
     qmap('submit', 'a.map', '--logs', 'out', '-g', '3')
     assert 'no such job; ids: 0, 3, 6, 9' in qmap('control', '-l', 'out', 'retry', '4').err
-    assert control(qmap, 'retry', '1-6').startswith('retrying 2 jobs\n')
+    assert control(qmap, 'retry', '1-6').startswith('retrying 2 jobs (2 had completed; ')
     assert qmap('info', '-l', 'out', '-s', 'u', 'status').lines[1:] == ['3\tUNSUBMITTED', '6\tUNSUBMITTED']
 
 

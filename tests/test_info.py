@@ -56,7 +56,8 @@ def test_a_wrong_status_names_the_right_ones(done):
 @pytest.mark.parametrize('words, error', [
     (['exitcode'], 'exitcode (did you mean exit_code?)'), (['status', 'nosuch'], 'nosuch; list of fields: '),
     (['params.memery'], 'params.memery (did you mean params.memory?)'), (['seconds.start'], 'seconds.start'),
-    (['params.qqq'], 'params.qqq; parameters: cores, time, working_directory, memory\n'), (['memry', '--watch'], 'memry (did you mean params.memory?)')])
+    (['params.qqq'], 'params.qqq; parameters: cores, time, working_directory, memory\n'),
+    (['memry', '--watch'], 'memry (did you mean params.memory?)')])
 def test_a_field_that_no_job_has_is_an_error(done, words, error):
     result = done('info', '-l', 'out', *words)
     assert (result.code, result.out) == (2, '') and result.err.startswith('qmap: error: unknown field ' + error)

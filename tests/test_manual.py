@@ -52,7 +52,8 @@ def test_a_word_that_is_no_topic_names_the_pages_with_it(qmap):
     counts = [manual.page_text(page).count('qsub') for page in pages]
     assert counts == sorted(counts, reverse=True) and counts[-1] > 0
     assert qmap('help', 'Sample', 'SHEET').err.startswith('qmap: error: Sample SHEET: no such topic; pages with ')
-    assert qmap('help', 'recipe').err.startswith('qmap: error: recipe: no such topic (did you mean recipes?); pages with')
+    near = qmap('help', 'recipe').err
+    assert near.startswith('qmap: error: recipe: no such topic (did you mean recipes?); pages with')
 
 
 def test_headings_of_help_are_those_of_every_python(qmap):

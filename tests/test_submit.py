@@ -11,9 +11,9 @@ from conftest import until
 
 def test_a_plain_number_of_hours_that_may_be_meant_as_minutes_is_told(qmap):
     qmap.write('a.map', 'true\n')
-    for time, words in (('60', '-t 60: 2-12:00:00 for each job (a plain number is hours; minutes: -t 60m)'), ('2', ''),
+    for text, words in (('60', '-t 60: 2-12:00:00 for each job (a plain number is hours; minutes: -t 60m)'), ('2', ''),
                         ('60m', '')):
-        lines = qmap('submit', 'a.map', '-t', time, '-l', 'out' + time).lines
+        lines = qmap('submit', 'a.map', '-t', text, '-l', 'out' + text).lines
         assert [line for line in lines if line.startswith('-t ')] == [words] * bool(words)
 
 
