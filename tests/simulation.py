@@ -55,6 +55,7 @@ PLANTED = collections.OrderedDict([
     ('inbox', 'an order is taken out of the inbox before it is written'),
     ('nothing', 'set says that it was done, and changes nothing'),
     ('next', 'who cancels a job cancels the next one as well'),
+    ('former', 'a job of which a retry is taken back is COMPLETED, whatever it was'),
     ('pause', 'a pause is noted, and submitting goes on'),
     ('more', 'one job more is submitted than may run'),
     ('deaf', 'a job whose end has just come is judged without it'),
@@ -1507,6 +1508,8 @@ class Driver(REAL['Driver']):
         events, said, leaving = super()._answer(command)
         if WORLD.plant == 'nothing' and command['do'] == 'set':
             events = []
+        if WORLD.plant == 'former' and command['do'] == 'cancel':
+            events = [dict(event, status='COMPLETED') if event['event'] == 'end' else event for event in events]
         self.last_events = events
         return events, said, leaving
 
