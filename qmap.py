@@ -80,9 +80,6 @@ import threading
 import time
 from binascii import crc32
 
-# Run as a script or imported, there is one qmap: what lies beside it imports this one.
-sys.modules.setdefault('qmap', sys.modules[__name__])
-
 __version__ = '1.0.0'
 __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
@@ -235,6 +232,147 @@ def print_aside(line):
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         pass
+
+
+########################################################################################################################
+# Beside this file: the folder qmap_backends, or what a bundle carries of it
+########################################################################################################################
+
+#: What to do where there is only the code for one machine.
+MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with everything '
+                  '(`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
+MISSING_BACKENDS = MISSING_FOLDER + ', or run on this machine with -p local'
+
+
+def name_is_free(name):
+    """Tell whether no module has this name: neither one that is loaded, nor one that could be."""
+    if name in sys.modules:
+        return False
+    from importlib.util import find_spec
+    return find_spec(name) is None
+
+
+# The modules beside this file say `from qmap import ...`, also where this file is run as a script, or has another name.
+# A module of somebody else's that is called qmap keeps its name: see `import_beside`.
+if __name__ in sys.modules and (__name__ == '__main__' or name_is_free('qmap')):
+    sys.modules.setdefault('qmap', sys.modules[__name__])
+
+
+def backends_there():
+    """Tell whether the package with the schedulers' languages can be imported."""
+    from importlib.util import find_spec
+    return find_spec('qmap_backends') is not None
+
+
+def import_beside(name):
+    """Return a module of qmap_backends. While that is loaded, the name of qmap is this module's, whoever has it else.
+
+    Raises:
+        QMapError: what was loaded before belongs to another copy of this file: the classes of two do not fit together
+        ImportError: it cannot be loaded, or is of another release
+    """
+    from importlib import import_module
+    from types import ModuleType
+    named = sys.modules.get('qmap')
+    if not named or vars(named) is not globals():
+        sys.modules['qmap'] = ModuleType('qmap')
+        vars(sys.modules['qmap']).update(globals())
+    try:
+        package = import_module('qmap_backends')
+        module = import_module(name)
+    finally:
+        if named:
+            sys.modules['qmap'] = named
+        else:
+            del sys.modules['qmap']
+    taken = getattr(package, 'job_environment', None)
+    if taken is not job_environment:
+        raise QMapError('{}: another copy of QMap is in use in this process, {}; import only one of them'.format(
+            FILE, taken.__globals__['FILE'] if taken else package.__file__))
+    return module
+
+
+def load_tool(name, what=None):
+    """Return a tool, which is a module of qmap_backends.
+
+    Args:
+        name: of the module
+        what: the words of the command line that need it; None if it can be done without
+
+    Returns:
+        the module; None where it cannot be loaded, and can be done without
+
+    Raises:
+        QMapError: it cannot be loaded, and is needed
+    """
+    try:
+        if backends_there():
+            return import_beside('qmap_backends.' + name)
+    except ImportError as error:
+        if what:
+            raise QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
+                what, error, os.path.basename(__file__)))
+    except (OSError, QMapError):
+        if what:
+            raise
+    if what:
+        raise QMapError('{}: {}'.format(what, MISSING_FOLDER))
+    return None
+
+
+class Carried:
+    """Imports the modules that a bundle carries as text."""
+
+    def __init__(self, payload):
+        import base64
+        import zlib
+        self.sources = json.loads(zlib.decompress(base64.b85decode(payload.replace('\n', ''))).decode())
+
+    def find_spec(self, name, path=None, target=None):
+        """Return the spec of a carried module, None for others (importlib.abc.MetaPathFinder)."""
+        from importlib.machinery import ModuleSpec
+        for path, package in ((name.replace('.', '/') + '.py', False), (name.replace('.', '/') + '/__init__.py', True)):
+            if path in self.sources:
+                return ModuleSpec(name, self, origin=os.path.join(FILE, path), is_package=package)
+        return None
+
+    def create_module(self, spec):
+        """Leave it to the import system."""
+        return None
+
+    def exec_module(self, module):
+        """Run the module's text."""
+        spec = module.__spec__
+        module.__file__ = spec.origin
+        source = self.sources[spec.origin[len(FILE) + 1:]]
+        exec(compile(source, spec.origin, 'exec'), module.__dict__)
+
+    def get_data(self, path):
+        """Return what a file holds that is no module, such as a page of the manual (pkgutil.get_data)."""
+        try:
+            return self.sources[path[len(FILE) + 1:]].encode()
+        except KeyError:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def get_source(self, name):
+        """Return the text of a module, for tracebacks."""
+        return self.sources[self.find_spec(name).origin[len(FILE) + 1:]]
+
+
+class Beside:
+    """Finds the folder qmap_backends that belongs to this file, however Python was told to look for modules (-I, -P,
+    PYTHONSAFEPATH) and whatever else is installed: what a bundle carries, else what lies beside."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        """Return the spec of qmap_backends, None for others (importlib.abc.MetaPathFinder)."""
+        if name != 'qmap_backends':
+            return None
+        if CARRIED:
+            return CARRIED.find_spec(name)
+        from importlib.machinery import PathFinder
+        found = PathFinder.find_spec(name, [FOLDER])
+        return found if found and found.has_location else None    # a folder without __init__.py has none
 
 
 ########################################################################################################################
@@ -844,17 +982,6 @@ def meant_parameter(key, known):
     return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
 
 
-def load_slips():
-    """Return the module of what other tools call things, None where it cannot be read: errors then lack its hints."""
-    if not backends_there():
-        return None
-    try:
-        from qmap_backends import slips
-    except (ImportError, OSError):
-        return None
-    return slips
-
-
 def did_you_mean(word, known, mark='', kind=''):
     """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''.
 
@@ -865,7 +992,7 @@ def did_you_mean(word, known, mark='', kind=''):
         kind: of what the words are names: tool, order, status or field; other tools have other names for them
     """
     from difflib import get_close_matches
-    slips = load_slips() if kind else None
+    slips = load_tool('slips') if kind else None
     near = slips.SYNONYMS[kind].get(word.lower(), '') if slips else ''
     near = near or ''.join(get_close_matches(word, known, 1, 0.61))
     return ' (did you mean {}{}?)'.format(mark, near) if near else ''
@@ -2004,12 +2131,6 @@ class Profile:
 COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf', 'bsub')])
 
 
-#: What to do where there is only the code for one machine.
-MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with everything '
-                  '(`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
-MISSING_BACKENDS = MISSING_FOLDER + ', or run on this machine with -p local'
-
-
 def unquoted(value):
     """Return the value of a setting without the quotes around the whole of it."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in '\'"' else value
@@ -2031,12 +2152,6 @@ def profile_folders():
         config = os.environ['XDG_CONFIG_HOME']
     found = [os.environ.get('QMAP_HOME')] + ([os.path.join(config, 'qmap')] if os.path.isabs(config) else [])
     return [folder for folder in found if folder]
-
-
-def backends_there():
-    """Tell whether the package with the schedulers' languages can be imported."""
-    from importlib.util import find_spec
-    return find_spec('qmap_backends') is not None
 
 
 ########################################################################################################################
@@ -7740,9 +7855,9 @@ def load_backend(executor, settings=None, wake=None):
         return Local(settings, wake)
     if not backends_there():
         raise QMapError('{}: {}'.format(executor, MISSING_BACKENDS))
-    import qmap_backends
+    backends = import_beside('qmap_backends')
     try:
-        backend = qmap_backends.load(executor, settings)
+        backend = backends.load(executor, settings)
         if settings and settings.get('poll'):
             backend.poll_interval = max(1, parse_count(settings['poll']))
         return backend
@@ -9066,61 +9181,6 @@ def on_terminal():
 # bundle: one file that carries everything
 ########################################################################################################################
 
-class Carried:
-    """Imports the modules that a bundle carries as text."""
-
-    def __init__(self, payload):
-        import base64
-        import zlib
-        self.sources = json.loads(zlib.decompress(base64.b85decode(payload.replace('\n', ''))).decode())
-
-    def find_spec(self, name, path=None, target=None):
-        """Return the spec of a carried module, None for others (importlib.abc.MetaPathFinder)."""
-        from importlib.machinery import ModuleSpec
-        for path, package in ((name.replace('.', '/') + '.py', False), (name.replace('.', '/') + '/__init__.py', True)):
-            if path in self.sources:
-                return ModuleSpec(name, self, origin=os.path.join(FILE, path), is_package=package)
-        return None
-
-    def create_module(self, spec):
-        """Leave it to the import system."""
-        return None
-
-    def exec_module(self, module):
-        """Run the module's text."""
-        spec = module.__spec__
-        module.__file__ = spec.origin
-        source = self.sources[spec.origin[len(FILE) + 1:]]
-        exec(compile(source, spec.origin, 'exec'), module.__dict__)
-
-    def get_data(self, path):
-        """Return what a file holds that is no module, such as a page of the manual (pkgutil.get_data)."""
-        try:
-            return self.sources[path[len(FILE) + 1:]].encode()
-        except KeyError:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-
-    def get_source(self, name):
-        """Return the text of a module, for tracebacks."""
-        return self.sources[self.find_spec(name).origin[len(FILE) + 1:]]
-
-
-class Beside:
-    """Finds the folder qmap_backends that belongs to this file, however Python was told to look for modules (-I, -P,
-    PYTHONSAFEPATH) and whatever else is installed: what a bundle carries, else what lies beside."""
-
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        """Return the spec of qmap_backends, None for others (importlib.abc.MetaPathFinder)."""
-        if name != 'qmap_backends':
-            return None
-        if CARRIED:
-            return CARRIED.find_spec(name)
-        from importlib.machinery import PathFinder
-        found = PathFinder.find_spec(name, [FOLDER])
-        return found if found and found.has_location else None    # a folder without __init__.py has none
-
-
 def bundle(path):
     """Write one file that carries qmap.py, qmap_backends and filelock, to run and to import.
 
@@ -9195,7 +9255,7 @@ RESOURCE = re.compile('(?:[hs]_(?:vmem|rt|cpu)|mem_free|virtual_free|p?v?mem|wal
 def tool_submit(options):
     """Run `qmap submit`."""
     if options.progress:
-        helper('progress', '--progress')    # before a folder is made
+        load_tool('progress', '--progress')    # before a folder is made
     if options.logs and RESOURCE.match(options.logs) and not os.path.exists(options.logs):
         raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, cores: -c N'.format(
             options.logs))
@@ -9243,10 +9303,8 @@ def run_already(map, folder, new=None, unfinished=False):
         new: path of the logs folder that was just made
         unfinished: whether to tell only of one that has not finished
     """
-    if not backends_there():
-        return []
-    from qmap_backends import executions
-    return executions.run_already(sys.modules[__name__], map, folder, new, unfinished)
+    executions = load_tool('executions')
+    return executions.run_already(map, folder, new, unfinished) if executions else []
 
 
 def python_words():
@@ -9281,7 +9339,7 @@ def detach(path, options, *more):
         raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
     child.returncode = child.returncode or 0    # it is not waited for
     if options.progress:
-        say(strict_json(helper('progress', '--progress').line(
+        say(strict_json(load_tool('progress', '--progress').line(
             'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip()))
     if options.quiet or options.progress:
         return 0
@@ -9327,7 +9385,7 @@ def dry_run(preparation, options):
         submission = preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
     if options.progress:
         more = {'submission': submission} if submission else {}
-        write_output(None, [strict_json(helper('progress', '--progress').line(
+        write_output(None, [strict_json(load_tool('progress', '--progress').line(
             'dry-run', logs=folder.path, profile=preparation.profile.name, executor=preparation.profile.executor,
             jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
             params=write_parameters(params), script=script, **more).strip())])
@@ -9366,16 +9424,13 @@ def tool_reattach(options):
 def make_view(execution, options):
     """Return the view that the options of the command line ask for, and this terminal can show."""
     if options.progress:
-        return helper('progress', '--progress').Progress(sys.modules[__name__], execution, sys.stdout)
+        return load_tool('progress', '--progress').Progress(execution, sys.stdout)
     plain = View(execution, sys.stdout, options.quiet, options.bell)
     if options.no_console or options.quiet or not execution.left() or not (sys.stdin.isatty() and sys.stdout.isatty()
                                                                            and in_foreground(sys.stdout)):
         return plain
-    try:
-        from qmap_backends import console
-    except ImportError:    # qmap.py alone, or a Python without curses
-        return plain
-    return console.open_console(sys.modules[__name__], execution, plain) or plain
+    console = load_tool('console')    # None for qmap.py alone, and for a Python without curses
+    return console and console.open_console(execution, plain) or plain
 
 
 def follow(execution, options):
@@ -9622,22 +9677,6 @@ def parse_ids(text, plan):
     return found
 
 
-def helper(name, what):
-    """Return a module of qmap_backends.
-
-    Args:
-        name: of the module
-        what: the words of the command line that need it
-
-    Raises:
-        QMapError: the folder is not there
-    """
-    if not backends_there():
-        raise QMapError('{}: {}'.format(what, MISSING_FOLDER))
-    from importlib import import_module
-    return import_module('qmap_backends.' + name)
-
-
 def figures(logs, what):
     """Return (Plan, Ledger, Usage, Advice) of the execution in a folder.
 
@@ -9648,14 +9687,13 @@ def figures(logs, what):
     Raises:
         QMapError: there is none, or none of which the figures were kept
     """
-    advice = helper('advice', what)
+    advice = load_tool('advice', what)
     if Old.here(logs):
         raise QMapError('{}: made by qmap 0.4, without the figures for {}'.format(logs, what))
-    module = sys.modules[__name__]
-    plan, ledger, usage = advice.read(module, logs)
+    plan, ledger, usage = advice.read(logs)
     warn(ledger.damage_texts())
     warn_outdated(plan.logs, ledger)
-    return plan, ledger, usage, advice.Advice(module, plan, ledger, usage)
+    return plan, ledger, usage, advice.Advice(plan, ledger, usage)
 
 
 def advise(options):
@@ -9686,15 +9724,15 @@ def tool_info(options):
     no_map = options.fields or options.format or options.advise or options.summary
     overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
     if options.log is not None:
-        return helper('questions', '--log').log(sys.modules[__name__], options)
+        return load_tool('questions', '--log').log(options)
     if options.err or options.follow or options.attempt:
         raise QMapError('--err, --follow, --attempt: only with --log ID')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
             raise QMapError('--{}: only with --{}'.format(given, other))
     if options.watch:
-        questions = helper('questions', '--watch')
-        return questions.watch(sys.modules[__name__], options, parse_statuses(options.status or ['all']))
+        questions = load_tool('questions', '--watch')
+        return questions.watch(options, parse_statuses(options.status or ['all']))
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
     if options.advise:
         return advise(options)
@@ -9788,7 +9826,7 @@ def tool_report(options):
     path = options.output or os.path.basename(absolute_path(options.logs)) + '.html'
     absolute_path(path)    # or there is no folder to write it to
     overwrite_nothing(path, options.force, other='another name with -o')
-    page = helper('report', 'report').Report(sys.modules[__name__], *figures(options.logs, 'report'))
+    page = load_tool('report', 'report').Report(*figures(options.logs, 'report'))
     write_output(path, (part.rstrip('\n') for part in page.parts()))
     say('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
                                     os.path.getsize(path) / 1000))
@@ -9834,14 +9872,14 @@ def tool_bundle(options):
 
 def tool_completion(options):
     """Run `qmap completion`."""
-    completion = helper('completion', 'completion')
-    write_output(None, completion.script(sys.modules[__name__], make_parser(), options.shell).splitlines())
+    completion = load_tool('completion', 'completion')
+    write_output(None, completion.script(make_parser(), options.shell).splitlines())
     return 0
 
 
 def tool_help(options):
     """Run `qmap help`."""
-    manual = helper('manual', 'help')
+    manual = load_tool('manual', 'help')
     topic = ' '.join(options.topic)
     tools = make_parser().tools
     try:
@@ -10294,16 +10332,14 @@ def list_executions(folder, stream):
         stream: text file on which they are shown
     """
     import shutil
-    if not backends_there():
-        return []
-    from qmap_backends import executions
-    return executions.listing(sys.modules[__name__], folder,
-                              shutil.get_terminal_size().columns if stream.isatty() else None)
+    executions = load_tool('executions')
+    width = shutil.get_terminal_size().columns if stream.isatty() else None
+    return executions.listing(folder, width) if executions else []
 
 
 def explained(error, argv):
     """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
-    slips = load_slips()
+    slips = load_tool('slips')
     return slips.explain(make_parser(), argv, str(error)) if slips else str(error)
 
 

@@ -17,6 +17,8 @@ import signal
 import subprocess
 from importlib import import_module
 
+from qmap import job_environment
+
 #: The names that `load` knows.
 NAMES = ('slurm', 'sge', 'lsf')
 
@@ -75,7 +77,6 @@ def call(argv, stdin=None, timeout=TIMEOUT, **variables):
         variables: set in its environment, beside LC_ALL=C; None takes one out. A submission has to hand over the
             LC_ALL of the user, since its environment becomes that of the job
     """
-    from qmap import job_environment
     environ = clean_environment(job_environment())
     environ.update(dict({'LC_ALL': 'C'}, **variables))
     environ = {key: value for key, value in environ.items() if value is not None}

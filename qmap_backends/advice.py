@@ -1,12 +1,13 @@
-"""What the jobs of an execution asked for and what they used: `qmap info --advise`, and the figures of `qmap report`.
-
-Needs of qmap.py its module object, handed as an argument: nothing here imports it.
-"""
+"""What the jobs of an execution asked for and what they used: `qmap info --advise`, and figures of `qmap report`."""
 
 import array
 import collections
 import itertools
 import math
+
+from qmap import (
+    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, exact_memory, memory_text, peak_text, plural,
+    sound_record, unspanned, with_unmerged)
 
 UNKNOWN = float('nan')
 
@@ -135,11 +136,10 @@ class Usage:
         return map(bytes(bool(ends(code)) for code in range(256)).__getitem__, self.ends)
 
 
-def read(qmap, path):
+def read(path):
     """Read an execution in one pass over its journal.
 
     Args:
-        qmap: the module
         path: of the logs folder
 
     Returns:
@@ -148,13 +148,13 @@ def read(qmap, path):
     Raises:
         QMapError: there is none, or it cannot be read
     """
-    logs = qmap.Logs(path)
-    plan = qmap.Plan(logs)
-    ledger = qmap.Ledger(logs, len(plan.map), plan.group)
-    usage = Usage(ledger.count, plan.group, qmap.REASONS)
+    logs = Logs(path)
+    plan = Plan(logs)
+    ledger = Ledger(logs, len(plan.map), plan.group)
+    usage = Usage(ledger.count, plan.group, REASONS)
 
     def take(record):
-        record = qmap.sound_record(record)
+        record = sound_record(record)
         usage.add(record, plan.params_of(record))
 
     def hear(event):
@@ -165,18 +165,18 @@ def read(qmap, path):
             if event['status'] in ('COMPLETED', 'FAILED'):
                 take(event)
         elif kind in ('retry', 'dropped'):
-            for number in qmap.unspanned(event['numbers']):
+            for number in unspanned(event['numbers']):
                 (usage.retry if kind == 'retry' else usage.forget)(number)
 
     try:
         driver = logs.driver_now()
         ledger.load(hear)
         ledger.miss(driver)
-        ledger = qmap.with_unmerged(plan, ledger)
+        ledger = with_unmerged(plan, ledger)
         for event in ledger.unwritten:
             hear(event)
         for number, status in enumerate(ledger.status):
-            if status in qmap.ENDED_CODES:
+            if status in ENDED_CODES:
                 if not usage.ends[number]:    # cancelled before it was submitted, or told by another kind of event
                     take(ledger.record(number))
             elif usage.ends[number]:
@@ -184,7 +184,7 @@ def read(qmap, path):
         usage.earlier = [attempt for attempt in usage.earlier    # but those of which a retry was taken back
                          if not usage.ends[attempt[0]] or usage.started[attempt[0]] != attempt[4]]
     except OSError as error:
-        raise qmap.QMapError('{}: {}'.format(error.filename or path, error.strerror))
+        raise QMapError('{}: {}'.format(error.filename or path, error.strerror))
     return plan, ledger, usage
 
 
@@ -223,18 +223,16 @@ class Advice:
     used what it needs; one over its memory or time needs more than it asked for, and nobody knows how much.
     """
 
-    def __init__(self, qmap, plan, ledger, usage):
+    def __init__(self, plan, ledger, usage):
         """
         Args:
-            qmap: the module
             plan, ledger, usage: as `read` returns them
         """
-        self._qmap = qmap
         self._usage = usage
         self._local = plan.info['executor'] == 'local'
         self._path = plan.logs.path
         self._workers = not self._local and not plan.info.get('pull') and plan.info['max_running']
-        self.counts = collections.OrderedDict(zip(qmap.STATUSES, ledger.counts))
+        self.counts = collections.OrderedDict(zip(STATUSES, ledger.counts))
         self.cancelled = usage.ends.count(usage.cancelled)
         self.failed = collections.OrderedDict()
         for code, word in enumerate(usage.reasons):
@@ -323,7 +321,7 @@ class Advice:
         """Return the flags to ask with next time, '-m 6G -t 2h'; '' where nothing is known."""
         parts = []
         if 'memory' in self.flags:
-            parts.append('-m ' + self._qmap.exact_memory(self.flags['memory']))
+            parts.append('-m ' + exact_memory(self.flags['memory']))
         if 'time' in self.flags:
             parts.append('-t ' + time_flag(self.flags['time']))
         return ' '.join(parts)
@@ -353,7 +351,7 @@ class Advice:
         if not self.time:
             yield 'no recommendation: no job has completed yet'
         else:
-            yield self.figures('memory', self.memory, self._qmap.memory_text)
+            yield self.figures('memory', self.memory, memory_text)
             yield self.figures('time', self.time, short_time)
             yield self.figures('cores', self.cores, '{:.1f}'.format)
         for sentence in self.notes() + self.advice():
@@ -361,7 +359,7 @@ class Advice:
 
     def basis(self):
         """Return the sentence that says on which jobs all this is based, and which are not among them."""
-        plural, counts = self._qmap.plural, self.counts
+        counts = self.counts
         total = sum(counts.values())
         failed = collections.OrderedDict(item for item in self.failed.items() if item[0] != 'cancelled')
         rest = []
@@ -390,7 +388,7 @@ class Advice:
         if key == 'cores':
             text = str
         elif key == 'memory':
-            text = self._qmap.memory_text
+            text = memory_text
         words = text(found[0]) if len(found) == 1 else '{} to {}'.format(text(found[0]), text(found[-1]))
         return words + (', or nothing' if key in self._not_asked else '')
 
@@ -399,7 +397,7 @@ class Advice:
         head = '{:8}requested {}; used: '.format(key, self.requested(key, text))
         below = self.below if key == 'memory' else None
         if below and not found and below['jobs'] == self.counts['COMPLETED']:
-            return head + less_than(self._qmap, below['maximum'])
+            return head + less_than(below['maximum'])
         if not found and not below:
             if key == 'cores' and self.core_time and self.time and self.time['maximum'] < MEASURABLE:
                 return head + 'unknown (all jobs ran for less than {} s)'.format(MEASURABLE)
@@ -412,9 +410,9 @@ class Advice:
                 text(found['median']), text(found['percentile_95']), text(found['maximum'])))
         if below:
             parts.append('{} for {}'.format(
-                less_than(self._qmap, below['maximum']), self._qmap.plural(below['jobs'], 'job')))
+                less_than(below['maximum']), plural(below['jobs'], 'job')))
         if missing > 0:
-            parts.append('unknown for {}'.format(self._qmap.plural(missing, 'job')))
+            parts.append('unknown for {}'.format(plural(missing, 'job')))
         return head + '; '.join(parts)
 
     def notes(self):
@@ -451,15 +449,15 @@ class Advice:
     def _beyond(self, key, flag):
         """Return the sentence about the jobs that exceeded a limit."""
         count, limit = self.beyond[key], self.too_little[key]
-        text = self._qmap.exact_memory if key == 'memory' else time_flag
+        text = exact_memory if key == 'memory' else time_flag
         return '{} exceeded {} {} limit; actual need unknown{}'.format(
-            self._qmap.plural(count, 'job'), 'its' if count == 1 else 'their', key,
+            plural(count, 'job'), 'its' if count == 1 else 'their', key,
             '' if limit is None else ' (more than {}); try {} {}'.format(text(limit), flag, text(2 * limit)))
 
 
-def less_than(qmap, below):
+def less_than(below):
     """Return an upper bound of memory, in bytes, as 'less than 43M'."""
-    return 'less than ' + qmap.peak_text({'memory_below': below})[1:]
+    return 'less than ' + peak_text({'memory_below': below})[1:]
 
 
 def share_unused(used, reserved):

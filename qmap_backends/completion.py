@@ -1,10 +1,8 @@
-"""What the shell completes behind `qmap`: `qmap completion bash|zsh`, made from the parser of the command line.
-
-Needs of qmap.py its module object, handed as an argument: nothing here imports it.
-"""
+"""What the shell completes behind `qmap`: `qmap completion bash|zsh`, made from the parser of the command line."""
 
 import shlex
 
+from qmap import EXECUTORS, FIELDS, PARAMETERS, REASONS, STATUSES, __version__
 from qmap_backends import manual
 
 #: The function that completes. What it knows stands in the places in capitals; of zsh, bashcompinit lets it run.
@@ -78,18 +76,17 @@ def values(action):
     return {'profile': '@profiles', 'status': '@statuses'}.get(action.dest, '')
 
 
-def positional(qmap, path):
+def positional(path):
     """Return the words that a tool or an order takes beside options; '' for files."""
-    fields = ' '.join(qmap.FIELDS)
-    keys = ' '.join(key + '=' for key in qmap.PARAMETERS)
+    fields = ' '.join(FIELDS)
+    keys = ' '.join(key + '=' for key in PARAMETERS)
     return {'info': fields, 'help': ' '.join(manual.topics()), 'control/set': keys}.get(path, '')
 
 
-def script(qmap, parser, shell):
+def script(parser, shell):
     """Return the text that a shell reads to complete.
 
     Args:
-        qmap: the module
         parser: of the command line
         shell: 'bash' or 'zsh'
     """
@@ -108,7 +105,7 @@ def script(qmap, parser, shell):
                     shlex.quote(values(action))))
         names = ' '.join(name for action in options for name in action.option_strings if name.startswith('--'))
         words.append('                {},-*) words={} ;;'.format(path, shlex.quote(names)))
-        below = list(subparsers(made)) + positional(qmap, path).split()
+        below = list(subparsers(made)) + positional(path).split()
         below += [choice for action in made._actions if not action.option_strings and action.dest == 'shell'
                   for choice in action.choices]
         if path == 'help':
@@ -117,10 +114,9 @@ def script(qmap, parser, shell):
     orders = ['{}/{}'.format(name, order) for name, tool in tools.items() for order in subparsers(tool)]
     text = FUNCTION
     for mark, value in (
-            ('@EXECUTORS@', ' '.join(qmap.EXECUTORS)), ('@TOOLS@', '|'.join(tools)), ('@ORDERS@', '|'.join(orders)),
+            ('@EXECUTORS@', ' '.join(EXECUTORS)), ('@TOOLS@', '|'.join(tools)), ('@ORDERS@', '|'.join(orders)),
             ('@VALUES@', '\n'.join(after)), ('@WORDS@', '\n'.join(words)),
-            ('@STATUSES@', ' '.join(status.lower() for status in qmap.STATUSES) + ' all '
-                           + ' '.join(qmap.REASONS))):
+            ('@STATUSES@', ' '.join(status.lower() for status in STATUSES) + ' all ' + ' '.join(REASONS))):
         text = text.replace(mark, value)
     return '# qmap {}: completion for {}\n{}{}'.format(
-        qmap.__version__, shell, ZSH if shell == 'zsh' else '', text.lstrip('\n'))
+        __version__, shell, ZSH if shell == 'zsh' else '', text.lstrip('\n'))

@@ -1,8 +1,7 @@
 """The full-screen console of `qmap submit` and `qmap reattach`: all jobs, the details of each, and control over them.
 
 It shows an execution that this process drives or views, and steers it in both cases through the inbox, as
-`qmap control` does. Whoever lets it work (attend() in qmap.py) calls `update`, `wait` and `say` in turn. Needs of
-qmap.py its module object, handed as an argument: nothing here imports it.
+`qmap control` does. Whoever lets it work (attend() in qmap.py) calls `update`, `wait` and `say` in turn.
 
 The list is made in listing.py, the pages are in pages.py, and what they draw on is in terminal.py. None of it keeps a
 list of records: of a million jobs there are some bytes each, and the records of the lines that are seen.
@@ -19,6 +18,9 @@ import termios
 import time
 import traceback
 
+from qmap import (
+    Here, Inbox, QMapError, STATUSES, changed, checked, file_name, machine_cores, map_changed, parse_count, plural,
+    seems_alive, shown_path, spans, time_text, whoami, write_parameter)
 from qmap_backends.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
@@ -35,8 +37,8 @@ class Orders:
     SLOW, TAKEN_BACK = 4, 120
 
     def __init__(self, console):
-        self._console, self._qmap, self._execution = console, console.qmap, console.execution
-        self._inbox = console.qmap.Inbox(console.execution.logs, console.qmap.Here())
+        self._console, self._execution = console, console.execution
+        self._inbox = Inbox(console.execution.logs, Here())
         self._sent = {}
 
     def send(self, order, name):
@@ -47,7 +49,7 @@ class Orders:
             name: for the user
         """
         try:
-            id = self._inbox.drop(dict(order, by=self._qmap.whoami()))
+            id = self._inbox.drop(dict(order, by=whoami()))
         except OSError as error:
             self._console.say('cannot {}: {}: {}'.format(
                 name, error.filename or self._execution.path, error.strerror))
@@ -91,7 +93,7 @@ class Control:
 
     def __init__(self, console, orders):
         self._console, self._orders = console, orders
-        self._qmap, self._execution, self._listing = console.qmap, console.execution, console.listing
+        self._execution, self._listing = console.execution, console.listing
         self.keys = {'p': self._pause, 'm': self._ask_max_running, 'e': self._edit, 'r': self._retry,
                      'c': self._cancel, 'd': self._detach, 'a': self._submit_all, 'q': self._quit}
 
@@ -106,15 +108,14 @@ class Control:
     def _ask_max_running(self):
         def change(texts):
             try:
-                number = self._qmap.parse_count(texts['number'])
+                number = parse_count(texts['number'])
             except ValueError as error:
-                raise self._qmap.QMapError('{}: {}'.format(texts['number'], error))
+                raise QMapError('{}: {}'.format(texts['number'], error))
             self._orders.send({'do': 'max-running', 'number': number}, 'max running {}'.format(number))
 
         self._console.dialog = Form(
             'Maximum number of jobs pending or running at once',
-            [['number', 'max running', '', 'now {:,}'.format(self._console.max_running)]], change,
-            self._qmap.QMapError)
+            [['number', 'max running', '', 'now {:,}'.format(self._console.max_running)]], change, QMapError)
 
     def _checked(self, texts):
         """Return parameters as orders have them.
@@ -124,16 +125,16 @@ class Control:
         """
         found = {}
         for key, text in texts.items():
-            if key == 'working_directory' and text and not os.path.isdir(self._qmap.file_name(text)):
-                raise self._qmap.QMapError('{}: no such folder'.format(text))
-            found[key] = self._qmap.write_parameter(key, self._qmap.checked(key, text)) if text else ''
+            if key == 'working_directory' and text and not os.path.isdir(file_name(text)):
+                raise QMapError('{}: no such folder'.format(text))
+            found[key] = write_parameter(key, checked(key, text)) if text else ''
         return found
 
     def _edit(self):
-        execution, qmap = self._execution, self._qmap
+        execution = self._execution
         labels = execution.plan.info.get('editable_params') or {key: key for key in ('cores', 'memory', 'time')}
-        params = qmap.changed(execution.plan.params, execution.ledger.settings.get('params'))
-        now = {key: qmap.write_parameter(key, params[key]) if key in params else '' for key in labels}
+        params = changed(execution.plan.params, execution.ledger.settings.get('params'))
+        now = {key: write_parameter(key, params[key]) if key in params else '' for key in labels}
 
         def change(texts):
             changes = self._checked({key: text for key, text in texts.items() if text != now[key]})
@@ -141,9 +142,9 @@ class Control:
                 self._orders.send({'do': 'set', 'params': changes}, 'set ' + ' '.join(
                     '{}={}'.format(*item) for item in changes.items()))
 
-        self._console.dialog = Form('Parameters of the {} not submitted yet'.format(
-            qmap.plural(execution.ledger.counts[0], 'job')),
-            [[key, label or key, now[key], ''] for key, label in labels.items()], change, qmap.QMapError)
+        self._console.dialog = Form(
+            'Parameters of the {} not submitted yet'.format(plural(execution.ledger.counts[0], 'job')),
+            [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError)
 
     # Which jobs
 
@@ -154,7 +155,7 @@ class Control:
         def add(name, numbers):
             numbers = [number for number in numbers if LETTERS[ledger.status[number]] in letters]
             if numbers and numbers not in [others for _, others, _ in found]:
-                found.append((name.format(self._qmap.plural(len(numbers), 'job')), numbers,
+                found.append((name.format(plural(len(numbers), 'job')), numbers,
                               {'ids': self._spans(numbers)}))
 
         number = getattr(self._console.page, 'number', None)
@@ -169,25 +170,25 @@ class Control:
     def _name(self, number):
         """Return a job's id, with its own parameters where the map has them."""
         params = self._console.record(number)[1]
-        own = ['{}={}'.format(key, self._qmap.write_parameter(key, params[key]))
+        own = ['{}={}'.format(key, write_parameter(key, params[key]))
                for key in self._console.own_parameters if key in params]
         name = self._execution.ledger.id(number) + (' ({})'.format(' '.join(own)) if own else '')
         return name.replace('{', '{{').replace('}', '}}')
 
     def _spans(self, numbers):
         group = self._execution.plan.group
-        return [[first * group, last * group] for first, last in self._qmap.spans(numbers)]
+        return [[first * group, last * group] for first, last in spans(numbers)]
 
     def _retry(self):
         targets, failed = self._targets('CF'), self._execution.ledger.counts[4]
         kinds = self._listing.failed() if failed else ((), ())
         if kinds is None:
-            targets.append(('all failed and cancelled: {}'.format(self._qmap.plural(failed, 'job')), None,
+            targets.append(('all failed and cancelled: {}'.format(plural(failed, 'job')), None,
                             {'statuses': ['FAILED']}))
             kinds = ((), ())
         for name, numbers in zip(('failed', 'cancelled'), kinds):
             if numbers and numbers not in [others for _, others, _ in targets]:
-                targets.append(('all {}: {}'.format(name, self._qmap.plural(len(numbers), 'job')), numbers,
+                targets.append(('all {}: {}'.format(name, plural(len(numbers), 'job')), numbers,
                                 {'ids': self._spans(numbers)}))
         if not targets:
             self._console.say('retry: no job here has finished')
@@ -203,11 +204,11 @@ class Control:
         if numbers is not None and (plan.alike or len(numbers) > 1000) and not ledger.changes:
             numbers = numbers[:1]
         for number in numbers or ():
-            params = self._qmap.changed(plan.job_params(number), plan.changes(ledger, number))
+            params = changed(plan.job_params(number), plan.changes(ledger, number))
             found.add(params.get(key))
         if not found or found == {None}:
             return ''
-        texts = [self._qmap.write_parameter(key, value) if value else 'none'
+        texts = [write_parameter(key, value) if value else 'none'
                  for value in sorted(found, key=lambda value: value or 0)]
         return 'now {}'.format(texts[0] if len(texts) == 1 else '{} to {}'.format(texts[0], texts[-1]))
 
@@ -219,13 +220,13 @@ class Control:
 
         self._console.dialog = Form('Retry ({}); empty: as before'.format(name), [
             [key, key, '', self._requested(key, numbers)] for key in ('cores', 'memory', 'time')],
-            retry, self._qmap.QMapError, ' '.join(self._qmap.map_changed(self._execution.plan)))
+            retry, QMapError, ' '.join(map_changed(self._execution.plan)))
         return True
 
     def _cancel(self):
         targets, left = self._targets('.PRO'), self._execution.left()
         if left and left not in [len(numbers) for _, numbers, _ in targets]:
-            targets.append(('all unfinished: {}'.format(self._qmap.plural(left, 'job')), range(left), {}))
+            targets.append(('all unfinished: {}'.format(plural(left, 'job')), range(left), {}))
         if not targets:
             self._console.say('cancel: all jobs have finished')
             return
@@ -272,7 +273,7 @@ class Control:
         counts = self._execution.counts()
         local = self._execution.plan.info['executor'] == 'local'
         number = counts['RUNNING'] + (0 if local else counts['PENDING'] + counts['OTHER'])
-        live = self._qmap.plural(number, 'running job' if local else 'submitted job')
+        live = plural(number, 'running job' if local else 'submitted job')
         going = '{} {}'.format(live, 'continues' if number == 1 else 'continue')
         if not self._execution.left():
             self._console.leaves = True    # as soon as the driver has written all of it
@@ -305,7 +306,7 @@ class Head:
     SHORT = {'.': 'unsub', 'P': 'pend', 'R': 'run', 'C': 'done', 'F': 'fail', CANCELLED: 'canc', 'O': 'other'}
 
     def __init__(self, console):
-        self._console, self._qmap, self._execution = console, console.qmap, console.execution
+        self._console, self._execution = console, console.execution
         self._pace = Pace(console.execution, time.monotonic)
         self._driver = (float('-inf'), {})
 
@@ -321,7 +322,7 @@ class Head:
             return ['starting'], ''
         if time.monotonic() - self._driver[0] >= 1:
             driver = execution.driver()
-            if driver.get('host') == host and not self._qmap.seems_alive(driver['pid'], driver['born']):
+            if driver.get('host') == host and not seems_alive(driver['pid'], driver['born']):
                 driver = {}
             self._driver = (time.monotonic(), driver)
         driver = self._driver[1]
@@ -363,7 +364,7 @@ class Head:
     def _first_line(self, screen, who):
         """Draw the folder, and as much on who drives as there is room for."""
         executor, columns = self._execution.plan.info['executor'], screen.size[1]
-        x = screen.put(0, 0, ' ' + self._qmap.shown_path(self._execution.path), 'bold')
+        x = screen.put(0, 0, ' ' + shown_path(self._execution.path), 'bold')
         for text in who + ['']:
             text = screen.dot.join(filter(None, [executor, text])) + ' '
             if x + 2 + text_cells(clean_text(text)) <= columns:
@@ -386,9 +387,9 @@ class Head:
         text, look = self._state()
         limit, cores = self._console.max_running, 0
         if execution.plan.info['executor'] == 'local' and execution.driving:
-            cores = self._qmap.machine_cores()
+            cores = machine_cores()
         figures = [('max running', '{:,}{}'.format(limit, ' ({} cores)'.format(cores) if 0 < cores < limit else '')),
-                   ('elapsed', self._qmap.time_text(max(0, self._elapsed())))]
+                   ('elapsed', time_text(max(0, self._elapsed())))]
         rate, eta = self._pace.rate(), self._pace.eta()
         if rate >= 0.1:
             figures.append(('rate', '{:,.1f} jobs/s'.format(rate)))
@@ -428,7 +429,7 @@ class Head:
     def _counts(self, screen, y, counts):
         """Draw how many jobs there are of each status; where there is little room, with short names or none, and
         without those that are none."""
-        names = dict(zip(LETTERS, map(str.lower, self._qmap.STATUSES)))
+        names = dict(zip(LETTERS, map(str.lower, STATUSES)))
         names[CANCELLED] = 'cancelled'
         all_letters = [letter for letter in counts if counts[letter] or letter not in 'XO']
         few = [letter for letter in all_letters if counts[letter]]
@@ -459,7 +460,6 @@ class Console:
     """The full-screen view of an execution, with the methods of the plain View.
 
     Attributes:
-        qmap: the module
         execution: Execution
         listing: Listing
         dialog: the question that is open, None for none
@@ -473,7 +473,7 @@ class Console:
     #: Seconds in which records are read at a time, where nobody waits for them, and where somebody does.
     READ, READ_NOW = 0.01, 0.03
 
-    def __init__(self, qmap, execution, plain):
+    def __init__(self, execution, plain):
         """Take the terminal.
 
         Args:
@@ -482,8 +482,8 @@ class Console:
         Raises:
             curses.error, OSError: it cannot be drawn on
         """
-        self.qmap, self.execution = qmap, execution
-        self.listing = Listing(qmap, execution)
+        self.execution = execution
+        self.listing = Listing(execution)
         self.dialog, self.leaves, self.detaches = None, False, False
         self._plain, self._closed = plain, False
         self._orders = Orders(self)
@@ -558,7 +558,7 @@ class Console:
     def _safely(self, function):
         try:
             function()
-        except self.qmap.QMapError:    # a record has just moved into another file: the next look finds it there
+        except QMapError:    # a record has just moved into another file: the next look finds it there
             self._dirty = True
         except Exception:    # the jobs must not suffer from what a view does wrong
             problem = traceback.format_exc()
@@ -672,7 +672,7 @@ class Console:
         changes = record.get('params')
         if record['status'] == 'UNSUBMITTED':
             changes = plan.changes(ledger, number)
-        return record, self.qmap.changed(plan.job_params(number), changes)
+        return record, changed(plan.job_params(number), changes)
 
     # Drawing
 
@@ -725,15 +725,14 @@ class Console:
         return [part for key, label in found for part in ((key, 'key'), (' ' + label + '  ', ''))]
 
 
-def open_console(qmap, execution, plain):
+def open_console(execution, plain):
     """Return a Console on this process's terminal, None where it is none that could show one.
 
     Args:
-        qmap: the module
         execution: Execution
         plain: View
     """
     try:
-        return Console(qmap, execution, plain)
+        return Console(execution, plain)
     except (curses.error, OSError, termios.error):
         return None

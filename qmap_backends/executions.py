@@ -1,8 +1,7 @@
 """The executions below a folder, for `qmap` alone and for tools in a folder without one; and those of a map that is
 submitted once more.
 
-The search is bounded, and little is read of what it finds. Needs of qmap.py its module object, handed as an argument:
-nothing here imports it.
+The search is bounded, and little is read of what it finds.
 """
 
 import collections
@@ -10,6 +9,9 @@ import filecmp
 import os
 import time
 
+from qmap import (
+    COMPLETED, EXECUTION_FIELDS, Execution, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING, STATUSES,
+    beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
 from qmap_backends.questions import aligned
 
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
@@ -88,24 +90,23 @@ class Found:
         trouble: why it cannot be read, '' for nothing
     """
 
-    def __init__(self, qmap, path):
+    def __init__(self, path):
         """
         Args:
-            qmap: the module
             path: of the logs folder
 
         Raises:
             QMapError: it holds no execution
         """
-        self._qmap, self.path, self._logs = qmap, path, qmap.Logs(path)
+        self.path, self._logs = path, Logs(path)
         self.counts, self.cancelled, self.driven, self.trouble = None, 0, False, ''
         try:
-            info = qmap.read_json(self._logs.execution)
+            info = read_json(self._logs.execution)
         except OSError as error:
-            raise qmap.unreadable(error, path)
-        self._info = qmap.of_types(info, dict(qmap.EXECUTION_FIELDS, counts=dict, cancelled=int))
+            raise unreadable(error, path)
+        self._info = of_types(info, dict(EXECUTION_FIELDS, counts=dict, cancelled=int))
         if 'token' not in self._info:
-            raise qmap.NoExecution(path)
+            raise NoExecution(path)
         self.created, self.jobs = self._info.get('created_seconds', 0), self._info.get('jobs', 0)
 
     def look(self, most):
@@ -117,34 +118,32 @@ class Found:
         Returns:
             the bytes that were read
         """
-        qmap = self._qmap
         try:
-            self.driven = qmap.beats(self._logs)
+            self.driven = beats(self._logs)
             if self._noted():
                 return 0
             size = self._size()
             if size > most:
                 return 0
-            execution = qmap.Execution(self.path)
+            execution = Execution(self.path)
             self.counts, self.cancelled = execution.counts(), execution.failures.cancelled
             return size
         except OSError as error:
             self.trouble = error.strerror or str(error)
-        except qmap.QMapError as error:
+        except QMapError as error:
             self.trouble = str(error)
         return 0
 
     def _noted(self):
         """Take what the last driver noted as it left, where nothing can have happened since; return whether it did."""
-        qmap = self._qmap
-        counts = qmap.of_types(self._info.get('counts'), dict.fromkeys(qmap.STATUSES, int))
-        if not self._logs.driver_now().get('released') or len(counts) < len(qmap.STATUSES):
+        counts = of_types(self._info.get('counts'), dict.fromkeys(STATUSES, int))
+        if not self._logs.driver_now().get('released') or len(counts) < len(STATUSES):
             return False
-        if any(counts[status] for status in (qmap.PENDING, qmap.RUNNING, qmap.OTHER)):
+        if any(counts[status] for status in (PENDING, RUNNING, OTHER)):
             return False
-        if counts[qmap.FAILED] and 'cancelled' not in self._info:    # an early release wrote it
+        if counts[FAILED] and 'cancelled' not in self._info:    # an early release wrote it
             return False
-        self.counts = collections.OrderedDict((status, counts[status]) for status in qmap.STATUSES)
+        self.counts = collections.OrderedDict((status, counts[status]) for status in STATUSES)
         self.cancelled = self._info.get('cancelled', 0)
         return True
 
@@ -158,12 +157,12 @@ class Found:
     def left(self):
         """How many jobs have not ended; None where that is not known."""
         counts = self.counts
-        return counts and sum(counts.values()) - counts[self._qmap.COMPLETED] - counts[self._qmap.FAILED]
+        return counts and sum(counts.values()) - counts[COMPLETED] - counts[FAILED]
 
     @property
     def failed(self):
         """How many jobs failed, and were not cancelled."""
-        return max(0, self.counts[self._qmap.FAILED] - self.cancelled) if self.counts else 0
+        return max(0, self.counts[FAILED] - self.cancelled) if self.counts else 0
 
     @property
     def state(self):
@@ -181,15 +180,15 @@ class Found:
 
     def next(self):
         """Return the command that a person wants next: to look on or resume, or to see how it ended."""
-        where = self._qmap.quote_shown(self._qmap.shown_path(self.path))
+        where = quote_shown(shown_path(self.path))
         words = 'info {} --summary' if self.state in ('finished', 'unreadable') else 'reattach {}'
-        return '{} {}'.format(self._qmap.program(), words.format(where))
+        return '{} {}'.format(program(), words.format(where))
 
     def advice(self):
         """Return how to go on with it, behind a semicolon; '' where all jobs have completed, or it cannot be read."""
-        qmap, where = self._qmap, self._qmap.quote_shown(self._qmap.shown_path(self.path))
+        where = quote_shown(shown_path(self.path))
         if self.state == 'finished' and self.failed:
-            return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(qmap.program(), where)
+            return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(program(), where)
         if self.state in ('finished', 'unreadable'):
             return ''
         return '; {} with: {}'.format('view' if self.driven else 'resume', self.next())
@@ -197,7 +196,7 @@ class Found:
     def row(self):
         """Return it as a row of the list, as HEAD has it, with the next command at its end."""
         ended = '{}/{:,}'.format('?' if self.left is None else '{:,}'.format(self.jobs - self.left), self.jobs)
-        return [self._qmap.quote_shown(self._qmap.shown_path(self.path)), ended, self.state,
+        return [quote_shown(shown_path(self.path)), ended, self.state,
                 self._failures(), age_text(time.time() - self.created), self.next()]
 
 
@@ -214,27 +213,26 @@ def age_text(seconds):
     return '{} s'.format(max(0, int(seconds)))
 
 
-def newest_first(qmap, paths):
+def newest_first(paths):
     """Return the Found of these logs folders, the one that was submitted last first."""
     found = []
     for path in paths:
         try:
-            found.append(Found(qmap, path))
-        except qmap.QMapError:    # a folder of that name, and no execution
+            found.append(Found(path))
+        except QMapError:    # a folder of that name, and no execution
             continue
     return sorted(found, key=lambda execution: execution.created, reverse=True)
 
 
-def listing(qmap, folder, columns=None):
+def listing(folder, columns=None):
     """Return the lines that tell of the executions at and below a folder; none where there are none.
 
     Args:
-        qmap: the module
         folder: path
         columns: of the terminal on which they are shown; None where all executions shall be listed
     """
     search = Search(folder)
-    found = newest_first(qmap, search.found)
+    found = newest_first(search.found)
     if not found:
         return []
     shown, left = found[:LISTED] if columns else found, BYTES
@@ -245,21 +243,20 @@ def listing(qmap, folder, columns=None):
     if columns and max(map(len, lines)) > columns:    # the commands on lines of their own, to be copied whole
         lines = [line for text, row in zip(aligned([HEAD[:-1]] + [row[:-1] for row in rows]), [HEAD] + rows)
                  for line in ([text] if row is HEAD else [text, '    ' + row[-1]])]
-    where = qmap.shown_path(folder)
+    where = shown_path(folder)
     lines.insert(0, '{} in or below {}, newest first:'.format(
-        qmap.plural(len(found), 'execution'), 'this folder' if where == os.curdir else where))
+        plural(len(found), 'execution'), 'this folder' if where == os.curdir else where))
     if len(found) > len(shown):
-        lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), qmap.program()))
+        lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), program()))
     if search.cut:
         lines.append('The search ended after {:,} folders or {} s: there may be more.'.format(FOLDERS, SECONDS))
     return lines
 
 
-def of_same_map(qmap, map, folder, new=None):
+def of_same_map(map, folder, new=None):
     """Return the newest execution in a folder that was submitted from the same map; None where there is none.
 
     Args:
-        qmap: the module
         map: path of the map
         folder: path of the folder in which the logs folders lie
         new: path of the logs folder that was just made
@@ -275,7 +272,7 @@ def of_same_map(qmap, map, folder, new=None):
                 found.append(path)
         except OSError:
             continue
-    for execution in newest_first(qmap, found):
+    for execution in newest_first(found):
         try:
             if filecmp.cmp(os.path.join(execution.path, 'qmap_input'), map, shallow=False):
                 return execution
@@ -284,11 +281,11 @@ def of_same_map(qmap, map, folder, new=None):
     return None
 
 
-def run_already(qmap, map, folder, new=None, unfinished=False):
+def run_already(map, folder, new=None, unfinished=False):
     """Return a list with the sentence that says how far an execution of the same map is, and how to resume it; empty
     where there is none, or where only an unfinished one is asked for. Other arguments as for `of_same_map`."""
     try:
-        execution = of_same_map(qmap, map, folder, new)
+        execution = of_same_map(map, folder, new)
     except OSError:    # submitting goes on all the same
         return []
     if execution is None:
@@ -296,11 +293,11 @@ def run_already(qmap, map, folder, new=None, unfinished=False):
     execution.look(BYTES)
     if unfinished and execution.state == 'finished':
         return []
-    where = qmap.quote_shown(qmap.shown_path(execution.path))
+    where = quote_shown(shown_path(execution.path))
     parts = ['this map was submitted before: {}, {} ago'.format(where, age_text(time.time() - execution.created))]
     if execution.counts:
         parts.append('{:,} of {} completed'.format(
-            execution.counts[qmap.COMPLETED], qmap.plural(execution.jobs, 'job')))
+            execution.counts[COMPLETED], plural(execution.jobs, 'job')))
     if execution.failed:
         parts.append('{:,} failed'.format(execution.failed))
     if execution.state != 'finished':

@@ -9,6 +9,8 @@ import collections
 import itertools
 import time
 
+from qmap import NAMES, NUMBERS, QMapError, describe_end, encode, message, open_regular, parse_ids
+
 #: The letters that stand for the statuses, in their order, in the bar and where there is little room.
 LETTERS = '.PRCFO'
 
@@ -109,8 +111,8 @@ class Reasons:
     #: So many groups are told apart; then those that differ in names fall together, and at last all others.
     EXACT, LIMIT = 150, 250
 
-    def __init__(self, qmap, execution, masks):
-        self._qmap, self._execution, self._masks = qmap, execution, masks
+    def __init__(self, execution, masks):
+        self._execution, self._masks = execution, masks
         self._codes = bytearray(len(masks.none))
         self._keys, self._known = {}, 0
         self._attempts = b''
@@ -124,8 +126,8 @@ class Reasons:
             message: the last line of stderr of one of them
             coarse: whether they may differ in names, not only in numbers
         """
-        message = self._qmap.NUMBERS.sub('#', message or '')
-        return what, self._qmap.NAMES.sub('*', message) if coarse else message
+        alike = NUMBERS.sub('#', message or '')
+        return what, NAMES.sub('*', alike) if coarse else alike
 
     def forget(self, numbers):
         """Take it that these jobs may have failed for another reason since."""
@@ -169,10 +171,10 @@ class Reasons:
     def _code(self, record):
         if record['status'] != 'FAILED':    # it has just been taken up again
             return 0
-        what, message = self._qmap.describe_end(record), self._qmap.message(record)
-        key = self.key_of(what, message)
+        what, said = describe_end(record), message(record)
+        key = self.key_of(what, said)
         if key not in self._keys and len(self._keys) >= self.EXACT:
-            key = self.key_of(what, message, True)
+            key = self.key_of(what, said, True)
         if key not in self._keys and len(self._keys) >= self.LIMIT:
             return 255
         return self._keys.setdefault(key, len(self._keys) + 1)
@@ -216,13 +218,13 @@ class Listing:
     #: A list is made anew after so many times as long as it took.
     RARELY = 50
 
-    def __init__(self, qmap, execution):
-        self._qmap, self._execution = qmap, execution
+    def __init__(self, execution):
+        self._execution = execution
         ledger = execution.ledger
         self.count = ledger.count
         self.statuses, self.by_id, self.text = set(), False, ''
         self._masks = Masks(self.count)
-        self.reasons = Reasons(qmap, execution, self._masks)
+        self.reasons = Reasons(execution, self._masks)
         self.marks = bytearray(self.count)
         self._hits, self._at, self._lines = None, 0, None
         self._seen = bytes(ledger.status)
@@ -300,10 +302,10 @@ class Listing:
             self._at = len(self._execution.plan.map)
             return
         self._hits = bytearray(self.count)
-        self._pattern = self._qmap.encode(text).lower()
+        self._pattern = encode(text).lower()
         try:
-            spans = self._qmap.parse_ids(text, self._execution.plan)
-        except self._qmap.QMapError:
+            spans = parse_ids(text, self._execution.plan)
+        except QMapError:
             spans = []
         group = self._execution.plan.group
         for first, last in spans:
@@ -327,7 +329,7 @@ class Listing:
         plan, pattern, hits = self._execution.plan, self._pattern, self._hits
         places, group, first = plan.map.places(), plan.group, self._at
         last = max(first + 1, bisect.bisect_right(places, places[first] + 64 * 1024, first))
-        with self._qmap.open_regular(plan.map.path) as source:
+        with open_regular(plan.map.path) as source:
             source.seek(places[first])
             data = source.read(places[last] - places[first] if last < len(places) else -1).lower()
         start, index, found = places[first], first, data.find(pattern)
@@ -337,7 +339,7 @@ class Listing:
                 index = bisect.bisect_right(places, start + found, index, last) - 1
             # What stands behind a command, comments say, is not part of it.
             if data.find(b'\n', places[index] - start, found) < 0 or \
-                    pattern in self._qmap.encode(plan.map.raw(index)).lower():
+                    pattern in encode(plan.map.raw(index)).lower():
                 hits[index // group] = 1
             following = places[index + 1] - start if index + 1 < last else len(data)
             found = data.find(pattern, following)

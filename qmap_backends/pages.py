@@ -10,6 +10,9 @@ import signal
 import textwrap
 import time
 
+from qmap import (
+    PARAMETERS, STATUSES, cores_of, describe_end, memory_text, message, peak_text, shown_path, time_text,
+    write_parameter)
 from qmap_backends.listing import CANCELLED, LETTERS
 from qmap_backends.manual import KEYS
 from qmap_backends.terminal import (clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells,
@@ -246,13 +249,13 @@ class Columns:
     #: Own parameters that get a column.
     SHOWN = 3
 
-    def __init__(self, qmap, execution):
-        self._qmap, self._execution = qmap, execution
+    def __init__(self, execution):
+        self._execution = execution
         self._width = {'id': max(2, execution.ledger.width), 'time': 4}
         count, group, plan = execution.ledger.count, execution.plan.group, execution.plan
         sample = [plan.map.command(part * count // self.SAMPLE * group) for part in range(self.SAMPLE)] \
             if count > self.SAMPLE else [plan.map.command(number * group) for number in range(count)]
-        found = collections.Counter(key for _, own in sample for key in own if key not in qmap.PARAMETERS)
+        found = collections.Counter(key for _, own in sample for key in own if key not in PARAMETERS)
         self.own = [key for key, _ in found.most_common(self.SHOWN)] if group == 1 else []
         self.start = self._common_start(sorted(command.replace('\n', ' ') for command, _ in sample))
 
@@ -269,19 +272,19 @@ class Columns:
 
     def values(self, number, record, params):
         """Return {title: text} of a job, and note how wide they are."""
-        used, requested = self._qmap.peak_text(record), params.get('memory')
+        used, requested = peak_text(record), params.get('memory')
         if record['status'] == 'RUNNING':
-            used = self._qmap.peak_text({'memory': self._execution.peak(number)})
+            used = peak_text({'memory': self._execution.peak(number)})
         attempts, letter = self._execution.ledger.attempts[number], letter_of(record)
         values = {
             'id': self._execution.ledger.id(number), 'letter': letter,
             'status': '{} {}'.format(letter, state_text(record)), 'try': str(attempts) if attempts > 1 else '',
             'time': elapsed_text(record), 'host': '', 'memory': '{}/{}'.format(
-                used or '-', self._qmap.memory_text(requested) if requested else '-') if used or requested else ''}
+                used or '-', memory_text(requested) if requested else '-') if used or requested else ''}
         if self._execution.plan.info['executor'] != 'local':
             values['host'] = (record.get('host') or '').partition('.')[0]
         for key in self.own:
-            values[key] = self._qmap.write_parameter(key, params[key]) if key in params else ''
+            values[key] = write_parameter(key, params[key]) if key in params else ''
         for title, text in values.items():
             if text:
                 width = max(len(title), text_cells(clean_text(text)))
@@ -328,7 +331,7 @@ class ListPage:
 
     def __init__(self, console):
         self._console, self._listing = console, console.listing
-        self._columns = Columns(console.qmap, console.execution)
+        self._columns = Columns(console.execution)
         self._index = self._top = self._shift = 0
         self._height = 1
         self.number = None
@@ -458,8 +461,8 @@ class ListPage:
 
     def _filter_text(self, screen, short):
         """Return which jobs are listed, '' for all."""
-        listing, statuses = self._listing, self._console.qmap.STATUSES
-        names = [('cancelled' if letter == CANCELLED else statuses[LETTERS.index(letter)].lower())
+        listing = self._listing
+        names = [('cancelled' if letter == CANCELLED else STATUSES[LETTERS.index(letter)].lower())
                  for letter in '.PRCFXO' if letter in listing.statuses]
         parts = [' '.join(sorted(listing.statuses)) if short else ' or '.join(names)]
         if listing.reasons.group:
@@ -750,7 +753,7 @@ class JobText:
 
     def __init__(self, console, number, record, params):
         self._console, self._number, self._record, self._params = console, number, record, params
-        self._execution, self._qmap = console.execution, console.qmap
+        self._execution = console.execution
 
     def lines(self):
         """Return the list of lines."""
@@ -784,7 +787,7 @@ class JobText:
     def _error(self):
         """Return the last lines of stderr, or what else is known of a failure."""
         if self._record.get('error_reason') in ('submit', 'cancelled') or not self._record.get('started'):
-            error = self._qmap.message(self._record)
+            error = message(self._record)
             return [('message', error, ''), ''] if error else []
         return self._tail('.err', 'stderr', 3) or self._tail('.out', 'stderr is empty; stdout', 2)
 
@@ -792,11 +795,10 @@ class JobText:
         """Return a list of (label, text, look)."""
         execution, record, params = self._execution, self._record, self._params
         ledger, plan = execution.ledger, execution.plan
-        write = self._qmap.write_parameter
         info = plan.info_of(record, ledger, ['line', 'command', 'executor_id', 'job_cmd', 'commands'])
-        own = [key for key in params if key not in self._qmap.PARAMETERS]
+        own = [key for key in params if key not in PARAMETERS]
         fields = [('status', '{} {}'.format(letter_of(record), self._status()), letter_of(record))]
-        fields += [(key, write(key, params[key]), '') for key in own]
+        fields += [(key, write_parameter(key, params[key]), '') for key in own]
         fields += [('command' if place == 0 else '', line, '') for place, line in
                    enumerate(info['command'].split('\n'))]
         if len(plan.commands(self._number)) > 1:
@@ -807,34 +809,34 @@ class JobText:
             ('host', record.get('host'), ''), ('submitted', local_time(record.get('submitted')), ''),
             ('started', local_time(record.get('started')), ''), ('finished', local_time(record.get('finished')), ''),
             ('pid' if plan.info['executor'] == 'local' else 'scheduler id', info['executor_id'], '')]
-        fields += [(key.replace('_', ' '), write(key, value), '') for key, value in params.items()
+        fields += [(key.replace('_', ' '), write_parameter(key, value), '') for key, value in params.items()
                    if key not in self.SHOWN and key not in own]
         return fields + [
             ('script' if plan.info['executor'] == 'local' else 'submitted by', info['job_cmd'], ''),
-            ('map', '{}, line {}'.format(self._qmap.shown_path(plan.map.path), info['line']), '')]
+            ('map', '{}, line {}'.format(shown_path(plan.map.path), info['line']), '')]
 
     def _status(self):
         record, attempt = self._record, self._record.get('attempt') or 0
         text = record['status'].lower()
         if record['status'] == 'FAILED':
-            ending = self._qmap.describe_end(record)
+            ending = describe_end(record)
             text = ending if ending == 'cancelled' else 'failed: ' + ending
         return text + (', attempt {}'.format(attempt) if attempt > 1 else '')
 
     def _usage(self):
         """Return the fields of what was requested, and used."""
-        record, params, qmap = self._record, self._params, self._qmap
+        record, params = self._record, self._params
         if record['status'] == 'RUNNING':
             record = dict(record, memory=self._execution.peak(self._number))
         peak = record.get('memory')
         memory, limit = params.get('memory'), params.get('time')
         elapsed = elapsed_text(record)
         fields = [(elapsed.startswith('(') and 'waiting' or 'time', ', '.join(filter(None, [
-            elapsed.strip('()'), limit and '{} requested'.format(qmap.time_text(limit))])), '')]
+            elapsed.strip('()'), limit and '{} requested'.format(time_text(limit))])), '')]
         fields.append(('memory', ', '.join(filter(None, [
-            qmap.peak_text(record) and qmap.peak_text(record) + ' peak', memory and '{} requested'.format(
-                qmap.memory_text(memory)), peak and memory and '{:.0f} %'.format(100 * peak / memory)])), ''))
-        cores = self._qmap.cores_of(params)
+            peak_text(record) and peak_text(record) + ' peak', memory and '{} requested'.format(
+                memory_text(memory)), peak and memory and '{:.0f} %'.format(100 * peak / memory)])), ''))
+        cores = cores_of(params)
         spent = (record.get('finished') or 0) - (record.get('started') or 0)
         busy = record.get('cpu') and spent > 0 and '{:.1f} used on average'.format(record['cpu'] / spent)
         fields.append(('cores', ', '.join(filter(None, [
@@ -843,13 +845,13 @@ class JobText:
 
     def _past(self, past):
         """Return the lines on an earlier attempt."""
-        ending = self._qmap.describe_end(past) if past['status'] == 'FAILED' else past['status'].lower()
+        ending = describe_end(past) if past['status'] == 'FAILED' else past['status'].lower()
         lines = ['', ('attempt {}: {}'.format(past['attempt'], ending), letter_of(past))]
         seconds = past.get('started') and past.get('finished') and past['finished'] - past['started']
-        fields = [('error', self._qmap.message(past)), ('time', seconds and exact_time(seconds)),
-                  ('memory', self._qmap.peak_text(past)), ('host', past.get('host')),
+        fields = [('error', message(past)), ('time', seconds and exact_time(seconds)),
+                  ('memory', peak_text(past)), ('host', past.get('host')),
                   ('finished', local_time(past.get('finished'))), ('scheduler id', past.get('executor_id'))]
         for suffix, name in (('.out', 'stdout'), ('.err', 'stderr')):
             path = self._path('.{}{}'.format(past['attempt'], suffix))
-            fields.append((name, self._qmap.shown_path(path) if os.path.exists(path) else ''))
+            fields.append((name, shown_path(path) if os.path.exists(path) else ''))
         return lines + [('  ' + label, str(value), '') for label, value in fields if value]

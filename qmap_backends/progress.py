@@ -1,13 +1,13 @@
 """The view for programs: `--progress json` prints a JSON object on a line for each thing that happens. Its keys
 stand in manual.py.
-
-Needs of qmap.py its module object, handed as an argument: nothing here imports it.
 """
 
 import collections
 import json
 import os
 import time
+
+from qmap import NO_ROOM, __version__, encode, strict_json, unspanned
 
 #: What is told of an attempt that has ended.
 OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory',
@@ -30,33 +30,32 @@ class Progress:
     PAUSE = 1
     detaches = False
 
-    def __init__(self, qmap, execution, stream):
+    def __init__(self, execution, stream):
         """
         Args:
-            qmap: the module
             execution: Execution
             stream: text file to write to
         """
-        self._qmap, self._execution, self._stream = qmap, execution, stream
+        self._execution, self._stream = execution, stream
         self._events = collections.deque()
         self._next, self._last = 0, None
         execution.hear = self._events.append
         info = execution.plan.info
-        self._write(line('start', logs=execution.path, version=qmap.__version__, profile=info['profile'],
+        self._write(line('start', logs=execution.path, version=__version__, profile=info['profile'],
                          executor=info['executor'], jobs=info['jobs'], commands=info['commands'],
                          max_running=info['max_running'], counts=execution.counts()))
 
     def _write(self, text):
         try:
-            self._stream.write(self._qmap.strict_json(text))
+            self._stream.write(strict_json(text))
             self._stream.flush()
         except (OSError, ValueError) as error:
-            if getattr(error, 'errno', None) not in self._qmap.NO_ROOM:    # which may have room again later
+            if getattr(error, 'errno', None) not in NO_ROOM:    # which may have room again later
                 self._stream = open(os.devnull, 'w')    # nobody reads any more; the jobs go on
 
     def say(self, text):
         """Print a sentence."""
-        self._write(line('note', text=self._qmap.encode(text).decode('utf-8', 'replace')))
+        self._write(line('note', text=encode(text).decode('utf-8', 'replace')))
 
     note = say
 
@@ -100,7 +99,7 @@ class Progress:
         elif kind in ('dropped', 'retry'):
             ledger = self._execution.ledger
             keys = {'status': 'FAILED', 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': 'UNSUBMITTED'}
-            for number in self._qmap.unspanned(event['numbers']):
+            for number in unspanned(event['numbers']):
                 yield line('job', id=ledger.id(number), attempt=ledger.attempts[number], **keys)
 
     def finish(self, summary):

@@ -1,12 +1,15 @@
 """Questions that take their time: `qmap info --log`, which prints a job's output, and `qmap info --watch`.
 
-Both only read, so that anybody may ask who may read the folder. Needs of qmap.py its module object, handed as an
-argument: nothing here imports it.
+Both only read, so that anybody may ask who may read the folder.
 """
 
 import os
 import sys
 import time
+
+from qmap import (
+    ENDED_CODES, Execution, Old, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
+    encode, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path, warn)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
@@ -19,10 +22,9 @@ class Output:
     adds; and folders are listed first, which asks the server again whether a file has come.
     """
 
-    def __init__(self, qmap, source, id, suffix, attempt=None):
+    def __init__(self, source, id, suffix, attempt=None):
         """
         Args:
-            qmap: the module
             source: Execution, or Old
             id: of the job, with its zeros or without
             suffix: '.out' or '.err'
@@ -31,15 +33,15 @@ class Output:
         Raises:
             QMapError: there is no such job or attempt
         """
-        self._qmap, self._source, self._suffix = qmap, source, suffix
-        self._old = isinstance(source, qmap.Old)
+        self._source, self._suffix = source, suffix
+        self._old = isinstance(source, Old)
         plan = source if self._old else source.plan
-        spans = qmap.parse_ids(id, plan)
+        spans = parse_ids(id, plan)
         if len(spans) != 1 or spans[0][0] != spans[0][1]:
-            raise qmap.QMapError('{}: --log takes the id of one job, such as 17'.format(id))
+            raise QMapError('{}: --log takes the id of one job, such as 17'.format(id))
         self.id = '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
         if attempt and not self._old and attempt > max(1, self.attempts()):
-            raise qmap.QMapError('job {}: no attempt {}; the last one is {}'.format(
+            raise QMapError('job {}: no attempt {}; the last one is {}'.format(
                 self.id, attempt, self.attempts()))
         self.attempt = attempt
 
@@ -70,11 +72,11 @@ class Output:
         for path in self._paths(attempt):
             try:
                 os.listdir(os.path.dirname(path))
-                return self._qmap.open_regular(path)
+                return open_regular(path)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._qmap.QMapError('{}: {}'.format(path, error.strerror))
+                raise QMapError('{}: {}'.format(path, error.strerror))
         return None
 
     def why_none(self):
@@ -118,8 +120,8 @@ class Output:
         if source is None:
             words, right = self.why_none()
             if not right:
-                raise self._qmap.QMapError(words)
-            self._qmap.warn([words])
+                raise QMapError(words)
+            warn([words])
             return
         with source:
             for block in iter(lambda: source.read(1 << 20), b''):
@@ -134,7 +136,7 @@ class Output:
             place = self._add(put, shown, place)
             if last != shown:
                 if shown:
-                    self._qmap.warn(['job {}: attempt {} begins'.format(self.id, last)])
+                    warn(['job {}: attempt {} begins'.format(self.id, last)])
                 shown, place = last, 0
                 continue
             if over:
@@ -155,15 +157,15 @@ class Output:
         return place
 
 
-def log(qmap, options):
+def log(options):
     """Run `qmap info --log`, and return the exit status."""
-    source = qmap.Old(options.logs) if qmap.Old.here(options.logs) else qmap.Execution(options.logs)
-    qmap.warn(source.warnings)
-    output = Output(qmap, source, options.log, '.err' if options.err else '.out', options.attempt)
+    source = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
+    warn(source.warnings)
+    output = Output(source, options.log, '.err' if options.err else '.out', options.attempt)
     if options.follow:
-        output.follow(qmap.print_bytes)
+        output.follow(print_bytes)
     else:
-        output.write(qmap.print_bytes)
+        output.write(print_bytes)
     return 0
 
 
@@ -173,15 +175,14 @@ class Table:
     #: What is told of the latest jobs, and how many are at hand to be shown.
     FIELDS = ['status', 'started', 'finished', 'host', 'error_reason', 'error']
 
-    def __init__(self, qmap, execution, statuses, fields):
+    def __init__(self, execution, statuses, fields):
         """
         Args:
-            qmap: the module
             execution: Execution
             statuses: set of them
             fields: list of dotted paths; empty for the latest jobs
         """
-        self._qmap, self._execution, self._statuses, self._fields = qmap, execution, statuses, fields
+        self._execution, self._statuses, self._fields = execution, statuses, fields
         self._latest = {}
         self.trouble = ''
 
@@ -192,7 +193,7 @@ class Table:
             execution.look(self.hear)
             for event in execution.ledger.unwritten:
                 self.hear(event)
-            self.trouble = self._qmap.outdated_sentence(execution.logs, execution.ledger)
+            self.trouble = outdated_sentence(execution.logs, execution.ledger)
         except OSError as error:
             self.trouble = '{}: {}'.format(error.filename or execution.path, error.strerror)
 
@@ -206,12 +207,12 @@ class Table:
 
     def lines(self, most):
         """Return the lines to show, at most so many."""
-        execution, qmap = self._execution, self._qmap
+        execution = self._execution
         counts = execution.counts()
         total = sum(counts.values())
         found = ['{}  {}  {:,}/{:,} finished, {}'.format(
-            time.strftime('%H:%M:%S'), qmap.shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
-            ', '.join('{:,} {}'.format(number, word) for word, number in qmap.counts_for_people(
+            time.strftime('%H:%M:%S'), shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
+            ', '.join('{:,} {}'.format(number, word) for word, number in counts_for_people(
                 counts, execution.failures.cancelled).items()))]
         if self.trouble:
             found.append('! ' + self.trouble)
@@ -223,7 +224,7 @@ class Table:
 
     def _row(self, info):
         fields = self._fields or self.FIELDS
-        return [info['id']] + [self._qmap.cell_text(info, path) for path in fields]
+        return [info['id']] + [cell_text(info, path) for path in fields]
 
     def _chosen(self, most):
         parts = ['id'] + [path.partition('.')[0] for path in self._fields]
@@ -235,11 +236,11 @@ class Table:
         return rows
 
     def _of_latest(self, most):
-        qmap, ledger, plan = self._qmap, self._execution.ledger, self._execution.plan
+        ledger, plan = self._execution.ledger, self._execution.plan
         if not self._latest:    # nothing has happened since it is watched: what runs, or the last ones of the map
-            running = qmap.STATUS_CODES[qmap.RUNNING]
+            running = STATUS_CODES[RUNNING]
             numbers = [number for number, code in enumerate(ledger.status) if code == running][:most] or \
-                [number for number, code in enumerate(ledger.status) if code in qmap.ENDED_CODES][-most:]
+                [number for number, code in enumerate(ledger.status) if code in ENDED_CODES][-most:]
             self._latest = {ledger.id(number): True for number in numbers}
         rows = []
         for id in list(self._latest)[::-1][:max(0, most)]:
@@ -253,23 +254,23 @@ def aligned(rows):
     return ['  '.join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def watch(qmap, options, statuses):
+def watch(options, statuses):
     """Run `qmap info --watch`: show a table again and again, until the execution ends; return the exit status."""
     import shutil
-    if qmap.Old.here(options.logs):
-        raise qmap.QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
-    execution = qmap.Execution(options.logs)
-    qmap.warn(execution.warnings)
+    if Old.here(options.logs):
+        raise QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
+    execution = Execution(options.logs)
+    warn(execution.warnings)
     params, _ = execution.changed_params()
-    qmap.check_fields(options.fields, [*params, *execution.plan.map.names])
-    table = Table(qmap, execution, statuses, options.fields)
+    check_fields(options.fields, [*params, *execution.plan.map.names])
+    table = Table(execution, statuses, options.fields)
     terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     shown = None
     table.look()
     while True:
         left = execution.left()
         size = shutil.get_terminal_size()
-        lines = [qmap.printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
+        lines = [printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
         if terminal:
             # Home; each line with the rest of the old one cleared; then all below it (ECMA-48: CUP, EL, ED).
             text = '\x1b[H' + ''.join(line[:size.columns - 1] + '\x1b[K\n' for line in lines) + '\x1b[J'
@@ -278,7 +279,7 @@ def watch(qmap, options, statuses):
         else:
             text = '\n'.join(lines) + '\n' if lines[1:] != shown else ''
         shown = lines[1:]
-        qmap.print_bytes(qmap.encode(text))
+        print_bytes(encode(text))
         if not left:
             return 0
         time.sleep(options.every or 2)

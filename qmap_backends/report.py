@@ -1,8 +1,7 @@
 """`qmap report`: one HTML file that shows an execution, and needs nothing but a browser: no script, font or network.
 
 Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a phone to a
-projector, and on paper. Whatever comes from the execution goes through `text`. Nothing here imports qmap.py: its module
-object is handed as an argument.
+projector, and on paper. Whatever comes from the execution goes through `text`.
 """
 
 import array
@@ -16,6 +15,9 @@ import platform
 import re
 import time
 
+from qmap import (
+    Failures, __version__, beats, counts_for_people, decode, memory_text, message, open_regular, peak_text, plural,
+    sound_record, tail, write_parameter)
 from .advice import (
     COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused, short_time,
     spread)
@@ -496,17 +498,16 @@ class Timeline:
         ('completed', 'completed'), ('failed', 'failed: outlined'), ('cancelled', 'cancelled'),
         ('running', 'still running: thin'), ('hollow', 'earlier attempts: hollow')])
 
-    def __init__(self, qmap, plan, ledger, usage, course, clocks, live, now):
+    def __init__(self, plan, ledger, usage, course, clocks, live, now):
         """
         Args:
-            qmap: the module
             plan, ledger, usage: as `advice.read` returns them
             course: Course
             clocks: Clocks
             live: list of the records of live jobs
             now: seconds since 1970
         """
-        self._qmap, self._plan, self._ledger, self._usage = qmap, plan, ledger, usage
+        self._plan, self._ledger, self._usage = plan, ledger, usage
         self._course, self._clocks, self._live, self._now = course, clocks, live, now
         self.hosts = sorted((name for name, jobs in zip(usage.hosts, course.jobs) if name and jobs), key=natural)
 
@@ -592,7 +593,7 @@ class Timeline:
 
     def _tell(self, number, start, end, how, last):
         """Return what a bar says when it is pointed at."""
-        own = own_text(self._qmap, self._plan, number)
+        own = own_text(self._plan, number)
         return 'job {}{}: {}, {}\n{}{}'.format(
             self._ledger.id(number), '' if last else ', earlier attempt',
             self._usage.reasons[how] or 'running', short_time(end - start), own + '\n' if own else '',
@@ -600,7 +601,7 @@ class Timeline:
 
     def _totals(self, jobs, failed):
         """Return how many jobs a host ran, and how many of them failed."""
-        return self._qmap.plural(jobs, 'job') + (', <em>{:,} failed</em>'.format(failed) if failed else '')
+        return plural(jobs, 'job') + (', <em>{:,} failed</em>'.format(failed) if failed else '')
 
     def _density(self):
         """Return the number of jobs at once on each host, where there are too many for a bar each."""
@@ -642,29 +643,28 @@ class Timeline:
         return row(text(name), svg(body, 'jobs at once on ' + name, BINS, 120), totals, 'host', 28)
 
 
-def own_text(qmap, plan, number):
+def own_text(plan, number):
     """Return the parameters of its own that a job has in the map, 'sample=S191 memory=4G'."""
     if plan.alike:
         return ''
-    return ' '.join('{}={}'.format(name, qmap.write_parameter(name, value))
+    return ' '.join('{}={}'.format(name, write_parameter(name, value))
                     for name, value in plan.map.command(number)[1].items())
 
 
 class Failed:
     """What failed, in groups, and what was cancelled, job by job as far as one reads."""
 
-    def __init__(self, qmap, plan, ledger, usage, course, hosts):
+    def __init__(self, plan, ledger, usage, course, hosts):
         """
         Args:
-            qmap: the module
             plan, ledger, usage: as `advice.read` returns them
             course: Course
             hosts: names of those on which jobs ran
         """
-        self._qmap, self._plan, self._ledger, self._usage, self._hosts = qmap, plan, ledger, usage, hosts
+        self._plan, self._ledger, self._usage, self._hosts = plan, ledger, usage, hosts
         self._jobs = {name: jobs for name, jobs in zip(usage.hosts, course.jobs) if name}
         self._left = LISTED_IN_ALL
-        self._own = any(own_text(qmap, plan, number) for number in self._numbers(lambda code: code > COMPLETED))
+        self._own = any(own_text(plan, number) for number in self._numbers(lambda code: code > COMPLETED))
 
     def _numbers(self, wanted):
         return itertools.compress(itertools.count(), self._usage.where(wanted))
@@ -672,9 +672,9 @@ class Failed:
     def html(self):
         """Return the sections."""
         cancelled = self._usage.cancelled
-        failures = self._qmap.Failures(LISTED)
+        failures = Failures(LISTED)
         for number in self._numbers(lambda code: code > COMPLETED and code != cancelled):
-            failures.add(self._qmap.sound_record(self._ledger.record(number)))
+            failures.add(sound_record(self._ledger.record(number)))
         groups = failures.groups()
         found = ''
         if groups:
@@ -682,8 +682,7 @@ class Failed:
             found = ''.join(self._article(group, most, place < 4) for place, group in enumerate(groups[:GROUPS]))
             if rest:
                 found += note('And {} more, in {} of failures: qmap info -s failed error'.format(
-                    self._qmap.plural(sum(group.count for group in rest), 'job'),
-                    self._qmap.plural(len(rest), 'other kind')))
+                    plural(sum(group.count for group in rest), 'job'), plural(len(rest), 'other kind')))
             found = section('Failures', found)
         return found + self._cancelled(list(self._numbers(lambda code: code == cancelled)))
 
@@ -707,7 +706,7 @@ class Failed:
             shown: whether what it said is to be unfolded
         """
         id = group.ids[0]
-        own = own_text(self._qmap, self._plan, self._ledger.number(id))
+        own = own_text(self._plan, self._ledger.number(id))
         example = '{}job {}, {}<code>{}</code>'.format(
             'example: ' if group.count > 1 else '', id, text(own) + ', ' if own else '', text(cut(self._command(id))))
         return article(group.count, 100 * group.count / most, 'failed', self._words(group),
@@ -749,7 +748,7 @@ class Failed:
         """Return the end of a job's stderr."""
         path = self._plan.path(job, '.err')
         try:
-            lines = self._qmap.tail(path).rstrip().split('\n')[-TAIL:]
+            lines = tail(path).rstrip().split('\n')[-TAIL:]
         except OSError as error:
             lines = ['{}: {}'.format(path, error.strerror)]
         if not any(line.strip() for line in lines):
@@ -775,9 +774,9 @@ class Failed:
         rows = []
         for id in ids:
             number = self._ledger.number(id)
-            record = self._qmap.sound_record(self._ledger.record(number)) if differ or hosts else {}
-            cells = {'job': id, 'parameters': own_text(self._qmap, self._plan, number), 'command': self._command(id),
-                     'last line of stderr': self._qmap.message(record), 'host': record.get('host', '')}
+            record = sound_record(self._ledger.record(number)) if differ or hosts else {}
+            cells = {'job': id, 'parameters': own_text(self._plan, number), 'command': self._command(id),
+                     'last line of stderr': message(record), 'host': record.get('host', '')}
             rows.append('<tr>{}</tr>'.format(''.join('<td{}>{}</td>'.format(
                 ' class="w"' if head in ('command', 'last line of stderr') else '',
                 text(cut(cells[head].replace('\n', ' '), LONGEST_IN_LIST))) for head in columns)))
@@ -798,16 +797,15 @@ def article(count, share, kind, words, more, details):
 class Report:
     """The page."""
 
-    def __init__(self, qmap, plan, ledger, usage, advice):
+    def __init__(self, plan, ledger, usage, advice):
         """
         Args:
-            qmap: the module
             plan, ledger, usage: as `advice.read` returns them
             advice: Advice
         """
-        self.qmap, self.plan, self.ledger, self.usage, self.advice = qmap, plan, ledger, usage, advice
+        self.plan, self.ledger, self.usage, self.advice = plan, ledger, usage, advice
         self.made = time.time()
-        self.driven = qmap.beats(plan.logs)
+        self.driven = beats(plan.logs)
         # Where no driver runs, nothing is known of what came after the last record.
         self.now = self.made if self.driven else min(self.made, self._last_heard() - CLOCK)
         self.counts = advice.counts
@@ -816,9 +814,9 @@ class Report:
         clocks = Clocks(usage, self._last_heard())
         self.shifts = clocks.shifts
         self.course = Course(usage, live, clocks, self.now)
-        self.timeline = Timeline(qmap, plan, ledger, usage, self.course, clocks, live, self.now)
+        self.timeline = Timeline(plan, ledger, usage, self.course, clocks, live, self.now)
         self.hosts = self.timeline.hosts
-        self.failed = Failed(qmap, plan, ledger, usage, self.course, self.hosts)
+        self.failed = Failed(plan, ledger, usage, self.course, self.hosts)
         self.retried = sum(1 for attempts in ledger.attempts if attempts > 1)
 
     def _last_heard(self):
@@ -848,9 +846,9 @@ class Report:
         state = ''
         if left:
             state = '<strong class="state">not finished: {:,} of {} remaining, as of {}{}</strong>'.format(
-                left, self.qmap.plural(self.jobs, 'job'), moment(self.now),
+                left, plural(self.jobs, 'job'), moment(self.now),
                 '' if self.driven else '; no driver is running')
-        counts = self.qmap.counts_for_people(self.counts, self.advice.cancelled)
+        counts = counts_for_people(self.counts, self.advice.cancelled)
         order = ('completed', 'failed', 'cancelled', 'running', 'pending', 'other', 'unsubmitted')
         there = [word for word in order if word in counts]
         bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(word, counts[word]) for word in there)
@@ -862,7 +860,7 @@ class Report:
     def _lead(self, left):
         """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10 (CET)'."""
         course, executor = self.course, self.plan.info['executor']
-        words = [self.qmap.plural(self.jobs, 'job')]
+        words = [plural(self.jobs, 'job')]
         if len(self.hosts) > 1:
             words.append('on {} hosts'.format(len(self.hosts)))
         elif self.hosts:
@@ -940,7 +938,7 @@ class Report:
 
     def histograms(self):
         """Return the section with how long jobs ran, what memory they used, and how busy their cores were."""
-        qmap, usage, cancelled = self.qmap, self.usage, self.usage.cancelled
+        usage, cancelled = self.usage, self.usage.cancelled
         ran = bytes(elapsed == elapsed and end not in (NOT_ENDED, cancelled)
                     for end, elapsed in zip(usage.ends, usage.elapsed))
         if not any(ran):
@@ -960,7 +958,7 @@ class Report:
         found.append(Histogram('Wall time', 'time', elapsed, good, limits['time'], flags.get('time')))
         bounds = [value for value in itertools.compress(usage.below, ran) if value == value]
         found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'], flags.get('memory'),
-                               below=(len(bounds), less_than(qmap, max(bounds)) if bounds else '')))
+                               below=(len(bounds), less_than(max(bounds)) if bounds else '')))
         if len(limits['memory']) > 1:
             shares = (100 * value / sets[code][1] if sets[code][1] else UNKNOWN for value, code in zip(memory, asked))
             found.append(Histogram('Memory efficiency (used of requested)', 'share', array.array('d', shares), good))
@@ -979,7 +977,7 @@ class Report:
 
     def advise(self):
         """Return the section with what to request next time."""
-        advice, memory_text = self.advice, self.qmap.memory_text
+        advice = self.advice
         if not advice.time:
             return ''
         rows = []
@@ -987,7 +985,7 @@ class Report:
                                     ('cores', advice.cores, '{:.1f}'.format)):
             cells = ['\u2013'] * 3
             if name == 'memory' and advice.below and not figures:
-                cells = [self.qmap.peak_text({'memory_below': advice.below['maximum']})] * 3
+                cells = [peak_text({'memory_below': advice.below['maximum']})] * 3
             if figures:
                 cells = [form(figures[part]) for part in ('median', 'percentile_95', 'maximum')]
             left = {'memory': share_unused(advice.used_memory, advice.reserved_memory),
@@ -1010,18 +1008,18 @@ class Report:
 
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
-        info, qmap = self.plan.info, self.qmap
+        info = self.plan.info
         pairs = [(name, value) for name, value in info['params'].items()]
         facts = [
             ('map', info.get('map')), ('commands', '{:,}'.format(len(self.plan.map))),
             ('commands per job', info['group'] if info['group'] > 1 else None),
             ('max running', self.ledger.settings.get('max_running') or info.get('max_running')),
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
-            ('retried', qmap.plural(self.retried, 'job') if self.retried else None),
+            ('retried', plural(self.retried, 'job') if self.retried else None),
             ('submitted', moment(info['created_seconds']) if info.get('created_seconds') else None),
             ('submitted from', info.get('host')), ('logs folder', info.get('logs')), ('qmap', info.get('version'))]
-        with self.qmap.open_regular(self.plan.map.path) as source:
-            lines = [qmap.decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
+        with open_regular(self.plan.map.path) as source:
+            lines = [decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
         more = max(0, len(lines) - HEAD)
         head = '\n'.join(text(cut(line)) for line in lines[:HEAD])
         changes = self.ledger.settings.get('params') or {}
@@ -1037,7 +1035,7 @@ class Report:
         sampled = '' if self.jobs <= DRAWN else ' Curves show means over steps of time, histograms every job.'
         return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are of the ' \
             'last attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
-                text(self.qmap.__version__), platform.python_version(), moment(self.made), sampled)
+                text(__version__), platform.python_version(), moment(self.made), sampled)
 
 
 class Histogram:

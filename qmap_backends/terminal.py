@@ -8,6 +8,8 @@ import signal
 import termios
 import unicodedata
 
+from qmap import open_regular
+
 #: Bytes of a file that are shown, from its end or its beginning.
 SHOWN = 256 * 1024
 
@@ -120,7 +122,6 @@ def rough_time(seconds):
 
 def read_part(path, from_end=True, size=SHOWN):
     """Return (bytes, how many are before them, how many behind) of a file, None where it cannot be read."""
-    from qmap import open_regular
     try:
         with open_regular(path) as source:    # opened anew each time: over NFS only that shows what others wrote
             whole = os.fstat(source.fileno()).st_size

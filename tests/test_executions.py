@@ -112,7 +112,7 @@ def test_the_search_is_bounded_and_says_so(qmap, monkeypatch, bound, value):
     assert executions.Search(qmap.folder).cut and len(looked_at) <= 21
     monkeypatch.undo()
     monkeypatch.setattr(executions, 'FOLDERS', 101)
-    assert executions.listing(module, qmap.folder)[-1].startswith('The search ended after 101 folders')
+    assert executions.listing(qmap.folder)[-1].startswith('The search ended after 101 folders')
     monkeypatch.setattr(executions, 'FOLDERS', 102)
     assert not executions.Search(qmap.folder).cut
 
@@ -134,7 +134,7 @@ def test_what_was_cancelled_has_not_failed(qmap):
 def test_a_large_one_is_not_counted(qmap, monkeypatch):
     prepare(qmap, 'out')
     monkeypatch.setattr(executions, 'BYTES', 10)
-    assert '?/3' in executions.listing(module, qmap.folder)[2]
+    assert '?/3' in executions.listing(qmap.folder)[2]
 
 
 def test_one_that_is_damaged_does_not_hide_the_others(qmap):
@@ -151,12 +151,12 @@ def test_on_a_terminal_the_newest_are_shown_and_long_commands_stand_alone(qmap):
     for number in range(12):
         shutil.copytree(qmap.path('out'), qmap.path('more', str(number)))
         edit(qmap.path('more', str(number), 'execution.info'), created_seconds=number)
-    lines = executions.listing(module, qmap.folder, 400)
+    lines = executions.listing(qmap.folder, 400)
     assert len(lines) == 2 + executions.LISTED + 1 and lines[2].split()[0].endswith('out')
     assert lines[3].split()[0].endswith('more/11') and lines[-1].startswith('and 3 older; ')
-    lines = executions.listing(module, qmap.folder, 40)
+    lines = executions.listing(qmap.folder, 40)
     assert len(lines) == 2 + 2 * executions.LISTED + 1 and ' reattach ' in lines[3] and lines[3].startswith('    ')
-    assert len(executions.listing(module, qmap.folder)) == 2 + 13
+    assert len(executions.listing(qmap.folder)) == 2 + 13
 
 
 @pytest.mark.parametrize('seconds, text', [

@@ -56,12 +56,107 @@ def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
     qmap.folder = qmap.path('elsewhere')
     qmap.program = [sys.executable, '-I', '-S', 'all.py']
     works(qmap)
+    has_its_tools(qmap)
     code = 'import sys; sys.path.insert(0, "."); import all as q, qmap_backends as b; print(q.__version__, b.NAMES)'
     assert subprocess.check_output([sys.executable, '-I', '-S', '-c', code], cwd=qmap.folder).decode().startswith(
         module.__version__)
     # A bundle makes the same bundle again.
     assert qmap('bundle', 'again.py').code == 0
     assert qmap.read('again.py') == qmap.read('all.py')
+
+
+def installed(qmap, name='home', file='qmap.py'):
+    """Copy QMap into a folder, and return the path of its file there."""
+    os.makedirs(qmap.path(name))
+    shutil.copytree(os.path.join(ROOT, 'qmap_backends'), qmap.path(name, 'qmap_backends'),
+                    ignore=shutil.ignore_patterns('__pycache__'))
+    return shutil.copy(QMAP, qmap.path(name, file))
+
+
+def has_its_tools(qmap):
+    """See tools work that lie beside qmap.py, and take from it what they need."""
+    qmap.write('tools.map', 'echo out; echo err >&2; false\n')
+    said = qmap('submit', 'tools.map', '--logs', 'tools', '--progress', 'json')
+    assert said.code == 1 and '"error": "err"' in said.out
+    assert qmap('report', '-l', 'tools').code == 0
+    assert qmap('info', '-l', 'tools', '--log', '0').out == 'out\n'
+    assert '1 job: ' not in qmap('info', '-l', 'tools', '--advise').out
+    assert 'complete -o default' in qmap('completion', 'bash').out
+    assert 'did you mean qmap submit?' in qmap('submti').err
+    assert 'sbatch' in qmap('submit', 'tools.map', '-p', 'slurm', '--dry-run').out
+    result = qmap('submit', 'tools.map', '--logs', 'again')
+    assert result.code == 1 and 'submitted before' in result.out    # told by the tool that looks for executions
+
+
+#: How it may be started, in a folder in which a module lies that is no QMap, but has its name.
+STARTED = {
+    'script': ['{home}/qmap.py'], 'isolated': ['-I', '{home}/qmap.py'], 'renamed': ['{home}/other.py'],
+    'link': ['{home}/link'], 'module': ['-m', 'home.qmap'], 'renamed module': ['-m', 'home.other'],
+    'script, safe path': ['{home}/qmap.py'], 'module, safe path': ['-m', 'home.qmap'],
+    'imported': ['-c', 'import sys; sys.path[0] = {home!r}; import qmap; sys.exit(qmap.main())'],
+    'renamed, imported': ['-c', 'import sys; sys.path.append({home!r}); import other; sys.exit(other.main())'],
+    'in a package': ['-c', 'import sys; from home import qmap; sys.exit(qmap.main())'],
+    'in a package of its name': [
+        '-c', 'import sys; sys.path[0] = {above!r}; from qmap import qmap; sys.exit(qmap.main())'],
+    'after the other': ['-c', 'import sys; sys.modules["qmap"] = sys; from home import qmap; sys.exit(qmap.main())'],
+    'by its path': [
+        '-c', 'import sys; from importlib import util; '
+        'spec = util.spec_from_file_location("qmap", {home!r} + "/qmap.py"); '
+        'qmap = util.module_from_spec(spec); spec.loader.exec_module(qmap); sys.exit(qmap.main())']}
+
+
+@pytest.mark.twice
+@pytest.mark.parametrize('way', sorted(STARTED))
+def test_the_modules_beside_it_take_what_they_need_from_the_file_that_was_started(qmap, way):
+    home = os.path.dirname(installed(qmap))
+    shutil.copy(QMAP, os.path.join(home, 'other.py'))
+    os.symlink('qmap.py', os.path.join(home, 'link'))
+    os.mkdir(qmap.path('above'))
+    os.symlink(home, qmap.path('above', 'qmap'))
+    qmap.write('qmap.py', 'raise SystemExit("this is no QMap")\n')
+    if 'safe path' in way:
+        qmap.environ.update(PYTHONSAFEPATH='1', PYTHONPATH=qmap.folder)
+    qmap.program = [sys.executable] + [word.format(home=home, above=qmap.path('above')) for word in STARTED[way]]
+    has_its_tools(qmap)
+
+
+def test_a_module_of_the_same_name_in_the_repository_keeps_it(qmap):
+    home = os.path.dirname(installed(qmap, file='jobs.py'))
+    qmap.write('home/qmap.py', 'MAP = "of the quality"\n')
+    for first, second in (('jobs', 'qmap'), ('qmap', 'jobs')):
+        code = 'import {}, {}; jobs.load_tool("report", "report"); print(qmap.MAP)'.format(first, second)
+        assert subprocess.check_output([sys.executable, '-c', code], cwd=home).decode() == 'of the quality\n'
+
+
+@pytest.mark.parametrize('name', ['two', 'link'])
+@pytest.mark.parametrize('load', ['load_tool("report", "report")', 'load_backend("slurm")'])
+def test_two_copies_in_a_process_do_not_mix(qmap, load, name):
+    one, two = (installed(qmap, folder) for folder in ('one', 'two'))
+    os.symlink('one', qmap.path('link'))
+    code = ('from one import qmap as one; from {} import qmap as two; assert one.QMapError is not two.QMapError\n'
+            'assert one.{}\n'
+            'try: two.{}\n'
+            'except two.QMapError as error: print(error)\n'
+            'assert one.{}').format(name, *[load] * 3)
+    assert subprocess.check_output([sys.executable, '-c', code], cwd=qmap.folder).decode() == (
+        '{}: another copy of QMap is in use in this process, {}; import only one of them\n'.format(
+            two if name == 'two' else one, one))
+
+
+def test_a_folder_of_another_release_is_an_error_of_one_line(qmap):
+    path = installed(qmap)
+    with open(qmap.path('home', 'qmap_backends', 'report.py'), 'a') as target:
+        target.write('from qmap import of_another_release\n')
+    qmap.program[1] = path
+    result = qmap('report', '-l', 'out')
+    assert result.code == 2 and result.err.count('\n') == 1
+    assert result.err.startswith("qmap: error: report: cannot import name 'of_another_release'")
+    assert result.err.endswith('; copy qmap.py and qmap_backends together, of one release\n')
+    for name in ('__init__', 'report'):
+        qmap.write('home/qmap_backends/{}.py'.format(name), '')
+    assert qmap('report', '-l', 'out').err == (
+        'qmap: error: {}: another copy of QMap is in use in this process, {}; import only one of them\n'.format(
+            path, qmap.path('home', 'qmap_backends', '__init__.py')))
 
 
 def test_a_bundle_overwrites_nothing_by_itself(qmap):
