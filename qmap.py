@@ -83,6 +83,17 @@ from binascii import crc32
 __version__ = '1.0.0'
 __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
+#: All that the modules of qmap_backends take from this one.
+FOR_TOOLS = (
+    '__version__', 'beats', 'changed', 'checked', 'COMPLETED', 'cores_of', 'counts_for_people', 'decode',
+    'describe_end', 'encode', 'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED',
+    'Failures', 'field', 'field_text', 'FIELDS', 'file_name', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs',
+    'machine_cores', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'Old',
+    'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'PENDING', 'Plan', 'plural',
+    'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'REASONS', 'RUNNING', 'seems_alive',
+    'shown_path', 'sound_record', 'spans', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable',
+    'unspanned', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
+
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
 UNSUBMITTED, PENDING, RUNNING, COMPLETED, FAILED, OTHER = STATUSES
