@@ -304,7 +304,7 @@ def import_beside(name):
 
 
 def load_tool(name, what=None):
-    """Return a tool, which is a module of qmap_backends.
+    """Return a tool, which is a module of qmap_backends.tools.
 
     Args:
         name: of the module
@@ -318,7 +318,7 @@ def load_tool(name, what=None):
     """
     try:
         if backends_there():
-            return import_beside('qmap_backends.' + name)
+            return import_beside('qmap_backends.tools.' + name)
     except ImportError as error:
         if what:
             raise QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
@@ -9735,15 +9735,14 @@ def tool_info(options):
     no_map = options.fields or options.format or options.advise or options.summary
     overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
     if options.log is not None:
-        return load_tool('questions', '--log').log(options)
+        return load_tool('watch', '--log').log(options)
     if options.err or options.follow or options.attempt:
         raise QMapError('--err, --follow, --attempt: only with --log ID')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
             raise QMapError('--{}: only with --{}'.format(given, other))
     if options.watch:
-        questions = load_tool('questions', '--watch')
-        return questions.watch(options, parse_statuses(options.status or ['all']))
+        return load_tool('watch', '--watch').watch(options, parse_statuses(options.status or ['all']))
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
     if options.advise:
         return advise(options)

@@ -22,7 +22,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache License 2.0',
     py_modules=['qmap'],
-    packages=['qmap_backends'],
+    packages=['qmap_backends', 'qmap_backends.tools'],
     package_data={'qmap_backends': ['manual/*.md']},
     python_requires='>=3.6',
     install_requires=['filelock'],

@@ -10,7 +10,7 @@ from conftest import QMAP
 from module_submit import ended, prepare, write_journal
 
 import qmap as module
-from qmap_backends import advice
+from qmap_backends.tools import advice
 
 #: Depends little on the Python.
 pytestmark = pytest.mark.twice

@@ -50,7 +50,7 @@ def test_what_is_offered(offered, words, expected):
 
 
 def test_every_option_of_every_tool_is_offered(offered):
-    from qmap_backends import completion
+    from qmap_backends.tools import completion
     for name, parser in completion.subparsers(module.make_parser()).items():
         options = {option for action in parser._actions for option in action.option_strings if option.startswith('--')}
         assert set(offered(name, '--')) == options

@@ -371,7 +371,7 @@ def test_the_note_of_a_retry_says_what_the_jobs_requested(qmap, console):
 
 def estimate(durations, ran, waiting, rate=0, **flags):
     """Return what Pace says of an execution of which jobs have completed, run and wait."""
-    from qmap_backends.listing import Pace
+    from qmap_backends.tools.listing import Pace
     now = time.time()
     ended, count = len(durations), len(durations) + len(ran) + waiting
     records = [{'status': 'COMPLETED', 'started': 1, 'finished': 1 + seconds} for seconds in durations]
@@ -406,7 +406,7 @@ def test_the_eta_knows_the_jobs_at_work_and_is_silent_where_nobody_can_know():
 
 @pytest.mark.once
 def test_a_start_that_most_commands_share():
-    from qmap_backends.pages import Columns
+    from qmap_backends.tools.pages import Columns
     found = Columns._common_start
     share = SimpleNamespace(MOST=8, WORTH=12)
     common = ['gzip -dc /data/fq/S{:02d}.gz'.format(n) for n in range(9)]
@@ -586,7 +586,7 @@ def test_sigterm_restores_the_terminal(qmap, console):
 
 def test_a_bug_in_it_leaves_the_plain_view(qmap, console):
     qmap.write('a.map', 'sleep 1\n')
-    code = ('import sys; sys.path.insert(0, {!r}); import qmap; from qmap_backends import console; '
+    code = ('import sys; sys.path.insert(0, {!r}); import qmap; from qmap_backends.tools import console; '
             'console.ListPage.draw = None; sys.exit(qmap.main(sys.argv[1:]))'.format(ROOT))
     screen = console(argv=[sys.executable, '-c', code, 'submit', 'a.map', '--logs', 'out'])
     assert screen.ends() == 0

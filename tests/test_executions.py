@@ -9,7 +9,7 @@ import pytest
 from conftest import until
 
 import qmap as module
-from qmap_backends import executions
+from qmap_backends.tools import executions
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from qmap_backends import manual
+from qmap_backends.tools import manual
 
 #: Depends little on the Python.
 pytestmark = pytest.mark.twice

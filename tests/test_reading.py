@@ -24,7 +24,7 @@ NOBODY = 65534
 OTHER_USER = """
 import argparse, concurrent.futures.thread, difflib, fcntl, getpass, gettext
 import importlib.util, os, pwd, queue, shutil, sys
-import qmap, qmap_backends.questions
+import qmap, qmap_backends.tools.watch
 gettext.dgettext('messages', 'x')
 os.setgroups([])
 os.setgid({0})

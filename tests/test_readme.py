@@ -10,7 +10,7 @@ from conftest import EXECUTORS, ROOT, at_executor
 from examples import put_on_path, read_examples, run_examples
 
 import qmap as module
-from qmap_backends import manual
+from qmap_backends.tools import manual
 
 #: Depends little on the Python.
 pytestmark = pytest.mark.twice

@@ -12,7 +12,7 @@ from conftest import QMAP
 from module_submit import ended, prepare, write_journal
 
 import qmap as module
-from qmap_backends import advice, report
+from qmap_backends.tools import advice, report
 
 #: Depends little on the Python.
 pytestmark = pytest.mark.twice

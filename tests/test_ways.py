@@ -145,14 +145,14 @@ def test_two_copies_in_a_process_do_not_mix(qmap, load, name):
 
 def test_a_folder_of_another_release_is_an_error_of_one_line(qmap):
     path = installed(qmap)
-    with open(qmap.path('home', 'qmap_backends', 'report.py'), 'a') as target:
+    with open(qmap.path('home', 'qmap_backends', 'tools', 'report.py'), 'a') as target:
         target.write('from qmap import of_another_release\n')
     qmap.program[1] = path
     result = qmap('report', '-l', 'out')
     assert result.code == 2 and result.err.count('\n') == 1
     assert result.err.startswith("qmap: error: report: cannot import name 'of_another_release'")
     assert result.err.endswith('; copy qmap.py and qmap_backends together, of one release\n')
-    for name in ('__init__', 'report'):
+    for name in ('__init__', 'tools/report'):
         qmap.write('home/qmap_backends/{}.py'.format(name), '')
     assert qmap('report', '-l', 'out').err == (
         'qmap: error: {}: another copy of QMap is in use in this process, {}; import only one of them\n'.format(

@@ -18,7 +18,7 @@ import time
 from qmap import (
     Failures, __version__, beats, counts_for_people, decode, memory_text, message, open_regular, peak_text, plural,
     sound_record, tail, write_parameter)
-from .advice import (
+from qmap_backends.tools.advice import (
     COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused, short_time,
     spread)
 

@@ -21,9 +21,9 @@ import traceback
 from qmap import (
     Here, Inbox, QMapError, STATUSES, changed, checked, file_name, machine_cores, map_changed, parse_count, plural,
     seems_alive, shown_path, spans, time_text, whoami, write_parameter)
-from qmap_backends.listing import CANCELLED, LETTERS, Listing, Pace
-from qmap_backends.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
-from qmap_backends.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
+from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
+from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
+from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
 
 
 ########################################################################################################################

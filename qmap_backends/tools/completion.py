@@ -3,7 +3,7 @@
 import shlex
 
 from qmap import EXECUTORS, FIELDS, PARAMETERS, REASONS, STATUSES, __version__
-from qmap_backends import manual
+from qmap_backends.tools import manual
 
 #: The function that completes. What it knows stands in the places in capitals; of zsh, bashcompinit lets it run.
 FUNCTION = r"""

@@ -13,10 +13,10 @@ import time
 from qmap import (
     PARAMETERS, STATUSES, cores_of, describe_end, memory_text, message, peak_text, shown_path, time_text,
     write_parameter)
-from qmap_backends.listing import CANCELLED, LETTERS
-from qmap_backends.manual import KEYS
-from qmap_backends.terminal import (clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells,
-                                    text_lines, wrap_text)
+from qmap_backends.tools.listing import CANCELLED, LETTERS
+from qmap_backends.tools.manual import KEYS
+from qmap_backends.tools.terminal import (
+    clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells, text_lines, wrap_text)
 
 
 ########################################################################################################################

@@ -12,7 +12,7 @@ import time
 from qmap import (
     COMPLETED, EXECUTION_FIELDS, Execution, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING, STATUSES,
     beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
-from qmap_backends.questions import aligned
+from qmap_backends.tools.watch import aligned
 
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
 DEPTH, FOLDERS, SECONDS = 3, 2000, 2
