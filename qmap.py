@@ -85,14 +85,15 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'beats', 'changed', 'checked', 'COMPLETED', 'cores_of', 'counts_for_people', 'decode',
-    'describe_end', 'encode', 'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED',
-    'Failures', 'field', 'field_text', 'FIELDS', 'file_name', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs',
-    'machine_cores', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'Old',
-    'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'PENDING', 'Plan', 'plural',
-    'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'REASONS', 'RUNNING', 'seems_alive',
-    'shown_path', 'sound_record', 'spans', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable',
-    'unspanned', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
+    '__version__', 'absolute_path', 'beats', 'Carried', 'changed', 'checked', 'COMPLETED', 'cores_of',
+    'counts_for_people', 'decode', 'describe_end', 'encode', 'ENDED_CODES', 'exact_memory', 'Execution',
+    'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'field', 'field_text', 'FIELDS', 'Figures', 'FILE',
+    'file_name', 'FOLDER_MODE', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04',
+    'Map', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder',
+    'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'PENDING',
+    'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'read_last_line',
+    'REASONS', 'remove', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record', 'spans', 'STATUS_CODES', 'STATUSES',
+    'strict_json', 'tail', 'time_text', 'unreadable', 'unspanned', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -7755,12 +7756,12 @@ class Summary:
     def __init__(self, execution):
         """
         Args:
-            execution: Execution, or Old
+            execution: Execution, or Folder04
         """
         self._execution = execution
         self.counts = execution.counts()
         self.figures = execution.figures()
-        failures = execution.failures if isinstance(execution, Old) else execution.ledger.named_failures()
+        failures = execution.ledger.named_failures() if execution.has_journal else execution.failures
         self.groups, self.cancelled = failures.groups(), failures.cancelled
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
         self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
@@ -7785,13 +7786,13 @@ class Summary:
         """Return an ordered dict of what to do next: {'to see one': command, ...}."""
         execution, found = self._execution, collections.OrderedDict()
         where = quote_shown(shown_path(execution.path))
-        old = isinstance(execution, Old)
+        old = not execution.has_journal
         driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
             found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
-                if backends_there() or old else 'cat ' + quote_shown(shown_path(execution.plan.path(
+                if backends_there() else 'cat ' + quote_shown(shown_path(execution.plan.path(
                     id, '.err' if err else '.out')))
         if not driven:
             found.update(self._reruns(where, old))
@@ -7815,7 +7816,7 @@ class Summary:
     def lines(self):
         """Yield it as lines for people."""
         yield self.head()
-        named = str if isinstance(self._execution, Old) else self._execution.plan.named
+        named = self._execution.plan.named if self._execution.has_journal else str
         for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
             yield '  ' + group.text(hosts, named)
         if len(self.groups) > self.SHOWN:
@@ -7835,7 +7836,7 @@ class Summary:
 
     def as_dict(self):
         """Return it for programs."""
-        execution, old = self._execution, isinstance(self._execution, Old)
+        execution, old = self._execution, not self._execution.has_journal
         return collections.OrderedDict([
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
@@ -7886,7 +7887,10 @@ class Execution:
         news: deque of sentences about what was done on demand, or went wrong, for a view to show
         hear: function that is called with each event of the journal, in the thread that works; None for none
         passed_on: whether this process leaves because another is to go on
+        has_journal: whether there is a journal, which folders of qmap 0.4 have none of
     """
+
+    has_journal = True
 
     def __init__(self, path, max_running=None, force=False, takeover=False, map=None):
         """Load an execution from its logs folder; `start` sets it going.
@@ -8772,68 +8776,27 @@ def cell_text(info, path):
     return field_text(value)
 
 
-class Old:
-    """A logs folder of qmap 0.4: it has a .info for each job, and no journal. It can be asked, not driven."""
+def made_by_04(path):
+    """Tell whether a folder is a logs folder of qmap 0.4.
 
-    def __init__(self, path):
-        self.path = path
-        self.map = Map(os.path.join(path, 'qmap_input'), submitted=True)
-        info = of_types(read_json(os.path.join(path, 'execution.info')), {'groups': (int, str), 'token': str})
-        self.group = max(1, int(info['groups'])) if str(info.get('groups', '')).isdigit() else 1
-        self.params = self.map.params
-        self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
-        self.warnings = ['{}: the journal is missing; only the .info files are read'.format(
-            os.path.join(path, '.qmap'))] if 'token' in info else []
-        self.failures = Failures()
+    Raises:
+        QMapError: it cannot be read
+    """
+    try:
+        return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
+    except OSError as error:
+        raise unreadable(error, path)
 
-    @staticmethod
-    def here(path):
-        """Tell whether a folder is one.
 
-        Raises:
-            QMapError: it cannot be read
-        """
-        try:
-            return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
-        except OSError as error:
-            raise unreadable(error, path)
+def open_folder(path):
+    """Return what a logs folder holds: an Execution, or a Folder04, which can only be asked.
 
-    def jobs(self, status, fields=None):
-        """Yield the metadata of the jobs with a status."""
-        wanted = parse_statuses([status] if isinstance(status, str) else status)
-        for name in sorted(os.listdir(self.path)):
-            id, suffix = os.path.splitext(name)
-            if suffix == '.info' and id.isdigit():
-                info = read_json(os.path.join(self.path, name))
-                if isinstance(info, dict) and isinstance(info.get('status'), str) and (
-                        info['status'] in wanted or info['status'] == FAILED and
-                        str(info.get('error_reason')) in wanted):
-                    yield dict(info, id=id)
-
-    def counts(self):
-        """Return {status: number of jobs}, in the order of STATUSES."""
-        found = collections.OrderedDict((status, 0) for status in STATUSES)
-        for info in self.jobs('all'):
-            found[info['status']] += 1
-        return found
-
-    def figures(self):
-        """Return the Figures of the jobs that have ended, as far as qmap 0.4 knew them, and count the failures."""
-        figures, self.failures = Figures(1), Failures()
-        for info in self.jobs('c,f'):
-            record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),
-                      'exit_code': info.get('exit_code'), 'error_reason': info.get('error_reason')}
-            if info['status'] == FAILED:
-                record['error'] = read_last_line(os.path.join(self.path, info['id'] + '.err'))
-                if isinstance(record['exit_code'], int) and not record['error_reason']:
-                    record['error_reason'] = 'exit'
-                self.failures.add(sound_record(record))
-            figures.add(sound_record(record))
-        return figures
-
-    def commands(self, number):
-        """Return the indices of a job's commands in the map."""
-        return range(number * self.group, min((number + 1) * self.group, len(self.map)))
+    Raises:
+        QMapError: it holds none, or one of qmap 0.4 while its tool is not there
+    """
+    if made_by_04(path):
+        return load_tool('folder04', '{}: made by qmap 0.4'.format(path)).Folder04(path)
+    return Execution(path)
 
 
 #: The first line of the maps that `info` makes, which it may therefore overwrite.
@@ -8844,7 +8807,7 @@ def left_map(plan, jobs, params, more=None):
     """Yield the lines of the map with the commands of these jobs that did not end well.
 
     Args:
-        plan: Plan, or Old
+        plan: Plan, or Folder04
         jobs: iterable of metadata
         params: dict of parameters, for its [params]
         more: as `own` in `Map.text`
@@ -9189,59 +9152,6 @@ def on_terminal():
 
 
 ########################################################################################################################
-# bundle: one file that carries everything
-########################################################################################################################
-
-def bundle(path):
-    """Write one file that carries qmap.py, qmap_backends and filelock, to run and to import.
-
-    Returns:
-        list of the packages that it carries
-
-    Raises:
-        QMapError: it cannot be written, or qmap_backends is not here
-    """
-    import base64
-    import textwrap
-    import zlib
-    from importlib.util import find_spec
-    with open(FILE, encoding='utf-8') as lines:
-        own, mark, rest = lines.read().partition('\nPAYLOAD = ')
-    sources = {}
-    carried = []
-    for package in ('qmap_backends', 'filelock'):
-        spec = find_spec(package)
-        if spec is None:
-            continue
-        carried.append(package)
-        if isinstance(spec.loader, Carried):
-            sources.update((name, text) for name, text in spec.loader.sources.items() if name.startswith(package + '/'))
-            continue
-        folder = os.path.dirname(spec.origin)
-        for base, _, names in os.walk(folder):
-            for name in names:
-                if name.endswith(('.py', '.md')):    # modules, and the pages of the manual
-                    with open(os.path.join(base, name), encoding='utf-8') as source:
-                        sources[package + os.path.join(base, name)[len(folder):]] = source.read()
-    if 'qmap_backends' not in carried:
-        raise QMapError('the folder qmap_backends is not beside {}; there is nothing to bundle'.format(
-            os.path.basename(__file__)))
-    payload = base64.b85encode(zlib.compress(json.dumps(sources, sort_keys=True).encode(), 9)).decode()
-    rest = rest[rest.index('\nCARRIED'):]
-    text = '{}{}"""\n{}\n"""\n{}'.format(own, mark, '\n'.join(textwrap.wrap(payload, 118)), rest)
-    temporary = '{}.{}'.format(path, os.urandom(8).hex())
-    try:
-        with open(temporary, 'x', encoding='utf-8') as target:
-            target.write(text)
-            os.fchmod(target.fileno(), os.fstat(target.fileno()).st_mode | 0o111 & FOLDER_MODE)
-        os.replace(temporary, path)
-    except OSError as error:
-        remove(temporary)
-        raise QMapError('{}: {}'.format(path, error.strerror))
-    return carried
-
-
-########################################################################################################################
 # The command line
 ########################################################################################################################
 
@@ -9414,7 +9324,7 @@ def dry_run(preparation, options):
 
 def tool_reattach(options):
     """Run `qmap reattach`."""
-    if Old.here(options.logs):
+    if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4, without a journal; only `info` can read it'.format(
             options.logs))
     execution = Execution(options.logs, options.max_running, options.force, options.takeover)
@@ -9699,7 +9609,7 @@ def figures(logs, what):
         QMapError: there is none, or none of which the figures were kept
     """
     advice = load_tool('advice', what)
-    if Old.here(logs):
+    if made_by_04(logs):
         raise QMapError('{}: made by qmap 0.4, without the figures for {}'.format(logs, what))
     plan, ledger, usage = advice.read(logs)
     warn(ledger.damage_texts())
@@ -9720,10 +9630,10 @@ def summarise(options):
     """Run `qmap info --summary`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--summary covers all jobs; the only options it takes are --format json and --output')
-    source = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
+    source = open_folder(options.logs)
     warn(source.warnings)
     summary = Summary(source)
-    if not isinstance(source, Old):
+    if source.has_journal:
         warn_outdated(source.logs, source.ledger)
     write_output(options.output, [json_text(summary.as_dict())] if options.format == 'json' else summary.lines())
     return 0
@@ -9749,19 +9659,17 @@ def tool_info(options):
     if options.summary:
         return summarise(options)
     statuses = parse_statuses(options.status or ['failed'])
-    if Old.here(options.logs):
-        plan = source = Old(options.logs)
-        warn(source.warnings)
-        params, own = plan.params, None
-    else:
-        source = Execution(options.logs)
-        warn(source.warnings)
+    source = open_folder(options.logs)
+    warn(source.warnings)
+    if source.has_journal:
         plan = source.plan
         params, own = source.changed_params()
         warn_outdated(source.logs, source.ledger)
+    else:
+        plan, params, own = source, source.params, None
     if options.fields:
         options.fields = [path for path in options.fields if path != 'id'] or ['status']
-        if not isinstance(source, Old):    # of which version 0.4 knew others
+        if source.has_journal:    # of which version 0.4 knew others
             check_fields(options.fields, list(collections.OrderedDict.fromkeys([*params, *plan.map.names])))
         jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in options.fields])
         lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
@@ -9873,7 +9781,7 @@ def shell_command(words):
 def tool_bundle(options):
     """Run `qmap bundle`."""
     overwrite_nothing(options.file, options.force)
-    carried = bundle(options.file)
+    carried = load_tool('bundle', 'bundle').bundle(options.file)
     say('{}: contains qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
         say('filelock is not installed; the bundle uses flock instead')
@@ -10328,7 +10236,7 @@ def chosen_folder(options):
 
 def names_folder(word):
     """Tell whether the first word behind `info` is a logs folder, and no field."""
-    if os.path.isdir(os.path.join(word, '.qmap')) or Old.here(word):
+    if os.path.isdir(os.path.join(word, '.qmap')) or made_by_04(word):
         return True
     return word not in FIELDS and (os.sep in word or os.path.isdir(word))
 

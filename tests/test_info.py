@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import shutil
 
 import pytest
+from conftest import QMAP
 
 
 @pytest.fixture
@@ -212,3 +214,12 @@ def test_it_cannot_be_driven(old):
 
 def test_it_needs_no_option_either(old):
     assert old('info', 'old', 'status').out == old('info', '-l', 'old', 'status').out != ''
+
+
+def test_a_lone_file_says_what_it_needs_to_read_one(old):
+    shutil.copy(QMAP, old.path('lone.py'))
+    old.program[1] = old.path('lone.py')
+    for words in (['old', 'status'], ['-l', 'old'], ['-l', 'old', '--summary']):
+        result = old('info', *words)
+        assert result.code == 2 and result.err.startswith(
+            'qmap: error: old: made by qmap 0.4: the folder qmap_backends is not beside lone.py; copy it there, or')

@@ -83,6 +83,11 @@ def has_its_tools(qmap):
     assert '1 job: ' not in qmap('info', '-l', 'tools', '--advise').out
     assert 'complete -o default' in qmap('completion', 'bash').out
     assert 'did you mean qmap submit?' in qmap('submti').err
+    assert 'qmap_backends' in qmap('bundle', 'bundle.py', '--force').out
+    os.mkdir(qmap.path('v04'))
+    qmap.write('v04/qmap_input', 'true\n')
+    qmap.write('v04/0.info', '{"status": "COMPLETED"}')
+    assert qmap('info', '-l', 'v04', '-s', 'all', 'status').lines == ['id\tstatus', '0\tCOMPLETED']
     assert 'sbatch' in qmap('submit', 'tools.map', '-p', 'slurm', '--dry-run').out
     result = qmap('submit', 'tools.map', '--logs', 'again')
     assert result.code == 1 and 'submitted before' in result.out    # told by the tool that looks for executions

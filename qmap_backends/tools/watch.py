@@ -8,8 +8,8 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, Execution, Old, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
-    encode, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path, warn)
+    ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people, encode,
+    made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path, warn)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
@@ -25,7 +25,7 @@ class Output:
     def __init__(self, source, id, suffix, attempt=None):
         """
         Args:
-            source: Execution, or Old
+            source: Execution, or Folder04
             id: of the job, with its zeros or without
             suffix: '.out' or '.err'
             attempt: number of the attempt, from 1; by default the last one
@@ -34,7 +34,7 @@ class Output:
             QMapError: there is no such job or attempt
         """
         self._source, self._suffix = source, suffix
-        self._old = isinstance(source, Old)
+        self._old = not source.has_journal
         plan = source if self._old else source.plan
         spans = parse_ids(id, plan)
         if len(spans) != 1 or spans[0][0] != spans[0][1]:
@@ -159,7 +159,7 @@ class Output:
 
 def log(options):
     """Run `qmap info --log`, and return the exit status."""
-    source = Old(options.logs) if Old.here(options.logs) else Execution(options.logs)
+    source = open_folder(options.logs)
     warn(source.warnings)
     output = Output(source, options.log, '.err' if options.err else '.out', options.attempt)
     if options.follow:
@@ -257,7 +257,7 @@ def aligned(rows):
 def watch(options, statuses):
     """Run `qmap info --watch`: show a table again and again, until the execution ends; return the exit status."""
     import shutil
-    if Old.here(options.logs):
+    if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
     execution = Execution(options.logs)
     warn(execution.warnings)
