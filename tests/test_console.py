@@ -340,7 +340,8 @@ def test_a_job_page_is_aligned_and_says_why_it_failed(qmap, console):
     screen = console('submit', 'a.map', '--logs', 'out', '-m', '100M', columns=100, lines=40)
     screen.sees('F exit 3')
     screen.type('F', ENTER)
-    shown = screen.sees('ended with exit status 3')
+    screen.sees('ended with exit status 3')
+    shown = screen.sees('^pid ')    # the fields are drawn as well
     assert re.search(r'stderr, last lines \(all: 3\)\n  line 4\n(.*\n)*  line 9\n', shown)
     begins = {len(re.search('^{} +'.format(label), shown, re.MULTILINE).group())
               for label in ('status', 'sample', 'command', 'memory', 'working directory', 'started')}
