@@ -93,7 +93,8 @@ FOR_TOOLS = (
     'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'PENDING',
     'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'read_last_line',
     'REASONS', 'remove', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record', 'spans', 'STATUS_CODES', 'STATUSES',
-    'strict_json', 'tail', 'time_text', 'unreadable', 'unspanned', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
+    'strict_json', 'tail', 'time_text', 'unreadable', 'unspanned', 'View', 'warn', 'whoami', 'with_unmerged',
+    'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -8825,13 +8826,66 @@ def left_map(plan, jobs, params, more=None):
 ########################################################################################################################
 
 class View:
+    """What shows an execution to somebody, while `attend` and `follow` let it work: the interface, and what most do.
+
+    All is called by one thread. Nothing that a view does, or cannot do any more, may harm the execution.
+
+    Attributes:
+        execution: Execution
+        detaches: whether a driver in the background is to go on when this process has left
+    """
+
+    detaches = False
+
+    def __init__(self, execution):
+        self.execution = execution
+
+    def update(self, last=False):
+        """Show what has changed, if it is time to. Called some times a second.
+
+        Args:
+            last: whether this is the last look, behind `close`
+        """
+        raise NotImplementedError
+
+    def say(self, text):
+        """Show a sentence at once."""
+        raise NotImplementedError
+
+    def note(self, text):
+        """Show what was done on demand, or went wrong on the way."""
+        self.say(text)
+
+    def wait(self, seconds):
+        """Wait for the end, for a moment; whoever is at the keys may shorten it.
+
+        Raises:
+            QMapError: the execution cannot go on
+        """
+        self.execution.wait(seconds)
+
+    def holds(self):
+        """Tell whether it shall stay although all is over."""
+        return False
+
+    def close(self):
+        """Give back what it took, before the last lines."""
+
+    def finish(self, summary):
+        """Show how it ended, as the last thing.
+
+        Args:
+            summary: Summary
+        """
+        raise NotImplementedError
+
+
+class PlainView(View):
     """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
 
     #: Seconds between two looks on a terminal, and between two lines elsewhere.
     REDRAW = 0.5
     LINE = 5
-    #: Whether a driver in the background is to go on when this process has left.
-    detaches = False
 
     #: So many failures are told of in a second, elsewhere in LINE.
     FAILURES = 10
@@ -8844,7 +8898,7 @@ class View:
             quiet: whether to say nothing but what failed, at the end
             bell: whether to ring the terminal at the end
         """
-        self._execution = execution
+        super().__init__(execution)
         self._stream = stream
         self._terminal = stream.isatty()
         self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
@@ -8933,9 +8987,9 @@ class View:
         self._show_failures(now, last)
         if now < self._next and not last:
             return
-        counts = self._execution.counts()
-        trouble = self._execution.trouble
-        state = (tuple(counts.values()), trouble, self._execution.viewing)
+        counts = self.execution.counts()
+        trouble = self.execution.trouble
+        state = (tuple(counts.values()), trouble, self.execution.viewing)
         if self._terminal:
             self._next = now + self.REDRAW
             line = printable(self._line(counts, trouble, now))
@@ -8949,17 +9003,6 @@ class View:
             self._next = now + self.LINE
             self._stamped(self._line(counts, trouble, now))
         self._last = state
-
-    def wait(self, seconds):
-        """Wait for the end, for a moment."""
-        self._execution.wait(seconds)
-
-    def holds(self):
-        """Tell whether it shall stay although all is over."""
-        return False
-
-    def close(self):
-        """Do what is to be done before the last lines: nothing."""
 
     def finish(self, summary):
         """Print the last lines.
@@ -8977,7 +9020,7 @@ class View:
         import shutil
         total = sum(counts.values())
         ended = counts[COMPLETED] + counts[FAILED]
-        shown = counts_for_people(counts, self._execution.failures.cancelled)
+        shown = counts_for_people(counts, self.execution.failures.cancelled)
         self._points.append((now, ended - shown.get('cancelled', 0)))
         while now - self._points[0][0] > 120 and len(self._points) > 2:
             self._points.popleft()
@@ -8989,17 +9032,17 @@ class View:
             parts.append('{:.1f} jobs/s'.format(more / seconds))
             if total > ended and counts[RUNNING]:
                 parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
-        if self._execution.viewing and total > ended:
-            driver = self._execution.driver()
+        if self.execution.viewing and total > ended:
+            driver = self.execution.driver()
             parts.append('viewing; {}'.format('driver: pid {} on {}'.format(driver['pid'], driver['host'])
                                               if driver else 'no driver is running'))
-        load = self._execution.load
+        load = self.execution.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
-        reason = self._execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
+        reason = self.execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
         if reason:
             parts.append('waiting: ' + reason)
-        if self._execution.halted and counts[UNSUBMITTED]:
+        if self.execution.halted and counts[UNSUBMITTED]:
             parts.append('paused')
         if trouble:
             parts.append('! ' + trouble)
@@ -9346,7 +9389,7 @@ def make_view(execution, options):
     """Return the view that the options of the command line ask for, and this terminal can show."""
     if options.progress:
         return load_tool('progress', '--progress').Progress(execution, sys.stdout)
-    plain = View(execution, sys.stdout, options.quiet, options.bell)
+    plain = PlainView(execution, sys.stdout, options.quiet, options.bell)
     if options.no_console or options.quiet or not execution.left() or not (sys.stdin.isatty() and sys.stdout.isatty()
                                                                            and in_foreground(sys.stdout)):
         return plain
@@ -9391,7 +9434,7 @@ def attend(execution, view, received):
 
     Args:
         execution: Execution
-        view: View, Console or Progress
+        view: View
         received: list to which the numbers of signals come
 
     Returns:

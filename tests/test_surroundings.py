@@ -157,7 +157,7 @@ def test_a_view_whose_disk_is_full_goes_on_when_there_is_room(qmap):
             hear = None
 
         stream = Full()
-        view = qmap.View(Execution(), stream)
+        view = qmap.PlainView(Execution(), stream)
         view.say('lost')
         stream.full = False
         view.say('heard')

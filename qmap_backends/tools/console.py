@@ -19,7 +19,7 @@ import time
 import traceback
 
 from qmap import (
-    Here, Inbox, QMapError, STATUSES, changed, checked, file_name, machine_cores, map_changed, parse_count, plural,
+    Here, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count, plural,
     seems_alive, shown_path, spans, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
@@ -456,15 +456,13 @@ def share_cells(counts, width):
 # The console
 ########################################################################################################################
 
-class Console:
-    """The full-screen view of an execution, with the methods of the plain View.
+class Console(View):
+    """The full-screen view of an execution.
 
-    Attributes:
-        execution: Execution
+    Attributes: those of View, and
         listing: Listing
         dialog: the question that is open, None for none
         leaves: whether this process is about to leave
-        detaches: whether a driver in the background is to go on when this one has left
     """
 
     #: Seconds: the longest wait for a key; between two drawings at least, and at most; for which a message stays, and
@@ -482,9 +480,9 @@ class Console:
         Raises:
             curses.error, OSError: it cannot be drawn on
         """
-        self.execution = execution
+        super().__init__(execution)
         self.listing = Listing(execution)
-        self.dialog, self.leaves, self.detaches = None, False, False
+        self.dialog, self.leaves = None, False
         self._plain, self._closed = plain, False
         self._orders = Orders(self)
         self._control = Control(self, self._orders)
@@ -521,8 +519,6 @@ class Console:
         else:
             self._messages.append((time.time(), text))
             self._dirty = True
-
-    note = say
 
     def clear_notices(self):
         """Show the messages so far no longer, except on their page."""

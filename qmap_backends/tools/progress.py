@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from qmap import NO_ROOM, __version__, encode, strict_json, unspanned
+from qmap import NO_ROOM, View, __version__, encode, strict_json, unspanned
 
 #: What is told of an attempt that has ended.
 OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory',
@@ -19,16 +19,11 @@ def line(event, **keys):
     return json.dumps(collections.OrderedDict([('event', event), ('time', round(time.time(), 3))], **keys)) + '\n'
 
 
-class Progress:
-    """The view for programs: what the plain view does, in JSON.
-
-    Attributes:
-        detaches: whether a driver in the background is to go on when this process has left: never
-    """
+class Progress(View):
+    """The view for programs: what the plain view does, in JSON."""
 
     #: Seconds between two lines with counts.
     PAUSE = 1
-    detaches = False
 
     def __init__(self, execution, stream):
         """
@@ -36,7 +31,8 @@ class Progress:
             execution: Execution
             stream: text file to write to
         """
-        self._execution, self._stream = execution, stream
+        super().__init__(execution)
+        self._stream = stream
         self._events = collections.deque()
         self._next, self._last = 0, None
         execution.hear = self._events.append
@@ -57,19 +53,6 @@ class Progress:
         """Print a sentence."""
         self._write(line('note', text=encode(text).decode('utf-8', 'replace')))
 
-    note = say
-
-    def wait(self, seconds):
-        """Wait for the end, for a moment."""
-        self._execution.wait(seconds)
-
-    def holds(self):
-        """Tell whether it shall stay although all is over."""
-        return False
-
-    def close(self):
-        """Do what is to be done before the last lines: nothing."""
-
     def update(self, last=False):
         """Print what has happened."""
         changes = []
@@ -80,7 +63,7 @@ class Progress:
                 changes = []
         self._write(''.join(changes))
         now = time.monotonic()
-        execution = self._execution
+        execution = self.execution
         state = (execution.counts(), execution.trouble, execution.driving)
         if state != self._last and (now >= self._next or last):
             self._next, self._last = now + self.PAUSE, state
@@ -97,7 +80,7 @@ class Progress:
                 id, _, attempt = task.partition('.')
                 yield line('job', id=id, status=status, attempt=int(attempt))
         elif kind in ('dropped', 'retry'):
-            ledger = self._execution.ledger
+            ledger = self.execution.ledger
             keys = {'status': 'FAILED', 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': 'UNSUBMITTED'}
             for number in unspanned(event['numbers']):
                 yield line('job', id=ledger.id(number), attempt=ledger.attempts[number], **keys)
