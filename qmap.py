@@ -85,16 +85,16 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'absolute_path', 'beats', 'Carried', 'changed', 'checked', 'COMPLETED', 'cores_of',
-    'counts_for_people', 'decode', 'describe_end', 'encode', 'ENDED_CODES', 'exact_memory', 'Execution',
-    'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'field', 'field_text', 'FIELDS', 'Figures', 'FILE',
-    'file_name', 'FOLDER_MODE', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04',
-    'Map', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder',
-    'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'PENDING',
-    'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'read_last_line',
-    'REASONS', 'remove', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record', 'spans', 'STATUS_CODES', 'STATUSES',
-    'strict_json', 'tail', 'time_text', 'unreadable', 'unspanned', 'View', 'warn', 'whoami', 'with_unmerged',
-    'write_parameter')
+    '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
+    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'encode', 'ENDED_CODES', 'exact_memory',
+    'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS', 'Figures', 'FILE', 'file_name',
+    'FOLDER_MODE', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map',
+    'map_changed', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types',
+    'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids',
+    'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError',
+    'quote_shown', 'read_json', 'read_last_line', 'REASONS', 'remove', 'RUNNING', 'seems_alive', 'shown_path',
+    'sound_record', 'spans', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable',
+    'unspanned', 'View', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')

@@ -19,8 +19,8 @@ import time
 import traceback
 
 from qmap import (
-    Here, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count, plural,
-    seems_alive, shown_path, spans, time_text, whoami, write_parameter)
+    Here, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count,
+    plural, seems_alive, shown_path, spans, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
