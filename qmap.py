@@ -8952,7 +8952,7 @@ class PlainView(View):
             end, text = self._end(event), failure_text(event)
             self._told[end] += 1
             # Of what was cancelled the text begins with that word.
-            self._stamped('{} {}'.format(self._execution.plan.named(event['job']),
+            self._stamped('{} {}'.format(self.execution.plan.named(event['job']),
                                          text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
