@@ -5366,6 +5366,366 @@ SIGNALS = {int(number) for number in signal.Signals}
 
 
 ########################################################################################################################
+# Orders: what the driver is told
+########################################################################################################################
+
+#: What comes of an order: events for the journal, a sentence about them, and how the driver leaves ('' if it stays).
+Reply = collections.namedtuple('Reply', 'events text leaving')
+
+
+class Order:
+    """An order of `qmap control`: how it is read from the command line, and what comes of it.
+
+    Orders travel as dicts, {'do': its name, ...}: see `Inbox`.
+
+    Attributes:
+        name: of the order
+        summary, options: what it does, and its options, for the help
+    """
+
+    name = summary = options = ''
+
+    @staticmethod
+    def add_options(parser):
+        """Add its arguments to a parser of the command line."""
+
+    @staticmethod
+    def read(options, plan):
+        """Return what the options of the command line say beside its name, as a dict.
+
+        Raises:
+            QMapError: an id, a status or a parameter is wrong
+        """
+        return {}
+
+    @staticmethod
+    def obey(driver, order):
+        """Return what is to be done about it, as a Reply.
+
+        Raises:
+            QMapError: it is refused
+            ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not as this version writes it
+        """
+        raise NotImplementedError
+
+
+def number_option(text):
+    """Read a whole number of 1 or more on the command line."""
+    import argparse
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
+
+
+def add_resources(parser):
+    """Add the options with what a job asks for to a parser of the command line."""
+    parser.add_argument('-c', '--cores', metavar='N', help='cores per job')
+    parser.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
+    parser.add_argument('-t', '--time', metavar='TIME', help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
+
+
+class Pause(Order):
+    """Submit nothing more for now."""
+
+    name, summary = 'pause', 'stop submitting; running jobs continue'
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        text = 'paused: running jobs continue; {} not submitted, {} submitted'.format(
+            plural(driver.ledger.counts[0], 'job'), len(driver.ledger.live))
+        return Reply([set_event(driver, halted=True)], text, '')
+
+
+class Resume(Order):
+    """Submit again."""
+
+    name, summary = 'resume', 'continue submitting'
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        return Reply([set_event(driver, halted=False)], 'resumed: {} to submit'.format(
+            plural(driver.ledger.counts[0], 'job')), '')
+
+
+class MaxRunning(Order):
+    """Let more or fewer jobs run at once."""
+
+    name, summary = 'max-running', 'change the maximum number of jobs running or pending at once'
+
+    @staticmethod
+    def add_options(parser):
+        """See Order."""
+        parser.add_argument('number', metavar='N', type=number_option, help='number of jobs')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        return {'number': options.number}
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        number = order['number']
+        if not is_of_type(number, int) or number < 1:
+            raise ValueError(number)
+        return Reply([set_event(driver, max_running=number)], 'max running: {} (was {})'.format(
+            number, driver.max_running), '')
+
+
+class JobsOrder(Order):
+    """An order about some jobs: those with these ids, statuses, or both."""
+
+    #: Which these are where nothing is said.
+    default = ''
+
+    @classmethod
+    def add_options(cls, parser):
+        """See Order."""
+        parser.add_argument('ids', nargs='*', metavar='ID',
+                            help='ids of jobs, such as 3 or 3,7-12 (default: {})'.format(cls.default))
+        parser.add_argument('-s', '--status', metavar='STATUS', action='append',
+                            help='only jobs with these statuses (names or first letters), or that failed for these '
+                            'reasons: memory, time, cancelled...')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        order = {}
+        if options.ids:
+            order['ids'] = [span for text in options.ids for span in parse_ids(text, plan)]
+        if options.status:
+            order['statuses'] = sorted(parse_statuses(options.status))
+        return order
+
+
+class Cancel(JobsOrder):
+    """End submitted jobs, and never submit others."""
+
+    name, summary, options = 'cancel', 'cancel submitted jobs, drop unsubmitted ones', '(-s STATUS)'
+    default = 'all unfinished jobs'
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        ledger, numbers, now = driver.ledger, selected_jobs(driver.ledger, order), driver.here.time()
+        live = [number for number in numbers if number in ledger.live]
+        waiting = [number for number in numbers if not ledger.status[number]]
+        over = len(numbers) - len(live) - len(waiting) if order.get('ids') else 0
+        back = {number: event for number, event in zip(waiting, map(ledger.before_retry, waiting)) if event}
+        waiting = [number for number in waiting if number not in back]
+        events = cancel_events(live, now) + list(back.values())
+        if waiting:
+            events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': now})
+        parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
+        if back:
+            words = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
+                                        event['status'].lower() for event in back.values())
+            parts.append('retry of {} withdrawn: {} as before'.format(
+                plural(len(back), 'job'), ' and '.join('{1:,} {0}'.format(*item) for item in sorted(words.items()))))
+        parts += ['{} dropped'.format(plural(len(waiting), 'unsubmitted job'))] if waiting else []
+        parts += ['{} had finished already'.format(plural(over, 'job'))] if over else []
+        return Reply(events, ', '.join(parts) or 'no jobs to cancel', '')
+
+
+class Retry(JobsOrder):
+    """Run finished jobs again."""
+
+    name, summary, options = 'retry', 'run finished jobs again', '(-s STATUS, -c N, -m SIZE, -t TIME)'
+    default = 'failed jobs, without cancelled ones'
+
+    @classmethod
+    def add_options(cls, parser):
+        """See Order."""
+        super().add_options(parser)
+        add_resources(parser)
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
+        params = {key: write_parameter(key, checked(key, text)) for key, text in given if text is not None}
+        return dict(JobsOrder.read(options, plan), params=params)
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        ledger, numbers = driver.ledger, selected_jobs(driver.ledger, order)
+        again = [number for number in numbers if ledger.status[number] in ENDED_CODES]
+        text = 'retrying {}'.format(plural(len(again), 'job'))
+        if len(again) < len(numbers):
+            text += ', without {} that had not finished'.format(plural(len(numbers) - len(again), 'job'))
+        completed = sum(ledger.status[number] == STATUS_CODES[COMPLETED] for number in again)
+        if completed:
+            text += ' ({:,} had completed; cancel withdraws what has not started yet)'.format(completed)
+        cancelled = 0 if order.get('ids') or order.get('statuses') else ledger.failures.cancelled
+        if cancelled:
+            text += ', without {:,} cancelled (retry those with -s cancelled)'.format(cancelled)
+        event = {'event': 'retry', 'numbers': spans(again)}
+        if order.get('params'):
+            driver.refuse(order['params'])
+            event['params'] = order['params']
+            text += ', with ' + ', '.join('{} = {}'.format(*item) for item in order['params'].items())
+        return Reply([event] if again else [], text, '')
+
+
+class Set(Order):
+    """Change the parameters of what is not yet submitted."""
+
+    name, summary = 'set', 'change parameters of unsubmitted jobs'
+
+    @staticmethod
+    def add_options(parser):
+        """See Order."""
+        parser.add_argument('params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= removes one')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        params = collections.OrderedDict()
+        for text in options.params:
+            key, mark, value = (part.strip() for part in native(text).partition('='))
+            if not mark:
+                raise QMapError('{}: not a parameter; write KEY=VALUE'.format(text))
+            if key == 'working_directory' and not os.path.isdir(file_name(value)):
+                raise QMapError('{}: no such working directory'.format(value))
+            if key == 'working_directory':
+                value = native(absolute_path(file_name(value)))
+            if key in params:
+                warn(['{}: given twice; the last value counts'.format(key)])
+            params[key] = write_parameter(key, checked(key, value)) if value else ''
+        check_case(plan.all_names() + list(params))
+        warn(foreign_parameters(params))
+        return {'params': params}
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        params = dict(driver.ledger.settings.get('params') or {}, **order['params'])
+        driver.refuse(params)
+        return Reply([set_event(driver, params=params)], '{} for {}'.format(
+            ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
+            plural(driver.ledger.counts[0], 'unsubmitted job')), '')
+
+
+class Stop(Order):
+    """Let the driver go."""
+
+    name, summary = 'stop', 'stop the driver; submitted jobs continue'
+    options = '(or are cancelled: --cancel)'
+
+    @staticmethod
+    def add_options(parser):
+        """See Order."""
+        parser.add_argument('--cancel', action='store_true', help='cancel submitted jobs as well')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        return {'cancel': options.cancel}
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        live, drives = driver.ledger.live, driver.leaving != 'obey'
+        jobs = plural(len(live), 'submitted job')
+        if order.get('cancel'):
+            return Reply(cancel_events(live, driver.here.time()), 'driver stops; cancelling ' + jobs,
+                         'cancel' if drives else '')
+        if not drives:
+            return Reply([], 'no driver is running; {} submitted'.format(plural(len(live), 'job')), '')
+        return Reply([], 'driver stops; {} {}'.format(jobs, 'continues' if len(live) == 1 else 'continue'), 'leave')
+
+
+#: All orders, by their names.
+ORDERS = collections.OrderedDict((order.name, order) for order in (
+    Pause, Resume, MaxRunning, Cancel, Retry, Set, Stop))
+
+
+def set_event(driver, **settings):
+    """Return the event that changes what steers a driver: max_running, halted, params."""
+    return dict(settings, event='set', time=driver.here.time())
+
+
+def cancel_events(numbers, now):
+    """Return a list with the event by which live jobs are to end, an empty one for no jobs.
+
+    Args:
+        numbers: iterable of the numbers of the jobs
+        now: seconds since 1970
+    """
+    return [{'event': 'cancel', 'numbers': spans(sorted(numbers)), 'time': now}] if numbers else []
+
+
+def selected_jobs(ledger, order):
+    """Return the numbers of the jobs that an order is for: by their ids, their statuses, or both. To retry are by
+    default those that failed, but not those that somebody cancelled."""
+    statuses, ids, group = order.get('statuses'), order.get('ids'), ledger.group
+    numbers = range(ledger.count)
+    if ids:
+        numbers = sorted(set(itertools.chain.from_iterable(
+            range(-(-first // group), min(last // group + 1, ledger.count)) for first, last in ids)))
+    elif not statuses and order['do'] == Retry.name:
+        failed = list(ledger.chosen({FAILED}))
+        cancelled = set(ledger.chosen({'cancelled'}, failed) if ledger.failures.cancelled else ())
+        return [number for number in failed if number not in cancelled]
+    return list(ledger.chosen(statuses or STATUSES, numbers))
+
+
+def parse_ids(text, plan):
+    """Return the spans of ids that '3,7-12' stands for.
+
+    Raises:
+        QMapError: it is something else, or there is no such job
+    """
+    found = []
+    for part in text.split(','):
+        match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
+        if not match:
+            raise QMapError('{}: invalid job id; write 3 or 3,7-12{}'.format(
+                part or '(empty)', ', or -s ' + part if part.upper() in STATUSES + ('ALL',) or part in REASONS else ''))
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if first > last:
+            raise QMapError('{}: the range runs backwards; write {}-{}'.format(part.strip(), *match.group(2, 1)))
+        if last >= len(plan.map) or first == last and first % plan.group:
+            width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
+            shown = ['{:0{}d}'.format(id, width) for id in (ids if len(ids) < 5 else [*ids[:3], ids[-1]])]
+            shown[3:3] = ['...'] * (len(ids) > 4)
+            raise QMapError('{}: no such job; ids: {}'.format(part.strip(), ', '.join(shown)))
+        found.append([first, last])
+    return found
+
+
+def is_by_others(order, logs):
+    """Tell whether an order is neither this user's nor root's nor that of the folder's owner: of whoever else may
+    write the folder, who steers, but does not say what runs."""
+    return order['owner'] not in (os.geteuid(), 0, os.stat(logs.qmap).st_uid)
+
+
+def who_ordered(order, logs):
+    """Return whose order this is: as it says itself, but never in the name of another user."""
+    said, owner = str(order.get('by', ''))[:200], order['owner']
+    if not is_by_others(order, logs) or said.partition('@')[0] in (user_name(owner), str(owner)):
+        return said
+    return '{} (as {})'.format(user_name(owner), said)
+
+
+def refuse_others(order, logs):
+    """Refuse what could make the commands of another user run as this one.
+
+    Raises:
+        QMapError: it is refused
+    """
+    if not is_by_others(order, logs):
+        return
+    for key in order.get('params') or ():
+        if key not in STEERED:
+            raise QMapError('{}: only the user of the driver may set it, because it changes what runs'.format(key))
+
+
+########################################################################################################################
 # The driver
 ########################################################################################################################
 
@@ -7215,7 +7575,6 @@ class Driver:
                 if self.backend.immediate and command.get('do') in ('pause', 'max-running', 'set'):
                     self._withdraw()    # what waits in a share is as good as not submitted
                 try:
-                    self._refuse_others(command)
                     events, said, leaving = self._answer(command)
                 except QMapError as error:
                     events, said, leaving, refused = [], str(error), '', True
@@ -7223,8 +7582,9 @@ class Driver:
                     said = 'the driver does not know this order; its version may be older'
                     events, leaving, refused = [], '', True
                 # The order last: where the record is torn, it is obeyed once more, and does no harm.
-                self._write(events + [{'event': 'command', 'command': id, 'by': self._who(command), 'said': said,
-                                       'refused': refused, 'time': self.here.time()}])
+                self._write(events + [{
+                    'event': 'command', 'command': id, 'by': who_ordered(command, self.logs), 'said': said,
+                    'refused': refused, 'time': self.here.time()}])
                 for event in events:
                     if event['event'] == 'end':
                         self._changed[self.ledger.number(event['job'])] = event
@@ -7240,135 +7600,40 @@ class Driver:
         for id in self.inbox.junk:
             self.inbox.remove(id)
 
-    def _by_others(self, command):
-        """Tell whether an order is neither this user's nor root's nor that of the folder's owner: of whoever else may
-        write the folder, who steers, but does not say what runs."""
-        return command['owner'] not in (os.geteuid(), 0, os.stat(self.logs.qmap).st_uid)
+    def _answer(self, order):
+        """Return what is to be done about an order, as a Reply.
 
-    def _who(self, command):
-        """Return whose order this is: as it says itself, but never in the name of another user."""
-        said, owner = str(command.get('by', ''))[:200], command['owner']
-        if not self._by_others(command) or said.partition('@')[0] in (user_name(owner), str(owner)):
-            return said
-        return '{} (as {})'.format(user_name(owner), said)
+        Raises:
+            QMapError: it is refused
+            ValueError: it is none of this version's
+        """
+        refuse_others(order, self.logs)
+        for key, text in (order.get('params') or {}).items():
+            if text.strip() or not KEY.match(key):    # of text, as a map has it
+                checked(key, text)
+                check_case(self.plan.all_names() + [key])
+        asked, most = order.get('ids') or (), self.ledger.commands
+        if not all(0 <= first <= last for first, last in asked) or sum(
+                min(last, most) - first for first, last in asked) > 1000 + 10 * most:
+            raise ValueError(order)
+        return ORDERS[order['do']].obey(self, order)
 
-    def _refuse_others(self, command):
-        """Refuse what could make the commands of another user run as this one.
+    def refuse(self, changes):
+        """Refuse parameters that no scheduler could give a job.
+
+        Args:
+            changes: dict of texts, what is different from the map
 
         Raises:
             QMapError: it is refused
         """
-        if not self._by_others(command):
-            return
-        for key in command.get('params') or ():
-            if key not in STEERED:
-                raise QMapError('{}: only the user of the driver may set it, because it changes what runs'.format(
-                    key))
-
-    def _answer(self, command):
-        """Return what is to be done about a command: the events, the sentence that says it, and how to leave."""
-        do, now = command.get('do'), self.here.time()
-        for key, text in (command.get('params') or {}).items():
-            if text.strip() or not KEY.match(key):    # of text, as a map has it
-                checked(key, text)
-                check_case(self.plan.all_names() + [key])
-        asked, most = command.get('ids') or (), self.ledger.commands
-        if not all(0 <= first <= last for first, last in asked) or sum(
-                min(last, most) - first for first, last in asked) > 1000 + 10 * most:
-            raise ValueError(command)
-        if do == 'pause':
-            return [{'event': 'set', 'halted': True, 'time': now}], 'paused: running jobs continue; {} not ' \
-                'submitted, {} submitted'.format(
-                    plural(self.ledger.counts[0], 'job'), len(self.ledger.live)), ''
-        if do == 'resume':
-            return [{'event': 'set', 'halted': False, 'time': now}], 'resumed: {} to submit'.format(
-                plural(self.ledger.counts[0], 'job')), ''
-        if do == 'max-running' and is_of_type(command['number'], int) and command['number'] >= 1:
-            return [{'event': 'set', 'max_running': command['number'], 'time': now}], \
-                'max running: {} (was {})'.format(command['number'], self.max_running), ''
-        if do == 'set':
-            params = dict(self.ledger.settings.get('params') or {}, **command['params'])
-            self._refuse(params)
-            words = ', '.join('{} = {}'.format(key, text or '(none)') for key, text in command['params'].items())
-            return [{'event': 'set', 'params': params, 'time': now}], '{} for {}'.format(
-                words, plural(self.ledger.counts[0], 'unsubmitted job')), ''
-        if do == 'stop' and self.leaving == 'obey' and not command.get('cancel'):
-            return [], 'no driver is running; {} submitted'.format(plural(len(self.ledger.live), 'job')), ''
-        if do == 'stop':
-            events = self._cancel_events(self.ledger.live) if command.get('cancel') else []
-            jobs = plural(len(self.ledger.live), 'submitted job')
-            return events, 'driver stops; {}'.format(
-                'cancelling ' + jobs if command.get('cancel') else
-                jobs + (' continues' if len(self.ledger.live) == 1 else ' continue')), \
-                '' if self.leaving == 'obey' else 'cancel' if command.get('cancel') else 'leave'
-        if do in ('cancel', 'retry'):
-            numbers = self._selected(command)
-            return (self._answer_cancel if do == 'cancel' else self._answer_retry)(numbers, command)
-        raise ValueError(do)
-
-    def _refuse(self, changes):
         words = self.backend.refusal(changed(self.plan.params, changes))
         if words:
             raise QMapError('each job ' + words)
 
-    def _selected(self, command):
-        """Return the numbers of the jobs that a command is for: by their ids, their statuses, or both. To retry are by
-        default those that failed, but not those that somebody cancelled."""
-        statuses, ids = command.get('statuses'), command.get('ids')
-        numbers, group = range(self.ledger.count), self.plan.group
-        if ids:
-            numbers = sorted(set(itertools.chain.from_iterable(
-                range(-(-first // group), min(last // group + 1, self.ledger.count)) for first, last in ids)))
-        elif not statuses and command['do'] == 'retry':
-            failed = list(self.ledger.chosen({FAILED}))
-            cancelled = set(self.ledger.chosen({'cancelled'}, failed) if self.ledger.failures.cancelled else ())
-            return [number for number in failed if number not in cancelled]
-        return list(self.ledger.chosen(statuses or STATUSES, numbers))
-
-    def _cancel_events(self, numbers):
-        return [{'event': 'cancel', 'numbers': spans(sorted(numbers)), 'time': self.here.time()}] if numbers else []
-
-    def _answer_cancel(self, numbers, command):
-        live = [number for number in numbers if number in self.ledger.live]
-        waiting = [number for number in numbers if not self.ledger.status[number]]
-        over = len(numbers) - len(live) - len(waiting) if command.get('ids') else 0
-        back = {number: event for number, event in zip(waiting, map(self.ledger.before_retry, waiting)) if event}
-        waiting = [number for number in waiting if number not in back]
-        events = self._cancel_events(live) + list(back.values())
-        if waiting:
-            events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': self.here.time()})
-        parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
-        if back:
-            words = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
-                                        event['status'].lower() for event in back.values())
-            parts.append('retry of {} withdrawn: {} as before'.format(
-                plural(len(back), 'job'), ' and '.join('{1:,} {0}'.format(*item) for item in sorted(words.items()))))
-        parts += ['{} dropped'.format(plural(len(waiting), 'unsubmitted job'))] if waiting else []
-        parts += ['{} had finished already'.format(plural(over, 'job'))] if over else []
-        return events, ', '.join(parts) or 'no jobs to cancel', ''
-
-    def _answer_retry(self, numbers, command):
-        again = [number for number in numbers if self.ledger.status[number] in (
-            STATUS_CODES[FAILED], STATUS_CODES[COMPLETED])]
-        said = 'retrying {}'.format(plural(len(again), 'job'))
-        if len(again) < len(numbers):
-            said += ', without {} that had not finished'.format(plural(len(numbers) - len(again), 'job'))
-        completed = sum(self.ledger.status[number] == STATUS_CODES[COMPLETED] for number in again)
-        if completed:
-            said += ' ({:,} had completed; cancel withdraws what has not started yet)'.format(completed)
-        cancelled = 0 if command.get('ids') or command.get('statuses') else self.ledger.failures.cancelled
-        if cancelled:
-            said += ', without {:,} cancelled (retry those with -s cancelled)'.format(cancelled)
-        event = {'event': 'retry', 'numbers': spans(again)}
-        if command.get('params'):
-            self._refuse(command['params'])
-            event['params'] = command['params']
-            said += ', with ' + ', '.join('{} = {}'.format(*item) for item in command['params'].items())
-        return [event] if again else [], said, ''
-
     def cancel(self, numbers):
         """Cancel live jobs."""
-        self._write(self._cancel_events(numbers))
+        self._write(cancel_events(numbers, self.here.time()))
         self._cancel()
 
     def _cancel(self):
@@ -9533,12 +9798,12 @@ def give_order(options):
     """
     logs = Logs(options.logs)
     plan = Plan(logs)
-    command = control_command(options, plan)
+    order = dict(ORDERS[options.do].read(options, plan), do=options.do, by=whoami())
     if options.do == 'retry':
         warn(map_changed(plan))
     inbox = Inbox(logs, Here())
     try:
-        id = inbox.drop(dict(command, by=whoami()))
+        id = inbox.drop(order)
     except OSError as error:
         raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
             shown_path(logs.path), error.strerror))
@@ -9578,67 +9843,6 @@ def map_changed(plan):
                                                 quote_shown(shown_path(file_name(path))))
     except (OSError, ValueError):    # it is not for this user to read, or its name is no path here
         pass
-
-
-def control_command(options, plan):
-    """Return the command that the options of `qmap control` stand for.
-
-    Raises:
-        QMapError: an id, a status or a parameter is wrong
-    """
-    command = {'do': options.do}
-    if options.do in ('cancel', 'retry'):
-        if options.ids:
-            command['ids'] = [span for text in options.ids for span in parse_ids(text, plan)]
-        if options.status:
-            command['statuses'] = sorted(parse_statuses(options.status))
-    if options.do == 'max-running':
-        command['number'] = options.number
-    if options.do == 'stop':
-        command['cancel'] = options.cancel
-    if options.do == 'retry':
-        given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
-        command['params'] = {key: write_parameter(key, checked(key, text)) for key, text in given if text is not None}
-    if options.do == 'set':
-        command['params'] = collections.OrderedDict()
-        for text in options.params:
-            key, mark, value = (part.strip() for part in native(text).partition('='))
-            if not mark:
-                raise QMapError('{}: not a parameter; write KEY=VALUE'.format(text))
-            if key == 'working_directory' and not os.path.isdir(file_name(value)):
-                raise QMapError('{}: no such working directory'.format(value))
-            if key == 'working_directory':
-                value = native(absolute_path(file_name(value)))
-            if key in command['params']:
-                warn(['{}: given twice; the last value counts'.format(key)])
-            command['params'][key] = write_parameter(key, checked(key, value)) if value else ''
-        check_case(plan.all_names() + list(command['params']))
-        warn(foreign_parameters(command['params']))
-    return command
-
-
-def parse_ids(text, plan):
-    """Return the spans of ids that '3,7-12' stands for.
-
-    Raises:
-        QMapError: it is something else, or there is no such job
-    """
-    found = []
-    for part in text.split(','):
-        match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
-        if not match:
-            raise QMapError('{}: invalid job id; write 3 or 3,7-12{}'.format(
-                part or '(empty)', ', or -s ' + part if part.upper() in STATUSES + ('ALL',) or part in REASONS else ''))
-        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
-        if first > last:
-            raise QMapError('{}: the range runs backwards; write {}-{}'.format(part.strip(), *match.group(2, 1)))
-        if last >= len(plan.map) or first == last and first % plan.group:
-            width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
-            shown = ['{:0{}d}'.format(id, width) for id in (ids if len(ids) < 5 else [*ids[:3], ids[-1]])]
-            shown[3:3] = ['...'] * (len(ids) > 4)
-            raise QMapError('{}: no such job; ids: {}'.format(part.strip(), ', '.join(shown)))
-        found.append([first, last])
-    return found
 
 
 def figures(logs, what):
@@ -9944,15 +10148,6 @@ def overwrite_nothing(path, force, first_line=None, other='another name'):
     raise QMapError('{} already exists; give {}, or --force to overwrite it'.format(path, other))
 
 
-def number_option(text):
-    """Read a whole number of 1 or more on the command line."""
-    import argparse
-    try:
-        return parse_count(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
-
-
 def usage_error(message):
     """Return an error of argparse as QMap says it."""
     name, _, text = message.partition(': ')
@@ -10023,11 +10218,6 @@ def make_parser():
         made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this folder)')
         made.add_argument('-l', '--logs', metavar='DIR', help='same as DIR')
 
-    def resources(made):
-        made.add_argument('-c', '--cores', metavar='N', help='cores per job')
-        made.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
-        made.add_argument('-t', '--time', metavar='TIME', help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
-
     def profile(made):
         made.add_argument('-p', '--profile', metavar='PROFILE',
                           help='local, slurm, sge, lsf, or the name or path of another')
@@ -10052,7 +10242,7 @@ def make_parser():
     made.add_argument('command', nargs='?',
                       help='command with wildcards, or file of such commands (default: an empty map)')
     made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map to FILE (default: standard output)')
-    resources(made)
+    add_resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
     made.add_argument('--module', metavar='M', action='append',
                       help='module to load, repeatable (default: those loaded)')
@@ -10068,7 +10258,7 @@ def make_parser():
     watched(made, '')
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
                       help='commands per job, run one after another (default: 1)')
-    resources(made)
+    add_resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='folder in which the commands run (default: this one)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
@@ -10101,34 +10291,13 @@ def make_parser():
     orders.required = True
     made.orders = orders.choices
 
-    def order(name, summary, options=''):
-        made = orders.add_parser(name, help=(summary + ' ' + options).strip(),
-                                 description=summary[0].upper() + summary[1:] + '.')
+    for name, order in ORDERS.items():
+        made = orders.add_parser(name, help=(order.summary + ' ' + order.options).strip(),
+                                 description=order.summary[0].upper() + order.summary[1:] + '.')
         made.add_argument('-l', '--logs', metavar='DIR', default=argparse.SUPPRESS, help='logs folder')
         made.add_argument('--format', choices=('json',), default=argparse.SUPPRESS,
                           help='print the reply as a JSON object')
-        return made
-
-    def selection(made, default):
-        made.add_argument('ids', nargs='*', metavar='ID', help='ids of jobs, such as 3 or 3,7-12 (default: {})'.format(
-            default))
-        made.add_argument('-s', '--status', metavar='STATUS', action='append',
-                          help='only jobs with these statuses (names or first letters), or that failed for these '
-                          'reasons: memory, time, cancelled...')
-
-    order('pause', 'stop submitting; running jobs continue')
-    order('resume', 'continue submitting')
-    order('max-running', 'change the maximum number of jobs running or pending at once').add_argument(
-        'number', metavar='N', type=number_option, help='number of jobs')
-    selection(order('cancel', 'cancel submitted jobs, drop unsubmitted ones', '(-s STATUS)'),
-              'all unfinished jobs')
-    again = order('retry', 'run finished jobs again', '(-s STATUS, -c N, -m SIZE, -t TIME)')
-    selection(again, 'failed jobs, without cancelled ones')
-    resources(again)
-    order('set', 'change parameters of unsubmitted jobs').add_argument(
-        'params', nargs='+', metavar='KEY=VALUE', help='as in a map; KEY= removes one')
-    order('stop', 'stop the driver; submitted jobs continue', '(or are cancelled: --cancel)').add_argument(
-        '--cancel', action='store_true', help='cancel submitted jobs as well')
+        order.add_options(made)
 
     made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
                 '  qmap info out -s all status exit_code usage.time.elapsed\n'
@@ -10165,7 +10334,7 @@ def make_parser():
                 'qmap run [OPTION]... [--] COMMAND [ARGUMENT]...')
     made.add_argument('command', nargs=argparse.REMAINDER, metavar='COMMAND',
                       help='shell command in quotes, or program and arguments; options stand before it')
-    resources(made)
+    add_resources(made)
     profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
 

@@ -1191,7 +1191,7 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Inbox',
-    'load_backend', 'Here', 'bring_to_disk')}
+    'load_backend', 'Here', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'),
            (module.Execution, '_beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
@@ -1513,12 +1513,6 @@ class Driver(REAL['Driver']):
         self.last_events = events
         return events, said, leaving
 
-    def _selected(self, command):
-        numbers = super()._selected(command)
-        if WORLD.plant == 'next' and command['do'] == 'cancel':
-            numbers = sorted(set(numbers) | {min(number + 1, self.ledger.count - 1) for number in numbers})
-        return numbers
-
     def _complain(self, error):
         super()._complain(error)
         self.backend.hush = 0    # when it submits again is decided anew
@@ -1660,6 +1654,13 @@ def effects_of(events):
     return found
 
 
+def selected_jobs(ledger, order):
+    numbers = REAL['selected_jobs'](ledger, order)
+    if WORLD.plant == 'next' and order['do'] == 'cancel':
+        numbers = sorted(set(numbers) | {min(number + 1, ledger.count - 1) for number in numbers})
+    return numbers
+
+
 def load(ledger, heard=None):
     fresh, WORLD_actor = getattr(WORLD.actor, 'fresh', False), WORLD.actor
     if WORLD_actor:
@@ -1704,7 +1705,7 @@ def hear_returned(ledger, event, place):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Driver, Inbox):
+    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Driver, Inbox, selected_jobs):
         setattr(module, function.__name__, function)
     module.Here = lambda: Here(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
