@@ -2931,8 +2931,10 @@ class Ledger:
             raise ValueError(status)
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
             self.failures.remove(self._uncount(number))
-        counted = not self.status[number] and number in self._earlier and event['attempt'] == self.attempts[number]
-        if counted:    # a retry was taken back that had not begun
+        counted = False
+        if not self.status[number] and number in self._earlier and event['attempt'] == self.attempts[number]:
+            # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
+            counted = self.before_retry(number) is not None
             self._earlier[number].pop()
             if not self._earlier[number]:
                 del self._earlier[number]
