@@ -55,3 +55,9 @@ def test_they_take_it_by_name_at_their_top_where_it_is_certain_whose_it_is(path)
 def test_qmap_loads_them_inside_functions_only():
     tree = parse(QMAP)
     assert not [source for node, source, _ in imports(tree) if source.startswith('qmap') and node in tree.body]
+
+
+def test_what_lets_a_view_work_uses_its_interface_and_all_of_it():
+    used = {node.attr for node in ast.walk(parse(QMAP)) if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name) and node.value.id == 'view'}
+    assert used == {name for name in vars(module.View) if not name.startswith('_')}
