@@ -277,6 +277,10 @@ def backends_there():
     return find_spec('qmap_backends') is not None
 
 
+#: Held while the name of qmap may be lent: executions work in threads.
+LOADING = threading.Lock()
+
+
 def import_beside(name):
     """Return a module of qmap_backends. While that is loaded, the name of qmap is this module's, whoever has it else.
 
@@ -286,18 +290,19 @@ def import_beside(name):
     """
     from importlib import import_module
     from types import ModuleType
-    named = sys.modules.get('qmap')
-    if not named or vars(named) is not globals():
-        sys.modules['qmap'] = ModuleType('qmap')
-        vars(sys.modules['qmap']).update(globals())
-    try:
-        package = import_module('qmap_backends')
-        module = import_module(name)
-    finally:
-        if named:
-            sys.modules['qmap'] = named
-        else:
-            del sys.modules['qmap']
+    with LOADING:
+        named = sys.modules.get('qmap')
+        if not named or vars(named) is not globals():
+            sys.modules['qmap'] = ModuleType('qmap')
+            vars(sys.modules['qmap']).update(globals())
+        try:
+            package = import_module('qmap_backends')
+            module = import_module(name)
+        finally:
+            if named:
+                sys.modules['qmap'] = named
+            else:
+                del sys.modules['qmap']
     taken = getattr(package, 'job_environment', None)
     if taken is not job_environment:
         raise QMapError('{}: another copy of QMap is in use in this process, {}; import only one of them'.format(
