@@ -2380,7 +2380,12 @@ def read_start(path):
 def read_why(path):
     """Return why this execution ended an attempt, {} where that is not written: a dict with reason, words and time.
     Early releases wrote no time."""
-    why = of_types(read_json(path), {'reason': str, 'words': str, 'time': NUMBER})
+    return sound_why(read_json(path))
+
+
+def sound_why(value):
+    """Return what a .why tells, as far as it is what it should be; {} where it is not."""
+    why = of_types(value, {'reason': str, 'words': str, 'time': NUMBER})
     return why if 'words' in why and why.get('reason') in REASONS else {}
 
 
@@ -5325,11 +5330,15 @@ def end_event(record, start, end, account, why, error):
 LEFT_BEHIND = 'killed the processes that it left in the background'
 
 
-def cancel_note(ledger, number):
-    """Return what is noted of a job that shall end because somebody cancelled it, None where nobody did."""
+def why_noted(ledger, number):
+    """Return why a job was to end, as its .why tells it, from what the journal says: that somebody cancelled it, or
+    what its .why told before that was removed. None where nothing is noted."""
     since = ledger.cancelled.get(number)
     if since is None and number not in ledger.live and ledger.status[number] == STATUS_CODES[FAILED]:
-        since = ledger.record(number).get('cancelled')
+        record = ledger.record(number)
+        if 'why' in record:
+            return sound_why(record['why'])
+        since = record.get('cancelled')    # early releases noted no other reason
     return None if since is None else {'reason': 'cancelled', 'words': 'cancelled', 'time': since}
 
 
@@ -6826,7 +6835,7 @@ class Driver:
         end = read_end(self._said(record, '.end'))
         if end:
             start, why = read_start(self._said(record, '.start')), read_why(self._said(record, '.why'))
-            why = standing_verdict(end, why or cancel_note(self.ledger, number))
+            why = standing_verdict(end, why or why_noted(self.ledger, number))
             self._log([own_end(self.plan, record, start, end, why)])
         else:
             self._spent.discard(word)    # not yet whole
@@ -6885,13 +6894,13 @@ class Driver:
                 event['finished'] = min(event['finished'], event['started'] + lasted)
         if not end:
             event['unheard'] = True
-            if number in self.ledger.cancelled:    # for the case that it says later how it ended
-                event['cancelled'] = self.ledger.cancelled[number]
+            if why:
+                event['why'] = why    # for the case that it says later how it ended
         return event
 
     def _verdict(self, number, record, end):
         """Return why this execution ended an attempt, None where it did not."""
-        cancelled = cancel_note(self.ledger, number)
+        cancelled = why_noted(self.ledger, number)
         timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
         if end and end['exit_code'] == 0 and not cancelled and not (
                 timed and 'time' in self.plan.params_of(record)):
@@ -7662,7 +7671,7 @@ class Driver:
             elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
                 tasks.append(task)
                 if self._has_begun(self._word(record)):
-                    note_why(self._said(record), cancel_note(self.ledger, number))
+                    note_why(self._said(record), why_noted(self.ledger, number))
         self._log(events)
         self._again = False
         self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
@@ -7690,7 +7699,7 @@ class Driver:
 
     def _tell_worker(self, record):
         """Let the worker that runs a job end it."""
-        note_why(self._said(record), cancel_note(self.ledger, self.ledger.number(record['job'])))
+        note_why(self._said(record), why_noted(self.ledger, self.ledger.number(record['job'])))
         batch = self.ledger.batch_of(record)
         if record['k'] != NOBODY:
             path = self.logs.run_file('cancel', batch['crew'], record['k'] or 1)
@@ -7937,7 +7946,7 @@ def unmerged_event(plan, ledger, key, names):
 def verdict_on(plan, ledger, key, end, names):
     """Return why this execution ended an attempt, as `end_event` takes it; None where it did not."""
     why = read_why(os.path.join(plan.logs.run, key + '.why')) if key + '.why' in names else None
-    return standing_verdict(end, why or cancel_note(ledger, ledger.number(key.partition('.')[0])))
+    return standing_verdict(end, why or why_noted(ledger, ledger.number(key.partition('.')[0])))
 
 
 def unmerged_share(plan, ledger, file, names):

@@ -460,6 +460,26 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
+def test_a_job_that_was_ended_and_says_so_after_it_was_judged_has_failed_for_the_same_reason(qmap):
+    driver = still(qmap, 'true ## time=1h\ntrue\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    driver.tick()
+    say(driver, '0.1.why', reason='time', words='ran over its time')
+    driver.backend.queue = {('2', 0): ('RUNNING', '', '')}
+    driver.here.now += 1
+    ended = driver.here.time()
+    for _ in range(4):
+        driver.here.now += driver.backend.grace
+        driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'time' and not os.path.exists(driver.logs.run + '/0.1.why')
+    say(driver, '0.1.end', exit_code=0, time=ended)    # it answered with 0, and that was seen only now
+    driver.here.now += 10
+    driver.tick()
+    assert (driver.ledger.record(0)['status'], driver.ledger.record(0)['error_reason']) == ('FAILED', 'time')
+    assert driver.ledger.record(0)['exit_code'] == 0
+
+
 def test_a_job_that_a_copy_of_its_submission_runs_is_not_lost_with_its_own_task(qmap):
     driver = still(qmap, 'true\n', Told())
     driver.tick()
