@@ -88,7 +88,7 @@ FOR_TOOLS = (
     '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
     'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'encode', 'ENDED_CODES', 'exact_memory',
     'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS', 'Figures', 'FILE', 'file_name',
-    'FOLDER_MODE', 'Here', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map',
+    'FOLDER_MODE', 'Host', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map',
     'map_changed', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types',
     'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids',
     'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError',
@@ -5745,7 +5745,7 @@ def refuse_others(order, logs):
 # The driver
 ########################################################################################################################
 
-class Here:
+class Host:
     """This process: its machine, its number and its time. The driver gets them from outside."""
 
     def __init__(self):
@@ -6033,7 +6033,7 @@ class Driver:
             logs: Logs
             plan: Plan
             backend: as qmap_backends.Backend
-            here: Here
+            here: Host
             heard: function that is called with each event that was written
         """
         self.logs = logs
@@ -8194,7 +8194,7 @@ class Execution:
         self._max_running = None if max_running is None else positive_number('max_running', max_running)
         self._force = force
         self._takeover = takeover
-        self._here = Here()
+        self._here = Host()
         self._driver = None
         self._leaving = ''
         self.viewing = self.handed_over = False
@@ -8789,12 +8789,12 @@ def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
-    preparation = Preparation(
+    request = Request(
         path_text('map', map), max_running, group,
         None if profile is None else path_text('profile', profile), parameter_texts(params, keywords), keep, pull,
         None if on_finish is None else str(on_finish))
-    execution = Execution(preparation.create(None if logs is None else path_text('logs', logs)), map=preparation.map)
-    execution.warnings += preparation.warnings
+    execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
+    execution.warnings += request.warnings
     wait_at_exit(execution)
     return execution.start()
 
@@ -8851,8 +8851,8 @@ def finish_executions():
             complain('error: {}'.format(error))
 
 
-class Preparation:
-    """All that is checked before a folder is made.
+class Request:
+    """What somebody wants to be submitted: all that is checked before a folder is made.
 
     Attributes:
         profile: Profile
@@ -9506,34 +9506,34 @@ def tool_submit(options):
             options.logs))
     params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
               if getattr(options, key) is not None}
-    preparation = Preparation(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                              options.pull, options.on_finish)
-    warn(preparation.warnings)
+    request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
+                      options.pull, options.on_finish)
+    warn(request.warnings)
     if options.leave and options.detach:
         raise QMapError('--leave and --detach: give only one of them')
-    if options.leave and preparation.profile.executor == 'local':
+    if options.leave and request.profile.executor == 'local':
         raise QMapError('--leave: needs a scheduler; to continue in the background, give --detach')
     if options.dry_run:
-        return dry_run(preparation, options)
-    path = preparation.create(options.logs)
+        return dry_run(request, options)
+    path = request.create(options.logs)
     silent = options.quiet or options.progress
-    notices = run_already(preparation.map.path, os.path.dirname(path), path, unfinished=silent)
+    notices = run_already(request.map.path, os.path.dirname(path), path, unfinished=silent)
     if (options.time or '').isdigit() and int(options.time) >= 24:    # as minutes are given to sbatch
         notices.append('-t {0}: {1} for each job (a plain number is hours; minutes: -t {0}m)'.format(
-            options.time, time_text(preparation.params['time'])))
+            options.time, time_text(request.params['time'])))
     if silent:
         warn(notices)
     else:
-        say(preparation.profile.sentence())
+        say(request.profile.sentence())
         for sentence in notices:
             say(sentence)
         say('{}, {}, logs folder {}'.format(
-            jobs_text(preparation), at_once(preparation, options.leave), shown_path(path)))
+            jobs_text(request), at_once(request, options.leave), shown_path(path)))
     if options.detach:
         return detach(path, options)
-    execution = Execution(path, map=preparation.map)
+    execution = Execution(path, map=request.map)
     if sys.stdout.isatty() and not options.no_console:    # the console hides what was said until now
-        execution.news.extend(notices + ['warning: ' + sentence for sentence in preparation.warnings])
+        execution.news.extend(notices + ['warning: ' + sentence for sentence in request.warnings])
     if options.leave:
         execution.hand_over()
     return follow(execution, options)
@@ -9596,48 +9596,48 @@ def detach(path, options, *more):
     return 0
 
 
-def jobs_text(preparation):
+def jobs_text(request):
     """Return '12 jobs', or '3 jobs of up to 4 commands (12 in all)'."""
-    if preparation.group == 1:
-        return plural(preparation.jobs, 'job')
-    return '{} of up to {} ({} in all)'.format(plural(preparation.jobs, 'job'), plural(preparation.group, 'command'),
-                                               len(preparation.map))
+    if request.group == 1:
+        return plural(request.jobs, 'job')
+    return '{} of up to {} ({} in all)'.format(plural(request.jobs, 'job'), plural(request.group, 'command'),
+                                               len(request.map))
 
 
-def at_once(preparation, leave):
+def at_once(request, leave):
     """Return how many jobs will run at once, or which workers take them."""
-    if preparation.pull:
-        return plural(min(preparation.pull, preparation.max_running, preparation.jobs), 'worker')
-    return 'max running {}'.format('unlimited' if leave else preparation.max_running)
+    if request.pull:
+        return plural(min(request.pull, request.max_running, request.jobs), 'worker')
+    return 'max running {}'.format('unlimited' if leave else request.max_running)
 
 
-def dry_run(preparation, options):
+def dry_run(request, options):
     """Print what `submit` would do; leave nothing behind."""
     logs = options.logs
-    folder = Logs(logs or next(path for path in preparation.default_folders() if not os.path.lexists(path)))
+    folder = Logs(logs or next(path for path in request.default_folders() if not os.path.lexists(path)))
     if logs and os.path.isdir(logs) and os.listdir(logs):
         raise QMapError(folder.taken())
-    indices = range(min(preparation.group, len(preparation.map)))
-    width = len(str(len(preparation.map) - 1))
-    id, line_ids = '0' * width, [preparation.map.line_id(index) for index in indices]
-    commands = [preparation.map.command(index) for index in indices]
-    params = dict(preparation.params, **(commands[0][1] if preparation.group == 1 else {}))
-    path = folder.job(id, '.sh', len(preparation.map))
-    script = job_script(id, 1, [command for command, _ in commands], preparation.map.sections, params, folder, line_ids)
+    indices = range(min(request.group, len(request.map)))
+    width = len(str(len(request.map) - 1))
+    id, line_ids = '0' * width, [request.map.line_id(index) for index in indices]
+    commands = [request.map.command(index) for index in indices]
+    params = dict(request.params, **(commands[0][1] if request.group == 1 else {}))
+    path = folder.job(id, '.sh', len(request.map))
+    script = job_script(id, 1, [command for command, _ in commands], request.map.sections, params, folder, line_ids)
     submission = None
-    if preparation.profile.executor != 'local':
-        name = preparation.backend.job_name(preparation.name, 1, '00000000')
-        submission = preparation.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
+    if request.profile.executor != 'local':
+        name = request.backend.job_name(request.name, 1, '00000000')
+        submission = request.backend.job_cmd(folder.batch(1), name, 1, params, folder.batch(1) + '.out')
     if options.progress:
         more = {'submission': submission} if submission else {}
         write_output(None, [strict_json(load_tool('progress', '--progress').line(
-            'dry-run', logs=folder.path, profile=preparation.profile.name, executor=preparation.profile.executor,
-            jobs=preparation.jobs, commands=len(preparation.map), max_running=preparation.max_running,
+            'dry-run', logs=folder.path, profile=request.profile.name, executor=request.profile.executor,
+            jobs=request.jobs, commands=len(request.map), max_running=request.max_running,
             params=write_parameters(params), script=script, **more).strip())])
         return 0
-    lines = [preparation.profile.sentence(), *run_already(preparation.map.path, os.path.dirname(folder.path))]
+    lines = [request.profile.sentence(), *run_already(request.map.path, os.path.dirname(folder.path))]
     lines += ['{}, {}, logs folder {}'.format(
-        jobs_text(preparation), at_once(preparation, False), shown_path(folder.path)), 'parameters of the first job:']
+        jobs_text(request), at_once(request, False), shown_path(folder.path)), 'parameters of the first job:']
     lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
     if submission:
         lines += ['submission of the first job:', '    {}'.format(submission)]
@@ -9817,7 +9817,7 @@ def give_order(options):
     order = dict(ORDERS[options.do].read(options, plan), do=options.do, by=whoami())
     if options.do == 'retry':
         warn(map_changed(plan))
-    inbox = Inbox(logs, Here())
+    inbox = Inbox(logs, Host())
     try:
         id = inbox.drop(order)
     except OSError as error:

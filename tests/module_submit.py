@@ -11,7 +11,7 @@ def prepare(tool, text, logs):
     here = os.getcwd()
     os.chdir(tool.folder)
     try:
-        return module.Preparation('prepared.map', profile='local').create(logs)
+        return module.Request('prepared.map', profile='local').create(logs)
     finally:
         os.chdir(here)
 

@@ -141,8 +141,8 @@ class Actor:
             self.world.actor = None
 
 
-class Here:
-    """What qmap.Here is, of an actor."""
+class Host:
+    """What qmap.Host is, of an actor."""
 
     def __init__(self, actor):
         self.actor = actor
@@ -1177,7 +1177,7 @@ class World:
 
 
 class Somebody:
-    """Here, for a person who drops a command."""
+    """Host, for a person who drops a command."""
 
     def __init__(self, world, host):
         self.host, self.pid, self._world = host, 1, world
@@ -1191,7 +1191,7 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Inbox',
-    'load_backend', 'Here', 'bring_to_disk', 'selected_jobs')}
+    'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'),
            (module.Execution, '_beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
@@ -1707,7 +1707,7 @@ def install():
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Driver, Inbox, selected_jobs):
         setattr(module, function.__name__, function)
-    module.Here = lambda: Here(WORLD.actor)
+    module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere

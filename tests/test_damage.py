@@ -30,7 +30,7 @@ def made(tmp_path_factory):
     tool('reattach', '-l', 'out')
     shutil.copytree(tool.path('out'), tool.path('condensed'))
     script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Driver.READERS = 0; qmap.Inbox(qmap.Logs("condensed"), ' \
-        'qmap.Here()).drop({"do": "resume"}); qmap.reattach("condensed", force=True).wait()'
+        'qmap.Host()).drop({"do": "resume"}); qmap.reattach("condensed", force=True).wait()'
     subprocess.check_call([sys.executable, '-c', script], cwd=tool.folder, env=dict(
         tool.environ, PYTHONPATH=os.path.dirname(module.__file__)))
     assert any(name.startswith('snapshot') for name in os.listdir(tool.path('condensed', '.qmap')))

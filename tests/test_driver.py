@@ -14,16 +14,16 @@ import qmap as module
 from qmap_backends import Backend
 
 
-class Here(module.Here):
+class Host(module.Host):
     """A process whose clock goes a hundred times as fast: the waits of minutes pass in a second."""
 
     @staticmethod
     def monotonic():
-        return module.Here.monotonic() * 100
+        return module.Host.monotonic() * 100
 
     @staticmethod
     def rest(seconds):
-        module.Here.rest(seconds / 100)
+        module.Host.rest(seconds / 100)
 
     def sleep(self, seconds):
         super().sleep(min(seconds, 1) / 100)
@@ -96,7 +96,7 @@ def execution(qmap, text, backend, **changes):
     logs = module.Logs(module_submit.prepare(qmap, text, qmap.path('out')))
     plan = module.Plan(logs)
     plan.info.update(max_running=4, **changes)
-    return module.Driver(logs, plan, backend, Here())
+    return module.Driver(logs, plan, backend, Host())
 
 
 def ran(qmap):
@@ -273,7 +273,7 @@ def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap
     first = execution(qmap, 'true\nfalse\n', Scripted())
     first.lead()
     first.drive()
-    again = module.Driver(first.logs, first.plan, Scripted(), Here())
+    again = module.Driver(first.logs, first.plan, Scripted(), Host())
     assert again.lead(idle=True, seen=first.ledger) and again.ledger is first.ledger
     fresh = first.plan.ledger()
     fresh.load()
@@ -281,7 +281,7 @@ def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap
     assert (again.ledger.figures.asked, again.ledger.figures.hosts) == (fresh.figures.asked, fresh.figures.hosts)
 
 
-class Still(Here):
+class Still(Host):
     """A process whose clock goes on only when it is told to, or when it waits."""
 
     now = 1000.0

@@ -23,7 +23,7 @@ def ended(qmap):
 def prepare(qmap, logs, text='true\n' * 3):
     """Make an execution of which nothing has run."""
     qmap.write('b.map', text)
-    return module.Preparation(qmap.path('b.map'), profile='local').create(qmap.path(logs))
+    return module.Request(qmap.path('b.map'), profile='local').create(qmap.path(logs))
 
 
 def edit(path, **changes):

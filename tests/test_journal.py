@@ -32,7 +32,7 @@ def condense(qmap, monkeypatch):
     """Let a driver come to which everything is bulky, and nobody else reads."""
     monkeypatch.setattr(module.Ledger, 'SMALL', -10 ** 9)
     monkeypatch.setattr(module.Driver, 'READERS', 0)
-    module.Inbox(module.Logs(qmap.path('out')), module.Here()).drop({'do': 'resume'})
+    module.Inbox(module.Logs(qmap.path('out')), module.Host()).drop({'do': 'resume'})
     execution = module.reattach(qmap.path('out'))
     execution.wait()
     return execution
@@ -121,7 +121,7 @@ qmap.Driver._compact = lambda driver: (condensing.append(1), real(driver))
 for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'condense'), (qmap.Ledger, '_recall'),
                     (qmap.Ledger, 'same'), (qmap.Driver, '_remove_history'), (qmap.Driver, '_finish')):
     before(owner, name)
-qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Here()).drop({'do': 'resume'})
+qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Host()).drop({'do': 'resume'})
 qmap.reattach(sys.argv[2]).wait()
 """
 

@@ -270,10 +270,10 @@ def test_it_is_refused_by_control_and_from_python_too(qmap):
         result = qmap('control', '-l', 'out', 'set', name + '=5')
         assert result.code == 2 and 'reserved name' in result.err
         with pytest.raises(module.QMapError) as error:
-            module.Preparation(qmap.path('out', 'qmap_input'), profile='local', params={name: '5'})
+            module.Request(qmap.path('out', 'qmap_input'), profile='local', params={name: '5'})
         assert 'reserved name' in str(error.value)
     execution = module.Execution(qmap.path('out'))
-    inbox = module.Inbox(execution.logs, module.Here())
+    inbox = module.Inbox(execution.logs, module.Host())
     id = inbox.drop({'do': 'set', 'params': {'line': '5'}, 'by': 'me'})
     execution.obey()
     assert 'reserved name' in inbox.answer(id)['said'] and inbox.answer(id)['refused']

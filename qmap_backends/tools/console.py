@@ -19,7 +19,7 @@ import time
 import traceback
 
 from qmap import (
-    Here, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count,
+    Host, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count,
     plural, seems_alive, shown_path, spans, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
@@ -38,7 +38,7 @@ class Orders:
 
     def __init__(self, console):
         self._console, self._execution = console, console.execution
-        self._inbox = Inbox(console.execution.logs, Here())
+        self._inbox = Inbox(console.execution.logs, Host())
         self._sent = {}
 
     def send(self, order, name):
