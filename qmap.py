@@ -2580,13 +2580,13 @@ class Ledger:
     #: The segment in which these are thought to stand: the newest.
     UNWRITTEN = (1 << 20) - 1
 
-    def __init__(self, logs, commands, group, condensed=None, figures=None):
+    def __init__(self, logs, commands, group, snapshot_read=None, figures=None):
         """
         Args:
             logs: Logs
             commands: number of commands in the map
             group: commands in a job
-            condensed: path of the snapshot to read, the last segment that it stands for; by default the newest
+            snapshot_read: path of the snapshot to read, the last segment that it stands for; by default the newest
             figures: Figures to keep; None for none
         """
         self.logs = logs
@@ -2617,7 +2617,7 @@ class Ledger:
         self._where = array.array('Q', bytes(8 * self.count))
         self._submitted = array.array('Q')    # by batch: where its submission stands, if it has a command
         self._next = 0
-        self._condensed = condensed
+        self._snapshot_read = snapshot_read
         self.snapshot = self.heard = 0
         self._read, self._covered = None, {}
         self._batch_limit = 1000000 + 100 * self.count    # no batch has such a number
@@ -2745,10 +2745,10 @@ class Ledger:
     def _recall(self):
         """Read the snapshot, if there is one."""
         found = self.logs.epochs('snapshot')
-        if not found and not self._condensed:
+        if not found and not self._snapshot_read:
             return
-        path, self.snapshot = self._condensed or (self.logs.snapshot(found[-1]), found[-1])
-        self._condensed = (path, self.snapshot)
+        path, self.snapshot = self._snapshot_read or (self.logs.snapshot(found[-1]), found[-1])
+        self._snapshot_read = (path, self.snapshot)
         with naming(path), open_regular(path) as source:
             end = self._take(source, self.snapshot)
         if not self._covered:    # it was whole once: the state stands at its end
@@ -2756,11 +2756,11 @@ class Ledger:
 
     def segment_path(self, epoch):
         """Return the path of the file that was read as a segment."""
-        return self._condensed[0] if epoch == self.snapshot else self.logs.journal(epoch)
+        return self._snapshot_read[0] if epoch == self.snapshot else self.logs.journal(epoch)
 
     def at(self, path):
         """Return this, read from a snapshot that lies elsewhere now."""
-        self._condensed = (path, self.snapshot)
+        self._snapshot_read = (path, self.snapshot)
         return self
 
     def outdated(self):
@@ -2794,7 +2794,7 @@ class Ledger:
                     event = of_types(parse_event(source.readline(1 << 20)), DRIVER_FIELDS)
                     if event.get('event') in ('open', 'lead'):
                         found = event
-        except ABSENT:    # it was condensed just now
+        except ABSENT:    # it was compacted just now
             pass
         return found
 
@@ -2802,7 +2802,7 @@ class Ledger:
         start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
         try:
             source = open_regular(path)
-        except ABSENT:    # it was condensed just now
+        except ABSENT:    # it was compacted just now
             return
         with naming(path), source:
             source.seek(start)
@@ -3143,7 +3143,7 @@ class Ledger:
         try:
             for number in self.chosen({FAILED}):
                 found.add(sound_record(self.record(number)))
-        except QMapError:    # the journal is being condensed
+        except QMapError:    # the journal is being compacted
             return self.failures
         return found
 
@@ -3181,16 +3181,16 @@ class Ledger:
                 line = source.readline(LONGEST)
         return parse_event(line)
 
-    # Condensing
+    # Compaction
 
-    def bulky(self):
+    def worth_compacting(self):
         """Tell whether most of what was read is history: several records of single jobs for each that counts."""
         return self.heard > 3 * (sum(self.counts[1:]) + sum(map(len, self._earlier.values()))) + self.SMALL
 
     #: Records that are never worth the work.
     SMALL = 10000
 
-    def condense(self, path, last):
+    def compact(self, path, last):
         """Write what still counts of all that was read into one file, and bring that to the disk.
 
         Args:
@@ -3204,7 +3204,7 @@ class Ledger:
             OSError: it could not be written; then it is not there
         """
         places, size, block = Ledger(self.logs, self.commands, self.group), 0, []
-        sources = [(self.snapshot, self._condensed[0], None)] if self.snapshot else []
+        sources = [(self.snapshot, self._snapshot_read[0], None)] if self.snapshot else []
         sources += [(epoch, self.logs.journal(epoch), self._read[epoch]) for epoch in sorted(self._read)
                     if epoch <= last]
         try:
@@ -3213,8 +3213,8 @@ class Ledger:
                     with open_regular(old) as source:
                         for event, place, line in read_events(source, limit=limit):
                             place |= epoch << 44
-                            for part, numbers in self._still(event, place) if event else ():
-                                self._moved(place, part, numbers, places, last << 44 | size)
+                            for part, numbers in self._surviving(event, place) if event else ():
+                                self._relocate(place, part, numbers, places, last << 44 | size)
                                 block.append(line if part is event else
                                              json.dumps(part, separators=(',', ':')).encode() + b'\n')
                                 size += target.write(block[-1])
@@ -3236,7 +3236,7 @@ class Ledger:
             raise
         return places
 
-    def _still(self, event, place):
+    def _surviving(self, event, place):
         """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
         kind = event['event']
         if kind in ('run', 'end', 'usage'):
@@ -3268,7 +3268,7 @@ class Ledger:
     def _told_at(self, number, place):
         return self._where[number] == place or place in self._earlier.get(number, ())
 
-    def _moved(self, place, event, numbers, places, new):
+    def _relocate(self, place, event, numbers, places, new):
         """Note where what is told at a place will stand."""
         if event['event'] == 'submitted' and event.get('job_cmd'):
             batch = event['batch']
@@ -3280,12 +3280,12 @@ class Ledger:
             elif place in self._earlier.get(number, ()):
                 places._earlier.setdefault(number, []).append(new)
 
-    def same(self, other, places):
-        """Tell whether this ledger, read from a snapshot, says what another says from which that was condensed.
+    def verify(self, other, places):
+        """Tell whether this ledger, read from a snapshot, says what another says from which that was compacted.
 
         Args:
             other: Ledger
-            places: what its `condense` returned
+            places: what its `compact` returned
         """
         def told(ledger):
             return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches, ledger.settings,
@@ -5123,9 +5123,9 @@ class Plan:
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
 
-    def ledger(self, condensed=None):
-        """Return a Ledger of this execution that keeps Figures, not read yet; `condensed` as for Ledger."""
-        return Ledger(self.logs, len(self.map), self.group, condensed, Figures(
+    def ledger(self, snapshot_read=None):
+        """Return a Ledger of this execution that keeps Figures, not read yet; `snapshot_read` as for Ledger."""
+        return Ledger(self.logs, len(self.map), self.group, snapshot_read, Figures(
             cores_of(self.params), self.alike, lambda record: cores_of(self.params_of(record))))
 
     def params_of(self, record):
@@ -6140,7 +6140,7 @@ class Driver:
             self._lock.release()
             raise
         try:
-            self._check_epoch()    # slept since it looked, it has the number of a segment that is condensed by now
+            self._check_epoch()    # slept since it looked, it has the number of a segment that is compacted by now
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self._read_on()
             others = self.ledger.driver_host not in ('', self.here.host)
@@ -6181,7 +6181,7 @@ class Driver:
                 if self.ledger.snapshot < epoch < self._epoch:
                     lasting[epoch] = os.path.getsize(self.logs.journal(epoch))
                     bring_to_disk(self.logs.journal(epoch))
-            if self._beyond(lasting) or self.ledger.outdated():    # it went with a machine's power, or is condensed
+            if self._beyond(lasting) or self.ledger.outdated():    # it went with a machine's power, or is compacted
                 self.ledger = self.plan.ledger()
             self.ledger.load()
             if not self._beyond(lasting):
@@ -6194,14 +6194,14 @@ class Driver:
         those who are just reading them.
         """
         last = max((epoch for epoch in self.ledger.read_so_far() if epoch < self._epoch), default=0)
-        if last > self.ledger.snapshot and self.ledger.bulky() and not self.ledger.damage:
+        if last > self.ledger.snapshot and self.ledger.worth_compacting() and not self.ledger.damage:
             path = self.logs.snapshot(last)
             temporary = '{}.tmp{}'.format(path, os.getpid())
             try:
-                places = self.ledger.condense(temporary, last)
+                places = self.ledger.compact(temporary, last)
                 fresh = self.plan.ledger((temporary, last))
                 fresh.load()
-                if fresh.same(self.ledger, places):
+                if fresh.verify(self.ledger, places):
                     os.replace(temporary, path)
                     bring_to_disk(self.logs.qmap)
                     self.ledger = fresh.at(path)
@@ -7778,7 +7778,7 @@ class Inbox:
         for epoch in self._logs.epochs():
             try:
                 self._places[self._logs.journal(epoch)] = os.path.getsize(self._logs.journal(epoch))
-            except FileNotFoundError:    # it was condensed just now
+            except FileNotFoundError:    # it was compacted just now
                 pass
         with open(path + '.tmp', 'x') as target:
             target.write(json.dumps(command) + '\n')
@@ -7794,7 +7794,7 @@ class Inbox:
             place = self._places.get(path, 0)
             try:
                 source = open_regular(path)
-            except FileNotFoundError:    # it was condensed just now
+            except FileNotFoundError:    # it was compacted just now
                 continue
             except OSError as error:
                 raise QMapError('{}: {}'.format(path, error.strerror))

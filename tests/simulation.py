@@ -767,7 +767,7 @@ class World:
         self.group = self.random.choice([1, 1, 1, 2])
         self.pull = self.random.choice([0, 0, 1, 2, 3])
         self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
-        self.condensing = self.random.random() < 0.3    # the journal, at every start
+        self.compacting = self.random.random() < 0.3    # the journal, at every start
 
     # Time
 
@@ -1192,7 +1192,7 @@ WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Inbox',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
-METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'condense'), (module.Ledger, 'same'),
+METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Execution, '_beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['hear_returned'] = module.Ledger._HEAR['returned']
@@ -1669,20 +1669,20 @@ def load(ledger, heard=None):
         REAL[module.Ledger, 'load'](ledger, heard)
 
 
-def condense(ledger, path, last):
-    WORLD.step('condense')
-    places = REAL[module.Ledger, 'condense'](ledger, path, last)
-    WORLD.step('condensed')
-    if WORLD.plant == 'history':    # what is condensed goes before it is in its place
+def compact(ledger, path, last):
+    WORLD.step('compact')
+    places = REAL[module.Ledger, 'compact'](ledger, path, last)
+    WORLD.step('compacted')
+    if WORLD.plant == 'history':    # what is compacted goes before it is in its place
         for epoch in ledger.logs.epochs():
             if epoch <= last:
                 os.unlink(ledger.logs.journal(epoch))
-    WORLD.step('condensed')
+    WORLD.step('compacted')
     return places
 
 
 def same(ledger, other, places):
-    equal = REAL[module.Ledger, 'same'](ledger, other, places)
+    equal = REAL[module.Ledger, 'verify'](ledger, other, places)
     alone = sum(epoch > ledger.snapshot for epoch in ledger.logs.epochs()) == 1    # nobody else drives since
     if not equal and alone and not WORLD.full:
         raise Broken('the snapshot does not say the same')
@@ -1713,8 +1713,8 @@ def install():
     module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Ledger._HEAR['returned'] = load, hear_returned
     module.Crew.LIST = 4
-    module.Ledger.bulky = lambda ledger: WORLD.condensing
-    module.Ledger.condense, module.Ledger.same = condense, same
+    module.Ledger.worth_compacting = lambda ledger: WORLD.compacting
+    module.Ledger.compact, module.Ledger.verify = compact, same
 
 
 def simulate(seed, plant='', tell=None):

@@ -21,26 +21,26 @@ WRONG = [None, True, -1, 1.5, float('nan'), float('inf'), 10 ** 400, 'x', '', '.
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """An execution with all kinds of ends, several attempts, orders and drivers; and a copy that is condensed."""
+    """An execution with all kinds of ends, several attempts, orders and drivers; and a copy that is compacted."""
     tool = Tool(tmp_path_factory.mktemp('made'))
     tool.write('a.map', 'true\nexit 3\necho words >&2; exit 1\nkill -9 $$\ntest $QMAP_ATTEMPT = 2\n' + 'true\n' * 20)
     assert tool('submit', 'a.map', '-l', 'out').code == 1
     assert tool('control', '-l', 'out', 'retry', '-m', '1G', '1-4').code == 0
     assert tool('control', '-l', 'out', 'set', 'x=1').code == 0
     tool('reattach', '-l', 'out')
-    shutil.copytree(tool.path('out'), tool.path('condensed'))
-    script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Driver.READERS = 0; qmap.Inbox(qmap.Logs("condensed"), ' \
-        'qmap.Host()).drop({"do": "resume"}); qmap.reattach("condensed", force=True).wait()'
+    shutil.copytree(tool.path('out'), tool.path('compacted'))
+    script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Driver.READERS = 0; qmap.Inbox(qmap.Logs("compacted"), ' \
+        'qmap.Host()).drop({"do": "resume"}); qmap.reattach("compacted", force=True).wait()'
     subprocess.check_call([sys.executable, '-c', script], cwd=tool.folder, env=dict(
         tool.environ, PYTHONPATH=os.path.dirname(module.__file__)))
-    assert any(name.startswith('snapshot') for name in os.listdir(tool.path('condensed', '.qmap')))
+    assert any(name.startswith('snapshot') for name in os.listdir(tool.path('compacted', '.qmap')))
     return tool
 
 
 @pytest.fixture
 def folder(made, qmap):
     """A copy of it, to be damaged."""
-    for name in ('out', 'condensed'):
+    for name in ('out', 'compacted'):
         shutil.copytree(made.path(name), qmap.path(name))
     return qmap
 
@@ -93,7 +93,7 @@ def changed(data, dice):
 
 
 @pytest.mark.twice
-@pytest.mark.parametrize('name', ['out', 'condensed'])
+@pytest.mark.parametrize('name', ['out', 'compacted'])
 @pytest.mark.parametrize('seeds', [range(60), pytest.param(range(60, 560), marks=pytest.mark.slow)])
 def test_no_change_in_the_journal_goes_unnoticed(folder, name, seeds):
     path = folder.path(name)
@@ -138,8 +138,8 @@ def test_drivers_who_contradict_each_other_about_what_counts(qmap):
 
 def write_records(path, records):
     """Write a journal as releases did that knew no sums: what is wrong in a record must be seen from itself."""
-    with open(path, 'w') as target:
-        target.write(''.join(json.dumps(record) + '\n' for record in records))
+    with open(path, 'w') as target:    # not longer than it was: what is behind the bytes that a driver read does not count
+        target.write(''.join(json.dumps(record, separators=(',', ':')) + '\n' for record in records))
 
 
 def read_records(path):
@@ -160,7 +160,7 @@ def tried(path, capsys):
 
 @pytest.mark.once
 @pytest.mark.parametrize('many', [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
-@pytest.mark.parametrize('name', ['out', 'condensed'])
+@pytest.mark.parametrize('name', ['out', 'compacted'])
 def test_a_field_of_the_wrong_type_is_no_traceback(folder, capsys, name, many):
     path, dice = folder.path(name), random.Random(1)
     truth, seen = told(path)[0], set()

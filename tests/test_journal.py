@@ -1,4 +1,4 @@
-"""The journal is condensed at a start when most of it is history, and nobody can tell."""
+"""The journal is compacted at a start when most of it is history, and nobody can tell."""
 
 import os
 import signal
@@ -28,8 +28,8 @@ def told(qmap):
     return qmap('info', '-l', 'out', '-s', 'all', '--format', 'json').out, qmap('info', '-l', 'out', '--summary').out
 
 
-def condense(qmap, monkeypatch):
-    """Let a driver come to which everything is bulky, and nobody else reads."""
+def compact(qmap, monkeypatch):
+    """Let a driver come to which everything is worth compacting, and nobody else reads."""
     monkeypatch.setattr(module.Ledger, 'SMALL', -10 ** 9)
     monkeypatch.setattr(module.Driver, 'READERS', 0)
     module.Inbox(module.Logs(qmap.path('out')), module.Host()).drop({'do': 'resume'})
@@ -43,18 +43,18 @@ def files(qmap):
     return sorted(name for name in os.listdir(qmap.path('out', '.qmap')) if name.startswith(('journal', 'snapshot')))
 
 
-def test_nobody_can_tell_that_it_was_condensed(folder, monkeypatch):
+def test_nobody_can_tell_that_it_was_compacted(folder, monkeypatch):
     before, many = told(folder), files(folder)
-    condense(folder, monkeypatch)
+    compact(folder, monkeypatch)
     assert len(many) > 5 and len(files(folder)) == 2, files(folder)
     assert files(folder)[1].startswith('snapshot')
     assert told(folder) == before
-    condense(folder, monkeypatch)    # and again, with the snapshot as what there is
+    compact(folder, monkeypatch)    # and again, with the snapshot as what there is
     assert len(files(folder)) == 2 and told(folder) == before
 
 
 def test_it_goes_on_where_it_was(folder, monkeypatch):
-    condense(folder, monkeypatch)
+    compact(folder, monkeypatch)
     assert folder('control', '-l', 'out', 'retry', '-s', 'failed', '-m', '2G').code == 0
     folder('reattach', '-l', 'out')
     info = folder.info('out', '01')
@@ -64,8 +64,8 @@ def test_it_goes_on_where_it_was(folder, monkeypatch):
 
 def test_what_is_not_the_same_is_not_used(folder, monkeypatch):
     before, many = told(folder), files(folder)
-    monkeypatch.setattr(module.Ledger, 'same', lambda *args: False)
-    condense(folder, monkeypatch)
+    monkeypatch.setattr(module.Ledger, 'verify', lambda *args: False)
+    compact(folder, monkeypatch)
     assert told(folder) == before
     assert [name for name in files(folder) if name in many] == many and not files(folder)[-1].startswith('snapshot')
 
@@ -76,8 +76,8 @@ def test_a_disk_without_room_for_it_keeps_the_old_ones(folder, monkeypatch):
     def full(*args):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(module.Ledger, '_still', full)
-    condense(folder, monkeypatch)
+    monkeypatch.setattr(module.Ledger, '_surviving', full)
+    compact(folder, monkeypatch)
     assert told(folder) == before and [name for name in files(folder) if name in many] == many
 
 
@@ -88,7 +88,7 @@ def test_small_journals_are_left_alone(folder):
 def test_a_viewer_goes_on(folder, monkeypatch):
     viewer = module.Execution(folder.path('out'))
     counts = viewer.counts()
-    condense(folder, monkeypatch)
+    compact(folder, monkeypatch)
     with pytest.raises(module.QMapError, match='try again'):
         list(viewer.jobs('all'))
     assert viewer.ledger.outdated()
@@ -96,7 +96,7 @@ def test_a_viewer_goes_on(folder, monkeypatch):
     assert viewer.counts() == counts and len(list(viewer.jobs('all'))) == 25
 
 
-#: A driver to which everything is bulky, and that is killed before the step with this number.
+#: A driver to which everything is worth compacting, and that is killed before the step with this number.
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -109,17 +109,17 @@ def before(owner, name):
 
     def wrapped(*args, **kwargs):
         global step
-        if condensing:
+        if compacting:
             step -= 1
             if step < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
         return real(*args, **kwargs)
     setattr(owner, name, wrapped)
 
-condensing, real = [], qmap.Driver._compact
-qmap.Driver._compact = lambda driver: (condensing.append(1), real(driver))
-for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'condense'), (qmap.Ledger, '_recall'),
-                    (qmap.Ledger, 'same'), (qmap.Driver, '_remove_history'), (qmap.Driver, '_finish')):
+compacting, real = [], qmap.Driver._compact
+qmap.Driver._compact = lambda driver: (compacting.append(1), real(driver))
+for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'compact'), (qmap.Ledger, '_recall'),
+                    (qmap.Ledger, 'verify'), (qmap.Driver, '_remove_history'), (qmap.Driver, '_finish')):
     before(owner, name)
 qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Host()).drop({'do': 'resume'})
 qmap.reattach(sys.argv[2]).wait()
@@ -127,7 +127,7 @@ qmap.reattach(sys.argv[2]).wait()
 
 
 @pytest.mark.slow
-def test_whoever_condenses_may_be_killed_at_any_step(folder):
+def test_whoever_compacts_may_be_killed_at_any_step(folder):
     want = told(folder)
     for step in range(100):
         code = subprocess.call([sys.executable, '-c', KILLED, ROOT, folder.path('out'), str(step)],

@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_one_that_is_not_there(qmap,
 
 
 def test_a_journal_of_which_only_the_later_records_cannot_be_read(qmap):
-    # The condensed one was read, and what came behind it is missing.
+    # The compacted one was read, and what came behind it is missing.
     qmap.write('a.map', 'false\n')
     qmap('submit', 'a.map', '--logs', 'out')
     qmap('control', '-l', 'out', 'retry')
