@@ -1120,7 +1120,9 @@ class Map:
         except OSError as error:
             raise QMapError('{}: {}{}'.format(path, error.strerror or error, what_folder(path)))
         if not len(self) and not empty:
-            raise QMapError('{}: contains no commands; write one per line'.format(path))
+            pre = len(self.sections['pre'])
+            raise QMapError('{}: contains no commands; {}'.format(path, 'write one per line' if not pre else
+                            'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)))
         self._file, self._close_file = open_for(self, self.path)
         self._width = len(str(len(self) - 1))
         #: The driver asks for the same commands again and again, those of the jobs at work.
@@ -5576,9 +5578,13 @@ class Retry(JobsOrder):
         completed = sum(ledger.status[number] == STATUS_CODES[COMPLETED] for number in again)
         if completed:
             text += ' ({:,} had completed; cancel withdraws what has not started yet)'.format(completed)
-        cancelled = 0 if order.get('ids') or order.get('statuses') else ledger.failures.cancelled
-        if cancelled:
+        cancelled = ledger.failures.cancelled
+        if cancelled and not order.get('ids') and not order.get('statuses'):
             text += ', without {:,} cancelled (retry those with -s cancelled)'.format(cancelled)
+        elif cancelled and FAILED in (order.get('statuses') or ()):
+            again_cancelled = sum(1 for _ in ledger.chosen({'cancelled'}, again))
+            text += ', {:,} of them cancelled (without -s, cancelled jobs are left out)'.format(
+                again_cancelled) if again_cancelled else ''
         event = {'event': 'retry', 'numbers': spans(again)}
         if order.get('params'):
             driver.refuse(order['params'])
@@ -5646,7 +5652,9 @@ class Stop(Order):
     def obey(driver, order):
         """See Order."""
         live, drives = driver.ledger.live, driver.leaving != 'obey'
-        jobs = plural(len(live), 'submitted job')
+        if driver.backend.immediate and not order.get('cancel'):    # what has not begun here goes back
+            live = [number for number, record in live.items() if record['status'] == RUNNING]
+        jobs = plural(len(live), 'running job' if driver.backend.immediate else 'submitted job')
         if order.get('cancel'):
             return Reply(cancel_events(live, driver.here.time()), 'driver stops; cancelling ' + jobs,
                          'cancel' if drives else '')
@@ -8078,7 +8086,7 @@ class Summary:
                     id, '.err' if err else '.out')))
         if not driven:
             found.update(self._reruns(where, old))
-        if self.status == 3 and not driven and not old and execution.halted:
+        if self.status == 3 and not old and execution.halted:
             found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
         if self.status == 3 and not driven and not old:
             found['to go on'] = '{} reattach -l {}'.format(program(), where)
@@ -9007,20 +9015,20 @@ def check_fields(paths, names):
     """Look whether jobs have these fields.
 
     Args:
-        paths: dotted paths
+        paths: list of dotted paths; a parameter of the jobs' own may be called by its name alone, and gets its path
         names: of the parameters of the jobs
 
     Raises:
         QMapError: no job has one of them; it names the one that is meant
     """
-    for path in paths:
+    for place, path in enumerate(paths):
+        if path in names and path not in FIELDS:
+            path = paths[place] = 'params.' + path
         kind, _, key = path.partition('.')
         if path in FIELDS or kind == 'params' and (key in names or key in PARAMETERS) or \
                 kind == 'seconds' and key in ('submitted', 'started', 'finished'):
             continue
-        if path in names:
-            hint = ' (did you mean params.{}?)'.format(path)
-        elif kind == 'params':
+        if kind == 'params':
             hint = did_you_mean(key, [*names, *PARAMETERS], 'params.') or \
                 '; parameters: ' + (', '.join(names) or 'none')
         else:
@@ -9518,9 +9526,7 @@ def tool_submit(options):
     path = request.create(options.logs)
     silent = options.quiet or options.progress
     notices = run_already(request.map.path, os.path.dirname(path), path, unfinished=silent)
-    if (options.time or '').isdigit() and int(options.time) >= 24:    # as minutes are given to sbatch
-        notices.append('-t {0}: {1} for each job (a plain number is hours; minutes: -t {0}m)'.format(
-            options.time, time_text(request.params['time'])))
+    notices += likely_slips(request, options)
     if silent:
         warn(notices)
     else:
@@ -9537,6 +9543,26 @@ def tool_submit(options):
     if options.leave:
         execution.hand_over()
     return follow(execution, options)
+
+
+#: What a pipe is not: text in quotes, what a backslash makes harmless, `||`, and `>|`.
+NO_PIPE = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|\|\||>\|""")
+#: Commands of a map that are looked at for pipes.
+LOOKED_AT = 100
+
+
+def likely_slips(request, options):
+    """Return a list of sentences about what was asked for, and may not be what is meant."""
+    found = []
+    if (options.time or '').isdigit() and int(options.time) >= 24:    # as minutes are given to sbatch
+        found.append('-t {0}: {1} for each job (a plain number is hours; minutes: -t {0}m)'.format(
+            options.time, time_text(request.params['time'])))
+    commands = [request.map.command(index)[0] for index in range(min(LOOKED_AT, len(request.map)))]
+    if not any('pipefail' in text for text in commands + request.map.sections['pre']) and any(
+            '|' in NO_PIPE.sub('', command) for command in commands):
+        found.append('pipes without pipefail: only the last command of a pipe can make its job fail; '
+                     'for all of them, set -o pipefail in [pre]')
+    return found
 
 
 def run_already(map, folder, new=None, unfinished=False):
@@ -9635,7 +9661,8 @@ def dry_run(request, options):
             jobs=request.jobs, commands=len(request.map), max_running=request.max_running,
             params=write_parameters(params), script=script, **more).strip())])
         return 0
-    lines = [request.profile.sentence(), *run_already(request.map.path, os.path.dirname(folder.path))]
+    lines = [request.profile.sentence(), *run_already(request.map.path, os.path.dirname(folder.path)),
+             *likely_slips(request, options)]
     lines += ['{}, {}, logs folder {}'.format(
         jobs_text(request), at_once(request, False), shown_path(folder.path)), 'parameters of the first job:']
     lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
@@ -9697,6 +9724,10 @@ def follow(execution, options):
         view.close()
     execution.wait(0)
     view.update(last=True)
+    driver = driver_alive(execution.logs) if execution.left() and not view.detaches else None
+    if driver and driver['pid'] != os.getpid():
+        execution.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
+                              '{} control {} stop'.format(program(), quote_shown(shown_path(execution.path))))
     while execution.news:
         view.note(execution.news.popleft())
     if view.detaches and execution.left():
@@ -9751,7 +9782,7 @@ def interrupted(execution, view, interrupts):
     counts = execution.counts()
     submitted = counts[RUNNING] + counts[PENDING]
     if not execution.driving:
-        view.say('Stopped viewing; the driver continues.')
+        view.say('Stopped viewing.')
         execution.leave()
         return time.monotonic()
     if interrupts == 1:
@@ -10299,7 +10330,7 @@ def make_parser():
                       help='continue although records are unreadable or the folder is a copy')
 
     made = tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
-                '  qmap control out pause\n  qmap control out retry -s failed -m 32G\n'
+                '  qmap control out pause\n  qmap control out retry -m 32G\n'
                 '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='same as DIR (default: this folder)')
     made.add_argument('--format', choices=('json',), help='print the reply as a JSON object')

@@ -137,7 +137,8 @@ def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached)
     assert qmap.statuses('out') == ['FAILED'] * 4
     assert control(qmap, 'retry').startswith('retrying 1 job, without 3 cancelled')
     assert control(qmap, 'cancel', '0') == 'retry of 1 job withdrawn: 1 failed as before\n'
-    assert control(qmap, 'retry', '-s', 'failed').startswith('retrying 4 jobs\n')
+    assert control(qmap, 'retry', '-s', 'failed').startswith(
+        'retrying 4 jobs, 3 of them cancelled (without -s, cancelled jobs are left out)\n')
 
 
 def test_jobs_are_retried_by_the_reason_for_which_they_failed(qmap):
@@ -264,7 +265,7 @@ def test_the_ids_of_groups(qmap):
 def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
     detached('until [ -e go ]; do sleep 0.1; done; echo done >${QMAP_LINE}\n' * 2 + 'true\n', '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop') == 'driver stops; 2 submitted jobs continue\n'
+    assert control(qmap, 'stop') == 'driver stops; 2 running jobs continue\n'
     until(lambda: not driving(qmap))
     qmap.write('go', '')
     until(lambda: os.path.exists(qmap.path('1')))
@@ -275,7 +276,7 @@ def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
 def test_stop_and_cancel(qmap, detached):
     detached('sleep 100\n' * 3, '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 submitted jobs\n'
+    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 running jobs\n'
     until(lambda: not driving(qmap))
     assert qmap.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
 

@@ -138,7 +138,7 @@ def test_drivers_who_contradict_each_other_about_what_counts(qmap):
 
 def write_records(path, records):
     """Write a journal as releases did that knew no sums: what is wrong in a record must be seen from itself."""
-    with open(path, 'w') as target:    # not longer than it was: what is behind the bytes that a driver read does not count
+    with open(path, 'w') as target:    # no longer than it was: what a driver did not read of it does not count
         target.write(''.join(json.dumps(record, separators=(',', ':')) + '\n' for record in records))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -163,7 +164,9 @@ def test_ctrl_c_in_a_viewer_stops_the_view_only(qmap):
     until(lambda: 'viewing' in qmap.read('screen'))
     os.kill(second.pid, signal.SIGINT)
     second.communicate()
-    assert second.returncode == 130 and 'the driver continues' in qmap.read('screen')
+    assert second.returncode == 130
+    assert re.search(r'the driver continues \(pid {} on .*\); stop it with: .* control out stop'.format(first.pid),
+                     qmap.read('screen'))
     qmap.write('go', '')
     first.communicate()
     assert first.returncode == 0

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.twice
 #: The files that stand in the folder, beside the logs folder `out`.
 FILES = {
     'a.map': 'true\n', 'jobs.map': 'true\n', 'names.txt': 'x y\n', 's.tsv': 'a\tb\nc\td\n', 'empty.map': '',
-    'comments.map': '# x\n', 'sections.map': '[job]\ntrue\n', 'params.map': '[params]\nmemory 4G\n[jobs]\ntrue\n',
+    'comments.map': '# x\n', 'unsplit.map': '[pre]\nset -u\ntrue\n',
+    'sections.map': '[job]\ntrue\n', 'params.map': '[params]\nmemory 4G\n[jobs]\ntrue\n',
     'colon.map': '[params]\ncores: 4\n[jobs]\ntrue\n', 'unclosed.map': '[jobs\ntrue\n',
     'before.map': 'true\n[params]\ncores = 2\n', 'stray.map': '[jobs] true\n', 'utf16.map': 'true\n'.encode('utf-16'),
     'units.map': 'true ## memory=lots\n', 'own.map': 'true ## cores=all\n',
@@ -189,6 +190,8 @@ SLIPS = [
     ("submit 'echo hi'", "echo hi: No such file or directory; to run one command: qmap run 'echo hi'"),
     ('submit empty.map', 'empty.map: contains no commands; write one per line'),
     ('submit comments.map', 'comments.map: contains no commands; write one per line'),
+    ('submit unsplit.map',
+     'unsplit.map: contains no commands; all its lines (2) belong to [pre]: add a line [jobs] before the commands'),
     ('submit sections.map',
      'sections.map, line 1: [job]: unknown section (did you mean jobs?); known sections: [pre] [post] '
      '[params] [jobs]'),
@@ -275,7 +278,7 @@ SLIPS = [
     ('submit reserved.map',
      'reserved.map, line 2: status: reserved name (QMap sets QMAP_STATUS itself); rename the parameter'),
     ('info -l out -s all state', 'unknown field state (did you mean status?)'),
-    ('info -l out -s all sample', 'unknown field sample (did you mean params.sample?)'),
+    ('info -l out -s all sampel', 'unknown field sampel (did you mean params.sample?)'),
     ('info -l out -s all jobid', 'unknown field jobid (did you mean executor_id?)'),
     ('info -l out -s all maxrss', 'unknown field maxrss (did you mean usage.memory.peak?)'),
     ('info -l out -s all exitcode', 'unknown field exitcode (did you mean exit_code?)'),

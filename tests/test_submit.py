@@ -17,6 +17,18 @@ def test_a_plain_number_of_hours_that_may_be_meant_as_minutes_is_told(qmap):
         assert [line for line in lines if line.startswith('-t ')] == [words] * bool(words)
 
 
+@pytest.mark.parametrize('command, told', [
+    ('gzip -dc a | sort > b', True), ('a |& b', True), ("awk '{print $1 | \"sort\"}' a", False), ('a || b', False),
+    ('a >| b', False), ('echo "a | b" \\| c', False), ('set -o pipefail; a | b', False)])
+def test_pipes_that_hide_a_failure_are_told(qmap, command, told):
+    qmap.write('a.map', 'true\n' + command + '\n')
+    notice = 'pipes without pipefail: only the last command of a pipe can make its job fail; for all of them, ' \
+        'set -o pipefail in [pre]'
+    assert (notice in qmap('submit', 'a.map', '--dry-run').lines) == told
+    qmap.write('b.map', '[pre]\nset -eo pipefail\n[jobs]\n' + command + '\n')
+    assert notice not in qmap('submit', 'b.map', '--dry-run').lines
+
+
 def test_jobs_run_and_leave_their_files(qmap):
     qmap.write('a.map', 'echo one\necho two >&2\n')
     result = qmap('submit', 'a.map', '--logs', 'out')

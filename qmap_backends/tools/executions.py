@@ -99,7 +99,7 @@ class Found:
             QMapError: it holds no execution
         """
         self.path, self._logs = path, Logs(path)
-        self.counts, self.cancelled, self.driven, self.trouble = None, 0, False, ''
+        self.counts, self.cancelled, self.driven, self.paused, self.trouble = None, 0, False, False, ''
         try:
             info = read_json(self._logs.execution)
         except OSError as error:
@@ -127,6 +127,7 @@ class Found:
                 return 0
             execution = Execution(self.path)
             self.counts, self.cancelled = execution.counts(), execution.failures.cancelled
+            self.paused = execution.halted
             return size
         except OSError as error:
             self.trouble = error.strerror or str(error)
@@ -170,7 +171,7 @@ class Found:
         if self.trouble:
             return 'unreadable'
         if self.driven:
-            return 'running'
+            return 'paused' if self.paused and self.left else 'running'
         return 'finished' if self.left == 0 else 'no driver'
 
     def _failures(self):
