@@ -3092,6 +3092,7 @@ class Ledger:
             self._earlier.setdefault(number, []).append(self._where[number])
         if params:
             self.changes[number] = dict(self.changes.get(number, {}), **params)
+        self._release(number)    # in a snapshot, the end of an attempt whose retry was taken back stands behind that
         self._where[number] = 0
         self.unsaved.add(number)
         self._set(number, UNSUBMITTED)

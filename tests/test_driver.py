@@ -480,6 +480,27 @@ def test_a_job_that_was_ended_and_says_so_after_it_was_judged_has_failed_for_the
     assert driver.ledger.record(0)['exit_code'] == 0
 
 
+def test_a_snapshot_knows_what_a_retry_that_was_withdrawn_leaves(qmap):
+    driver = still(qmap, 'true\ntrue\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1.1')
+    say(driver, '0.1.end', exit_code=1)
+    driver.here.now += 1
+    driver.tick()
+    driver.backend.answers = ['busy']
+    for order in ({'do': 'retry', 'ids': [[0, 0]]}, {'do': 'cancel', 'ids': [[0, 0]]}):
+        driver.inbox.drop(order)
+        driver.here.now += driver.GATHER + 1
+        driver.tick()
+    assert driver.ledger.last_batch == 2 and driver.ledger.record(0)['status'] == 'FAILED'
+    path = qmap.path('snapshot')
+    places = driver.ledger.compact(path, driver._epoch)
+    fresh = driver.plan.ledger((path, driver._epoch))
+    fresh.load()
+    assert fresh.verify(driver.ledger, places)
+    assert fresh.batches == driver.ledger.batches and fresh.batches[1]['live'] == 1
+
+
 def test_a_job_that_a_copy_of_its_submission_runs_is_not_lost_with_its_own_task(qmap):
     driver = still(qmap, 'true\n', Told())
     driver.tick()
