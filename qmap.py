@@ -80,6 +80,10 @@ import threading
 import time
 from binascii import crc32
 
+TYPE_CHECKING = False    # for type checkers it is True: the import costs milliseconds
+if TYPE_CHECKING:
+    import typing    # noqa: F401: for annotations
+
 __version__ = '1.0.0'
 __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
@@ -8579,7 +8583,7 @@ class Execution:
         """The options with which a rest of the map is submitted in the same way."""
         return self.plan.info['repeat']
 
-    def left(self):
+    def left(self) -> int:
         """Return how many jobs have not reached a final status."""
         return self.ledger.left()
 
@@ -8612,11 +8616,12 @@ class Execution:
             self._start_thread()
         return not self._idle.is_set()
 
-    def counts(self):
+    def counts(self) -> 'typing.Dict[str, int]':
         """Return {status: number of jobs}, in the order of STATUSES."""
         return dict(zip(STATUSES, self.ledger.counts))
 
-    def jobs(self, status='all', fields=None):
+    def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
+             fields: 'typing.Optional[typing.Iterable[str]]' = None) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
@@ -8639,7 +8644,7 @@ class Execution:
         params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
         return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
 
-    def __iter__(self):
+    def __iter__(self) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
         error.
 
@@ -8672,7 +8677,7 @@ class Execution:
 
     # Steering
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: 'typing.Optional[float]' = None) -> bool:
         """Wait until all jobs have ended, or until it was left.
 
         Args:
@@ -8698,19 +8703,19 @@ class Execution:
             driver.leaving = leaving
         self._here.wake()
 
-    def halt(self):
+    def halt(self) -> None:
         """Submit nothing more; go on following what was submitted."""
         self._steer('halt')
 
-    def leave(self):
+    def leave(self) -> None:
         """Stop driving. What was submitted goes on; `reattach` picks it up."""
         self._steer('leave')
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Submit nothing more, and cancel what was submitted."""
         self._steer('cancel')
 
-    def hand_over(self):
+    def hand_over(self) -> None:
         """Submit all that the scheduler takes, whatever max_running says, and leave."""
         self.handed_over = True
         self._steer('hand over')
@@ -8777,8 +8782,12 @@ def parameter_texts(params, keywords):
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params')
 
 
-def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None, pull=None, on_finish=None,
-           params=None, **keywords):
+def submit(map: 'typing.Union[str, os.PathLike]', max_running: 'typing.Optional[int]' = None,
+           logs: 'typing.Union[str, os.PathLike, None]' = None, group: 'typing.Optional[int]' = None,
+           profile: 'typing.Union[str, os.PathLike, None]' = None, keep: 'typing.Optional[str]' = None,
+           pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
+           params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
+           **keywords: 'typing.Any') -> 'Execution':
     """Submit a jobs map file, and return its Execution, already at work.
 
     A program that ends before its executions have waits for them.
@@ -8808,7 +8817,8 @@ def submit(map, max_running=None, logs=None, group=None, profile=None, keep=None
     return execution.start()
 
 
-def reattach(logs='.', max_running=None, force=False, takeover=False):
+def reattach(logs: 'typing.Union[str, os.PathLike]' = '.', max_running: 'typing.Optional[int]' = None,
+             force: bool = False, takeover: bool = False) -> 'Execution':
     """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
     process drives. A program that ends before that waits for it, if it drives.
 
