@@ -2709,7 +2709,11 @@ class Ledger:
 
     def left(self):
         """Return how many jobs have not reached a final status."""
-        return self.count - self.counts[3] - self.counts[4]
+        return self.count - self.count_of(COMPLETED) - self.count_of(FAILED)
+
+    def count_of(self, status):
+        """Return how many jobs have a status."""
+        return self.counts[STATUS_CODES[status]]
 
     def chosen(self, wanted, numbers=None):
         """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
@@ -3124,7 +3128,7 @@ class Ledger:
 
     def newest(self):
         """Return the numbers of all jobs, those with the newest events first, those without any last."""
-        if self.counts[0] == self.count:
+        if self.count_of(UNSUBMITTED) == self.count:
             return range(self.count)
         return array.array('I', sorted(range(self.count), key=self._where.__getitem__, reverse=True))
 
@@ -3192,7 +3196,8 @@ class Ledger:
 
     def worth_compacting(self):
         """Tell whether most of what was read is history: several records of single jobs for each that counts."""
-        return self.heard > 3 * (sum(self.counts[1:]) + sum(map(len, self._earlier.values()))) + self.SMALL
+        records = self.count - self.count_of(UNSUBMITTED) + sum(map(len, self._earlier.values()))
+        return self.heard > 3 * records + self.SMALL
 
     #: Records that are never worth the work.
     SMALL = 10000
@@ -5457,7 +5462,7 @@ class Pause(Order):
     def obey(driver, order):
         """See Order."""
         text = 'paused: running jobs continue; {} not submitted, {} submitted'.format(
-            plural(driver.ledger.counts[0], 'job'), len(driver.ledger.live))
+            plural(driver.ledger.count_of(UNSUBMITTED), 'job'), len(driver.ledger.live))
         return Reply([set_event(driver, halted=True)], text, '')
 
 
@@ -5470,7 +5475,7 @@ class Resume(Order):
     def obey(driver, order):
         """See Order."""
         return Reply([set_event(driver, halted=False)], 'resumed: {} to submit'.format(
-            plural(driver.ledger.counts[0], 'job')), '')
+            plural(driver.ledger.count_of(UNSUBMITTED), 'job')), '')
 
 
 class MaxRunning(Order):
@@ -5634,7 +5639,7 @@ class Set(Order):
         driver.refuse(params)
         return Reply([set_event(driver, params=params)], '{} for {}'.format(
             ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
-            plural(driver.ledger.counts[0], 'unsubmitted job')), '')
+            plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job')), '')
 
 
 class Stop(Order):
@@ -7256,10 +7261,10 @@ class Driver:
         if self._pull:
             self._fill_lists()
             return
-        room = self.ledger.counts[0] if self.leaving else self.room()
+        room = self.ledger.count_of(UNSUBMITTED) if self.leaving else self.room()
         if self.backend.immediate and room < self._ahead() // 2:
             return    # there is enough on the way, and more at once costs less
-        if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.counts[0]) \
+        if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.count_of(UNSUBMITTED)) \
                 and now - self._submitted < self.GATHER:
             return
         self._submit_jobs(self.ledger.following(max(0, room)))
@@ -7293,7 +7298,7 @@ class Driver:
         ahead = min(Crew.LIST, max(Crew.FIRST * most, int(60 * self._speed())))
         if waiting > ahead // 2 and not self.leaving:
             return
-        room = self.ledger.counts[0] if self.leaving else ahead - waiting
+        room = self.ledger.count_of(UNSUBMITTED) if self.leaving else ahead - waiting
         params = changed(self.plan.params, self.ledger.settings.get('params'))
         groups, alone = collections.OrderedDict(), []
         for number in self.ledger.following(max(room, Crew.LIST)):
@@ -7456,7 +7461,7 @@ class Driver:
             limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
             lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
                 share_list(tasks, paths, sourced).splitlines(), limits)]
-            last = not self.ledger.counts[0]
+            last = not self.ledger.count_of(UNSUBMITTED)
             text = crew_list(event['crew'], lines, last) if more else crew_script(
                 self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
         else:

@@ -143,7 +143,7 @@ class Control:
                     '{}={}'.format(*item) for item in changes.items()))
 
         self._console.dialog = Form(
-            'Parameters of the {} not submitted yet'.format(plural(execution.ledger.counts[0], 'job')),
+            'Parameters of the {} not submitted yet'.format(plural(execution.ledger.count_of('UNSUBMITTED'), 'job')),
             [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError)
 
     # Which jobs
@@ -180,7 +180,7 @@ class Control:
         return [[first * group, last * group] for first, last in spans(numbers)]
 
     def _retry(self):
-        targets, failed = self._targets('CF'), self._execution.ledger.counts[4]
+        targets, failed = self._targets('CF'), self._execution.ledger.count_of('FAILED')
         kinds = self._listing.failed() if failed else ((), ())
         if kinds is None:
             targets.append(('all failed and cancelled: {}'.format(plural(failed, 'job')), None,
@@ -373,14 +373,14 @@ class Head:
 
     def _state(self):
         """Return (what the execution does, look)."""
-        execution, counts = self._execution, self._execution.ledger.counts
+        execution = self._execution
         if not execution.left():
             return 'finished', 'bold'
         if execution.halted:
             return 'PAUSED', 'P'
         if self._console.leaves or execution.stopping:
             return 'stopping', 'P'
-        return ('submitting' if counts[0] else 'all submitted'), 'bold'
+        return ('submitting' if execution.ledger.count_of('UNSUBMITTED') else 'all submitted'), 'bold'
 
     def _figures(self, screen, y):
         execution = self._execution
@@ -397,8 +397,8 @@ class Head:
             figures.append(('rate', '{:.1f} jobs/h'.format(3600 * rate)))
         if eta is not None:
             figures.append(('ETA', rough_time(eta)))
-        counts = execution.ledger.counts
-        reason = execution.waits_for() if counts[1] and not counts[2] else ''
+        ledger = execution.ledger
+        reason = execution.waits_for() if ledger.count_of('PENDING') and not ledger.count_of('RUNNING') else ''
         if reason:
             figures.append(('waiting:', reason))
         for dropped in ('', 'max running', 'rate', 'elapsed', 'waiting:'):

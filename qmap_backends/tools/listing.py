@@ -468,8 +468,8 @@ class Pace:
 
     def _ended(self):
         """Return how many jobs have run to their end."""
-        counts = self._execution.ledger.counts
-        return counts[3] + counts[4] - self._execution.failures.cancelled
+        execution = self._execution
+        return execution.ledger.count - execution.left() - execution.failures.cancelled
 
     def look(self):
         """Take in how many have ended by now."""
@@ -495,16 +495,16 @@ class Pace:
     def eta(self):
         """Return the seconds until all has ended, None where nobody can know: nothing has ended yet, nothing is
         submitted any more, or what runs takes longer than all that has ended."""
-        execution, counts = self._execution, self._execution.ledger.counts
-        if not execution.ledger.left() or execution.halted or execution.stopping:
+        execution, ledger = self._execution, self._execution.ledger
+        if not ledger.left() or execution.halted or execution.stopping:
             return None
         if self._time() - self._looked > (self.LOOK if len(self._took) >= self.SAMPLE // 10 else self.LOOK // 10):
             self._looked, self._took, self._ratio = self._time(), self._durations(), self._length_ratio()
         tail = self._tail()
-        if not counts[0] + counts[1]:
+        if not ledger.count_of('UNSUBMITTED') + ledger.count_of('PENDING'):
             return tail
         rate = self.rate()
-        return max(execution.ledger.left() / rate * self._ratio, tail or 0) if rate else None
+        return max(ledger.left() / rate * self._ratio, tail or 0) if rate else None
 
     def _durations(self):
         """Return the sorted durations of some jobs that have completed."""
