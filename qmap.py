@@ -6042,6 +6042,15 @@ class Driver:
     READERS = 60
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
     GATHER = 10
+    #: Seconds after which a file that another host has made can be seen from here at the latest.
+    UNSEEN = 90
+    #: Seconds between two looks at the load of the cluster; between two orders to the scheduler to end the same jobs.
+    LOAD, CANCEL = 60, 60
+    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
+    #: were seen to begin.
+    FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
+    #: What fails is tried again after some seconds, and then after twice as many and some more: (some, most).
+    BACK_OFF = {'retry': (1, 30), 'poll': (5, 300), 'submit': (5, 300)}
     #: Bytes that must be left in the logs folder for more jobs, and below which it is called full.
     SPACE, FULL = 16 << 20, 64 << 10
 
@@ -6179,7 +6188,7 @@ class Driver:
         for batch in self._inherited:
             remove(self.logs.batch(batch))
         # What a share on another host has begun since may be seen from here only later.
-        self._due['inherited'] = self.here.monotonic() + (90 if others else 0)
+        self._due['inherited'] = self.here.monotonic() + (self.UNSEEN if others else 0)
         self._again = bool(self.ledger.cancelled)
         self._before = self.ledger.before if self.backend.immediate else 0
         return True
@@ -6405,7 +6414,7 @@ class Driver:
                 self._check_epoch()
                 self._show_beat()
             if now >= self._due['load'] and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
-                self._due['load'] = now + 60
+                self._due['load'] = now + self.LOAD
                 self.load = self.backend.usage() or {}
             if now >= self._due['history']:
                 self._remove_history()
@@ -6445,9 +6454,15 @@ class Driver:
             if error.errno in NO_ROOM:
                 self._full = now
                 self._hold_back()
-            self._waits['retry'] = min(30, 2 * self._waits['retry'] + 1)
-            self._due['retry'] = self._due['flush'] = now + self._waits['retry']
+            self._back_off('retry', now)
+            self._due['flush'] = self._due['retry']
             self._due['submit'] = max(self._due['submit'], self._due['retry'])
+
+    def _back_off(self, what, now):
+        """Try something again later, and later each time."""
+        some, most = self.BACK_OFF[what]
+        self._waits[what] = min(most, 2 * self._waits[what] + some)
+        self._due[what] = now + self._waits[what]
 
     def _note_shortage(self):
         """Say what the backend has not for jobs that wait."""
@@ -6946,8 +6961,7 @@ class Driver:
             self._silent = self._silent or self.here.time()
             self._troubles['poll'] = 'no answer from {} since {}'.format(
                 self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent)))
-            self._waits['poll'] = min(300, 2 * self._waits['poll'] + 5)
-            self._due['poll'] = now + self._waits['poll']
+            self._back_off('poll', now)
             return
         self._silent = 0
         self._troubles.pop('poll', None)
@@ -7178,7 +7192,7 @@ class Driver:
         now = self.here.monotonic()
         if now < self._due.get('find', now + 1):
             return
-        self._due['find'] = now + 15
+        self._due['find'] = now + self.FIND_AGAIN
         silent = False
         for number, batch in list(self.ledger.batches.items()):
             if batch.get('id') is None and number not in self._inherited:
@@ -7209,7 +7223,7 @@ class Driver:
         self._unsubmit(back)
         if len(back) < len(words) and not self.backend.immediate:
             # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
-            self._due['find'] = self.here.monotonic() + 60
+            self._due['find'] = self.here.monotonic() + self.FIND_BEGUN
             for record in self.ledger.live.values():
                 if record['batch'] == batch['batch']:
                     self._attempt(record).miss(self.here.monotonic())
@@ -7364,7 +7378,7 @@ class Driver:
             event['id'] = crew.id
         if changes:
             event['params'] = changes
-        self._due['find'] = self.here.monotonic() + 5    # should anything below fail, it is looked for
+        self._due['find'] = self.here.monotonic() + self.FIND    # should anything below fail, it is looked for
         self._commit([event])
         script = self.logs.batch(batch)
         try:
@@ -7404,8 +7418,7 @@ class Driver:
                 self._most = count // 2    # it may be the number that is too large: fewer are tried at once
                 return False
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
-        self._waits['submit'] = min(300, 2 * self._waits['submit'] + 5)
-        self._due['submit'] = self.here.monotonic() + self._waits['submit']
+        self._back_off('submit', self.here.monotonic())
         return False
 
     def _taken(self, event, numbers, params, batch):
@@ -7692,7 +7705,7 @@ class Driver:
                     note_why(self._said(record), why_noted(self.ledger, number))
         self._log(events)
         self._again = False
-        self._due['cancel'] = self.here.monotonic() + 60    # a scheduler that is down forgets it
+        self._due['cancel'] = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
         self._end_tasks(tasks)
 
     def _end_tasks(self, tasks):
