@@ -375,9 +375,10 @@ def estimate(durations, ran, waiting, rate=0, **flags):
     now = time.time()
     ended, count = len(durations), len(durations) + len(ran) + waiting
     records = [{'status': 'COMPLETED', 'started': 1, 'finished': 1 + seconds} for seconds in durations]
+    counts = {'UNSUBMITTED': waiting, 'PENDING': 0, 'COMPLETED': 0, 'FAILED': flags.get('cancelled', 0)}
     ledger = SimpleNamespace(
         count=count, status=bytearray([3] * ended + [2] * len(ran) + [0] * waiting), record=records.__getitem__,
-        counts=[waiting, 0, len(ran), flags.get('cancelled', 0), 0, 0], left=lambda: len(ran) + waiting,
+        left=lambda: len(ran) + waiting, count_of=lambda status: counts[status],
         live={n: {'status': 'RUNNING', 'started': now - seconds} for n, seconds in enumerate(ran)})
     execution = SimpleNamespace(
         ledger=ledger, halted=flags.get('halted', False), stopping=flags.get('stopping', False),
@@ -386,7 +387,7 @@ def estimate(durations, ran, waiting, rate=0, **flags):
     clock = [0]
     pace = Pace(execution, lambda: clock[0])
     pace.look()
-    ledger.counts[3] += ended
+    counts['COMPLETED'] = ended
     clock[0] = ended / rate if rate else 100
     pace.look()
     return pace.eta(), pace.rate()

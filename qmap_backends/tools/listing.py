@@ -468,8 +468,8 @@ class Pace:
 
     def _ended(self):
         """Return how many jobs have run to their end."""
-        execution = self._execution
-        return execution.ledger.count - execution.left() - execution.failures.cancelled
+        ledger = self._execution.ledger
+        return ledger.count_of('COMPLETED') + ledger.count_of('FAILED') - self._execution.failures.cancelled
 
     def look(self):
         """Take in how many have ended by now."""
