@@ -116,7 +116,7 @@ def running(qmap, word):
     found = []
     for pid in os.listdir('/proc'):
         try:
-            with open('/proc/{}/cmdline'.format(pid)) as source:
+            with open('/proc/{}/cmdline'.format(pid), errors='replace') as source:
                 if word in source.read().split('\0') and os.readlink('/proc/{}/cwd'.format(pid)) == qmap.folder:
                     found.append(pid)
         except OSError:
