@@ -5662,15 +5662,16 @@ class Stop(Order):
     def obey(driver, order):
         """See Order."""
         live, drives = driver.ledger.live, driver.leaving != 'obey'
-        if driver.backend.immediate and not order.get('cancel'):    # what has not begun here goes back
-            live = [number for number, record in live.items() if record['status'] == RUNNING]
-        jobs = plural(len(live), 'running job' if driver.backend.immediate else 'submitted job')
         if order.get('cancel'):
-            return Reply(cancel_events(live, driver.here.time()), 'driver stops; cancelling ' + jobs,
-                         'cancel' if drives else '')
+            return Reply(cancel_events(live, driver.here.time()), 'driver stops; cancelling {}'.format(
+                plural(len(live), 'submitted job')), 'cancel' if drives else '')
+        kind, count = 'submitted job', len(live)
+        if driver.backend.immediate:    # what has not begun here goes back
+            kind, count = 'running job', driver.ledger.count_of(RUNNING)
         if not drives:
-            return Reply([], 'no driver is running; {} submitted'.format(plural(len(live), 'job')), '')
-        return Reply([], 'driver stops; {} {}'.format(jobs, 'continues' if len(live) == 1 else 'continue'), 'leave')
+            return Reply([], 'no driver is running; {} submitted'.format(plural(count, 'job')), '')
+        return Reply([], 'driver stops; {} {}'.format(
+            plural(count, kind), 'continues' if count == 1 else 'continue'), 'leave')
 
 
 #: All orders, by their names.
@@ -9753,8 +9754,8 @@ def follow(execution, options):
         view.close()
     execution.wait(0)
     view.update(last=True)
-    driver = driver_alive(execution.logs) if execution.left() and not view.detaches else None
-    if driver and driver['pid'] != os.getpid():
+    driver = driver_alive(execution.logs) if execution.viewing and execution.left() and not view.detaches else None
+    if driver:
         execution.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
                               '{} control {} stop'.format(program(), quote_shown(shown_path(execution.path))))
     while execution.news:

@@ -276,7 +276,7 @@ def test_stop_leaves_what_runs_and_cancel_does_not(qmap, detached):
 def test_stop_and_cancel(qmap, detached):
     detached('sleep 100\n' * 3, '-r', '2')
     until(lambda: qmap.statuses('out')[:2] == ['RUNNING'] * 2)
-    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 running jobs\n'
+    assert control(qmap, 'stop', '--cancel') == 'driver stops; cancelling 2 submitted jobs\n'
     until(lambda: not driving(qmap))
     assert qmap.statuses('out') == ['FAILED', 'FAILED', 'UNSUBMITTED']
 
