@@ -6028,103 +6028,74 @@ class NotDriver(Exception):
     """Another process drives."""
 
 
-class Driver:
-    """The one process that submits. It holds the lock, and the newest segment of the journal."""
+class Timer:
+    """When something is due. What fails is tried again after some seconds, and then after twice as many and some more.
 
-    #: Seconds: between beats; for which a foreign driver's beat must stand still before it counts as gone; between two
-    #: looks at the folder; between two rounds of writing metadata.
+    Attributes:
+        due: on the monotonic clock, in seconds
+        wait: seconds for which it was put off last, 0 after a success
+    """
+
+    def __init__(self, some, most):
+        """
+        Args:
+            some, most: seconds to the first try after a failure, and between two tries at the most
+        """
+        self.some, self.most = some, most
+        self.due = self.wait = 0
+
+    def back_off(self, now):
+        """Put it off, for longer each time."""
+        self.wait = min(self.most, 2 * self.wait + self.some)
+        self.due = now + self.wait
+
+    def reset(self):
+        """Note a success."""
+        self.wait = 0
+
+
+class Lease:
+    """The right to drive: the lock, the newest segment of the journal, and the beat that others see.
+
+    Attributes:
+        ledger: Ledger, as this driver has read and written it
+        on_event: function that is called with each event that was written, None for none
+        unwritten: events that come first when something is written
+        taken_from: the host of the driver before, '' for none
+        beat_due, history_due: when the next beat is shown, and older segments are removed, on the monotonic clock
+    """
+
+    #: Seconds between beats; for which a foreign driver's beat must stand still before it counts as gone.
     BEAT = 10
     SILENCE = 180
-    LOOK = 1
-    FLUSH = 0.5
-    #: Seconds for which to wait for what the scheduler's accounts say of an end.
-    PATIENCE = 20
     #: Seconds for which those who read old segments may still need them.
     READERS = 60
-    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
-    GATHER = 10
-    #: Seconds after which a file that another host has made can be seen from here at the latest.
-    UNSEEN = 90
-    #: Seconds between two looks at the load of the cluster; between two orders to the scheduler to end the same jobs.
-    LOAD, CANCEL = 60, 60
-    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
-    #: were seen to begin.
-    FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
-    #: What fails is tried again after some seconds, and then after twice as many and some more: (some, most).
-    BACK_OFF = {'retry': (1, 30), 'poll': (5, 300), 'submit': (5, 300)}
-    #: Bytes that must be left in the logs folder for more jobs, and below which it is called full.
-    SPACE, FULL = 16 << 20, 64 << 10
 
-    def __init__(self, logs, plan, backend, here, heard=None):
+    def __init__(self, logs, plan, here, on_event=None, state=dict):
         """
         Args:
             logs: Logs
             plan: Plan
-            backend: as qmap_backends.Backend
             here: Host
-            heard: function that is called with each event that was written
+            on_event: function that is called with each event that was written
+            state: function that returns what else the file of the driver says, as a dict
         """
-        self.logs = logs
-        self.plan = plan
-        self.backend = backend
-        self.here = here
-        self.heard = heard
-        self.ledger = None
-        self._troubles = {}
-        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
-        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
-        #: inbox asks for, waits at most PATIENCE for what it cancels, and ends.
-        self.leaving = ''
-        self.inbox = Inbox(logs, here)
-        self._left = ''
-        self._again = False    # jobs have still to be cancelled
-        self._before = 0    # jobs of batches up to this one may have begun without a trace
+        self.logs, self.plan, self.here, self.on_event, self._state = logs, plan, here, on_event, state
+        self.ledger = self._journal = None
+        self.unwritten = []
+        self.beat_due, self.history_due = 0, float('inf')
         self._lock = Lock(logs.lock)
-        self._journal = None
-        self._epoch = 0
-        self._beat = 0
-        self._attempts = {}    # by '<id>.<attempt>': Attempt, of the live ones of which something was seen
-        self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
-        self._tries = {}    # how often a job left the queue without a trace
-        self._changed = {}
-        self._lasting = set()
-        self._spent = set()    # attempts that are over, and of which something lies in run/
-        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
-        self._news = False    # whether there is more to clean than at the last time
-        self._owed = []
-        self._folders = set()
-        self._rate = collections.deque(maxlen=2000)
-        self._most = self._array = 0
-        self._submitted = self._polled = float('-inf')
-        self._first = 0
-        self._lead = 0    # the last batch of an earlier driver
-        self._full = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
-        #: Variables of the user that a shell which jobs share would take for its own.
-        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
-                              for name in os.environ)
-        self._told = []    # events of shares that are to be written
-        self._void = []    # (batch, word) of the attempts that a share did not begin after all
-        self._inherited = []    # batches with shares of an earlier driver
-        self._shares = {}    # (batch, k): Share
-        self._crews = {}    # by number: Crew
-        self._pull = 0 if backend.immediate else int(plan.info.get('pull') or 0)    # workers to take jobs from lists
-        self._held = {}    # by number: the share whose end tells what it used
-        self._silent = 0
-        self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
-        self._due = {'load': 0, 'space': 0, 'beat': 0, 'flush': 0, 'poll': 0, 'submit': 0, 'retry': 0, 'accounts': 0,
-                     'inbox': 0, 'cancel': 0, 'history': float('inf')}
-        self._waits = {'poll': 0, 'submit': 0, 'retry': 0}
+        self._epoch = self._beats = 0
+        self._nonce = self.taken_from = ''
 
-    # Becoming the driver, and ceasing to be
-
-    def lead(self, force=False, foreign=None, idle=False, seen=None):
+    def acquire(self, force, foreign, is_needed, seen=None):
         """Become the driver.
 
         Args:
             force: go on although some records of the journal cannot be read
             foreign: function of what is known of a driver on another host that tells whether it still beats; None to
                 take its place whether it does or not
-            idle: also where no job is left
+            is_needed: function that tells, once the ledger is read, whether there is anything to drive
             seen: Ledger that this process has read already, None for none
 
         Returns:
@@ -6139,28 +6110,14 @@ class Driver:
         if locked is False:
             raise NotDriver()
         try:
-            if self._driven(locked, foreign):
+            if self._is_driven(locked, foreign):
                 raise NotDriver()
-            driver = self.logs.driver_now()
-            self.ledger = seen if seen and seen.current() and not seen.damage else self.plan.ledger()
-            self.ledger.load(self.heard if self.ledger is seen else None)
-            self.ledger.miss(driver)
-            if self.ledger.damage and not force and driver.get('host', self.here.host) != self.here.host and \
-                    self.ledger.damage[-1] == self.ledger.missing(driver):
-                raise OSError(errno.ESTALE, 'not all records are visible on this host yet',
-                              self.logs.journal(driver['epoch']))
-            if self.ledger.damage and not force:
-                path, place = self.ledger.segment_path(self.ledger.damage[0][0]), self.ledger.damage[0][1]
-                if not os.path.lexists(path):
-                    raise QMapError('{}: missing; restore it, or resume from what the .info files say with '
-                                    'reattach --force'.format(path))
-                raise QMapError('{}: {} cannot be read, the first at byte {}; skip them with reattach --force'.format(
-                    path, plural(len(self.ledger.damage), 'record'), place))
-            if not (self.ledger.left() or idle or self.inbox.waiting(self.ledger.obeyed) or self._late()):
+            self._read(force, seen)
+            if not is_needed():
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
-            self._journal = Journal(self.logs.journal(self._epoch), dict(self._self(), event='open'))
+            self._journal = Journal(self.logs.journal(self._epoch), dict(self._own_process(), event='open'))
         except FileExistsError:
             self._lock.release()
             raise NotDriver()
@@ -6168,33 +6125,68 @@ class Driver:
             self._lock.release()
             raise
         try:
-            self._check_epoch()    # slept since it looked, it has the number of a segment that is compacted by now
+            self.check_epoch()    # slept since it looked, it has the number of a segment that is compacted by now
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self._read_on()
-            others = self.ledger.driver_host not in ('', self.here.host)
+            self.taken_from = self.ledger.driver_host
             self._begin()
             self._compact()
         except BaseException as error:
             self._journal.close()
-            if isinstance(error, OSError) and not self._followed():
+            if isinstance(error, OSError) and not self._is_followed():
                 remove(self.logs.journal(self._epoch))    # empty or void, it would pass for a driver that nobody knows
             self._lock.release()
             raise
-        if any(batch.get('id') is None for batch in self.ledger.batches.values()):
-            self._due['find'] = 0
-        # What the last driver did not come to write, and what may have changed since.
-        for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
-            self._changed[number] = self.ledger.record(number)
-        self._inherited = [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
-        for batch in self._inherited:
-            remove(self.logs.batch(batch))
-        # What a share on another host has begun since may be seen from here only later.
-        self._due['inherited'] = self.here.monotonic() + (self.UNSEEN if others else 0)
-        self._again = bool(self.ledger.cancelled)
-        self._before = self.ledger.before if self.backend.immediate else 0
         return True
 
-    def _followed(self):
+    def release(self):
+        """Drive no more."""
+        self._journal.close()
+        self._lock.release()
+
+    def _read(self, force, seen):
+        """Read the journal.
+
+        Args:
+            force, seen: as for `acquire`
+
+        Raises:
+            QMapError, OSError: some of it cannot be read, for good, or for now
+        """
+        driver = self.logs.driver_now()
+        self.ledger = seen if seen and seen.current() and not seen.damage else self.plan.ledger()
+        self.ledger.load(self.on_event if self.ledger is seen else None)
+        self.ledger.miss(driver)
+        if not self.ledger.damage or force:
+            return
+        written_elsewhere = driver.get('host', self.here.host) != self.here.host
+        if written_elsewhere and self.ledger.damage[-1] == self.ledger.missing(driver):
+            raise OSError(errno.ESTALE, 'not all records are visible on this host yet',
+                          self.logs.journal(driver['epoch']))
+        path, place = self.ledger.segment_path(self.ledger.damage[0][0]), self.ledger.damage[0][1]
+        if not os.path.lexists(path):
+            raise QMapError('{}: missing; restore it, or resume from what the .info files say with '
+                            'reattach --force'.format(path))
+        raise QMapError('{}: {} cannot be read, the first at byte {}; skip them with reattach --force'.format(
+            path, plural(len(self.ledger.damage), 'record'), place))
+
+    def _is_driven(self, locked, foreign):
+        """Tell whether another process must be taken for the driver, by the newest segment of the journal."""
+        epochs = self.logs.epochs()
+        if not epochs:
+            return False
+        driver = self.logs.driver_now()
+        if driver.get('epoch') != epochs[-1]:    # that one has not come to say so
+            driver = dict(Ledger.first(self.logs, epochs[-1]), beat=None)
+            driver['epoch'] = epochs[-1]
+        if driver.get('released'):
+            return False
+        if driver.get('host') == self.here.host:
+            return locked is None and driver.get('pid') != self.here.pid and bool(driver.get('born')) and \
+                self.here.birth(driver.get('pid')) == driver['born']
+        return bool(foreign and foreign(driver))
+
+    def _is_followed(self):
         """Tell whether a newer driver may have read this one's segment."""
         try:
             return max(self.logs.epochs(), default=0) > self._epoch
@@ -6209,11 +6201,45 @@ class Driver:
                 if self.ledger.snapshot < epoch < self._epoch:
                     lasting[epoch] = os.path.getsize(self.logs.journal(epoch))
                     bring_to_disk(self.logs.journal(epoch))
-            if self._beyond(lasting) or self.ledger.outdated():    # it went with a machine's power, or is compacted
+            # Some of it went with a machine's power, or is compacted.
+            if self._read_beyond(lasting) or self.ledger.outdated():
                 self.ledger = self.plan.ledger()
             self.ledger.load()
-            if not self._beyond(lasting):
+            if not self._read_beyond(lasting):
                 return
+
+    def _read_beyond(self, sizes):
+        """Tell whether more of some segment was read than so many bytes."""
+        return any(place > sizes.get(epoch, place) for epoch, place in self.ledger.read_so_far().items())
+
+    def _begin(self):
+        """Say in the journal, and to those who look, that this process drives."""
+        self._nonce = os.urandom(8).hex()
+        self.write([dict(self._own_process(), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
+                         version=__version__, time=self.here.time())])
+        self._journal.sync()
+        bring_to_disk(self.logs.qmap)
+        self.show_beat()
+        if self.ledger.damage:
+            self._restore()
+
+    def _restore(self):
+        """Write down what the journal has lost of a job, and its own .info still knows."""
+        events = []
+        for number in range(self.ledger.count):
+            if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
+                id = self.ledger.id(number)
+                info = read_json(self.plan.path(id, '.info'))
+                told = of_types(info, dict(RECORD_FIELDS, id=str, status=str, retries=int, seconds=dict))
+                known = told.get('id') == id and told.get('status') in (COMPLETED, FAILED)
+                if known and self.ledger.attempts[number] <= told.get('retries', -2) + 1 < 1 << 16:
+                    event = {'event': 'end', 'job': id, 'attempt': told['retries'] + 1}
+                    event.update((key, told[key]) for key in (
+                        'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in told)
+                    event.update(of_types(told.get('seconds'), {
+                        'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER}))
+                    events.append(event)
+        self.write(events)
 
     def _compact(self):
         """Put one file in the place of older segments of which most is history.
@@ -6237,19 +6263,19 @@ class Driver:
                 pass    # no room for it now
             remove(temporary)
         if self.ledger.snapshot:
-            self._due['history'] = self.here.monotonic() + self.READERS
+            self.history_due = self.here.monotonic() + self.READERS
             try:    # both times are the file server's
                 age = os.stat(self.logs.journal(self._epoch)).st_mtime - os.stat(
                     self.logs.snapshot(self.ledger.snapshot)).st_mtime
                 if age > self.READERS:
-                    self._due['history'] = 0
+                    self.history_due = 0
             except OSError:
                 pass
 
-    def _remove_history(self):
+    def remove_history(self):
         """Remove the segments that the snapshot stands for, and what an earlier one left."""
-        self._due['history'] = float('inf')
-        self._check_epoch()
+        self.history_due = float('inf')
+        self.check_epoch()
         for name in os.listdir(self.logs.qmap):
             head, _, number = name.partition('.')
             number, _, rest = number.partition('.')
@@ -6257,67 +6283,180 @@ class Driver:
                     int(number) < self.ledger.snapshot + (head == 'journal') or rest and int(number) < self._epoch):
                 remove(os.path.join(self.logs.qmap, name))
 
-    def _beyond(self, sizes):
-        """Tell whether more of some segment was read than so many bytes."""
-        return any(place > sizes.get(epoch, place) for epoch, place in self.ledger.read_so_far().items())
+    def _own_process(self):
+        return {'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born}
+
+    def show_beat(self, released=False):
+        """Show others that this process drives, or drives no more."""
+        self._beats += 1
+        self.beat_due = self.here.monotonic() + self.BEAT
+        write_json(self.logs.driver, dict(self._own_process(), **{
+            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beats, 'released': released,
+            'bytes': self._journal.synced}, **self._state()))
+
+    def commit(self, events=()):
+        """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then may
+        one act on them.
+
+        Raises:
+            NotDriver: another process has become the driver
+            OSError: the journal could not be written
+        """
+        self.write(list(events))
+        self.sync()
+        self.check_epoch()
+
+    def sync(self):
+        """Bring all that was written to the disk."""
+        self._journal.sync()
+
+    def write(self, events):
+        """Write events to the journal and take them in; those that were owed come first."""
+        events = self.unwritten + events
+        if events:
+            places = self._journal.write(events)
+            self.unwritten = []
+            for event, place in zip(events, places):
+                self.ledger.apply(event, self._epoch << 44 | place)
+                if self.on_event:
+                    self.on_event(event)
+            self.ledger.wrote(self._epoch, self._journal.size)
+
+    def check_epoch(self):
+        """See that nobody has taken over.
+
+        Raises:
+            NotDriver: another process has become the driver
+        """
+        if max(self.logs.epochs(), default=0) != self._epoch:
+            raise NotDriver()
+
+
+class Driver:
+    """The one process that submits."""
+
+    #: Seconds between two looks at the folder; between two rounds of writing metadata.
+    LOOK = 1
+    FLUSH = 0.5
+    #: Seconds for which to wait for what the scheduler's accounts say of an end.
+    PATIENCE = 20
+    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
+    GATHER = 10
+    #: Seconds after which a file that another host has made can be seen from here at the latest.
+    UNSEEN = 90
+    #: Seconds between two looks at the load of the cluster; between two orders to the scheduler to end the same jobs.
+    LOAD, CANCEL = 60, 60
+    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
+    #: were seen to begin.
+    FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
+    #: Bytes that must be left in the logs folder for more jobs, and below which it is called full.
+    SPACE, FULL = 16 << 20, 64 << 10
+
+    def __init__(self, logs, plan, backend, here, heard=None):
+        """
+        Args:
+            logs: Logs
+            plan: Plan
+            backend: as qmap_backends.Backend
+            here: Host
+            heard: function that is called with each event that was written
+        """
+        self.logs = logs
+        self.plan = plan
+        self.backend = backend
+        self.here = here
+        self.lease = Lease(logs, plan, here, heard, self._state)
+        self._troubles = {}
+        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
+        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
+        #: inbox asks for, waits at most PATIENCE for what it cancels, and ends.
+        self.leaving = ''
+        self.inbox = Inbox(logs, here)
+        self._left = ''
+        self._again = False    # jobs have still to be cancelled
+        self._before = 0    # jobs of batches up to this one may have begun without a trace
+        self._attempts = {}    # by '<id>.<attempt>': Attempt, of the live ones of which something was seen
+        self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
+        self._tries = {}    # how often a job left the queue without a trace
+        self._changed = {}
+        self._lasting = set()
+        self._spent = set()    # attempts that are over, and of which something lies in run/
+        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
+        self._news = False    # whether there is more to clean than at the last time
+        self._folders = set()
+        self._rate = collections.deque(maxlen=2000)
+        self._most = self._array = 0
+        self._submitted = self._polled = float('-inf')
+        self._first = 0
+        self._lead = 0    # the last batch of an earlier driver
+        self._full = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
+        #: Variables of the user that a shell which jobs share would take for its own.
+        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
+                              for name in os.environ)
+        self._told = []    # events of shares that are to be written
+        self._void = []    # (batch, word) of the attempts that a share did not begin after all
+        self._inherited = []    # batches with shares of an earlier driver
+        self._shares = {}    # (batch, k): Share
+        self._crews = {}    # by number: Crew
+        self._pull = 0 if backend.immediate else int(plan.info.get('pull') or 0)    # workers to take jobs from lists
+        self._held = {}    # by number: the share whose end tells what it used
+        self._silent = 0
+        self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
+        self._load_due = self._space_due = self._flush_due = self._accounts_due = 0
+        self._inbox_due = self._cancel_due = self._inherited_due = 0
+        self._find_due = float('inf')
+        self._retry, self._poll, self._submit = Timer(1, 30), Timer(5, 300), Timer(5, 300)
+
+    # Becoming the driver, and ceasing to be
+
+    @property
+    def ledger(self):
+        """The Ledger, as this driver has read and written it."""
+        return self.lease.ledger
+
+    def _state(self):
+        """Return what others are told beside the beat, as a dict."""
+        return {'trouble': self.trouble, 'max_running': self.max_running}
+
+    def lead(self, force=False, foreign=None, idle=False, seen=None):
+        """Become the driver.
+
+        Args:
+            idle: also where no job is left
+            force, foreign, seen: as for `Lease.acquire`
+
+        Returns:
+            whether there is anything to drive
+
+        Raises:
+            NotDriver: another process is the driver
+            QMapError: the journal is damaged
+            OSError: the folder cannot be written
+        """
+        if not self.lease.acquire(force, foreign, lambda: idle or self._is_needed(), seen):
+            return False
+        if any(batch.get('id') is None for batch in self.ledger.batches.values()):
+            self._find_due = 0
+        # What the last driver did not come to write, and what may have changed since.
+        for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
+            self._changed[number] = self.ledger.record(number)
+        self._inherited = [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
+        for batch in self._inherited:
+            remove(self.logs.batch(batch))
+        # What a share on another host has begun since may be seen from here only later.
+        elsewhere = self.lease.taken_from not in ('', self.here.host)
+        self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
+        self._again = bool(self.ledger.cancelled)
+        self._before = self.ledger.before if self.backend.immediate else 0
+        return True
+
+    def _is_needed(self):
+        """Tell whether there is anything to drive."""
+        return bool(self.ledger.left() or self.inbox.waiting(self.ledger.obeyed) or self._late())
 
     def _late(self):
         """Tell whether jobs have said something since the last driver left."""
         return any(name.endswith('.end') for name in self.logs.listing())
-
-    def _driven(self, locked, foreign):
-        """Tell whether another process must be taken for the driver, by the newest segment of the journal."""
-        epochs = self.logs.epochs()
-        if not epochs:
-            return False
-        driver = self.logs.driver_now()
-        if driver.get('epoch') != epochs[-1]:    # that one has not come to say so
-            driver = dict(Ledger.first(self.logs, epochs[-1]), beat=None)
-            driver['epoch'] = epochs[-1]
-        if driver.get('released'):
-            return False
-        if driver.get('host') == self.here.host:
-            return locked is None and driver.get('pid') != self.here.pid and bool(driver.get('born')) and \
-                self.here.birth(driver.get('pid')) == driver['born']
-        return bool(foreign and foreign(driver))
-
-    def _self(self):
-        return {'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born}
-
-    def _begin(self):
-        self._nonce = os.urandom(8).hex()
-        self._write([dict(self._self(), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
-                          version=__version__, time=self.here.time())])
-        self._journal.sync()
-        bring_to_disk(self.logs.qmap)
-        self._show_beat()
-        if self.ledger.damage:
-            self._restore()
-
-    def _restore(self):
-        # What the journal lost, a job's own .info may still know.
-        events = []
-        for number in range(self.ledger.count):
-            if self.ledger.status[number] not in (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED]):
-                id = self.ledger.id(number)
-                info = read_json(self.plan.path(id, '.info'))
-                told = of_types(info, dict(RECORD_FIELDS, id=str, status=str, retries=int, seconds=dict))
-                known = told.get('id') == id and told.get('status') in (COMPLETED, FAILED)
-                if known and self.ledger.attempts[number] <= told.get('retries', -2) + 1 < 1 << 16:
-                    event = {'event': 'end', 'job': id, 'attempt': told['retries'] + 1}
-                    event.update((key, told[key]) for key in (
-                        'status', 'executor_id', 'exit_code', 'error_reason', 'error', 'host') if key in told)
-                    event.update(of_types(told.get('seconds'), {
-                        'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER}))
-                    events.append(event)
-        self._write(events)
-
-    def _show_beat(self, released=False):
-        self._beat += 1
-        self._due['beat'] = self.here.monotonic() + self.BEAT
-        write_json(self.logs.driver, dict(self._self(), **{
-            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beat, 'released': released,
-            'trouble': self.trouble, 'max_running': self.max_running, 'bytes': self._journal.synced}))
 
     @property
     def max_running(self):
@@ -6331,7 +6470,7 @@ class Driver:
 
     def set(self, **settings):
         """Change what steers the driver: max_running, halted, params."""
-        self._write([dict(settings, event='set', time=self.here.time())])
+        self.lease.write([dict(settings, event='set', time=self.here.time())])
 
     def drive(self):
         """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
@@ -6349,8 +6488,7 @@ class Driver:
             self._finish()
         finally:
             self.backend.close()
-            self._journal.close()
-            self._lock.release()
+            self.lease.release()
 
     def _goes_on(self):
         if self.leaving == 'leave':
@@ -6363,10 +6501,10 @@ class Driver:
                     self.inbox.waiting(self.ledger.obeyed))
 
     def _finish(self):
-        self._due['flush'] = 0
+        self._flush_due = 0
         self._crews, self._news = {}, self._news or bool(self._crews)
         try:
-            self._check_epoch()
+            self.lease.check_epoch()
             self._collect()    # what they have said since the last look
             self._lasting = set(self._changed)
             self._withdraw()
@@ -6377,14 +6515,14 @@ class Driver:
             self._measure(shares)
             self._flush()
             while self._changed:
-                self._show_beat()
+                self.lease.show_beat()
                 self._flush()
-            self._write([{'event': 'left', 'time': self.here.time()}])
-            self._journal.sync()
+            self.lease.write([{'event': 'left', 'time': self.here.time()}])
+            self.lease.sync()
             write_json(self.logs.execution, dict(
                 self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()), counts=self.counts(),
                 cancelled=self.ledger.failures.cancelled))
-            self._show_beat(released=True)
+            self.lease.show_beat(released=True)
         except OSError as error:
             self._complain(error)
 
@@ -6400,9 +6538,9 @@ class Driver:
             self.here.rest(0.02)    # so many jobs end that each look should find some
         if self.backend.immediate and not self.leaving and not self.halted and self.room() > 0 \
                 and self.ledger.next_job() is not None:
-            return max(0, min(self.LOOK, self._due['submit'] - now))
+            return max(0, min(self.LOOK, self._submit.due - now))
         if self._changed or self._news:
-            return max(0, min(self.LOOK, self._due['flush'] - now))
+            return max(0, min(self.LOOK, self._flush_due - now))
         return self.LOOK
 
     # One look at everything
@@ -6411,17 +6549,17 @@ class Driver:
         """Look at everything once, and do what is due."""
         now = self.here.monotonic()
         try:
-            if now >= self._due['beat']:
-                self._check_epoch()
-                self._show_beat()
-            if now >= self._due['load'] and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
-                self._due['load'] = now + self.LOAD
+            if now >= self.lease.beat_due:
+                self.lease.check_epoch()
+                self.lease.show_beat()
+            if now >= self._load_due and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
+                self._load_due = now + self.LOAD
                 self.load = self.backend.usage() or {}
-            if now >= self._due['history']:
-                self._remove_history()
-            if self._owed:
-                self._write([])
-            while self._inherited and now >= self._due['inherited']:
+            if now >= self.lease.history_due:
+                self.lease.remove_history()
+            if self.lease.unwritten:
+                self.lease.write([])
+            while self._inherited and now >= self._inherited_due:
                 self._close_share(self._inherited[-1])
                 self._inherited.pop()
             self._collect()
@@ -6429,15 +6567,15 @@ class Driver:
             self._look_after_workers()
             self._ask_accounts()
             self._find_batches()
-            self._poll()
+            self._ask_queue()
             self._note_shortage()
             self._obey()
-            if self._again or self.ledger.cancelled and now >= self._due['cancel']:
+            if self._again or self.ledger.cancelled and now >= self._cancel_due:
                 self._cancel()
             if self.leaving in ('', 'hand over'):
                 if not self.halted and self._has_space(now):
-                    self._submit()
-                if self.leaving and (self.ledger.next_job() is None or self._waits['submit']):
+                    self._submit_more()
+                if self.leaving and (self.ledger.next_job() is None or self._submit.wait):
                     self.leaving = 'leave'
             elif self.leaving != self._left:
                 self._withdraw()
@@ -6445,8 +6583,8 @@ class Driver:
                     self.cancel(list(self.ledger.live))
                 self._left = self.leaving
             self._flush()
-            if now >= self._due['retry']:
-                self._waits['retry'] = 0
+            if now >= self._retry.due:
+                self._retry.reset()
                 self._troubles.pop('folder', None)
         except OSError as error:
             # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
@@ -6455,15 +6593,9 @@ class Driver:
             if error.errno in NO_ROOM:
                 self._full = now
                 self._hold_back()
-            self._back_off('retry', now)
-            self._due['flush'] = self._due['retry']
-            self._due['submit'] = max(self._due['submit'], self._due['retry'])
-
-    def _back_off(self, what, now):
-        """Try something again later, and later each time."""
-        some, most = self.BACK_OFF[what]
-        self._waits[what] = min(most, 2 * self._waits[what] + some)
-        self._due[what] = now + self._waits[what]
+            self._retry.back_off(now)
+            self._flush_due = self._retry.due
+            self._submit.due = max(self._submit.due, self._retry.due)
 
     def _note_shortage(self):
         """Say what the backend has not for jobs that wait."""
@@ -6474,8 +6606,8 @@ class Driver:
 
     def _has_space(self, now):
         """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins here."""
-        if now >= self._due['space']:
-            self._due['space'] = now + self.LOOK
+        if now >= self._space_due:
+            self._space_due = now + self.LOOK
             lacking = space_lacking(self.logs.path, self.SPACE)
             self._troubles.pop('space', None)
             if lacking:
@@ -6515,34 +6647,6 @@ class Driver:
     def trouble(self):
         """What keeps the driver from going on, '' for nothing."""
         return '; '.join(self._troubles.values())
-
-    def _commit(self, events=()):
-        """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then may
-        one act on them.
-
-        Raises:
-            NotDriver: another process has become the driver
-            OSError: the journal could not be written
-        """
-        self._write(list(events))
-        self._journal.sync()
-        self._check_epoch()
-
-    def _check_epoch(self):
-        if max(self.logs.epochs(), default=0) != self._epoch:
-            raise NotDriver()
-
-    def _write(self, events):
-        """Write events to the journal and take them in; those that were owed come first."""
-        events = self._owed + events
-        if events:
-            places = self._journal.write(events)
-            self._owed = []
-            for event, place in zip(events, places):
-                self.ledger.apply(event, self._epoch << 44 | place)
-                if self.heard:
-                    self.heard(event)
-            self.ledger.wrote(self._epoch, self._journal.size)
 
     def _record(self, number, **changes):
         """Return the event that changes a live job's record."""
@@ -6722,7 +6826,7 @@ class Driver:
             os.unlink(self.logs.batch(batch))
         except FileNotFoundError:
             pass
-        if batch in self._inherited and self.here.monotonic() < self._due['inherited']:
+        if batch in self._inherited and self.here.monotonic() < self._inherited_due:
             return
         self._collect()
         event = self.ledger.batches.get(batch)
@@ -6730,7 +6834,7 @@ class Driver:
         self._unsubmit([word for word in map(self._word, records) if not self._has_begun(word)])
         if event and event.get('id') is None and batch in self.ledger.batches:
             # An earlier driver did not come to say that it was submitted.
-            self._write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
+            self.lease.write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
             for number, record in list(self.ledger.live.items()):
                 if record['batch'] == batch:
                     self.backend_started(number, self._start_of(self._word(record)))
@@ -6881,7 +6985,7 @@ class Driver:
         batches = {number: self.ledger.batch_of(self.ledger.live[number]) for number in ended}
         tasks = [self._task(number) for number in ended if not batches[number].get('shares')]
         self._explain_full(events)
-        self._write(events)
+        self.lease.write(events)
         for task in tasks:
             self.backend.forget(task)
         now = self.here.monotonic()
@@ -6947,9 +7051,9 @@ class Driver:
 
     # What the scheduler says
 
-    def _poll(self):
+    def _ask_queue(self):
         now = self.here.monotonic()
-        if now < self._due['poll'] or not self.ledger.live:
+        if now < self._poll.due or not self.ledger.live:
             return
         for number, record in self.ledger.live.items():
             if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
@@ -6962,12 +7066,12 @@ class Driver:
             self._silent = self._silent or self.here.time()
             self._troubles['poll'] = 'no answer from {} since {}'.format(
                 self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent)))
-            self._back_off('poll', now)
+            self._poll.back_off(now)
             return
         self._silent = 0
         self._troubles.pop('poll', None)
-        self._waits['poll'] = 0
-        self._polled, self._due['poll'] = now, now + self.backend.poll_interval
+        self._poll.reset()
+        self._polled, self._poll.due = now, now + self.backend.poll_interval
         events = []
         for number, record in self.ledger.live.items():
             task = self._task(number)
@@ -7031,7 +7135,7 @@ class Driver:
     def _ask_accounts(self):
         """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
         now = self.here.monotonic()
-        if now < self._due['accounts']:
+        if now < self._accounts_due:
             return
         over = [attempt.number for key, attempt in self._attempts.items() if attempt.gone and self._is_live(key) and (
             attempt.end or now - attempt.since > min(10, self.backend.grace))]
@@ -7040,7 +7144,7 @@ class Driver:
         if not over and not late:
             return
         if not self.backend.immediate:
-            self._due['accounts'] = now + (5 if busy else 2)
+            self._accounts_due = now + (5 if busy else 2)
         tasks = {number: self._task(number) for number in over}
         tasks.update((number, self._unknown[number][1]['task']) for number in late)
         accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
@@ -7178,22 +7282,22 @@ class Driver:
         if words:
             spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
             now = self.here.time()
-            self._write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent, 'time': now}
-                         for tasks in (set(words) - spent, spent) if tasks])
+            self.lease.write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent, 'time': now}
+                              for tasks in (set(words) - spent, spent) if tasks])
             for word, number in zip(words, numbers):
                 remove(os.path.join(self.logs.run, word + '.why'))    # the attempt comes again
                 self._attempts.pop(word, None)
                 self._changed[number] = self.ledger.record(number)
             self._news = True
-            self._commit()
+            self.lease.commit()
             self._close_batches()
 
     def _find_batches(self):
         """Look for the submissions that were never answered, by their name."""
         now = self.here.monotonic()
-        if now < self._due.get('find', now + 1):
+        if now < self._find_due:
             return
-        self._due['find'] = now + self.FIND_AGAIN
+        self._find_due = now + self.FIND_AGAIN
         silent = False
         for number, batch in list(self.ledger.batches.items()):
             if batch.get('id') is None and number not in self._inherited:
@@ -7201,7 +7305,7 @@ class Driver:
                 if id is None:
                     silent = True
                 elif id:
-                    self._write([{'event': 'submitted', 'batch': number, 'id': id}])
+                    self.lease.write([{'event': 'submitted', 'batch': number, 'id': id}])
                     for job, record in self.ledger.live.items():
                         start = self._start_of(self._word(record))
                         if record['batch'] == number and start:
@@ -7212,7 +7316,7 @@ class Driver:
                     self._return_batch(batch)
 
         if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
-            del self._due['find']
+            self._find_due = float('inf')
 
     def _return_batch(self, batch):
         """Make a batch unsubmitted again, but for what is seen to have started."""
@@ -7224,13 +7328,13 @@ class Driver:
         self._unsubmit(back)
         if len(back) < len(words) and not self.backend.immediate:
             # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
-            self._due['find'] = self.here.monotonic() + self.FIND_BEGUN
+            self._find_due = self.here.monotonic() + self.FIND_BEGUN
             for record in self.ledger.live.values():
                 if record['batch'] == batch['batch']:
                     self._attempt(record).miss(self.here.monotonic())
         elif len(back) < len(words):
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
-            self._write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
+            self.lease.write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
             for job, record in list(self.ledger.live.items()):
                 start = self._start_of(self._word(record))
                 if record['batch'] == batch['batch'] and start:
@@ -7268,9 +7372,9 @@ class Driver:
         changes = self.plan.changes(self.ledger, number)
         return changed(self.plan.job_params(number), changes), changes
 
-    def _submit(self):
+    def _submit_more(self):
         now = self.here.monotonic()
-        if now < self._due['submit']:
+        if now < self._submit.due:
             return
         self.backend.throttle(self.max_running)
         if self._pull:
@@ -7294,7 +7398,7 @@ class Driver:
             shares = self._shares_for(dict(params), len(members))
             alone = [number for number in members if number in self._tries] if shares else []
             for members, shares in ((alone, 0), ([number for number in members if number not in alone], shares)):
-                while members and self.here.monotonic() < self._due['beat']:
+                while members and self.here.monotonic() < self.lease.beat_due:
                     some, members = members[:self._largest()], members[self._largest():]
                     if not self._submit_batch(some, dict(params), dict(changes), min(shares, len(some))):
                         return
@@ -7326,7 +7430,7 @@ class Driver:
         if not self.leaving:
             most = min(most, self.max_running - by_themselves)
         for changes, members in groups.items():
-            while members and room > 0 and self.here.monotonic() < self._due['beat']:
+            while members and room > 0 and self.here.monotonic() < self.lease.beat_due:
                 free = most - self._workers()
                 some, members = members[:min(room, Crew.LIST)], members[min(room, Crew.LIST):]
                 crew = self._crew_for(params)
@@ -7379,8 +7483,8 @@ class Driver:
             event['id'] = crew.id
         if changes:
             event['params'] = changes
-        self._due['find'] = self.here.monotonic() + self.FIND    # should anything below fail, it is looked for
-        self._commit([event])
+        self._find_due = self.here.monotonic() + self.FIND    # should anything below fail, it is looked for
+        self.lease.commit([event])
         script = self.logs.batch(batch)
         try:
             self._write_batch(event, numbers, params, bool(crew))
@@ -7388,14 +7492,15 @@ class Driver:
             self._unsubmit(tasks)
             raise
         try:
-            self._check_epoch()    # whoever took over while this was written has closed the batch, and it is open again
+            # Whoever took over while this was written has closed the batch, and it is open again.
+            self.lease.check_epoch()
         except NotDriver:
             remove(script)
             raise
         if crew:
             crew.waiting += len(tasks)
             self._taken(event, numbers, params, crew.number)
-            self._write([])
+            self.lease.write([])
             return True
         count = shares or workers or len(tasks)
         word, text = self.backend.submit(script, name, count, params, script + '.out')
@@ -7404,11 +7509,11 @@ class Driver:
             self._taken(event, numbers, params, batch)
             self._given(batch, text)
             self._most = min(self._array, 2 * self._most)
-            self._waits['submit'] = 0
+            self._submit.reset()
             self._troubles.pop('submit', None)
             # Sooner than usual: many die at once. But not after each of many submissions.
-            self._due['poll'] = min(self._due['poll'], max(self.here.monotonic() + 5, self._polled + 15))
-            self._write([])
+            self._poll.due = min(self._poll.due, max(self.here.monotonic() + 5, self._polled + 15))
+            self.lease.write([])
             return True
         if word == 'refused':
             self._fail_batch(batch, numbers, text)
@@ -7419,7 +7524,7 @@ class Driver:
                 self._most = count // 2    # it may be the number that is too large: fewer are tried at once
                 return False
         self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
-        self._back_off('submit', self.here.monotonic())
+        self._submit.back_off(self.here.monotonic())
         return False
 
     def _taken(self, event, numbers, params, batch):
@@ -7434,7 +7539,8 @@ class Driver:
         script = self.logs.batch(batch)
         command = self.backend.job_cmd(script, self._batch_name(params, batch), event.get('shares') or event.get(
             'workers') or len(numbers), params, script + '.out')
-        self._owed.append({'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
+        self.lease.unwritten.append({
+            'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
         for number in numbers:
             self._changed[number] = self.ledger.live[number]
         if 'crew' in event and event['crew'] == event['batch']:
@@ -7491,13 +7597,13 @@ class Driver:
         self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
                         finished=self.here.time(), batch=0, unheard=True) for number in numbers if number not in begun])
         if begun:
-            self._write([{'event': 'submitted', 'batch': batch, 'id': ''}])    # only their own words can tell
+            self.lease.write([{'event': 'submitted', 'batch': batch, 'id': ''}])    # only their own words can tell
 
     def _given(self, batch, id):
         """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it."""
         for other in list(self.ledger.batches.values()):
             if other.get('id') == id and other['batch'] != batch and not self.backend.immediate:
-                self._write([{'event': 'submitted', 'batch': other['batch'], 'id': ''}])
+                self.lease.write([{'event': 'submitted', 'batch': other['batch'], 'id': ''}])
                 self._return_batch(other)
 
     def _place(self, id, suffix):
@@ -7528,11 +7634,11 @@ class Driver:
     def _flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
         now = self.here.monotonic()
-        if now < self._due['flush'] or not self._changed and not self._news:
+        if now < self._flush_due or not self._changed and not self._news:
             return
-        self._commit()
+        self.lease.commit()
         for number, record in list(self._changed.items()):
-            if self.here.monotonic() >= self._due['beat']:
+            if self.here.monotonic() >= self.lease.beat_due:
                 return    # there are so many of them that the rest has to wait
             if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
                 if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
@@ -7541,10 +7647,10 @@ class Driver:
                     write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
                 del self._changed[number]
         self._lasting = {number for number in self._changed if not self._short(number)}
-        self._due['flush'] = now + self.FLUSH
+        self._flush_due = now + self.FLUSH
         if self._news:
             self._clean()
-        self._write([{'event': 'saved'}])
+        self.lease.write([{'event': 'saved'}])
 
     def _short(self, number):
         """Tell whether a job waits in a share: it will have ended in a moment."""
@@ -7607,16 +7713,16 @@ class Driver:
     def _obey(self):
         """Do what the inbox asks for: each command once."""
         now = self.here.monotonic()
-        if now < self._due['inbox']:
+        if now < self._inbox_due:
             return
-        self._due['inbox'] = now + self.LOOK
+        self._inbox_due = now + self.LOOK
         waiting = self.inbox.waiting()
         if self.inbox.trouble:
             self._troubles['inbox'] = self.inbox.trouble
         else:
             self._troubles.pop('inbox', None)
         for id, command in waiting:
-            if self.here.monotonic() >= self._due['beat']:
+            if self.here.monotonic() >= self.lease.beat_due:
                 break    # there are so many that the rest has to wait
             if id not in self.ledger.obeyed:
                 refused = False
@@ -7630,7 +7736,7 @@ class Driver:
                     said = 'the driver does not know this order; its version may be older'
                     events, leaving, refused = [], '', True
                 # The order last: where the record is torn, it is obeyed once more, and does no harm.
-                self._write(events + [{
+                self.lease.write(events + [{
                     'event': 'command', 'command': id, 'by': who_ordered(command, self.logs), 'said': said,
                     'refused': refused, 'time': self.here.time()}])
                 for event in events:
@@ -7643,7 +7749,7 @@ class Driver:
                                 self._changed[number] = self.ledger.record(number)
                 self._again = self._again or bool(self.ledger.cancelled)
                 self.leaving = leaving or self.leaving
-            self._commit()
+            self.lease.commit()
             self.inbox.remove(id)
         for id in self.inbox.junk:
             self.inbox.remove(id)
@@ -7681,12 +7787,12 @@ class Driver:
 
     def cancel(self, numbers):
         """Cancel live jobs."""
-        self._write(cancel_events(numbers, self.here.time()))
+        self.lease.write(cancel_events(numbers, self.here.time()))
         self._cancel()
 
     def _cancel(self):
         """Tell the backend to end all that shall end, and has an id by which it can be told."""
-        self._commit()
+        self.lease.commit()
         tasks, events = self._cancel_crews(), []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
             if self.ledger.batches.get(batch, {}).get('shares'):
@@ -7706,7 +7812,7 @@ class Driver:
                     note_why(self._said(record), why_noted(self.ledger, number))
         self._log(events)
         self._again = False
-        self._due['cancel'] = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
+        self._cancel_due = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
         self._end_tasks(tasks)
 
     def _end_tasks(self, tasks):
@@ -7921,7 +8027,7 @@ def why_outdated(logs):
         silence = time.time() - os.stat(logs.driver).st_mtime
     except ABSENT:
         silence = 0
-    return '' if silence < Driver.SILENCE else 'no heartbeat from the driver (pid {} on {}) for {}'.format(
+    return '' if silence < Lease.SILENCE else 'no heartbeat from the driver (pid {} on {}) for {}'.format(
         driver.get('pid', '?'), driver.get('host', 'an unknown host'), time_text(silence))
 
 
@@ -8514,13 +8620,13 @@ class Execution:
         if self._foreign is None or self._foreign[0] != beat:
             self._foreign = (beat, now, [])
         since, told = self._foreign[1:]
-        if now - since > 3 * Driver.BEAT and not told:
+        if now - since > 3 * Lease.BEAT and not told:
             told.append(True)
             self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
                              '(--takeover: at once)'.format(
                                  driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
-                                 Driver.SILENCE))
-        return now - since < Driver.SILENCE
+                                 Lease.SILENCE))
+        return now - since < Lease.SILENCE
 
     def _heard(self, event):
         if event['event'] == 'command':

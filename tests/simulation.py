@@ -1190,7 +1190,7 @@ class Somebody:
 
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
-    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Inbox',
+    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Lease', 'Inbox',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Execution, '_beats_elsewhere')]
@@ -1354,7 +1354,7 @@ def beats_elsewhere(execution, driver):
     if WORLD.plant == 'beat':
         beats = execution._here.monotonic() - execution._foreign[1] < 60
     since = WORLD.now - WORLD.beats.get(driver['epoch'], float('-inf'))
-    if not beats and since < module.Driver.SILENCE - 1:
+    if not beats and since < module.Lease.SILENCE - 1:
         raise Broken('the driver of segment {}, which beat {} s ago, is taken for dead'.format(driver['epoch'], since))
     return beats
 
@@ -1372,9 +1372,35 @@ class Inbox(REAL['Inbox']):
     def remove(self, id):
         """Rule: an order is taken away only when it stands in the journal for sure."""
         driver = WORLD.actor.driver
-        if id not in driver.ledger.obeyed or WORLD.plant != 'fsync' and driver._journal.unsynced():
+        if id not in driver.ledger.obeyed or WORLD.plant != 'fsync' and driver.lease.unsynced():
             raise Broken('the order {} is taken away before it is sure to be in the journal'.format(id))
         super().remove(id)
+
+
+class Lease(REAL['Lease']):
+    """The right to drive, with the rules of the driver about what is written."""
+
+    def write(self, events):
+        driver = WORLD.actor.driver
+        for event in events:
+            check = getattr(driver, 'before_' + event['event'], None)
+            if check:
+                check(event, events)
+        super().write(events)
+        for event in events:
+            check = getattr(driver, 'after_' + event['event'], None)
+            if check:
+                check(event)
+
+    def check_epoch(self):
+        WORLD.step('check')
+        if WORLD.plant != 'check':
+            super().check_epoch()
+        WORLD.step('checked')
+
+    def unsynced(self):
+        """Tell whether some of what was written may not be on the disk."""
+        return self._journal.unsynced()
 
 
 class Driver(REAL['Driver']):
@@ -1397,17 +1423,6 @@ class Driver(REAL['Driver']):
         return leads
 
     # What is written
-
-    def _write(self, events):
-        for event in events:
-            check = getattr(self, 'before_' + event['event'], None)
-            if check:
-                check(event, events)
-        super()._write(events)
-        for event in events:
-            check = getattr(self, 'after_' + event['event'], None)
-            if check:
-                check(event)
 
     def before_batch(self, event, events):
         """Rule: nothing is submitted while it is halted."""
@@ -1517,12 +1532,6 @@ class Driver(REAL['Driver']):
         super()._complain(error)
         self.backend.hush = 0    # when it submits again is decided anew
 
-    def _check_epoch(self):
-        WORLD.step('check')
-        if WORLD.plant != 'check':
-            super()._check_epoch()
-        WORLD.step('checked')
-
     def _cancel(self):
         """Rule: the scheduler is told again only after a while, or for a reason."""
         if not self.causes and WORLD.now - self.cancelled_at < 55:
@@ -1533,7 +1542,7 @@ class Driver(REAL['Driver']):
         for word, since in told.items():
             WORLD.verdicts.setdefault(word, (WORLD.now, since, 'cancelled'))
         if WORLD.plant == 'forgets':
-            self._due['cancel'] = float('inf')
+            self._cancel_due = float('inf')
 
     def cancel(self, numbers):
         self.causes += 1
@@ -1545,7 +1554,7 @@ class Driver(REAL['Driver']):
     def _submit_batch(self, *args, **options):
         more = super()._submit_batch(*args, **options)
         if WORLD.plant == 'hush':
-            self._due['submit'] = 0
+            self._submit.due = 0
         return more or WORLD.plant == 'hush'
 
     def _largest(self):
@@ -1583,11 +1592,11 @@ class Driver(REAL['Driver']):
 
     # What is believed
 
-    def _poll(self):
+    def _ask_queue(self):
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
-            if self.here.monotonic() >= self._due['poll'] and 'started' in record:
+            if self.here.monotonic() >= self._poll.due and 'started' in record:
                 record['began'] = record.pop('started')
-        super()._poll()
+        super()._ask_queue()
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if 'began' in record:
                 record['started'] = record.pop('began')
@@ -1705,7 +1714,8 @@ def hear_returned(ledger, event, place):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Driver, Inbox, selected_jobs):
+    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Lease, Driver, Inbox,
+                     selected_jobs):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)

@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     assert tool('control', '-l', 'out', 'set', 'x=1').code == 0
     tool('reattach', '-l', 'out')
     shutil.copytree(tool.path('out'), tool.path('compacted'))
-    script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Driver.READERS = 0; qmap.Inbox(qmap.Logs("compacted"), ' \
+    script = 'import qmap; qmap.Ledger.SMALL = -10 ** 9; qmap.Lease.READERS = 0; qmap.Inbox(qmap.Logs("compacted"), ' \
         'qmap.Host()).drop({"do": "resume"}); qmap.reattach("compacted", force=True).wait()'
     subprocess.check_call([sys.executable, '-c', script], cwd=tool.folder, env=dict(
         tool.environ, PYTHONPATH=os.path.dirname(module.__file__)))

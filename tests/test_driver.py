@@ -323,7 +323,7 @@ class Told(Scripted):
 def still(qmap, text, backend, **changes):
     """Return a driver whose clock stands still, and which leads."""
     driver = execution(qmap, text, backend, **changes)
-    driver.here = driver.inbox._here = Still()
+    driver.here = driver.lease.here = driver.inbox._here = Still()
     driver.lead()
     return driver
 
@@ -494,8 +494,8 @@ def test_a_snapshot_knows_what_a_retry_that_was_withdrawn_leaves(qmap):
         driver.tick()
     assert driver.ledger.last_batch == 2 and driver.ledger.record(0)['status'] == 'FAILED'
     path = qmap.path('snapshot')
-    places = driver.ledger.compact(path, driver._epoch)
-    fresh = driver.plan.ledger((path, driver._epoch))
+    places = driver.ledger.compact(path, driver.lease._epoch)
+    fresh = driver.plan.ledger((path, driver.lease._epoch))
     fresh.load()
     assert fresh.verify(driver.ledger, places)
     assert fresh.batches == driver.ledger.batches and fresh.batches[1]['live'] == 1

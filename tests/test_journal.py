@@ -31,7 +31,7 @@ def told(qmap):
 def compact(qmap, monkeypatch):
     """Let a driver come to which everything is worth compacting, and nobody else reads."""
     monkeypatch.setattr(module.Ledger, 'SMALL', -10 ** 9)
-    monkeypatch.setattr(module.Driver, 'READERS', 0)
+    monkeypatch.setattr(module.Lease, 'READERS', 0)
     module.Inbox(module.Logs(qmap.path('out')), module.Host()).drop({'do': 'resume'})
     execution = module.reattach(qmap.path('out'))
     execution.wait()
@@ -102,7 +102,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import qmap
 step = int(sys.argv[3])
-qmap.Ledger.SMALL, qmap.Driver.READERS = -10 ** 9, 0
+qmap.Ledger.SMALL, qmap.Lease.READERS = -10 ** 9, 0
 
 def before(owner, name):
     real = getattr(owner, name)
@@ -116,10 +116,10 @@ def before(owner, name):
         return real(*args, **kwargs)
     setattr(owner, name, wrapped)
 
-compacting, real = [], qmap.Driver._compact
-qmap.Driver._compact = lambda driver: (compacting.append(1), real(driver))
+compacting, real = [], qmap.Lease._compact
+qmap.Lease._compact = lambda driver: (compacting.append(1), real(driver))
 for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'compact'), (qmap.Ledger, '_recall'),
-                    (qmap.Ledger, 'verify'), (qmap.Driver, '_remove_history'), (qmap.Driver, '_finish')):
+                    (qmap.Ledger, 'verify'), (qmap.Lease, 'remove_history'), (qmap.Driver, '_finish')):
     before(owner, name)
 qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Host()).drop({'do': 'resume'})
 qmap.reattach(sys.argv[2]).wait()

@@ -303,8 +303,8 @@ def test_a_driver_that_was_killed_before_it_said_a_word_is_not_waited_for(qmap):
 import os, signal, sys
 import qmap
 qmap.bring_to_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)
-real = qmap.Driver._begin
-qmap.Driver._begin = lambda self: real(self) if sys.argv[1] == 'lead' else os.kill(os.getpid(), signal.SIGKILL)
+real = qmap.Lease._begin
+qmap.Lease._begin = lambda self: real(self) if sys.argv[1] == 'lead' else os.kill(os.getpid(), signal.SIGKILL)
 sys.exit(qmap.main(sys.argv[2:]))
 """)
     for moment, command in (('open', ['submit', 'a.map', '--logs', 'out']), ('lead', ['reattach', '-l', 'out']),
