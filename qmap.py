@@ -2525,6 +2525,28 @@ def sound_record(record):
     return dict(record, words='damaged in the journal: ' + ', '.join(wrong))
 
 
+def attempt_key(id, attempt):
+    """Return the key of an attempt, '<id>.<attempt>': its name in the journal, in run/, and in the lists of runners.
+
+    Args:
+        id: of the job, as text
+        attempt: its number, from 1
+    """
+    return '{}.{}'.format(id, attempt)
+
+
+def split_key(key):
+    """Return the id of the job, and the number of the attempt, of which this is the `attempt_key`.
+
+    Raises:
+        ValueError: it is none
+    """
+    id, _, attempt = key.partition('.')
+    if not attempt.isdigit():    # int() takes more: ' 1', '+1', '1_0'
+        raise ValueError(key)
+    return id, int(attempt)
+
+
 #: The index of the worker that runs a job which is still on its list.
 NOBODY = -1
 
@@ -2670,14 +2692,14 @@ class Ledger:
         Raises:
             ValueError: it is no such thing
         """
-        id, _, attempt = key.partition('.')
-        if not attempt.isdigit() or not 0 < int(attempt) < 1 << 16:
+        id, attempt = split_key(key)
+        if not 0 < attempt < 1 << 16:
             raise ValueError(key)
-        return id, self.number(id), int(attempt)
+        return id, self.number(id), attempt
 
     def task(self, number):
         """Return the name of the job's next attempt, '<id>.<attempt>'."""
-        return '{}.{}'.format(self.id(number), self.attempts[number] + 1)
+        return attempt_key(self.id(number), self.attempts[number] + 1)
 
     def next_job(self):
         """Return the number of the next job to submit, without taking it; None where there is none."""
@@ -3265,13 +3287,13 @@ class Ledger:
         if kind == 'dropped':
             return [(event, unspanned(event['numbers']))]
         if kind == 'batch':
-            words = [task.partition('.') for task in event['tasks']]
-            over = all(int(attempt) <= self.attempts[self.number(id)] for id, _, attempt in words)
+            attempts = [self.attempt(key) for key in event['tasks']]
+            over = all(attempt <= self.attempts[number] for _, number, attempt in attempts)
             if over and event['batch'] not in self.batches:
                 return []    # each of its attempts has come to an end that stands by itself
-            return [(event, [self.number(id) for id, _, _ in words])]
+            return [(event, [number for _, number, _ in attempts])]
         if kind == 'returned':
-            numbers = [self.number(task.partition('.')[0]) for task in event['tasks']]
+            numbers = [self.attempt(key)[1] for key in event['tasks']]
             gone = sorted(number for number in numbers if self._told_at(number, place))    # those that were cancelled
             dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
             return [(event, ()), (dropped, gone)] if gone else [(event, ())]
@@ -5377,7 +5399,7 @@ def own_end(plan, record, start, end, why):
         start, end: its own words; start None where there are none
         why: as for `end_event`
     """
-    path = os.path.join(plan.logs.run, '{}.{}'.format(record['job'], record['attempt']))
+    path = os.path.join(plan.logs.run, attempt_key(record['job'], record['attempt']))
     record = {key: value for key, value in record.items() if key not in (
         'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled')}
     start = start if start and 'time' in start else {}
