@@ -90,15 +90,16 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
     '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
-    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'encode', 'ENDED_CODES', 'exact_memory',
-    'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS', 'Figures', 'FILE', 'file_name',
-    'FOLDER_MODE', 'Host', 'Inbox', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map',
-    'map_changed', 'memory_text', 'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types',
-    'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids',
-    'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError',
-    'quote_shown', 'read_json', 'read_last_line', 'REASONS', 'remove', 'RUNNING', 'seems_alive', 'shown_path',
-    'sound_record', 'spans', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable',
-    'unspanned', 'View', 'warn', 'whoami', 'with_unmerged', 'write_parameter')
+    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
+    'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS',
+    'Figures', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_final_record', 'is_record',
+    'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text',
+    'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER',
+    'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'peak_text', 'PENDING', 'Plan',
+    'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'read_last_line',
+    'REASONS', 'remove', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record', 'spans',
+    'status_changes', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable', 'View', 'warn',
+    'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -2564,26 +2565,27 @@ class Ledger:
 
         open        the first line of a segment, of a process that is about to drive: host, pid, born
         lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
-        batch       what is about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what is
-                    different from the map, as texts; shares: how many tasks of the scheduler run these in turn, where
-                    not each runs one; workers: how many take them from this list, crew: the batch with which these were
-                    submitted, id: its own, where it is known, and with: what they asked for, as texts
+        batch       attempts are about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what
+                    is different from the map, as texts; shares: how many tasks of the scheduler run these in turn,
+                    where not each runs one; workers: how many take them from this list, crew: the batch with which
+                    these were submitted, id: its own, where it is known, and with: what they requested, as texts
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
-        returned    these tasks were not submitted after all: tasks; spent: if that is not sure, so that the next time
-                    is another attempt
-        run, end    a job's record: job, attempt, status and all that is known of it
+        returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so that the
+                    next time is another attempt
+        run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of a failure
+                    that may have to be corrected, unheard, cancelled and why
         usage       the record again, with what the scheduler's accounts added
-        command     what somebody told the driver: command (its id), by, said (what is done about it, or why nothing is:
-                    refused)
-        set         what steers the driver: max_running, halted, params of what is not yet submitted
+        command     what came of an order: command (its id), by, said (the reply), refused, time
+        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
-        saved       all .info files say what stands above
+        saved       all .info files are up to date with what stands above
         torn        the line before was not written whole, and has been written again
         sum         crc, of the lines since the last sum or torn: no disk and nobody has changed them (zlib's CRC-32)
-        state       the end of a snapshot: what the lines that it leaves out had come to
-        left        the driver goes, and says so
+        state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch, driver_host,
+                    again, unsaved, changes), and read: {segment: bytes of it that this stands for}
+        left        the driver leaves, and says so: time
 
     Attributes:
         count: number of jobs
@@ -2844,7 +2846,8 @@ class Ledger:
     def _take(self, source, epoch, start=0, limit=None, heard=None, read=None):
         """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
         `read`, too, also where it cannot be read to its end: what counts once must not count again."""
-        bad, end, block, handlers, upper = None, start, self._blocks.setdefault(epoch, []), self._HEAR, epoch << 44
+        bad, end, block, upper = None, start, self._blocks.setdefault(epoch, []), epoch << 44
+        appliers = {name: kind.apply for name, kind in EVENTS.items() if kind.apply}
         try:
             for event, place, line in read_events(source, start, limit):
                 end = place + len(line)
@@ -2862,8 +2865,8 @@ class Ledger:
                         continue
                 block.append(line)
                 try:
-                    if kind in handlers:    # as `apply` does it
-                        handlers[kind](self, event, upper | place)
+                    if kind in appliers:    # as `apply` does it
+                        appliers[kind](self, event, upper | place)
                 except UNSOUND:
                     event = None
                 if event is None:
@@ -2942,11 +2945,12 @@ class Ledger:
             event: dict
             place: where it stands: the segment in the upper bits, the byte in the lower 44
         """
-        hear = self._HEAR.get(event['event'])
-        if hear:
-            hear(self, event, place)
+        kind = EVENTS.get(event['event'])
+        if kind and kind.apply:
+            kind.apply(self, event, place)
 
-    def _hear_lead(self, event, place):
+    def apply_lead(self, event, place):
+        """Another process drives from here on."""
         # A machine that was started anew may have lost with its power that jobs of its own had begun.
         start, self.driver_host = event.get('born', '').partition('/')[0], event.get('host', '')
         if self._starts.setdefault(event.get('host'), start) != start:
@@ -2958,7 +2962,8 @@ class Ledger:
             elif counts and epoch > self.snapshot and epoch not in self._read and not self._damaged(epoch):
                 self.damage.append((epoch, 0))
 
-    def _hear_run(self, event, place):
+    def apply_run(self, event, place):
+        """The record of a job that has not ended is this one."""
         number, code = self.number(event['job']), STATUS_CODES[event['status']]
         if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
             raise ValueError(event)
@@ -2967,7 +2972,8 @@ class Ledger:
         self._set(number, event['status'])
         self.live[number] = event
 
-    def _hear_end(self, event, place):
+    def apply_end(self, event, place):
+        """The attempt of a job is over."""
         number, status = self.number(event['job']), event['status']
         if status != COMPLETED and status != FAILED:
             raise ValueError(status)
@@ -2991,7 +2997,8 @@ class Ledger:
         if status == FAILED:
             self.failures.add(event)
 
-    def _hear_usage(self, event, place):
+    def apply_usage(self, event, place):
+        """The record of a job that has ended is this one."""
         number = self.number(event['job'])
         if self.figures and self.status[number] in ENDED_CODES:
             self._uncount(number)
@@ -3010,7 +3017,8 @@ class Ledger:
         self._where[number] = place
         self.unsaved.add(number)
 
-    def _hear_batch(self, event, place):
+    def apply_batch(self, event, place):
+        """Jobs are about to be submitted."""
         if of_types(event, BATCH_FIELDS) != {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}:
             raise ValueError(event)
         batch, time, params = event['batch'], event['time'], event.get('params')
@@ -3031,7 +3039,8 @@ class Ledger:
             if params:
                 self.live[number]['params'] = params
 
-    def _hear_submitted(self, event, place):
+    def apply_submitted(self, event, place):
+        """The scheduler took a batch."""
         if not 0 < event['batch'] < self._batch_limit or not isinstance(event['id'], str):
             raise ValueError(event)
         if event['batch'] in self.batches:
@@ -3040,7 +3049,8 @@ class Ledger:
             self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
             self._submitted[event['batch']] = place
 
-    def _hear_returned(self, event, place):
+    def apply_returned(self, event, place):
+        """Attempts were not submitted after all."""
         for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
             cancelled = number in self.cancelled
             self._release(number)
@@ -3053,10 +3063,12 @@ class Ledger:
             self._set(number, UNSUBMITTED)
             self.again.append(number)
 
-    def _hear_saved(self, event, place):
+    def apply_saved(self, event, place):
+        """All .info files are up to date."""
         self.unsaved.clear()
 
-    def _hear_set(self, event, place):
+    def apply_set(self, event, place):
+        """What steers the driver has changed."""
         self.settings.update(self._sound_settings({
             key: value for key, value in event.items() if key not in ('event', 'time')}))
 
@@ -3073,7 +3085,8 @@ class Ledger:
         changed({}, settings.get('params') or {})
         return settings
 
-    def _hear_state(self, event, place):
+    def apply_state(self, event, place):
+        """A snapshot ends: what its lines leave out."""
         settings, starts = self._sound_settings(event['settings']), dict(event['starts'])
         changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
         unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
@@ -3085,15 +3098,18 @@ class Ledger:
             str(event['driver_host'])
         self._covered = covered
 
-    def _hear_command(self, event, place):
+    def apply_command(self, event, place):
+        """An order was obeyed or refused."""
         self.obeyed[event['command']] = str(event['said'])
 
-    def _hear_cancel(self, event, place):
+    def apply_cancel(self, event, place):
+        """Submitted jobs shall end."""
         for number in self.numbers(event['numbers']):
             if number in self.live:
                 self.cancelled.setdefault(number, event.get('time', 0) + 0)
 
-    def _hear_dropped(self, event, place):
+    def apply_dropped(self, event, place):
+        """Jobs were cancelled before they were submitted."""
         for number in self.numbers(event['numbers']):
             if self.attempts[number]:
                 self.unsaved.add(number)
@@ -3109,7 +3125,8 @@ class Ledger:
         return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
                 'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
 
-    def _hear_retry(self, event, place):
+    def apply_retry(self, event, place):
+        """Jobs that have ended shall run once more."""
         changed({}, event.get('params'))
         for number in self.numbers(event['numbers']):
             self._retry(number, event.get('params'))
@@ -3142,9 +3159,6 @@ class Ledger:
         self.counts[self.status[number]] -= 1
         self.status[number] = index
         self.counts[index] += 1
-
-    #: By kind of event: what takes it in.
-    _HEAR = {name[len('_hear_'):]: method for name, method in locals().items() if name.startswith('_hear_')}
 
     # Asking
 
@@ -3272,32 +3286,44 @@ class Ledger:
 
     def _surviving(self, event, place):
         """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
-        kind = event['event']
-        if kind in ('run', 'end', 'usage'):
-            number = self.number(event['job'])
-            if not self._told_at(number, place):
-                return []
-            return [(dict(event, event='end') if kind == 'usage' else event, [number])]
-        if kind in ('open', 'lead', 'left', 'saved', 'set', 'torn', 'sum', 'state'):
-            return []
-        if kind == 'submitted':
-            batch = event['batch']
-            known = batch < len(self._submitted) and self._submitted[batch] == place
-            return [(event, ())] if known or batch in self.batches else []
-        if kind == 'dropped':
-            return [(event, unspanned(event['numbers']))]
-        if kind == 'batch':
-            attempts = [self.attempt(key) for key in event['tasks']]
-            over = all(attempt <= self.attempts[number] for _, number, attempt in attempts)
-            if over and event['batch'] not in self.batches:
-                return []    # each of its attempts has come to an end that stands by itself
-            return [(event, [number for _, number, _ in attempts])]
-        if kind == 'returned':
-            numbers = [self.attempt(key)[1] for key in event['tasks']]
-            gone = sorted(number for number in numbers if self._told_at(number, place))    # those that were cancelled
-            dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
-            return [(event, ()), (dropped, gone)] if gone else [(event, ())]
+        kind = EVENTS.get(event['event'], UNKNOWN_EVENT)
+        return kind.keep(self, event, place) if kind.keep else []
+
+    def keep_whole(self, event, place):
+        """See `_surviving`; as it stands."""
         return [(event, ())]
+
+    def keep_record(self, event, place):
+        """See `_surviving`; if it is the last record of an attempt, which always comes as its end."""
+        number = self.number(event['job'])
+        if not self._told_at(number, place):
+            return []
+        return [(dict(event, event='end') if event['event'] == 'usage' else event, [number])]
+
+    def keep_batch(self, event, place):
+        """See `_surviving`; unless each of its attempts has come to an end that stands by itself."""
+        attempts = [self.attempt(key) for key in event['tasks']]
+        over = all(attempt <= self.attempts[number] for _, number, attempt in attempts)
+        if over and event['batch'] not in self.batches:
+            return []
+        return [(event, [number for _, number, _ in attempts])]
+
+    def keep_submitted(self, event, place):
+        """See `_surviving`; if it tells the command, or of a batch that has live jobs."""
+        batch = event['batch']
+        known = batch < len(self._submitted) and self._submitted[batch] == place
+        return [(event, ())] if known or batch in self.batches else []
+
+    def keep_returned(self, event, place):
+        """See `_surviving`; and that those which were to be cancelled were dropped with it."""
+        numbers = [self.attempt(key)[1] for key in event['tasks']]
+        gone = sorted(number for number in numbers if self._told_at(number, place))
+        dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
+        return [(event, ()), (dropped, gone)] if gone else [(event, ())]
+
+    def keep_dropped(self, event, place):
+        """See `_surviving`; as it stands."""
+        return [(event, unspanned(event['numbers']))]
 
     def _told_at(self, number, place):
         return self._where[number] == place or place in self._earlier.get(number, ())
@@ -3345,6 +3371,90 @@ class Ledger:
         place = self._submitted[batch] if known else 0
         event = self._at(place >> 44, place & (1 << 44) - 1) if place else None
         return str((event or {}).get('job_cmd', ''))
+
+
+#: How a kind of event changes a Ledger, and what of it compaction keeps: methods, None for nothing. The docstring of
+#: Ledger says what each tells.
+EventKind = collections.namedtuple('EventKind', 'apply keep')
+EVENTS = {
+    'open': EventKind(None, None),
+    'lead': EventKind(Ledger.apply_lead, None),
+    'batch': EventKind(Ledger.apply_batch, Ledger.keep_batch),
+    'submitted': EventKind(Ledger.apply_submitted, Ledger.keep_submitted),
+    'returned': EventKind(Ledger.apply_returned, Ledger.keep_returned),
+    'run': EventKind(Ledger.apply_run, Ledger.keep_record),
+    'end': EventKind(Ledger.apply_end, Ledger.keep_record),
+    'usage': EventKind(Ledger.apply_usage, Ledger.keep_record),
+    'command': EventKind(Ledger.apply_command, Ledger.keep_whole),
+    'set': EventKind(Ledger.apply_set, None),
+    'cancel': EventKind(Ledger.apply_cancel, Ledger.keep_whole),
+    'dropped': EventKind(Ledger.apply_dropped, Ledger.keep_dropped),
+    'retry': EventKind(Ledger.apply_retry, Ledger.keep_whole),
+    'saved': EventKind(Ledger.apply_saved, None),
+    'torn': EventKind(None, None),
+    'sum': EventKind(None, None),
+    'state': EventKind(Ledger.apply_state, None),
+    'left': EventKind(None, None)}
+
+#: What only a later version writes.
+UNKNOWN_EVENT = EventKind(None, Ledger.keep_whole)
+
+
+def is_end(event):
+    """Tell whether an event says how an attempt ended."""
+    return event['event'] == 'end'
+
+
+def is_failure(event):
+    """Tell whether an event says that an attempt FAILED."""
+    return event['event'] == 'end' and event['status'] == FAILED
+
+
+def is_record(event):
+    """Tell whether an event is a job's record, with a status that is new."""
+    return event['event'] in ('run', 'end')
+
+
+def is_final_record(event):
+    """Tell whether an event is the record of an attempt that is over, with what is known of it by now."""
+    return event['event'] in ('end', 'usage') and event['status'] in (COMPLETED, FAILED)
+
+
+def is_reply(event):
+    """Tell whether an event says what came of an order."""
+    return event['event'] == 'command'
+
+
+def retried_numbers(event):
+    """Return the numbers of the jobs that an event lets run once more, an iterator."""
+    return unspanned(event['numbers'] if event['event'] == 'retry' else ())
+
+
+def dropped_numbers(event):
+    """Return the numbers of the jobs that an event cancels before they are submitted, an iterator."""
+    return unspanned(event['numbers'] if event['event'] == 'dropped' else ())
+
+
+def status_changes(event, ledger):
+    """Yield what an event says of the statuses of jobs: dicts with job (its id), attempt, status; of a job that has
+    ended with all that is known.
+
+    Args:
+        event: dict
+        ledger: Ledger that has taken it in
+    """
+    kind = event['event']
+    if kind in ('run', 'end'):
+        yield event
+    elif kind in ('batch', 'returned'):
+        status = PENDING if kind == 'batch' else UNSUBMITTED
+        for key in event['tasks']:
+            id, attempt = split_key(key)
+            yield {'job': id, 'attempt': attempt, 'status': status}
+    elif kind in ('dropped', 'retry'):
+        told = {'status': FAILED, 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': UNSUBMITTED}
+        for number in unspanned(event['numbers']):
+            yield dict(told, job=ledger.id(number), attempt=ledger.attempts[number])
 
 
 def sum_line(lines):
@@ -6655,7 +6765,7 @@ class Driver:
     def _explain_full(self, events):
         """Say of jobs that fail while the disk is full that it was."""
         failed = [event for event in events
-                  if event['event'] == 'end' and event.get('error_reason') in ('exit', 'signal')]
+                  if is_end(event) and event.get('error_reason') in ('exit', 'signal')]
         if failed and (self.here.monotonic() - self._full < 2 * self.LOOK or space_lacking(self.logs.path, self.FULL)):
             for event in failed:
                 if not DISK_FULL.search(event['error']):
@@ -7002,7 +7112,7 @@ class Driver:
 
     def _log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
-        ended = [number for number in (self.ledger.number(event['job']) for event in events if event['event'] == 'end')
+        ended = [number for number in (self.ledger.number(event['job']) for event in events if is_end(event))
                  if number in self.ledger.live]
         batches = {number: self.ledger.batch_of(self.ledger.live[number]) for number in ended}
         tasks = [self._task(number) for number in ended if not batches[number].get('shares')]
@@ -7014,7 +7124,7 @@ class Driver:
         for event in events:
             number = self.ledger.number(event['job'])
             self._changed[number] = event
-            if event['event'] == 'end':
+            if is_end(event):
                 self._attempts.pop(self._word(event), None)
                 self._spend(self._word(event))
                 if now - self._first > 2 or event.get('batch', 0) > self._lead:    # they ended while this one drives
@@ -7762,13 +7872,12 @@ class Driver:
                     'event': 'command', 'command': id, 'by': who_ordered(command, self.logs), 'said': said,
                     'refused': refused, 'time': self.here.time()}])
                 for event in events:
-                    if event['event'] == 'end':
+                    if is_end(event):
                         self._changed[self.ledger.number(event['job'])] = event
-                    if event['event'] in ('retry', 'dropped'):
-                        for number in unspanned(event['numbers']):
-                            self._unknown.pop(number, None)
-                            if self.ledger.attempts[number]:    # else it has no .info
-                                self._changed[number] = self.ledger.record(number)
+                    for number in itertools.chain(retried_numbers(event), dropped_numbers(event)):
+                        self._unknown.pop(number, None)
+                        if self.ledger.attempts[number]:    # else it has no .info
+                            self._changed[number] = self.ledger.record(number)
                 self._again = self._again or bool(self.ledger.cancelled)
                 self.leaving = leaving or self.leaving
             self.lease.commit()
@@ -8651,13 +8760,13 @@ class Execution:
         return now - since < Lease.SILENCE
 
     def _heard(self, event):
-        if event['event'] == 'command':
+        if is_reply(event):
             self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
         if self.hear:
             self.hear(event)
         if not self._listeners:
             return
-        if event['event'] in ('run', 'end'):
+        if is_record(event):
             heard = {'job': event['job'], 'status': event['status'],
                      'time': event.get('finished') or event.get('started'),
                      'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
@@ -9374,7 +9483,7 @@ class PlainView(View):
 
     def _hear(self, event):
         """Note a failure. Called by the thread that works: the deque is bounded, whatever the terminal does."""
-        if event['event'] == 'end' and event['status'] == FAILED:
+        if is_failure(event):
             self._failed.append(event)
             self._heard[self._end(event)] += 1
 

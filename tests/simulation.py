@@ -1195,7 +1195,7 @@ REAL = {name: getattr(module, name) for name in (
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Execution, '_beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
-REAL['hear_returned'] = module.Ledger._HEAR['returned']
+REAL['returned'] = module.EVENTS['returned']
 
 
 class Journal(REAL['Journal']):
@@ -1704,8 +1704,8 @@ def same(ledger, other, places):
     return equal
 
 
-def hear_returned(ledger, event, place):
-    REAL['hear_returned'](ledger, event, place)
+def apply_returned(ledger, event, place):
+    REAL['returned'].apply(ledger, event, place)
     if WORLD.plant == 'return':
         for task in event['tasks']:
             ledger.attempts[ledger.number(task.partition('.')[0])] += 1
@@ -1721,7 +1721,8 @@ def install():
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere
-    module.Ledger.load, module.Ledger._HEAR['returned'] = load, hear_returned
+    module.Ledger.load = load
+    module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Crew.LIST = 4
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting
     module.Ledger.compact, module.Ledger.verify = compact, same

@@ -6,8 +6,8 @@ import itertools
 import math
 
 from qmap import (
-    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, exact_memory, memory_text, peak_text, plural,
-    sound_record, unspanned, with_unmerged)
+    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, dropped_numbers, exact_memory, is_final_record,
+    memory_text, peak_text, plural, retried_numbers, sound_record, with_unmerged)
 
 UNKNOWN = float('nan')
 
@@ -158,15 +158,12 @@ def read(path):
         usage.add(record, plan.params_of(record))
 
     def hear(event):
-        kind = event['event']
-        if kind == 'end':
+        if is_final_record(event):
             take(event)
-        elif kind == 'usage':
-            if event['status'] in ('COMPLETED', 'FAILED'):
-                take(event)
-        elif kind in ('retry', 'dropped'):
-            for number in unspanned(event['numbers']):
-                (usage.retry if kind == 'retry' else usage.forget)(number)
+        for number in retried_numbers(event):
+            usage.retry(number)
+        for number in dropped_numbers(event):
+            usage.forget(number)
 
     try:
         driver = logs.driver_now()

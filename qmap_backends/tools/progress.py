@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from qmap import NO_ROOM, View, __version__, encode, strict_json, unspanned
+from qmap import COMPLETED, FAILED, NO_ROOM, View, __version__, encode, status_changes, strict_json
 
 #: What is told of an attempt that has ended.
 OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory',
@@ -70,20 +70,10 @@ class Progress(View):
             self._write(line('counts', counts=state[0], trouble=state[1], driving=state[2]))
 
     def _changes(self, event):
-        kind = event['event']
-        if kind in ('run', 'end'):
-            keys = {key: event[key] for key in OF_END if event.get(key) not in (None, '')} if kind == 'end' else {}
-            yield line('job', id=event['job'], status=event['status'], attempt=event['attempt'], **keys)
-        elif kind in ('batch', 'returned'):
-            status = 'PENDING' if kind == 'batch' else 'UNSUBMITTED'
-            for task in event['tasks']:
-                id, _, attempt = task.partition('.')
-                yield line('job', id=id, status=status, attempt=int(attempt))
-        elif kind in ('dropped', 'retry'):
-            ledger = self.execution.ledger
-            keys = {'status': 'FAILED', 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': 'UNSUBMITTED'}
-            for number in unspanned(event['numbers']):
-                yield line('job', id=ledger.id(number), attempt=ledger.attempts[number], **keys)
+        for change in status_changes(event, self.execution.ledger):
+            told = OF_END if change['status'] in (COMPLETED, FAILED) else ()
+            keys = {key: change[key] for key in told if change.get(key) not in (None, '')}
+            yield line('job', id=change['job'], status=change['status'], attempt=change['attempt'], **keys)
 
     def finish(self, summary):
         """Print the last line.

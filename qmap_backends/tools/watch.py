@@ -9,7 +9,8 @@ import time
 
 from qmap import (
     ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people, encode,
-    made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path, warn)
+    is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path,
+    warn)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
@@ -199,7 +200,7 @@ class Table:
 
     def hear(self, event):
         """Note what happened last."""
-        if event['event'] in ('run', 'end'):
+        if is_record(event):
             self._latest.pop(event['job'], None)
             self._latest[event['job']] = True
             if len(self._latest) > 200:
