@@ -91,15 +91,16 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 FOR_TOOLS = (
     '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
     'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
-    'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS',
-    'Figures', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_final_record', 'is_record',
+    'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures',
+    'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_final_record', 'is_record',
     'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text',
-    'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER',
-    'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'peak_text', 'PENDING', 'Plan',
-    'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown', 'read_json', 'read_last_line',
-    'REASONS', 'remove', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record', 'spans',
-    'status_changes', 'STATUS_CODES', 'STATUSES', 'strict_json', 'tail', 'time_text', 'unreadable', 'View', 'warn',
-    'whoami', 'with_unmerged', 'write_parameter')
+    'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
+    'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'peak_text',
+    'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown',
+    'read_json', 'read_last_line', 'REASONS', 'remove', 'retried_numbers', 'RUNNING', 'seems_alive',
+    'shown_path', 'sound_record', 'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'strict_json',
+    'tail', 'time_text', 'unreadable', 'UsageTotals', 'View', 'warn', 'whoami', 'with_unmerged',
+    'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -2593,7 +2594,7 @@ class Ledger:
         live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
         batches: {batch: event} of the submissions that still have live jobs
         failures: Failures
-        figures: Figures, where they are kept
+        totals: UsageTotals, where they are kept
         damage: list of (segment, line) that cannot be read
         settings: what was set last
         unsaved: numbers of the jobs whose .info may say less
@@ -2610,14 +2611,14 @@ class Ledger:
     #: The segment in which these are thought to stand: the newest.
     UNWRITTEN = (1 << 20) - 1
 
-    def __init__(self, logs, commands, group, snapshot_read=None, figures=None):
+    def __init__(self, logs, commands, group, snapshot_read=None, totals=None):
         """
         Args:
             logs: Logs
             commands: number of commands in the map
             group: commands in a job
             snapshot_read: path of the snapshot to read, the last segment that it stands for; by default the newest
-            figures: Figures to keep; None for none
+            totals: UsageTotals to keep; None for none
         """
         self.logs = logs
         self.commands = commands
@@ -2628,7 +2629,7 @@ class Ledger:
         self.live = {}
         self.batches = {}
         self.failures = Failures()
-        self.figures = figures
+        self.totals = totals
         self.damage = []
         self.settings = {}
         self.unsaved = set()
@@ -2902,7 +2903,7 @@ class Ledger:
         for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', '_where', '_read'):
             setattr(other, name, copy.copy(getattr(self, name)))
         other.batches = {batch: dict(event) for batch, event in self.batches.items()}
-        other.failures, other.figures = copy.deepcopy(self.failures), copy.deepcopy(self.figures)
+        other.failures, other.totals = copy.deepcopy(self.failures), copy.deepcopy(self.totals)
         other._reader, other._reading = (0, None), threading.Lock()
         other.unwritten = events
         for index, event in enumerate(events, 1):
@@ -2992,24 +2993,24 @@ class Ledger:
         self.unsaved.add(number)
         self._set(number, status)
         self._release(number)
-        if self.figures and not counted:
-            self.figures.add(event)
+        if self.totals and not counted:
+            self.totals.add(event)
         if status == FAILED:
             self.failures.add(event)
 
     def apply_usage(self, event, place):
         """The record of a job that has ended is this one."""
         number = self.number(event['job'])
-        if self.figures and self.status[number] in ENDED_CODES:
+        if self.totals and self.status[number] in ENDED_CODES:
             self._uncount(number)
-            self.figures.add(event)
+            self.totals.add(event)
         self._note(number, place)
 
     def _uncount(self, number):
-        """Take the last record of a job, which another is to replace, out of the figures, and return it."""
+        """Take the last record of a job, which another is to replace, out of the totals, and return it."""
         record = self.record(number)
-        if self.figures:
-            self.figures.add(record, -1)
+        if self.totals:
+            self.totals.add(record, -1)
         return record
 
     def _note(self, number, place):
@@ -3614,11 +3615,11 @@ class Failures:
 SECONDS = 1 << 50
 
 
-class Figures:
+class UsageTotals:
     """What the attempts that have ended had reserved, and what they used.
 
     Attributes:
-        asked, used: core-seconds that they had reserved, and CPU seconds that they used
+        requested, used: core-seconds that they had reserved, and CPU seconds that they used
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
     """
@@ -3630,7 +3631,7 @@ class Figures:
             alike: whether all do whose records tell of no parameters
             other: function of a record that returns the cores of its job, for all others
         """
-        self.asked = self.used = self.last = 0
+        self.requested = self.used = self.last = 0
         self.hosts = collections.Counter()
         self._cores, self._alike, self._other = cores, alike, other
 
@@ -3647,7 +3648,7 @@ class Figures:
             if not -SECONDS < started <= finished + SECONDS < 2 * SECONDS or not -SECONDS < cpu < SECONDS:
                 raise ValueError(record)
             if finished > started:
-                self.asked += sign * cores * (finished - started)
+                self.requested += sign * cores * (finished - started)
             self.used += sign * cpu
             if finished > self.last:
                 self.last = finished
@@ -5268,8 +5269,8 @@ class Plan:
         return self.logs.job(id, suffix, len(self.map))
 
     def ledger(self, snapshot_read=None):
-        """Return a Ledger of this execution that keeps Figures, not read yet; `snapshot_read` as for Ledger."""
-        return Ledger(self.logs, len(self.map), self.group, snapshot_read, Figures(
+        """Return a Ledger of this execution that keeps UsageTotals, not read yet; `snapshot_read` as for Ledger."""
+        return Ledger(self.logs, len(self.map), self.group, snapshot_read, UsageTotals(
             cores_of(self.params), self.alike, lambda record: cores_of(self.params_of(record))))
 
     def params_of(self, record):
@@ -8297,7 +8298,7 @@ class Summary:
         counts: {status: number of jobs}
         cancelled: how many of those that FAILED were cancelled
         elapsed: seconds from its making to the end of the last job; None where that is not known
-        figures: Figures
+        figures: UsageTotals
         groups: list of Group, the failures
     """
 
@@ -8330,8 +8331,9 @@ class Summary:
         return '{}: {}{}{}'.format(
             plural(sum(self.counts.values()), 'job'), ', '.join(parts),
             '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
-            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(self.figures.used / 3600, self.figures.asked / 3600)
-            if self.figures.asked >= self.WORTH else '')
+            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(
+                self.figures.used / 3600, self.figures.requested / 3600)
+            if self.figures.requested >= self.WORTH else '')
 
     def commands(self):
         """Return an ordered dict of what to do next: {'to see one': command, ...}."""
@@ -8396,7 +8398,8 @@ class Summary:
              execution.ledger.settings.get('max_running') or execution.plan.info['max_running']),
             ('driver', None if old else driver_alive(execution.logs)),
             ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
-            ('core_hours', {'asked': round(self.figures.asked / 3600, 6), 'used': round(self.figures.used / 3600, 6)}),
+            ('core_hours', {'asked': round(self.figures.requested / 3600, 6),
+                            'used': round(self.figures.used / 3600, 6)}),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
                 ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
@@ -8816,8 +8819,8 @@ class Execution:
         return self._seen or self._ledger
 
     def figures(self):
-        """Return the Figures so far."""
-        return self.ledger.figures
+        """Return the UsageTotals so far."""
+        return self.ledger.totals
 
     @property
     def failures(self):

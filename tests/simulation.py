@@ -1048,7 +1048,7 @@ class World:
         return [self.seen[name][1] for name in unheard if os.path.exists(os.path.join(self.logs.run, name))]
 
     def ledger(self):
-        ledger = module.Ledger(self.logs, self.jobs, self.group, figures=module.Figures(1, other=lambda record: 1))
+        ledger = module.Ledger(self.logs, self.jobs, self.group, totals=module.UsageTotals(1, other=lambda record: 1))
         ledger.load()
         return ledger
 
@@ -1142,7 +1142,7 @@ class World:
 
     def check_sums(self, ledger):
         """Check what is counted over all jobs."""
-        statuses, figures = collections.Counter(), module.Figures(1, other=lambda record: 1)
+        statuses, figures = collections.Counter(), module.UsageTotals(1, other=lambda record: 1)
         for number in range(ledger.count):
             record = ledger.record(number)
             statuses[record['status']] += 1
@@ -1150,11 +1150,11 @@ class World:
                 figures.add(attempt)
         if [statuses[status] for status in module.STATUSES] != ledger.counts:
             raise Broken('the counts are wrong: {}'.format(ledger.counts))
-        for kept, right in ((ledger.figures.asked, figures.asked), (ledger.figures.used, figures.used)):
+        for kept, right in ((ledger.totals.requested, figures.requested), (ledger.totals.used, figures.used)):
             if abs(kept - right) > 0.001:
                 raise Broken('{} core-seconds are {} by the records'.format(kept, right))
-        if +ledger.figures.hosts != +figures.hosts:
-            raise Broken('{} are {} by the records'.format(ledger.figures.hosts, figures.hosts))
+        if +ledger.totals.hosts != +figures.hosts:
+            raise Broken('{} are {} by the records'.format(ledger.totals.hosts, figures.hosts))
 
     def cause(self, word, record):
         """Check that a failure has a cause that happened."""

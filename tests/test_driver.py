@@ -278,7 +278,7 @@ def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap
     fresh = first.plan.ledger()
     fresh.load()
     assert (again.ledger.heard, again.ledger.counts) == (fresh.heard, fresh.counts)
-    assert (again.ledger.figures.asked, again.ledger.figures.hosts) == (fresh.figures.asked, fresh.figures.hosts)
+    assert (again.ledger.totals.requested, again.ledger.totals.hosts) == (fresh.totals.requested, fresh.totals.hosts)
 
 
 class Still(Host):

@@ -188,7 +188,7 @@ def test_what_was_read_before_a_file_could_be_read_no_further_counts_once(qmap, 
     assert error.value.filename == logs.journal(1) and ledger.counts[3] == 1
     monkeypatch.setattr(module, 'read_events', read_events)
     ledger.load()
-    assert ledger.counts[3] == 3 and ledger.figures.asked == 15
+    assert ledger.counts[3] == 3 and ledger.totals.requested == 15
 
 
 def test_watching_is_patient_with_a_journal_that_cannot_be_read_for_a_while(qmap):

@@ -4,7 +4,7 @@ import collections
 import os
 
 from qmap import (
-    FAILED, Failures, Figures, Map, STATUSES, absolute_path, of_types, parse_statuses, read_json, read_last_line,
+    FAILED, Failures, Map, STATUSES, UsageTotals, absolute_path, of_types, parse_statuses, read_json, read_last_line,
     sound_record)
 
 
@@ -47,8 +47,8 @@ class Folder04:
         return found
 
     def figures(self):
-        """Return the Figures of the jobs that have ended, as far as qmap 0.4 knew them, and count the failures."""
-        figures, self.failures = Figures(1), Failures()
+        """Return the UsageTotals of the jobs that have ended, as far as qmap 0.4 knew them, and count the failures."""
+        figures, self.failures = UsageTotals(1), Failures()
         for info in self.jobs('c,f'):
             record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),
                       'exit_code': info.get('exit_code'), 'error_reason': info.get('error_reason')}
