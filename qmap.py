@@ -2537,6 +2537,11 @@ def attempt_key(id, attempt):
     return '{}.{}'.format(id, attempt)
 
 
+def key_of(record):
+    """Return the key of the attempt that a record or an event is about."""
+    return attempt_key(record['job'], record['attempt'])
+
+
 def split_key(key):
     """Return the id of the job, and the number of the attempt, of which this is the `attempt_key`.
 
@@ -6855,7 +6860,7 @@ class Driver:
             self._log_told(events)
         except OSError:
             for event in events:    # what has begun is still to be written
-                self._forget_start(self._word(event))
+                self._forget_start(key_of(event))
             raise
 
     def _assign(self, record, start):
@@ -6964,13 +6969,13 @@ class Driver:
         self._collect()
         event = self.ledger.batches.get(batch)
         records = [record for record in self.ledger.live.values() if record['batch'] == batch]
-        self._unsubmit([word for word in map(self._word, records) if not self._has_begun(word)])
+        self._unsubmit([word for word in map(key_of, records) if not self._has_begun(word)])
         if event and event.get('id') is None and batch in self.ledger.batches:
             # An earlier driver did not come to say that it was submitted.
             self.lease.write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
             for number, record in list(self.ledger.live.items()):
                 if record['batch'] == batch:
-                    self.backend_started(number, self._start_of(self._word(record)))
+                    self.backend_started(number, self._start_of(key_of(record)))
 
     def _look_after_shares(self):
         """Give to others what waits behind a long job, and give back what no share came to."""
@@ -6983,7 +6988,7 @@ class Driver:
             elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):
                 self._close_share(batch)
         if self._void:
-            live = {self._word(record): record['batch'] for record in self.ledger.live.values()}
+            live = {key_of(record): record['batch'] for record in self.ledger.live.values()}
             self._unsubmit([word for batch, word in self._void if live.get(word) == batch])
             self._void = []
 
@@ -7035,8 +7040,8 @@ class Driver:
         """
         free, mute = [], []
         for record in self.ledger.live.values():
-            if record['k'] == NOBODY and record['batch'] in batches and not self._has_begun(self._word(record)):
-                (mute if self._word(record) + '.start' in names else free).append(self._word(record))
+            if record['k'] == NOBODY and record['batch'] in batches and not self._has_begun(key_of(record)):
+                (mute if key_of(record) + '.start' in names else free).append(key_of(record))
         return free, mute
 
     def _send_home(self, count):
@@ -7073,10 +7078,9 @@ class Driver:
 
     def _spoken_for(self, word, has_end):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
-        id, _, attempt = word.partition('.')
         try:
+            id, attempt = split_key(word)
             number = self.ledger.number(id)
-            attempt = int(attempt)
         except ValueError:
             return None
         record = self.ledger.live.get(number)
@@ -7094,9 +7098,9 @@ class Driver:
 
     def _unheard(self, word):
         """Tell whether an attempt that is over was called failed without its own words."""
-        id, _, attempt = word.partition('.')
+        id, attempt = split_key(word)
         record = self.ledger.record(self.ledger.number(id))
-        return str(record['attempt']) == attempt and record['status'] == FAILED and bool(record.get('unheard'))
+        return record['attempt'] == attempt and record['status'] == FAILED and bool(record.get('unheard'))
 
     def _correct(self, number, word):
         """Believe an attempt that was called failed without its own words, and says now how it ended."""
@@ -7126,8 +7130,8 @@ class Driver:
             number = self.ledger.number(event['job'])
             self._changed[number] = event
             if is_end(event):
-                self._attempts.pop(self._word(event), None)
-                self._spend(self._word(event))
+                self._attempts.pop(key_of(event), None)
+                self._spend(key_of(event))
                 if now - self._first > 2 or event.get('batch', 0) > self._lead:    # they ended while this one drives
                     self._rate.append(now)
                 if not self.backend.immediate and event.get('batch') and 'crew' not in batches.get(number, ()) and (
@@ -7212,7 +7216,7 @@ class Driver:
                 self._attempt(record).miss(now)
             if task is None or number in self._held or record['batch'] in self._inherited:
                 continue
-            attempt = self._attempts.get(self._word(record))
+            attempt = self._attempts.get(key_of(record))
             # The rest of an array that was cancelled before it began may stand under index 0.
             status, reason, words = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
             if status in (PENDING, RUNNING, OTHER):
@@ -7238,7 +7242,7 @@ class Driver:
 
     def _attempt(self, record):
         """Return the Attempt of a live job."""
-        key = self._word(record)
+        key = key_of(record)
         if key not in self._attempts:
             self._attempts[key] = Attempt(self.ledger.number(record['job']))
         return self._attempts[key]
@@ -7260,10 +7264,7 @@ class Driver:
     def _is_live(self, key):
         """Tell whether an attempt is the one that its job is at."""
         record = self.ledger.live.get(self._attempts[key].number)
-        return bool(record) and self._word(record) == key
-
-    def _word(self, record):
-        return '{}.{}'.format(record['job'], record['attempt'])
+        return bool(record) and key_of(record) == key
 
     def _ask_accounts(self):
         """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
@@ -7300,7 +7301,7 @@ class Driver:
         self._copies = None
         for number, task in tasks.items():
             record = self.ledger.live[number]
-            word, attempt = self._word(record), self._attempt(record)
+            word, attempt = key_of(record), self._attempt(record)
             evidence = self._evidence(attempt, record, accounts, task, names)
             verdict = judge(evidence, now - attempt.since, rules)
             if verdict == WAIT:
@@ -7340,7 +7341,7 @@ class Driver:
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
         attempt.void = attempt.void or not attempt.end and self._void_start(record)
         short_of_processes = attempt.void and self.backend.immediate    # for a while
-        claimed = attempt.start is not None or self._word(record) + '.start' in names
+        claimed = attempt.start is not None or key_of(record) + '.start' in names
         return Evidence(
             begun=claimed and not attempt.void, end=attempt.end,
             unread=not attempt.end and accounts is not None and bool(read_end(self._said(record, '.end'))), alone=alone,
@@ -7356,7 +7357,7 @@ class Driver:
         if 'void' not in read_start(path):
             return False
         remove(path)
-        self._forget_start(self._word(record))
+        self._forget_start(key_of(record))
         return True
 
     def _went_on(self, record):
@@ -7385,7 +7386,7 @@ class Driver:
         if self.backend.immediate or not said(word):
             return False
         if self._copies is None:
-            ids = {said(self._word(self.ledger.live[number])) for number in tasks}
+            ids = {said(key_of(self.ledger.live[number])) for number in tasks}
             answer = self.backend.poll(sorted(filter(None, ids)))
             own = {batch.get('id') for batch in self.ledger.batches.values()}
             self._copies = answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] not in own
@@ -7407,11 +7408,11 @@ class Driver:
         self._log_told()
         if tasks:
             names = set(self.logs.listing())
-            words = [self._word(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
+            words = [key_of(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
             self._unsubmit([word for word in words if word + '.start' not in names])
 
     def _unsubmit(self, words):
-        numbers = [self.ledger.number(word.partition('.')[0]) for word in words]
+        numbers = [self.ledger.number(split_key(word)[0]) for word in words]
         if words:
             spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
             now = self.here.time()
@@ -7440,7 +7441,7 @@ class Driver:
                 elif id:
                     self.lease.write([{'event': 'submitted', 'batch': number, 'id': id}])
                     for job, record in self.ledger.live.items():
-                        start = self._start_of(self._word(record))
+                        start = self._start_of(key_of(record))
                         if record['batch'] == number and start:
                             self.backend_started(job, start)
                     self._given(number, id)
@@ -7456,7 +7457,7 @@ class Driver:
         if 'crew' in batch:
             remove(self.logs.batch(batch['batch']))    # or its workers would take more meanwhile
         names = set(self.logs.listing())
-        words = [self._word(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
+        words = [key_of(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
         back = [word for word in words if word + '.start' not in names]
         self._unsubmit(back)
         if len(back) < len(words) and not self.backend.immediate:
@@ -7469,7 +7470,7 @@ class Driver:
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self.lease.write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
             for job, record in list(self.ledger.live.items()):
-                start = self._start_of(self._word(record))
+                start = self._start_of(key_of(record))
                 if record['batch'] == batch['batch'] and start:
                     self.backend_started(job, start)
 
@@ -7726,7 +7727,7 @@ class Driver:
     def _fail_batch(self, batch, numbers, text):
         """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
         names = set(self.logs.listing())
-        begun = [number for number in numbers if self._word(self.ledger.live[number]) + '.start' in names]
+        begun = [number for number in numbers if key_of(self.ledger.live[number]) + '.start' in names]
         self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
                         finished=self.here.time(), batch=0, unheard=True) for number in numbers if number not in begun])
         if begun:
@@ -7933,14 +7934,14 @@ class Driver:
             record = self.ledger.live[number]
             task, share = self._task(number), self._shares.get((record['batch'], record['k']))
             if 'crew' in self.ledger.batch_of(record):
-                if self._has_begun(self._word(record)):
+                if self._has_begun(key_of(record)):
                     self._tell_worker(record)
                 elif self._claim(record):
                     events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
                                        error='cancelled before it ran', finished=self.here.time()))
-            elif task and (share is None or share.word == self._word(record)):    # else it has ended, another runs
+            elif task and (share is None or share.word == key_of(record)):    # else it has ended, another runs
                 tasks.append(task)
-                if self._has_begun(self._word(record)):
+                if self._has_begun(key_of(record)):
                     note_why(self._said(record), why_noted(self.ledger, number))
         self._log(events)
         self._again = False
@@ -7974,7 +7975,7 @@ class Driver:
         if record['k'] != NOBODY:
             path = self.logs.run_file('cancel', batch['crew'], record['k'] or 1)
             write_text(path, '{} {}\n'.format(
-                self._word(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
+                key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
 
     def _claim(self, record):
         """Keep a worker from beginning a job that is on its list; return whether that is certain now."""

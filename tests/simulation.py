@@ -1440,7 +1440,7 @@ class Driver(REAL['Driver']):
 
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
-        if event['status'] == 'PENDING' and self._has_begun(self._word(event)):
+        if event['status'] == 'PENDING' and self._has_begun(module.key_of(event)):
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
@@ -1451,7 +1451,7 @@ class Driver(REAL['Driver']):
             raise Broken('{} is not claimed, and cancelled'.format(path))
 
     def after_cancel(self, event):
-        WORLD.cancelled.update(map(self._word, map(self.ledger.live.get, self.ledger.cancelled)))
+        WORLD.cancelled.update(map(module.key_of, map(self.ledger.live.get, self.ledger.cancelled)))
 
     def after_submitted(self, event):
         self.causes += bool(event['id'])
@@ -1536,7 +1536,7 @@ class Driver(REAL['Driver']):
         """Rule: the scheduler is told again only after a while, or for a reason."""
         if not self.causes and WORLD.now - self.cancelled_at < 55:
             raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - self.cancelled_at))
-        told = {self._word(self.ledger.live[number]): since for number, since in self.ledger.cancelled.items()}
+        told = {module.key_of(self.ledger.live[number]): since for number, since in self.ledger.cancelled.items()}
         super()._cancel()
         self.causes, self.cancelled_at = 0, WORLD.now
         for word, since in told.items():
