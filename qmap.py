@@ -5735,7 +5735,7 @@ class Retry(JobsOrder):
                 again_cancelled) if again_cancelled else ''
         event = {'event': 'retry', 'numbers': spans(again)}
         if order.get('params'):
-            driver.refuse(order['params'])
+            driver.steering.refuse(order['params'])
             event['params'] = order['params']
             text += ', with ' + ', '.join('{} = {}'.format(*item) for item in order['params'].items())
         return Reply([event] if again else [], text, '')
@@ -5774,7 +5774,7 @@ class Set(Order):
     def obey(driver, order):
         """See Order."""
         params = dict(driver.ledger.settings.get('params') or {}, **order['params'])
-        driver.refuse(params)
+        driver.steering.refuse(params)
         return Reply([set_event(driver, params=params)], '{} for {}'.format(
             ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
             plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job')), '')
@@ -5885,6 +5885,10 @@ def who_ordered(order, logs):
     return '{} (as {})'.format(user_name(owner), said)
 
 
+#: The parameters that whoever may write the folder may change: none of them can make another command run.
+STEERED = ('cores', 'memory', 'time', 'queue', 'nodes', 'tasks', 'penv', 'name')
+
+
 def refuse_others(order, logs):
     """Refuse what could make the commands of another user run as this one.
 
@@ -5934,18 +5938,19 @@ class Attempt:
         start: what it said when it began, as a dict; None before
         since: when it was first seen that it has left the queue, or was ended by a signal, on the monotonic clock; None
             where it is not gone
-        reason, words: what the queue said of it then
+        reason, message: what the queue said of it then
         listed: whether the queue still lists it
         void: whether its runner had claimed it, and then did not come to begin it
         end: its own words of an end by a signal, of which the scheduler may know the reason
+        index: of the worker that took it from a list, as that said itself; NOBODY for none
     """
 
-    __slots__ = ('number', 'start', 'since', 'reason', 'words', 'listed', 'void', 'end')
+    __slots__ = ('number', 'start', 'since', 'reason', 'message', 'listed', 'void', 'end', 'index')
 
     def __init__(self, number):
         self.number = number
         self.start = self.end = None
-        self.void = False
+        self.void, self.index = False, NOBODY
         self.found()
 
     @property
@@ -5960,7 +5965,7 @@ class Attempt:
 
     def found(self):
         """Note that the queue lists it after all, or still."""
-        self.since, self.reason, self.words, self.listed, self.void = None, '', '', False, False
+        self.since, self.reason, self.message, self.listed, self.void = None, '', '', False, False
 
 
 #: What is known of an attempt that has left the queue, or was ended by a signal:
@@ -6047,149 +6052,8 @@ def reasons_for(evidence, waited, rules):
     return possible, certain
 
 
-#: What a share says of a job behind the first letter of a line: s, it begins; v, it does not after all; e, its end.
-SAID = {'s': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
-        'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
-
-
-class Share:
-    """A share of a batch at work: what has been read of its words.
-
-    Attributes:
-        read: bytes
-        task: as the backend knows it
-        who: its first line, as a dict
-        ended: list of (number, word, end, when that was read) of the jobs that are to be logged
-        unmeasured: their last events, where it is not known yet what they used
-        word, since: the job that runs, and when that was read, on the monotonic clock
-        told: the last one that somebody was told of
-    """
-
-    def __init__(self):
-        self.read, self.task, self.who, self.ended, self.unmeasured = 0, None, {}, [], []
-        self.word, self.since, self.told = '', 0, ''
-        self._spent, self._times = 0, ''
-
-    def hear(self, line):
-        """Take in a line that is not about one job."""
-        if line.startswith('{'):
-            try:
-                self.who = of_types(json.loads(line), START_FIELDS)
-            except (ValueError, RecursionError):    # torn, and then it goes no further
-                pass
-        else:
-            self._times = line    # the second of two: what its jobs have used
-
-    def parse_lines(self, lines):
-        """Yield what its lines say of its jobs: (kind, task, the other words), and take in the rest.
-
-        Args:
-            lines: iterable of text
-        """
-        for line in lines:
-            kind, _, rest = line.partition(' ')
-            if kind not in SAID:
-                self.hear(line)
-                continue
-            said = SAID[kind].match(rest)
-            if said and {'host', 'pid', 'born', 'executor_id'} <= set(self.who):
-                yield (kind, said.group(1), said.groups()[1:])    # else torn by a full disk; it comes again
-
-    def use(self):
-        """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
-        spent, last = seconds_of(self._times), self._spent
-        if spent is None:
-            return {}
-        self._spent = spent
-        return {'cpu': round(spent - last, 3)}
-
-
-class Crew:
-    """The workers of one submission, which take jobs from lists.
-
-    Attributes:
-        number: of the batch with which they were submitted
-        id: the scheduler's, None where it is not known
-        params: what they asked for, as texts
-        indices: of them all, as the scheduler counts them
-        left: {index: the signal that ended it, or ''} of those that have said their last word
-        gone: {index: since when the queue does not list it, on the monotonic clock}
-        waiting: how many jobs are still on their lists
-        closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
-        most: those with a larger index were sent home
-        idle: since when nothing is on their lists, on the monotonic clock
-    """
-
-    #: Seconds after which no list is given to them any more: a bit less than they wait for one.
-    SOON = WORKER_WAIT - 5
-    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each worker on
-    #: the first one, when nobody knows how short they are: enough until the next has been written.
-    LIST, FIRST = 10000, 100
-
-    def __init__(self, event):
-        """
-        Args:
-            event: of one of its batches
-        """
-        self.number, self.params = event['crew'], event['with']
-        self.id = event.get('id')
-        self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
-        self.left, self.gone = {}, {}
-        self.waiting = 0
-        self.closed = self.cancelled = self.most = self.idle = None
-
-    def hear(self, k, path):
-        """Take in the last word of a worker, k as it counts them itself."""
-        k = k if len(self.indices) > 1 else 0
-        if k not in self.left:
-            self.left[k] = of_types(read_json(path), {'signal': str}).get('signal', '')
-
-    def at_work(self):
-        """Return the indices of those that the scheduler has."""
-        return [k for k in self.indices if k not in self.left and k not in self.gone]
-
-    def over(self, now, grace):
-        """Tell whether all, and whether half of those that nobody sent home, will certainly take nothing more."""
-        over = [k for k in self.indices if k in self.left or now - self.gone.get(k, now) > grace]
-        wanted = [k for k in self.indices if self.most is None or k <= self.most]
-        return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
-
-
-#: What programs say that cannot write: strerror of ENOSPC and EDQUOT.
-DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
-
-#: The parameters that whoever may write the folder may change: none of them can make another command run.
-STEERED = ('cores', 'memory', 'time', 'queue', 'nodes', 'tasks', 'penv', 'name')
-
-
 class NotDriver(Exception):
     """Another process drives."""
-
-
-class Timer:
-    """When something is due. What fails is tried again after some seconds, and then after twice as many and some more.
-
-    Attributes:
-        due: on the monotonic clock, in seconds
-        wait: seconds for which it was put off last, 0 after a success
-    """
-
-    def __init__(self, some, most):
-        """
-        Args:
-            some, most: seconds to the first try after a failure, and between two tries at the most
-        """
-        self.some, self.most = some, most
-        self.due = self.wait = 0
-
-    def back_off(self, now):
-        """Put it off, for longer each time."""
-        self.wait = min(self.most, 2 * self.wait + self.some)
-        self.due = now + self.wait
-
-    def reset(self):
-        """Note a success."""
-        self.wait = 0
 
 
 class Lease:
@@ -6470,1277 +6334,248 @@ class Lease:
             raise NotDriver()
 
 
-class Driver:
-    """The one process that submits."""
+class Timer:
+    """When something is due. What fails is tried again after some seconds, and then after twice as many and some more.
 
-    #: Seconds between two looks at the folder; between two rounds of writing metadata.
-    LOOK = 1
-    FLUSH = 0.5
-    #: Seconds for which to wait for what the scheduler's accounts say of an end.
-    PATIENCE = 20
-    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
-    GATHER = 10
-    #: Seconds after which a file that another host has made can be seen from here at the latest.
-    UNSEEN = 90
-    #: Seconds between two looks at the load of the cluster; between two orders to the scheduler to end the same jobs.
-    LOAD, CANCEL = 60, 60
-    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
-    #: were seen to begin.
-    FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
-    #: Bytes that must be left in the logs folder for more jobs, and below which it is called full.
-    SPACE, FULL = 16 << 20, 64 << 10
+    Attributes:
+        due: on the monotonic clock, in seconds
+        wait: seconds for which it was put off last, 0 after a success
+    """
 
-    def __init__(self, logs, plan, backend, here, heard=None):
+    def __init__(self, some, most):
         """
         Args:
-            logs: Logs
-            plan: Plan
-            backend: as qmap_backends.Backend
-            here: Host
-            heard: function that is called with each event that was written
+            some, most: seconds to the first try after a failure, and between two tries at the most
         """
-        self.logs = logs
-        self.plan = plan
-        self.backend = backend
-        self.here = here
-        self.lease = Lease(logs, plan, here, heard, self._state)
-        self._troubles = {}
-        #: Set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
-        #: 'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
-        #: inbox asks for, waits at most PATIENCE for what it cancels, and ends.
-        self.leaving = ''
-        self.inbox = Inbox(logs, here)
-        self._left = ''
-        self._again = False    # jobs have still to be cancelled
-        self._before = 0    # jobs of batches up to this one may have begun without a trace
-        self._attempts = {}    # by '<id>.<attempt>': Attempt, of the live ones of which something was seen
-        self._unknown = {}    # ended jobs of whose usage the accounts may still tell: {number: (since, event)}
-        self._tries = {}    # how often a job left the queue without a trace
-        self._changed = {}
-        self._lasting = set()
-        self._spent = set()    # attempts that are over, and of which something lies in run/
-        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
-        self._news = False    # whether there is more to clean than at the last time
-        self._folders = set()
-        self._rate = collections.deque(maxlen=2000)
-        self._most = self._array = 0
-        self._submitted = self._polled = float('-inf')
-        self._first = 0
-        self._lead = 0    # the last batch of an earlier driver
-        self._full = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
-        #: Variables of the user that a shell which jobs share would take for its own.
-        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
-                              for name in os.environ)
-        self._told = []    # events of shares that are to be written
-        self._void = []    # (batch, word) of the attempts that a share did not begin after all
-        self._inherited = []    # batches with shares of an earlier driver
-        self._shares = {}    # (batch, k): Share
-        self._crews = {}    # by number: Crew
-        self._pull = 0 if backend.immediate else int(plan.info.get('pull') or 0)    # workers to take jobs from lists
-        self._held = {}    # by number: the share whose end tells what it used
-        self._silent = 0
-        self.load = {}    # of the cluster, as Backend.usage tells it, where the profile wants it
-        self._load_due = self._space_due = self._flush_due = self._accounts_due = 0
-        self._inbox_due = self._cancel_due = self._inherited_due = 0
-        self._find_due = float('inf')
-        self._retry, self._poll, self._submit = Timer(1, 30), Timer(5, 300), Timer(5, 300)
+        self.some, self.most = some, most
+        self.due = self.wait = 0
 
-    # Becoming the driver, and ceasing to be
+    def back_off(self, now):
+        """Put it off, for longer each time."""
+        self.wait = min(self.most, 2 * self.wait + self.some)
+        self.due = now + self.wait
+
+    def reset(self):
+        """Note a success."""
+        self.wait = 0
+
+
+class Part:
+    """What the parts of the driver have in common. Each has one task, and what belongs to it; they find each other
+    by the driver.
+
+    Attributes:
+        driver: Driver
+        lease: Lease, through which all is written
+        logs, plan, backend, here: as the driver has them
+    """
+
+    def __init__(self, driver):
+        """
+        Args:
+            driver: Driver
+        """
+        self.driver, self.lease = driver, driver.lease
+        self.logs, self.plan, self.backend, self.here = driver.logs, driver.plan, driver.backend, driver.here
 
     @property
     def ledger(self):
         """The Ledger, as this driver has read and written it."""
         return self.lease.ledger
 
-    def _state(self):
-        """Return what others are told beside the beat, as a dict."""
-        return {'trouble': self.trouble, 'max_running': self.max_running}
 
-    def lead(self, force=False, foreign=None, idle=False, seen=None):
-        """Become the driver.
+class Attempts(Part):
+    """The live attempts, as far as something was seen of them, and those that are over and left something in run/.
+
+    Attributes:
+        by_key: {key: Attempt} of the live ones
+        closed: keys of those that are over
+        tries: {number of the job: how many submissions of it have left the queue without a trace}
+    """
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.by_key, self.closed, self.tries = {}, set(), {}
+
+    def of(self, record):
+        """Return the Attempt of a live job."""
+        key = key_of(record)
+        if key not in self.by_key:
+            self.by_key[key] = Attempt(self.ledger.number(record['job']))
+        return self.by_key[key]
+
+    def start_of(self, key):
+        """Return what a live attempt said when it began, None where it has not said so yet."""
+        attempt = self.by_key.get(key)
+        return attempt and attempt.start
+
+    def has_begun(self, key):
+        """Tell whether a live attempt has said that it began."""
+        return self.start_of(key) is not None
+
+    def forget_start(self, key):
+        """Take a live attempt for one that has not begun."""
+        if key in self.by_key:
+            self.by_key[key].start = None
+
+    def is_live(self, key):
+        """Tell whether an attempt is the one that its job is at."""
+        record = self.ledger.live.get(self.by_key[key].number)
+        return bool(record) and key_of(record) == key
+
+    def close(self, key):
+        """Note that an attempt is over, and may have left something in run/."""
+        self.closed.add(key)
+        self.driver.scribe.needs_cleaning = True
+
+    def is_inferred(self, key):
+        """Tell whether an attempt that is over was called failed without its own words."""
+        id, attempt = split_key(key)
+        record = self.ledger.record(self.ledger.number(id))
+        return record['attempt'] == attempt and record['status'] == FAILED and bool(record.get('unheard'))
+
+    def in_batch(self, batch):
+        """Return the records of the live jobs of a batch."""
+        return [record for record in self.ledger.live.values() if record['batch'] == batch]
+
+    def index_of(self, record):
+        """Return the index of the task, or worker, that runs a live job; NOBODY for none yet."""
+        attempt = self.by_key.get(key_of(record)) if record['k'] == NOBODY else None
+        return attempt.index if attempt else record['k']
+
+    def task(self, record):
+        """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
+        id, index = self.ledger.batch_of(record).get('id'), self.index_of(record)
+        return (id, index) if id and index != NOBODY else None
+
+    def executor_id(self, record, start):
+        """Return the name of a live job's task for people, as the scheduler writes it, or as the job itself says."""
+        task = self.task(record)
+        return task and self.backend.task_name(task) or start.get('executor_id', '')
+
+    def status_path(self, record, kind=''):
+        """Return the path of what an attempt says in run/.
 
         Args:
-            idle: also where no job is left
-            force, foreign, seen: as for `Lease.acquire`
-
-        Returns:
-            whether there is anything to drive
-
-        Raises:
-            NotDriver: another process is the driver
-            QMapError: the journal is damaged
-            OSError: the folder cannot be written
+            record: of the job
+            kind: '.start', '.end', '.done', '.why', or '' for what these have in common
         """
-        if not self.lease.acquire(force, foreign, lambda: idle or self._is_needed(), seen):
-            return False
-        if any(batch.get('id') is None for batch in self.ledger.batches.values()):
-            self._find_due = 0
-        # What the last driver did not come to write, and what may have changed since.
-        for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
-            self._changed[number] = self.ledger.record(number)
-        self._inherited = [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
-        for batch in self._inherited:
-            remove(self.logs.batch(batch))
-        # What a share on another host has begun since may be seen from here only later.
-        elsewhere = self.lease.taken_from not in ('', self.here.host)
-        self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
-        self._again = bool(self.ledger.cancelled)
-        self._before = self.ledger.before if self.backend.immediate else 0
-        return True
+        return os.path.join(self.logs.run, key_of(record) + kind)
 
-    def _is_needed(self):
-        """Tell whether there is anything to drive."""
-        return bool(self.ledger.left() or self.inbox.waiting(self.ledger.obeyed) or self._late())
+    def output_path(self, record):
+        """Return the path of what the scheduler itself had to say of a task."""
+        batch = self.ledger.batch_of(record).get('crew', record['batch'])
+        return '{}.out.{}'.format(self.logs.batch(batch), self.index_of(record))
 
-    def _late(self):
-        """Tell whether jobs have said something since the last driver left."""
-        return any(name.endswith('.end') for name in self.logs.listing())
+    def changed_record(self, record, **changes):
+        """Return the event that changes a live job's record."""
+        return dict(record, event='run', k=self.index_of(record), **changes)
 
-    @property
-    def max_running(self):
-        """How many jobs may be in the scheduler at once."""
-        return self.ledger.settings.get('max_running') or self.plan.info['max_running']
+    def started_record(self, record, start):
+        """Return the event of a live job that has said that it began."""
+        return self.changed_record(record, status=RUNNING, started=start['time'], host=start['host'], words='',
+                                   executor_id=self.executor_id(record, start))
 
-    @property
-    def halted(self):
-        """Whether nothing is submitted for now."""
-        return bool(self.ledger.settings.get('halted'))
+    def tell_started(self, record, start):
+        """Tell the backend what a task said when it started."""
+        task = self.task(record)
+        if task:
+            self.backend.started(task, start, self.plan.params_of(record), self.status_path(record))
 
-    def set(self, **settings):
-        """Change what steers the driver: max_running, halted, params."""
-        self.lease.write([dict(settings, event='set', time=self.here.time())])
+    def tell_started_in(self, batch):
+        """Tell the backend of all jobs of a batch that have begun, once it is known which tasks they are."""
+        for record in self.in_batch(batch):
+            start = self.start_of(key_of(record))
+            if start:
+                self.tell_started(record, start)
 
-    def drive(self):
-        """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
-
-        Raises:
-            NotDriver: another process has become the driver meanwhile
-        """
-        self._first, self._lead = self.here.monotonic(), self.ledger.last_batch
-        self._until = self._first + self.PATIENCE
+    def peak(self, number):
+        """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
         try:
-            self.tick()
-            while self._goes_on():
-                self.here.sleep(self._pause())
-                self.tick()
-            self._finish()
-        finally:
-            self.backend.close()
-            self.lease.release()
+            return self.backend.peak(self.task(self.ledger.live[number])) if self.backend.immediate else None
+        except KeyError:    # it has just ended
+            return None
 
-    def _goes_on(self):
-        if self.leaving == 'leave':
-            return False
-        if self.leaving == 'obey':
-            busy = self.inbox.waiting(self.ledger.obeyed) or self.ledger.cancelled
-            return bool(busy) and self.here.monotonic() < self._until
-        return bool(self.ledger.live or self._unknown or
-                    self.ledger.left() and self.leaving in ('', 'hand over') or
-                    self.inbox.waiting(self.ledger.obeyed))
 
-    def _finish(self):
-        self._flush_due = 0
-        self._crews, self._news = {}, self._news or bool(self._crews)
-        try:
-            self.lease.check_epoch()
-            self._collect()    # what they have said since the last look
-            self._lasting = set(self._changed)
-            self._withdraw()
-            shares = [share for share in self._shares.values() if share.unmeasured]
-            for _ in range(20):    # the last ones have just said their last word
-                if not all(self.backend.settled(share.task) for share in shares):
-                    self.here.rest(0.01)
-            self._measure(shares)
-            self._flush()
-            while self._changed:
-                self.lease.show_beat()
-                self._flush()
-            self.lease.write([{'event': 'left', 'time': self.here.time()}])
-            self.lease.sync()
-            write_json(self.logs.execution, dict(
-                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()), counts=self.counts(),
-                cancelled=self.ledger.failures.cancelled))
-            self.lease.show_beat(released=True)
-        except OSError as error:
-            self._complain(error)
+#: What programs say that cannot write: strerror of ENOSPC and EDQUOT.
+DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
 
-    def counts(self):
-        """Return {status: number of jobs}."""
-        return dict(zip(STATUSES, self.ledger.counts))
 
-    def _pause(self):
-        now = self.here.monotonic()
-        while self._rate and now - self._rate[0] > 1:
-            self._rate.popleft()
-        if len(self._rate) > 20:
-            self.here.rest(0.02)    # so many jobs end that each look should find some
-        if self.backend.immediate and not self.leaving and not self.halted and self.room() > 0 \
-                and self.ledger.next_job() is not None:
-            return max(0, min(self.LOOK, self._submit.due - now))
-        if self._changed or self._news:
-            return max(0, min(self.LOOK, self._flush_due - now))
-        return self.LOOK
+class Disk(Part):
+    """Whether the logs folder has room for more."""
 
-    # One look at everything
+    #: Bytes that must be left for more jobs, and below which it is called full.
+    SPACE, FULL = 16 << 20, 64 << 10
 
-    def tick(self):
-        """Look at everything once, and do what is due."""
-        now = self.here.monotonic()
-        try:
-            if now >= self.lease.beat_due:
-                self.lease.check_epoch()
-                self.lease.show_beat()
-            if now >= self._load_due and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
-                self._load_due = now + self.LOAD
-                self.load = self.backend.usage() or {}
-            if now >= self.lease.history_due:
-                self.lease.remove_history()
-            if self.lease.unwritten:
-                self.lease.write([])
-            while self._inherited and now >= self._inherited_due:
-                self._close_share(self._inherited[-1])
-                self._inherited.pop()
-            self._collect()
-            self._look_after_shares()
-            self._look_after_workers()
-            self._ask_accounts()
-            self._find_batches()
-            self._ask_queue()
-            self._note_shortage()
-            self._obey()
-            if self._again or self.ledger.cancelled and now >= self._cancel_due:
-                self._cancel()
-            if self.leaving in ('', 'hand over'):
-                if not self.halted and self._has_space(now):
-                    self._submit_more()
-                if self.leaving and (self.ledger.next_job() is None or self._submit.wait):
-                    self.leaving = 'leave'
-            elif self.leaving != self._left:
-                self._withdraw()
-                if self.leaving == 'cancel':
-                    self.cancel(list(self.ledger.live))
-                self._left = self.leaving
-            self._flush()
-            if now >= self._retry.due:
-                self._retry.reset()
-                self._troubles.pop('folder', None)
-        except OSError as error:
-            # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
-            self._complain(error)
-            self._folders.clear()    # one may be gone
-            if error.errno in NO_ROOM:
-                self._full = now
-                self._hold_back()
-            self._retry.back_off(now)
-            self._flush_due = self._retry.due
-            self._submit.due = max(self._submit.due, self._retry.due)
+    def __init__(self, driver):
+        super().__init__(driver)
+        self._due, self._lacking = 0, False
+        self._full_since = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
 
-    def _note_shortage(self):
-        """Say what the backend has not for jobs that wait."""
-        shortage = self.backend.shortage
-        self._troubles.pop('shortage', None)
-        if shortage:
-            self._troubles['shortage'] = '{}: {}'.format(self.backend.title, shortage)
-
-    def _has_space(self, now):
+    def has_space(self, now):
         """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins here."""
-        if now >= self._space_due:
-            self._space_due = now + self.LOOK
+        if now >= self._due:
+            self._due = now + self.driver.LOOK
             lacking = space_lacking(self.logs.path, self.SPACE)
-            self._troubles.pop('space', None)
+            self._lacking = bool(lacking)
+            self.driver.note_trouble('space', lacking and (
+                '{}: disk nearly full ({} left); no new jobs are started'.format(self.logs.path, lacking)))
             if lacking:
-                self._troubles['space'] = '{}: disk nearly full ({} left); no new jobs are started'.format(
-                    self.logs.path, lacking)
                 self.backend.throttle(0)
-                for batch in self._open_shares():
-                    self._close_share(batch)
-        return 'space' not in self._troubles
+                for batch in self.driver.chunks.open_batches():
+                    self.driver.chunks.close(batch)
+        return not self._lacking
 
-    def _hold_back(self):
-        """Keep what waits on this machine from beginning while nothing can be written. What stood in shares is seen to
-        be gone later, and comes back."""
+    def note_full(self, now):
+        """Note that something could not be written, and keep what waits on this machine from beginning. The jobs of
+        chunks that have not begun are seen to be gone later, and come back."""
+        self._full_since = now
         self.backend.throttle(0)
-        for batch in self._open_shares():
+        for batch in self.driver.chunks.open_batches():
             remove(self.logs.batch(batch))
 
-    def _open_shares(self):
-        """Return the batches with shares that may begin more."""
-        return [batch for batch, event in self.ledger.batches.items()
-                if event.get('shares') and os.path.exists(self.logs.batch(batch))]
-
-    def _explain_full(self, events):
+    def explain(self, events):
         """Say of jobs that fail while the disk is full that it was."""
         failed = [event for event in events
                   if is_end(event) and event.get('error_reason') in ('exit', 'signal')]
-        if failed and (self.here.monotonic() - self._full < 2 * self.LOOK or space_lacking(self.logs.path, self.FULL)):
+        if not failed:
+            return
+        just_full = self.here.monotonic() - self._full_since < 2 * self.driver.LOOK
+        if just_full or space_lacking(self.logs.path, self.FULL):
             for event in failed:
                 if not DISK_FULL.search(event['error']):
                     event['error'] = '{}the disk of the logs folder was full'.format(
                         event['error'] and event['error'] + '; ')
 
-    def _complain(self, error):
-        self._troubles['folder'] = '{}: {}'.format(error.filename or self.logs.path, error.strerror or error)
 
-    @property
-    def trouble(self):
-        """What keeps the driver from going on, '' for nothing."""
-        return '; '.join(self._troubles.values())
+class Scribe(Part):
+    """Writes what has changed of the jobs to their .info files, and removes what nobody needs any more.
 
-    def _record(self, number, **changes):
-        """Return the event that changes a live job's record."""
-        return dict(self.ledger.live[number], event='run', **changes)
+    Attributes:
+        changed: {number: its last record or event} of the jobs whose .info is to be written
+        needs_cleaning: whether something may lie in run/ or batch/ that is over
+        due: when it writes next, on the monotonic clock
+    """
 
-    def _task(self, number):
-        """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
-        record = self.ledger.live[number]
-        id = self.ledger.batch_of(record).get('id')
-        return (id, record['k']) if id and record['k'] != NOBODY else None
+    #: Seconds between two rounds.
+    FLUSH = 0.5
 
-    def peak(self, number):
-        """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
-        try:
-            return self.backend.peak(self._task(number)) if self.backend.immediate else None
-        except KeyError:    # it has just ended
-            return None
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.changed, self.needs_cleaning, self.due = {}, False, 0
+        self._worth_writing = set()    # those that have not ended, and are not about to
+        self._folders = set()    # that are there
 
-    def _executor_id(self, number, start):
-        task = self._task(number)
-        return task and self.backend.task_name(task) or start.get('executor_id', '')
-
-    def _output(self, record):
-        """Return the path of what the scheduler itself had to say of a task."""
-        batch = self.ledger.batch_of(record).get('crew', record['batch'])
-        return '{}.out.{}'.format(self.logs.batch(batch), record['k'])
-
-    def _said(self, record, kind=''):
-        return os.path.join(self.logs.run, '{}.{}{}'.format(record['job'], record['attempt'], kind))
-
-    # What the jobs say themselves
-
-    def _collect(self):
-        names = set(self.logs.listing())
-        files = self.logs.run_files(names)
-        events = []
-        for word in heard_attempts(files):
-            has_end = word + '.end' in names
-            if has_end and word in self._spent and not self._unheard(word) or not has_end and (
-                    word in self._spent or self._has_begun(word)):
-                continue
-            number = self._spoken_for(word, has_end)
-            if number is None:
-                continue
-            record = self.ledger.live[number]
-            start = self._start_of(word) or read_start(self._said(record, '.start'))
-            if start.get('void'):
-                remove(self._said(record, '.start'))    # it came too late, and ran nothing
-                continue
-            self._assign(record, start)
-            if not has_end:
-                if 'time' in start:    # else it is not yet whole
-                    self._attempt(record).start = start
-                    self.backend_started(number, start)
-                    events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'],
-                                               words='', executor_id=self._executor_id(number, start)))
-                continue
-            end = read_end(self._said(record, '.end'))
-            if not end or not self.backend.settled(self._task(number)):
-                continue
-            attempt = self._attempt(record)
-            attempt.start = start
-            if ended_unexplained(end) and not self.backend.immediate and not read_why(self._said(record, '.why')):
-                # Only the scheduler knows whether a limit, a person or the job itself was behind it.
-                attempt.miss(self.here.monotonic())
-                attempt.end = end
-            else:
-                events.append(self._ended(number, record, word, end))
-        for file in files:
-            if file.kind == 'share':
-                self._told += self._hear_share(file.batch, file.index)
-        try:
-            self._log_told(events)
-        except OSError:
-            for event in events:    # what has begun is still to be written
-                self._forget_start(key_of(event))
-            raise
-
-    def _assign(self, record, start):
-        """Note which worker runs a job of a list, as it said when it began."""
-        batch = self.ledger.batch_of(record)
-        if record['k'] == NOBODY and start.get('crew') == batch.get('crew'):
-            record['k'] = start['k'] if batch['workers'] > 1 else 0
-
-    def _log_told(self, events=()):
-        """Log what shares have said, which is read only once, and so is kept until it is written."""
-        self._log(list(events) + self._told)
-        self._told = []
-
-    def _hear_share(self, batch, k):
-        """Read what a share has said since the last time, and return the events that come of it."""
-        if batch not in self.ledger.batches:
-            return []    # it is over
-        share, now, events = self._shares.setdefault((batch, k), Share()), self.here.monotonic(), []
-        share.task = (self.ledger.batches[batch].get('id'), k)
-        for kind, word, rest in share.parse_lines(self._lines(share, self.logs.run_file('share', batch, k))):
-            if kind == 'e' and not self._has_begun(word):
-                continue    # changed since it was written
-            number = self._spoken_for(word, False)
-            if number is None or self.ledger.live[number]['batch'] != batch or number in self._held:
-                continue    # given back, and it stands in another batch now
-            if kind == 's':
-                share.word, share.since = word, now
-                self._attempt(self.ledger.live[number]).start = dict(share.who, time=float(rest[0]))
-            elif kind == 'v':
-                self._void.append((batch, word))
-                self._forget_start(word)
-            else:
-                end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
-                share.ended.append((number, word, end, now))
-                self._held[number] = share
-            if kind != 's':
-                share.word = ''
-        if share.word and share.word != share.told:
-            start, share.told, number = self._start_of(share.word), share.word, self._spoken_for(share.word, False)
-            self.backend_started(number, start)
-            events.append(self._record(number, status=RUNNING, started=start['time'], host=start['host'], words='',
-                                       executor_id=start['executor_id']))
-        return events + self._release(share, now)
-
-    def _lines(self, share, path):
-        """Return the whole lines that have been added to a share's file."""
-        try:
-            with naming(path), open_regular(path) as source:
-                source.seek(share.read)
-                text = source.read(1 << 20)
-        except ABSENT + (NotRegular,):
-            return []
-        text = text[:text.rfind(b'\n') + 1 or len(text) >> 20 << 20]    # no runner writes such a line
-        share.read += len(text)
-        return text.decode('ascii', 'replace').splitlines()
-
-    def _release(self, share, now):
-        """Return the ends of a share's jobs. Very short ones are held back until the share has ended itself, at most a
-        second: only then it is known how much memory they used. Of others that follows."""
-        if not share.ended:
-            return []
-        _, word, end, since = share.ended[0]
-        short = end['time'] - self._start_of(word)['time'] < 0.05
-        if short and now - since < 1 and not self.backend.settled(share.task):
-            return []
-        memory, events = self._memory(share), []
-        for number, word, end, _ in share.ended:
-            del self._held[number]
-            events.append(self._ended(number, self.ledger.live[number], word, dict(end, **memory), {}))
-        if not memory:
-            share.unmeasured += events
-        share.ended = []
-        return events
-
-    def _memory(self, share):
-        """Return what is known of the memory that one of a share's jobs used at most, {} where that is nothing yet."""
-        account = (self.backend.accounts([share.task]) or {}).get(share.task) or {}
-        return {key: account[key] for key in USED[1:] if account.get(key)} or self.backend.seen(share.task)
-
-    def _measure(self, shares):
-        """Add what shares that have ended themselves used to the records of their jobs."""
-        events = []
-        for share in shares:
-            if share.unmeasured and self.backend.settled(share.task):
-                memory = self._memory(share)
-                for event in share.unmeasured if memory else ():
-                    number = self.ledger.number(event['job'])
-                    if number not in self.ledger.live and self.ledger.status[number] and \
-                            self.ledger.attempts[number] == event['attempt']:
-                        events.append(dict(event, event='usage', **memory))
-                share.unmeasured = []
-        self._log(events)
-
-    def _close_share(self, batch):
-        """Take back what the shares of a batch have not begun: once its script is gone, they begin nothing more.
-
-        Raises:
-            OSError: it cannot be removed
-        """
-        try:
-            os.unlink(self.logs.batch(batch))
-        except FileNotFoundError:
-            pass
-        if batch in self._inherited and self.here.monotonic() < self._inherited_due:
-            return
-        self._collect()
-        event = self.ledger.batches.get(batch)
-        records = [record for record in self.ledger.live.values() if record['batch'] == batch]
-        self._unsubmit([word for word in map(key_of, records) if not self._has_begun(word)])
-        if event and event.get('id') is None and batch in self.ledger.batches:
-            # An earlier driver did not come to say that it was submitted.
-            self.lease.write([{'event': 'submitted', 'batch': batch, 'id': event['name']}])
-            for number, record in list(self.ledger.live.items()):
-                if record['batch'] == batch:
-                    self.backend_started(number, self._start_of(key_of(record)))
-
-    def _look_after_shares(self):
-        """Give to others what waits behind a long job, and give back what no share came to."""
-        now = self.here.monotonic()
-        self._measure(self._shares.values())
-        for (batch, k), share in list(self._shares.items()):
-            if batch not in self.ledger.batches and not share.unmeasured:
-                self.backend.forget(share.task)
-                del self._shares[batch, k]
-            elif share.word and now - share.since > 1 and os.path.exists(self.logs.batch(batch)):
-                self._close_share(batch)
-        if self._void:
-            live = {key_of(record): record['batch'] for record in self.ledger.live.values()}
-            self._unsubmit([word for batch, word in self._void if live.get(word) == batch])
-            self._void = []
-
-    def _look_after_workers(self):
-        """Hear which workers have left, and give to others what nobody will take from their lists any more."""
-        lists, now = {}, self.here.monotonic()
-        for batch, event in self.ledger.batches.items():
-            if 'crew' in event:
-                crew = self._crews.setdefault(event['crew'], Crew(event))
-                crew.id, crew.idle = event.get('id') or crew.id, None
-                lists.setdefault(event['crew'], []).append(batch)
-        for number in set(self._crews) - set(lists):
-            crew = self._crews[number]
-            crew.idle = crew.idle or now
-            if now - crew.idle > crew.SOON:
-                del self._crews[number]
-        if not self._crews:
-            return
-        names = set(self.logs.listing())
-        for file in self.logs.run_files(names):
-            if file.kind == 'left' and file.batch in self._crews:
-                self._crews[file.batch].hear(file.index, self.logs.run_file('left', file.batch, file.index))
-        for number, crew in self._crews.items():
-            free, mute = self._on_lists(lists.get(number, ()), names)
-            crew.waiting = len(free)
-            grace = 10 if crew.cancelled else self.backend.grace
-            over, few = crew.over(now, grace)
-            if over:
-                for word in mute:    # whoever claimed it did not live to say so
-                    self._attempt(self.ledger.live[self._spoken_for(word, False)]).miss(now)
-            if not free or not over and not few and not crew.closed:
-                continue
-            if not crew.closed:
-                crew.closed = now
-                for batch in lists[number]:
-                    remove(self.logs.batch(batch))
-            if over or now - crew.closed > grace:
-                self._collect()    # what they have begun until now can be seen
-                self._unsubmit(self._on_lists(lists[number], set(self.logs.listing()))[0])
-        self._send_home(self._workers() - self.max_running)
-
-    def _on_lists(self, batches, names):
-        """Return the attempts of these batches of which no worker has said that it began: those that are free, and
-        those that are claimed.
+    def note(self, number, record=None):
+        """Note that the .info of a job is to be written.
 
         Args:
-            batches: their numbers
-            names: of what lies in run/
+            number: of the job
+            record: its last record or event, None for what the ledger has
         """
-        free, mute = [], []
-        for record in self.ledger.live.values():
-            if record['k'] == NOBODY and record['batch'] in batches and not self._has_begun(key_of(record)):
-                (mute if key_of(record) + '.start' in names else free).append(key_of(record))
-        return free, mute
+        self.changed[number] = record or self.ledger.record(number)
 
-    def _send_home(self, count):
-        """Let so many workers leave after the job at hand."""
-        for crew in self._crews.values():
-            at_work = [k for k in crew.at_work() if crew.most is None or k <= crew.most]
-            if count > 0 and len(at_work) < len(crew.at_work()):
-                count -= len(crew.at_work()) - len(at_work)    # they are about to
-            if count > 0 and at_work:
-                crew.most = at_work[-count - 1] if count < len(at_work) else 0
-                count -= len(at_work)
-                write_text(self.logs.run_file('home', crew.number), '{}\n'.format(crew.most))
-
-    def _see_workers(self, answer, now):
-        """Note which workers the queue still lists, and of a job on their list why none has begun."""
-        events = []
-        for crew in self._crews.values():
-            reasons, begun = [], False
-            for k in crew.indices if crew.id else ():
-                status, _, words = answer.get((crew.id, k)) or answer.get((crew.id, 0)) or ('', '', '')
-                if status in (PENDING, RUNNING, OTHER):
-                    crew.gone.pop(k, None)
-                    begun = begun or status == RUNNING
-                    reasons += [words] if status == PENDING and words else []
-                else:
-                    crew.gone.setdefault(k, now)
-            words = reasons[0] if reasons and not begun else ''
-            for number, record in self.ledger.live.items():
-                if record['k'] == NOBODY and self.ledger.batch_of(record).get('crew') == crew.number:
-                    if record.get('words', '') != words:
-                        events.append(self._record(number, words=words))
-                    break
-        self._log(events)
-
-    def _spoken_for(self, word, has_end):
-        """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of."""
-        try:
-            id, attempt = split_key(word)
-            number = self.ledger.number(id)
-        except ValueError:
-            return None
-        record = self.ledger.live.get(number)
-        if record and record['attempt'] == attempt:
-            return number
-        if attempt <= self.ledger.attempts[number]:
-            self._spend(word)    # merged before, and left by a crash
-            if has_end and attempt == self.ledger.attempts[number]:
-                self._correct(number, word)
-        return None
-
-    def _spend(self, word):
-        self._spent.add(word)
-        self._news = True
-
-    def _unheard(self, word):
-        """Tell whether an attempt that is over was called failed without its own words."""
-        id, attempt = split_key(word)
-        record = self.ledger.record(self.ledger.number(id))
-        return record['attempt'] == attempt and record['status'] == FAILED and bool(record.get('unheard'))
-
-    def _correct(self, number, word):
-        """Believe an attempt that was called failed without its own words, and says now how it ended."""
-        record = self.ledger.record(number)
-        if not record.get('unheard'):
-            return
-        end = read_end(self._said(record, '.end'))
-        if end:
-            start, why = read_start(self._said(record, '.start')), read_why(self._said(record, '.why'))
-            why = standing_verdict(end, why or why_noted(self.ledger, number))
-            self._log([own_end(self.plan, record, start, end, why)])
-        else:
-            self._spent.discard(word)    # not yet whole
-
-    def _log(self, events):
-        """Write events of single jobs, and note what is to be done for each."""
-        ended = [number for number in (self.ledger.number(event['job']) for event in events if is_end(event))
-                 if number in self.ledger.live]
-        batches = {number: self.ledger.batch_of(self.ledger.live[number]) for number in ended}
-        tasks = [self._task(number) for number in ended if not batches[number].get('shares')]
-        self._explain_full(events)
-        self.lease.write(events)
-        for task in tasks:
-            self.backend.forget(task)
-        now = self.here.monotonic()
-        for event in events:
-            number = self.ledger.number(event['job'])
-            self._changed[number] = event
-            if is_end(event):
-                self._attempts.pop(key_of(event), None)
-                self._spend(key_of(event))
-                if now - self._first > 2 or event.get('batch', 0) > self._lead:    # they ended while this one drives
-                    self._rate.append(now)
-                if not self.backend.immediate and event.get('batch') and 'crew' not in batches.get(number, ()) and (
-                        event.get('cpu') is None or event.get('memory') is None):
-                    self._unknown[number] = (now, event)
-
-    def backend_started(self, number, start):
-        """Tell the backend what a task said when it started."""
-        task = self._task(number)
-        if task:
-            record = self.ledger.live[number]
-            self.backend.started(task, start, self.plan.params_of(record), self._said(record))
-
-    def _ended(self, number, record, word, end, account=None):
-        """Return the event with which an attempt ends."""
-        task = self._task(number)
-        if account is None and task and self.backend.immediate:
-            account = (self.backend.accounts([task]) or {}).get(task)
-        why = self._verdict(number, record, end)
-        error, start = '', self._start_of(word) or {}
-        if why or not end or end['exit_code'] != 0:
-            note = self._note(record, end)
-            error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(self.backend.chatter(note))
-            account = dict(self.backend.note(note), **account or {})
-        event = end_event(record, start, end, account, why, error)
-        event['executor_id'] = self._executor_id(number, start) or record.get('executor_id', '')
-        if not self.backend.immediate:
-            event['task'] = task
-        if self.plan.group > 1 and event['status'] == FAILED:
-            event['done'] = tail(self._said(record, '.done'), 1 << 20).count('\n')
-        if not event.get('finished'):    # it could not say so itself, and may be gone for long
-            lasted = (account or {}).get('elapsed')
-            event['finished'] = max(self.here.time(), event.get('started') or 0)
-            if lasted and event.get('started'):
-                event['finished'] = min(event['finished'], event['started'] + lasted)
-        if not end:
-            event['unheard'] = True
-            if why:
-                event['why'] = why    # for the case that it says later how it ended
-        return event
-
-    def _verdict(self, number, record, end):
-        """Return why this execution ended an attempt, None where it did not."""
-        cancelled = why_noted(self.ledger, number)
-        timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
-        if end and end['exit_code'] == 0 and not cancelled and not (
-                timed and 'time' in self.plan.params_of(record)):
-            return None    # nothing was noted of it, and so nothing is read
-        return standing_verdict(end, read_why(self._said(record, '.why')) or cancelled)
-
-    def _note(self, record, end):
-        """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
-        return '' if end and 'crew' in self.ledger.batch_of(record) else tail(self._output(record))
-
-    # What the scheduler says
-
-    def _ask_queue(self):
-        now = self.here.monotonic()
-        if now < self._poll.due or not self.ledger.live:
-            return
-        for number, record in self.ledger.live.items():
-            if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
-                self._attempt(record).miss(now)
-        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id')]
-        if not ids:
-            return
-        answer = self.backend.poll(ids)
-        if answer is None:
-            self._silent = self._silent or self.here.time()
-            self._troubles['poll'] = 'no answer from {} since {}'.format(
-                self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent)))
-            self._poll.back_off(now)
-            return
-        self._silent = 0
-        self._troubles.pop('poll', None)
-        self._poll.reset()
-        self._polled, self._poll.due = now, now + self.backend.poll_interval
-        events = []
-        for number, record in self.ledger.live.items():
-            task = self._task(number)
-            if task is None and record['status'] == RUNNING:    # by a worker of another crew, or of none that is known
-                self._attempt(record).miss(now)
-            if task is None or number in self._held or record['batch'] in self._inherited:
-                continue
-            attempt = self._attempts.get(key_of(record))
-            # The rest of an array that was cancelled before it began may stand under index 0.
-            status, reason, words = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
-            if status in (PENDING, RUNNING, OTHER):
-                if attempt and not attempt.end:
-                    attempt.found()
-                if self.ledger.batch_of(record).get('shares'):
-                    status = PENDING    # one of the share's jobs runs, and the others wait
-                if status == PENDING and record.get('started'):
-                    status = RUNNING    # its own words count more
-                if (status, words) != (record['status'], record.get('words', '')):
-                    events.append(self._record(number, status=status, words=words))
-                continue
-            attempt = attempt or self._attempt(record)
-            if not attempt.gone:
-                attempt.miss(now)
-                if attempt.start:
-                    self.backend_started(number, attempt.start)
-            if status:
-                attempt.reason, attempt.words = reason, words
-            attempt.listed = bool(status)
-        self._log(events)
-        self._see_workers(answer, now)
-
-    def _attempt(self, record):
-        """Return the Attempt of a live job."""
-        key = key_of(record)
-        if key not in self._attempts:
-            self._attempts[key] = Attempt(self.ledger.number(record['job']))
-        return self._attempts[key]
-
-    def _start_of(self, key):
-        """Return what a live attempt said when it began, None where it has not said so yet."""
-        attempt = self._attempts.get(key)
-        return attempt and attempt.start
-
-    def _has_begun(self, key):
-        """Tell whether a live attempt has said that it began."""
-        return self._start_of(key) is not None
-
-    def _forget_start(self, key):
-        """Take a live attempt for one that has not begun."""
-        if key in self._attempts:
-            self._attempts[key].start = None
-
-    def _is_live(self, key):
-        """Tell whether an attempt is the one that its job is at."""
-        record = self.ledger.live.get(self._attempts[key].number)
-        return bool(record) and key_of(record) == key
-
-    def _ask_accounts(self):
-        """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
-        now = self.here.monotonic()
-        if now < self._accounts_due:
-            return
-        over = [attempt.number for key, attempt in self._attempts.items() if attempt.gone and self._is_live(key) and (
-            attempt.end or now - attempt.since > min(10, self.backend.grace))]
-        busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
-        late = [number for number, (since, _) in self._unknown.items() if now - since > (5 if busy else 1)]
-        if not over and not late:
-            return
-        if not self.backend.immediate:
-            self._accounts_due = now + (5 if busy else 2)
-        tasks = {number: self._task(number) for number in over}
-        tasks.update((number, self._unknown[number][1]['task']) for number in late)
-        accounts = self.backend.accounts([tuple(task) for task in tasks.values() if task])
-        self._judge({number: tasks[number] for number in over}, accounts, now)
-        events = []
-        for number in late:
-            since, event = self._unknown[number]
-            account = (accounts or {}).get(tuple(tasks[number] or ())) or {}
-            if account.get('host', event['host']) == event['host'] and add_usage(event, account):
-                events.append(dict(event, event='usage'))
-            if accounts == {} or account or now - since > (self.PATIENCE if busy else 6):
-                del self._unknown[number]
-        self._log(events)
-
-    def _judge(self, tasks, accounts, now):
-        """End the jobs that are gone, as far as it is known how."""
-        names = set(self.logs.listing())
-        rules = Rules(self.backend.grace, self.PATIENCE, self.backend.lingers)
-        events, back, stuck = [], [], []
-        self._copies = None
-        for number, task in tasks.items():
-            record = self.ledger.live[number]
-            word, attempt = key_of(record), self._attempt(record)
-            evidence = self._evidence(attempt, record, accounts, task, names)
-            verdict = judge(evidence, now - attempt.since, rules)
-            if verdict == WAIT:
-                continue
-            if verdict == END and not attempt.end and evidence.begun and self._lives(word, task, tasks):
-                continue    # another copy was first
-            if verdict == RESUBMIT:
-                back.append((number, word, evidence.tries))
-                continue
-            account = dict(evidence.account or {})
-            if verdict == VANISHED:
-                account = {'reason': 'lost', 'words': last_line(tail(self._output(record))) or
-                           'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
-            self._explain(account, attempt)
-            if attempt.listed and self.backend.lingers:
-                stuck.append(task)
-            events.append(self._ended(number, record, word, attempt.end, account))
-        self._log(events)
-        self._unsubmit([word for _, word, _ in back])
-        self._tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
-        self._end_tasks(stuck)    # what cannot run would stay in the queue for ever
-
-    def _evidence(self, attempt, record, accounts, task, names):
-        """Return the Evidence about a job that is gone.
-
-        Args:
-            attempt: Attempt
-            record: of the job
-            accounts: {task: dict} as the scheduler's accounts say, None for no answer
-            task: of the scheduler, None where it has none
-            names: set of the names in run/
-        """
-        account, alone = accounts, self._went_on(record)
-        if accounts is not None:
-            account = accounts.get(task) or {}
-        if attempt.end and alone:
-            account, attempt.reason = {}, ''    # what became of its worker is not about this job
-        attempt.void = attempt.void or not attempt.end and self._void_start(record)
-        short_of_processes = attempt.void and self.backend.immediate    # for a while
-        claimed = attempt.start is not None or key_of(record) + '.start' in names
-        return Evidence(
-            begun=claimed and not attempt.void, end=attempt.end,
-            unread=not attempt.end and accounts is not None and bool(read_end(self._said(record, '.end'))), alone=alone,
-            queue=attempt.reason, listed=attempt.listed,
-            output=self.backend.note(self._note(record, attempt.end)).get('reason'), account=account,
-            cancelled=attempt.number in self.ledger.cancelled,
-            tries=self._tries.get(attempt.number, 0) + (not short_of_processes),
-            again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
-
-    def _void_start(self, record):
-        """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
-        path = self._said(record, '.start')
-        if 'void' not in read_start(path):
-            return False
-        remove(path)
-        self._forget_start(key_of(record))
-        return True
-
-    def _went_on(self, record):
-        """Tell whether a job was ended by itself alone, and not with its worker."""
-        crew = self._crews.get(self.ledger.batch_of(record).get('crew'))
-        return bool(crew) and not crew.left.get(record['k'])
-
-    @staticmethod
-    def _explain(account, attempt):
-        """Add to an account what the queue said, or that the machine was started anew."""
-        start = attempt.start or {}
-        if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal'):
-            account.update(reason=attempt.reason, words=attempt.words)
-        if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
-                and not start['born'].startswith(boot()):
-            account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
-
-    def _lives(self, word, task, tasks):
-        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has.
-
-        It is asked for all at once first, because it hardly ever has one.
-        """
-        def said(word):
-            return (self._start_of(word) or {}).get('executor_id')
-
-        if self.backend.immediate or not said(word):
-            return False
-        if self._copies is None:
-            ids = {said(key_of(self.ledger.live[number])) for number in tasks}
-            answer = self.backend.poll(sorted(filter(None, ids)))
-            own = {batch.get('id') for batch in self.ledger.batches.values()}
-            self._copies = answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] not in own
-                                                 for other, (status, _, _) in answer.items())
-        if not self._copies:
-            return False
-        answer = self.backend.poll([said(word)])
-        return answer is None or any(status in (PENDING, RUNNING, OTHER) and other[0] != (task or ' ')[0]
-                                     for other, (status, _, _) in answer.items())
-
-    def _withdraw(self):
-        """Take back what has not begun and can be kept from it."""
-        tasks = set(self.backend.withdraw())
-        for batch, event in list(self.ledger.batches.items()):
-            if event.get('shares'):
-                self._close_share(batch)
-        for share in self._shares.values():
-            self._told += self._release(share, float('inf'))
-        self._log_told()
-        if tasks:
-            names = set(self.logs.listing())
-            words = [key_of(record) for number, record in self.ledger.live.items() if self._task(number) in tasks]
-            self._unsubmit([word for word in words if word + '.start' not in names])
-
-    def _unsubmit(self, words):
-        numbers = [self.ledger.number(split_key(word)[0]) for word in words]
-        if words:
-            spent = {word for word, number in zip(words, numbers) if self.ledger.live[number]['batch'] <= self._before}
-            now = self.here.time()
-            self.lease.write([{'event': 'returned', 'tasks': sorted(tasks), 'spent': tasks is spent, 'time': now}
-                              for tasks in (set(words) - spent, spent) if tasks])
-            for word, number in zip(words, numbers):
-                remove(os.path.join(self.logs.run, word + '.why'))    # the attempt comes again
-                self._attempts.pop(word, None)
-                self._changed[number] = self.ledger.record(number)
-            self._news = True
-            self.lease.commit()
-            self._close_batches()
-
-    def _find_batches(self):
-        """Look for the submissions that were never answered, by their name."""
-        now = self.here.monotonic()
-        if now < self._find_due:
-            return
-        self._find_due = now + self.FIND_AGAIN
-        silent = False
-        for number, batch in list(self.ledger.batches.items()):
-            if batch.get('id') is None and number not in self._inherited:
-                id = self.backend.find(batch['name'])
-                if id is None:
-                    silent = True
-                elif id:
-                    self.lease.write([{'event': 'submitted', 'batch': number, 'id': id}])
-                    for job, record in self.ledger.live.items():
-                        start = self._start_of(key_of(record))
-                        if record['batch'] == number and start:
-                            self.backend_started(job, start)
-                    self._given(number, id)
-                    self._again = self._again or bool(self.ledger.cancelled)
-                else:
-                    self._return_batch(batch)
-
-        if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
-            self._find_due = float('inf')
-
-    def _return_batch(self, batch):
-        """Make a batch unsubmitted again, but for what is seen to have started."""
-        if 'crew' in batch:
-            remove(self.logs.batch(batch['batch']))    # or its workers would take more meanwhile
-        names = set(self.logs.listing())
-        words = [key_of(record) for record in self.ledger.live.values() if record['batch'] == batch['batch']]
-        back = [word for word in words if word + '.start' not in names]
-        self._unsubmit(back)
-        if len(back) < len(words) and not self.backend.immediate:
-            # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
-            self._find_due = self.here.monotonic() + self.FIND_BEGUN
-            for record in self.ledger.live.values():
-                if record['batch'] == batch['batch']:
-                    self._attempt(record).miss(self.here.monotonic())
-        elif len(back) < len(words):
-            # An earlier driver did start some. Their own words, and the backend, tell the rest.
-            self.lease.write([{'event': 'submitted', 'batch': batch['batch'], 'id': batch['name']}])
-            for job, record in list(self.ledger.live.items()):
-                start = self._start_of(key_of(record))
-                if record['batch'] == batch['batch'] and start:
-                    self.backend_started(job, start)
-
-    # Submitting
-
-    def room(self):
-        """Return how many more jobs may be submitted now."""
-        return self.max_running + self._ahead() - len(self.ledger.live) + len(self._held)
-
-    def _ahead(self):
-        """Return how many more jobs than may run are handed over, so that none of the slots waits."""
-        seconds = max(0.5, min(1, self.here.monotonic() - self._first))    # the first few say little
-        return min(1000, int(len(self._rate) / seconds * self.backend.ahead))
-
-    def _speed(self):
-        """Return how many jobs ended in the last second."""
-        if not self._rate:
-            return 0
-        return len(self._rate) / min(1, max(0.02, self.here.monotonic() - self._first))
-
-    def _shares_for(self, params, count):
-        """Return among how many shares to divide jobs with these parameters: 0 where each is to run by itself.
-
-        Those are short, so that what is spent on each counts, and ask for no limit that would have to be watched.
-        """
-        if not self.backend.immediate or 'memory' in params or 'time' in params:
-            return 0
-        slots = min(self.max_running, self.backend.holds(params))
-        return min(slots, count) if self._speed() > 4 * slots else 0
-
-    def job_params(self, number):
-        """Return the parameters with which a job would be submitted now, and the changes in them."""
-        changes = self.plan.changes(self.ledger, number)
-        return changed(self.plan.job_params(number), changes), changes
-
-    def _submit_more(self):
-        now = self.here.monotonic()
-        if now < self._submit.due:
-            return
-        self.backend.throttle(self.max_running)
-        if self._pull:
-            self._fill_lists()
-            return
-        room = self.ledger.count_of(UNSUBMITTED) if self.leaving else self.room()
-        if self.backend.immediate and room < self._ahead() // 2:
-            return    # there is enough on the way, and more at once costs less
-        if not self.backend.immediate and room < min(self.max_running // 2, self.ledger.count_of(UNSUBMITTED)) \
-                and now - self._submitted < self.GATHER:
-            return
-        self._submit_jobs(self.ledger.following(max(0, room)))
-
-    def _submit_jobs(self, numbers):
-        """Submit jobs, those that ask for the same together."""
-        groups = collections.OrderedDict()
-        for number in numbers:
-            params, changes = self.job_params(number)
-            groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
-        for (params, changes), members in groups.items():
-            shares = self._shares_for(dict(params), len(members))
-            alone = [number for number in members if number in self._tries] if shares else []
-            for members, shares in ((alone, 0), ([number for number in members if number not in alone], shares)):
-                while members and self.here.monotonic() < self.lease.beat_due:
-                    some, members = members[:self._largest()], members[self._largest():]
-                    if not self._submit_batch(some, dict(params), dict(changes), min(shares, len(some))):
-                        return
-
-    def _largest(self):
-        """Return how many tasks a submission may have."""
-        if not self._most:
-            self._most = self._array = self.backend.limits().get('array', 1)
-        return self._most
-
-    def _fill_lists(self):
-        """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks for more
-        than a worker has is submitted by itself."""
-        waiting = sum(crew.waiting for crew in self._crews.values())
-        most = min(self._pull, self.max_running)
-        ahead = min(Crew.LIST, max(Crew.FIRST * most, int(60 * self._speed())))
-        if waiting > ahead // 2 and not self.leaving:
-            return
-        room = self.ledger.count_of(UNSUBMITTED) if self.leaving else ahead - waiting
-        params = changed(self.plan.params, self.ledger.settings.get('params'))
-        groups, alone = collections.OrderedDict(), []
-        for number in self.ledger.following(max(room, Crew.LIST)):
-            own, changes = self.job_params(number)
-            if fits(own, params):
-                groups.setdefault(tuple(changes.items()), []).append(number)
-            else:
-                alone.append(number)
-        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
-        if not self.leaving:
-            most = min(most, self.max_running - by_themselves)
-        for changes, members in groups.items():
-            while members and room > 0 and self.here.monotonic() < self.lease.beat_due:
-                free = most - self._workers()
-                some, members = members[:min(room, Crew.LIST)], members[min(room, Crew.LIST):]
-                crew = self._crew_for(params)
-                if crew and free < max(1, most // 2):
-                    workers = len(crew.indices)
-                elif free > 0:
-                    crew, workers = None, min(free, len(some), self._largest())
-                else:
-                    break    # what works now has other parameters
-                if not self._submit_batch(some, params, dict(changes), 0, crew, workers):
-                    return
-                room -= len(some)
-        room = self.max_running - self._workers() - by_themselves
-        self._submit_jobs(alone[:len(alone) if self.leaving else max(0, room)])
-
-    def _workers(self):
-        """Return how many workers the scheduler has."""
-        return sum(len(crew.at_work()) for crew in self._crews.values())
-
-    def _crew_for(self, params):
-        """Return a crew that takes more jobs with these parameters, None for none."""
-        texts = write_parameters(params)
-        return next((crew for crew in self._crews.values() if crew.id and not crew.closed and not crew.cancelled
-                     and crew.params == texts and crew.at_work()), None)
-
-    def _submit_batch(self, numbers, params, changes, shares=0, crew=None, workers=0):
-        """Submit jobs as one batch.
-
-        Args:
-            numbers: of the jobs
-            params: dict, what is asked of the scheduler
-            changes: dict of texts: what is different from what the map says
-            shares: among how many runners to divide them, 0 for one each
-            crew: Crew to which they are given as a list; None for new ones
-            workers: how many take them from a list; 0 for no list
-
-        Returns:
-            whether more may be submitted at once
-        """
-        batch = self.ledger.last_batch + 1
-        tasks = [self.ledger.task(number) for number in numbers]
-        name = self._batch_name(params, batch)
-        event = {'event': 'batch', 'batch': batch, 'name': name, 'tasks': tasks, 'time': self.here.time()}
-        if shares:
-            event['shares'] = shares
-        if workers:
-            event.update(crew=crew.number if crew else batch, workers=workers)
-            event['with'] = write_parameters(params)
-        if crew:
-            event['id'] = crew.id
-        if changes:
-            event['params'] = changes
-        self._find_due = self.here.monotonic() + self.FIND    # should anything below fail, it is looked for
-        self.lease.commit([event])
-        script = self.logs.batch(batch)
-        try:
-            self._write_batch(event, numbers, params, bool(crew))
-        except OSError:
-            self._unsubmit(tasks)
-            raise
-        try:
-            # Whoever took over while this was written has closed the batch, and it is open again.
-            self.lease.check_epoch()
-        except NotDriver:
-            remove(script)
-            raise
-        if crew:
-            crew.waiting += len(tasks)
-            self._taken(event, numbers, params, crew.number)
-            self.lease.write([])
-            return True
-        count = shares or workers or len(tasks)
-        word, text = self.backend.submit(script, name, count, params, script + '.out')
-        if word == 'ok':
-            event['id'] = text
-            self._taken(event, numbers, params, batch)
-            self._given(batch, text)
-            self._most = min(self._array, 2 * self._most)
-            self._submit.reset()
-            self._troubles.pop('submit', None)
-            # Sooner than usual: many die at once. But not after each of many submissions.
-            self._poll.due = min(self._poll.due, max(self.here.monotonic() + 5, self._polled + 15))
-            self.lease.write([])
-            return True
-        if word == 'refused':
-            self._fail_batch(batch, numbers, text)
-            return True
-        if word == 'busy':
-            self._return_batch(self.ledger.batches[batch])
-            if count > 1:
-                self._most = count // 2    # it may be the number that is too large: fewer are tried at once
-                return False
-        self._troubles['submit'] = '{}: {}'.format(self.backend.title, text)
-        self._submit.back_off(self.here.monotonic())
-        return False
-
-    def _taken(self, event, numbers, params, batch):
-        """Note that the scheduler has the jobs of a batch.
-
-        Args:
-            event: of the batch, with its id
-            numbers: of the jobs
-            params: dict, what was asked of the scheduler
-            batch: with which it was submitted: another where it is a list for workers that are there
-        """
-        script = self.logs.batch(batch)
-        command = self.backend.job_cmd(script, self._batch_name(params, batch), event.get('shares') or event.get(
-            'workers') or len(numbers), params, script + '.out')
-        self.lease.unwritten.append({
-            'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
-        for number in numbers:
-            self._changed[number] = self.ledger.live[number]
-        if 'crew' in event and event['crew'] == event['batch']:
-            self._crews[batch] = Crew(event)
-            self._crews[batch].waiting = len(numbers)
-        self._submitted = self.here.monotonic()
-
-    def _batch_name(self, params, batch):
-        return self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
-
-    def _write_batch(self, event, numbers, params, more):
-        """Write the scripts of a batch: those of its jobs, and the one that is handed over.
-
-        Args:
-            event: of the batch
-            numbers: of the jobs
-            params: dict, what is asked of the scheduler
-            more: whether it is a list for workers that are there
-
-        Raises:
-            OSError: one could not be written
-        """
-        batch, tasks, pulled = event['batch'], event['tasks'], 'crew' in event
-        script, variables = self.logs.batch(batch), (self.backend.task_variable, self.backend.id_variable)
-        shares = event.get('shares')
-        ids = [self.ledger.id(number) for number in numbers]
-        own = [self.job_params(number)[0] for number in numbers] if pulled else [params] * len(numbers)
-        sourced = [self._write_script(number, id, own) for number, id, own in zip(numbers, ids, own)]
-        paths = [self.plan.path(id) for id in ids]
-        if shares or pulled:
-            paths = [path[len(self.logs.path) + 1:] for path in paths]
-        if shares:
-            for k in range(shares):
-                write_text('{}.{}'.format(script, k + 1 if shares > 1 else 0),
-                           share_list(tasks[k::shares], paths[k::shares], sourced[k::shares]))
-            text = share_script(self.logs, batch, variables[0])
-        elif pulled:
-            limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
-            lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
-                share_list(tasks, paths, sourced).splitlines(), limits)]
-            last = not self.ledger.count_of(UNSUBMITTED)
-            text = crew_list(event['crew'], lines, last) if more else crew_script(
-                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
-        else:
-            if self.backend.immediate:    # on clusters a job's own bash is not what costs time
-                tasks = ['=' + task if may else task for task, may in zip(tasks, sourced)]
-            text = batch_script(self.logs, batch, tasks, paths, *variables)
-        write_text(script, text)
-
-    def _fail_batch(self, batch, numbers, text):
-        """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
-        names = set(self.logs.listing())
-        begun = [number for number in numbers if key_of(self.ledger.live[number]) + '.start' in names]
-        self._log([dict(self.ledger.live[number], event='end', status=FAILED, error_reason='submit', error=text,
-                        finished=self.here.time(), batch=0, unheard=True) for number in numbers if number not in begun])
-        if begun:
-            self.lease.write([{'event': 'submitted', 'batch': batch, 'id': ''}])    # only their own words can tell
-
-    def _given(self, batch, id):
-        """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it."""
-        for other in list(self.ledger.batches.values()):
-            if other.get('id') == id and other['batch'] != batch and not self.backend.immediate:
-                self.lease.write([{'event': 'submitted', 'batch': other['batch'], 'id': ''}])
-                self._return_batch(other)
-
-    def _place(self, id, suffix):
+    def place(self, id, suffix):
         """Return the path of a job's file, in a folder that is there."""
         path = self.plan.path(id, suffix)
         folder = os.path.dirname(path)
@@ -7749,45 +6584,42 @@ class Driver:
             self._folders.add(folder)
         return path
 
-    def _write_script(self, number, id, params):
-        """Write a job's script, and return whether a subshell will do for it."""
-        path, attempt = self._place(id, '.sh'), self.ledger.attempts[number]
-        indices = self.plan.commands(number)
-        commands = [self.plan.map.command(index)[0] for index in indices]
-        if attempt > 1:
-            for suffix in ('out', 'err'):
-                keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
-                remove(path[:-2] + suffix)    # a job's output is added to what is there
-        sections = self.plan.map.sections
-        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
-        return not (self._own_shell or sections['pre'] or sections['post'] or any(
-            OWN_SHELL.search(command) for command in commands))
+    def put_off(self, due):
+        """Write no more until then: something could not be written, and a folder may be gone."""
+        self._folders.clear()
+        self.due = due
 
-    # Metadata
-
-    def _flush(self):
+    def flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
         now = self.here.monotonic()
-        if now < self._flush_due or not self._changed and not self._news:
+        if now < self.due or not self.changed and not self.needs_cleaning:
             return
         self.lease.commit()
-        for number, record in list(self._changed.items()):
+        for number, record in list(self.changed.items()):
             if self.here.monotonic() >= self.lease.beat_due:
                 return    # there are so many of them that the rest has to wait
-            if number not in self.ledger.live or number in self._lasting:    # of a short job only the end is written
+            if number not in self.ledger.live or number in self._worth_writing:    # of a short job only the end
                 if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
                     self._tidy(record)
                 else:
-                    write_json(self._place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
-                del self._changed[number]
-        self._lasting = {number for number in self._changed if not self._short(number)}
-        self._flush_due = now + self.FLUSH
-        if self._news:
+                    write_json(self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
+                del self.changed[number]
+        self._worth_writing = {number for number in self.changed if not self._is_short(number)}
+        self.due = now + self.FLUSH
+        if self.needs_cleaning:
             self._clean()
         self.lease.write([{'event': 'saved'}])
 
-    def _short(self, number):
-        """Tell whether a job waits in a share: it will have ended in a moment."""
+    def finish(self):
+        """Write all that is left, also of jobs that are about to end."""
+        self.due, self._worth_writing = 0, set(self.changed)
+        self.flush()
+        while self.changed:
+            self.lease.show_beat()
+            self.flush()
+
+    def _is_short(self, number):
+        """Tell whether a job waits in a chunk: it will have ended in a moment."""
         record = self.ledger.live.get(number)
         return bool(record) and record['status'] == PENDING and 'shares' in self.ledger.batch_of(record)
 
@@ -7812,98 +6644,1508 @@ class Driver:
 
         The claims come after the script of their batch: without that, no copy that comes late runs anything.
         """
-        self._close_batches()
+        self.remove_scripts()
+        attempts, pools = self.driver.attempts, self._pools()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
-        crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
-        cancelled = {(self.ledger.batch_of(record).get('crew'), record['k'] or 1) for record in map(
-            self.ledger.live.get, self.ledger.cancelled)}
+        cancelled = {(self.ledger.batch_of(record).get('crew'), attempts.index_of(record) or 1)
+                     for record in map(self.ledger.live.get, self.ledger.cancelled)}
         over = {'share': lambda file: file.batch not in self.ledger.batches,
-                'left': lambda file: file.batch not in crews,
-                'home': lambda file: file.batch not in crews,
+                'left': lambda file: file.batch not in pools,
+                'home': lambda file: file.batch not in pools,
                 'cancel': lambda file: (file.batch, file.index) not in cancelled,
-                'start': lambda file: file.key in self._spent and file.key not in held,
+                'start': lambda file: file.key in attempts.closed and file.key not in held,
                 # That of an attempt which was called failed without it came just now, and is still to be read.
-                'end': lambda file: file.key in self._spent and not self._unheard(file.key),
-                'done': lambda file: file.key in self._spent,
-                'why': lambda file: file.key in self._spent}
+                'end': lambda file: file.key in attempts.closed and not attempts.is_inferred(file.key),
+                'done': lambda file: file.key in attempts.closed,
+                'why': lambda file: file.key in attempts.closed}
         # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders go first.
         for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
             file = parse_run_file(name)
             if file and over[file.kind](file):
                 remove(os.path.join(self.logs.run, name))
-        self._spent &= held
-        self._news = False
+        attempts.closed &= held
+        self.needs_cleaning = False
 
-    def _close_batches(self):
-        folder = os.path.dirname(self.logs.batch(0))
-        crews = {batch.get('crew') for batch in self.ledger.batches.values()} | set(self._crews)
+    def remove_scripts(self):
+        """Remove the scripts of batches that are over, and their output, where no worker of theirs is left."""
+        folder, pools = os.path.dirname(self.logs.batch(0)), self._pools()
         for name in os.listdir(folder):
             number, _, kind = name.partition('.')    # others' names may be there: .nfs0123 of a file that is still open
-            if number.isdigit() and int(number) not in self.ledger.batches and not (kind and int(number) in crews):
+            if number.isdigit() and int(number) not in self.ledger.batches and not (kind and int(number) in pools):
                 remove(os.path.join(folder, name))
 
-    # Steering
+    def _pools(self):
+        """Return the numbers of the pools that have jobs, or workers."""
+        return {batch.get('crew') for batch in self.ledger.batches.values()} | set(self.driver.pools.by_number)
 
-    def _obey(self):
-        """Do what the inbox asks for: each command once."""
+
+class Reports(Part):
+    """What the jobs say themselves, and the records that come of it."""
+
+    def collect(self):
+        """Read what the jobs have said since the last time, and write down what comes of it."""
+        names = set(self.logs.listing())
+        files = self.logs.run_files(names)
+        events = []
+        for key in heard_attempts(files):
+            has_end = key + '.end' in names
+            if not self._is_known(key, has_end):
+                events += self._read(key, has_end)
+        chunks = self.driver.chunks
+        for file in files:
+            if file.kind == 'share':
+                chunks.unlogged += chunks.read_progress(file.batch, file.index)
+        try:
+            chunks.log_progress(events)
+        except OSError:
+            for event in events:    # what has begun is still to be written
+                self.driver.attempts.forget_start(key_of(event))
+            raise
+
+    def _is_known(self, key, has_end):
+        """Tell whether all that an attempt has said in run/ has been read before."""
+        attempts = self.driver.attempts
+        if has_end:
+            return key in attempts.closed and not attempts.is_inferred(key)
+        return key in attempts.closed or attempts.has_begun(key)
+
+    def _read(self, key, has_end):
+        """Return a list with the event that comes of what an attempt says in run/, an empty one for none."""
+        attempts, number = self.driver.attempts, self.live_number(key, has_end)
+        if number is None:
+            return []
+        record = self.ledger.live[number]
+        start = attempts.start_of(key) or read_start(attempts.status_path(record, '.start'))
+        if start.get('void'):
+            remove(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
+            return []
+        attempt, batch = attempts.of(record), self.ledger.batch_of(record)
+        if record['k'] == NOBODY and start.get('crew') == batch.get('crew'):
+            attempt.index = start['k'] if batch['workers'] > 1 else 0
+        if not has_end:
+            if 'time' not in start:    # it is not yet whole
+                return []
+            attempt.start = start
+            attempts.tell_started(record, start)
+            return [attempts.started_record(record, start)]
+        end = read_end(attempts.status_path(record, '.end'))
+        if not end or not self.backend.settled(attempts.task(record)):
+            return []
+        attempt.start = start
+        if self._is_unexplained(record, end):
+            attempt.miss(self.here.monotonic())
+            attempt.end = end
+            return []
+        return [self.ended(record, end)]
+
+    def _is_unexplained(self, record, end):
+        """Tell whether only the scheduler knows if a limit, a person or the job itself was behind an end."""
+        return ended_unexplained(end) and not self.backend.immediate and not read_why(
+            self.driver.attempts.status_path(record, '.why'))
+
+    def live_number(self, key, has_end=False):
+        """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of.
+
+        Args:
+            key: of the attempt
+            has_end: whether it has said how it ended: what it says counts although it is over, where it was called
+                failed without that
+        """
+        try:
+            id, attempt = split_key(key)
+            number = self.ledger.number(id)
+        except ValueError:
+            return None
+        record = self.ledger.live.get(number)
+        if record and record['attempt'] == attempt:
+            return number
+        if attempt <= self.ledger.attempts[number]:
+            self.driver.attempts.close(key)    # merged before, and left by a crash
+            if has_end and attempt == self.ledger.attempts[number]:
+                self._correct(number, key)
+        return None
+
+    def _correct(self, number, key):
+        """Believe an attempt that was called failed without its own words, and says now how it ended."""
+        record, path = self.ledger.record(number), self.driver.attempts.status_path
+        if not record.get('unheard'):
+            return
+        end = read_end(path(record, '.end'))
+        if end:
+            why = standing_verdict(end, read_why(path(record, '.why')) or why_noted(self.ledger, number))
+            self.log([own_end(self.plan, record, read_start(path(record, '.start')), end, why)])
+        else:
+            self.driver.attempts.closed.discard(key)    # not yet whole
+
+    def log(self, events):
+        """Write events of single jobs, and note what is to be done for each."""
+        ended = [number for number in (self.ledger.number(event['job']) for event in events if is_end(event))
+                 if number in self.ledger.live]
+        records = {number: self.ledger.live[number] for number in ended}
+        batches = {number: self.ledger.batch_of(record) for number, record in records.items()}
+        tasks = [self.driver.attempts.task(record) for number, record in records.items()
+                 if not batches[number].get('shares')]
+        self.driver.disk.explain(events)
+        self.lease.write(events)
+        for task in tasks:
+            self.backend.forget(task)
+        for event in events:
+            number = self.ledger.number(event['job'])
+            self.driver.scribe.note(number, event)
+            if is_end(event):
+                self._close(number, event, batches.get(number, ()))
+
+    def _close(self, number, event, batch):
+        """Note that an attempt is over.
+
+        Args:
+            number: of the job
+            event: its end
+            batch: the event of its batch, () where the job had ended before
+        """
+        now, key = self.here.monotonic(), key_of(event)
+        self.driver.attempts.by_key.pop(key, None)
+        self.driver.attempts.close(key)
+        self.driver.submitter.note_end(now, event.get('batch', 0))
+        unmeasured = event.get('cpu') is None or event.get('memory') is None
+        if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.immediate:
+            self.driver.queue.waiting_for_usage[number] = (now, event)
+
+    def ended(self, record, end, account=None):
+        """Return the event with which an attempt ends.
+
+        Args:
+            record: of the job
+            end: its own words, None where there are none
+            account: dict as from Backend.accounts, None where this was not asked
+        """
+        attempts = self.driver.attempts
+        record = dict(record, k=attempts.index_of(record))
+        task, number = attempts.task(record), self.ledger.number(record['job'])
+        if account is None and task and self.backend.immediate:
+            account = (self.backend.accounts([task]) or {}).get(task)
+        why = self._verdict(number, record, end)
+        error, start = '', attempts.start_of(key_of(record)) or {}
+        if why or not end or end['exit_code'] != 0:
+            note = self.output_note(record, end)
+            error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(self.backend.chatter(note))
+            account = dict(self.backend.note(note), **account or {})
+        event = end_event(record, start, end, account, why, error)
+        event['executor_id'] = attempts.executor_id(record, start) or record.get('executor_id', '')
+        if not self.backend.immediate:
+            event['task'] = task
+        if self.plan.group > 1 and event['status'] == FAILED:
+            event['done'] = tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
+        if not event.get('finished'):
+            event['finished'] = self._finished(event, account)
+        if not end:
+            event['unheard'] = True
+            if why:
+                event['why'] = why    # for the case that it says later how it ended
+        return event
+
+    def _finished(self, event, account):
+        """Return when an attempt ended that could not say so itself, and may be gone for long: in seconds since
+        1970."""
+        started, lasted = event.get('started') or 0, (account or {}).get('elapsed')
+        finished = max(self.here.time(), started)
+        return min(finished, started + lasted) if lasted and started else finished
+
+    def _verdict(self, number, record, end):
+        """Return why this execution ended an attempt, None where it did not."""
+        cancelled = why_noted(self.ledger, number)
+        timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
+        has_limit = timed and 'time' in self.plan.params_of(record)
+        if end and end['exit_code'] == 0 and not cancelled and not has_limit:
+            return None    # nothing was noted of it, and so nothing is read
+        return standing_verdict(end, read_why(self.driver.attempts.status_path(record, '.why')) or cancelled)
+
+    def output_note(self, record, end):
+        """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
+        if end and 'crew' in self.ledger.batch_of(record):
+            return ''
+        return tail(self.driver.attempts.output_path(record))
+
+
+#: What a chunk says of a job behind the first letter of a line: s, it begins; v, it does not after all; e, its end.
+PROGRESS = {
+    's': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
+    'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
+
+
+class Chunk:
+    """Several short jobs of a batch that one shell of this machine runs in turn: what has been read of its words.
+
+    Attributes:
+        read: bytes
+        task: as the backend knows it
+        who: its first line, as a dict
+        ended: list of (number, key, end, when that was read) of the jobs that are to be logged
+        unmeasured: their last events, where it is not known yet what they used
+        key, since: the attempt that runs, and when that was read, on the monotonic clock
+        reported: the last one of which the journal was told that it runs
+    """
+
+    def __init__(self):
+        self.read, self.task, self.who, self.ended, self.unmeasured = 0, None, {}, [], []
+        self.key, self.since, self.reported = '', 0, ''
+        self._spent, self._times = 0, ''
+
+    def parse_lines(self, lines):
+        """Yield what its lines say of its jobs: (kind, key, the other words), and take in the rest.
+
+        Args:
+            lines: iterable of text
+        """
+        for line in lines:
+            kind, _, rest = line.partition(' ')
+            if kind not in PROGRESS:
+                self._take_in(line)
+                continue
+            match = PROGRESS[kind].match(rest)
+            if match and {'host', 'pid', 'born', 'executor_id'} <= set(self.who):
+                yield (kind, match.group(1), match.groups()[1:])    # else torn by a full disk; it comes again
+
+    def _take_in(self, line):
+        """Take in a line that is not about one job."""
+        if line.startswith('{'):
+            try:
+                self.who = of_types(json.loads(line), START_FIELDS)
+            except (ValueError, RecursionError):    # torn, and then it goes no further
+                pass
+        else:
+            self._times = line    # the second of two: what its jobs have used
+
+    def take_usage(self):
+        """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
+        spent, last = seconds_of(self._times), self._spent
+        if spent is None:
+            return {}
+        self._spent = spent
+        return {'cpu': round(spent - last, 3)}
+
+
+class Chunks(Part):
+    """Short jobs of this machine, of which one shell runs several in turn: see `Chunk`.
+
+    Attributes:
+        by_place: {(batch, index): Chunk}
+        held: {number: the Chunk whose end tells what the job used}
+        unlogged: events that are to be written: what they say is read only once
+        inherited: batches of an earlier driver
+    """
+
+    #: Seconds after which a file that another host has made can be seen from here at the latest.
+    UNSEEN = 90
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.by_place, self.held, self.unlogged = {}, {}, []
+        self._not_begun = []    # (batch, key) of the attempts that a chunk did not begin after all
+        self.inherited, self._inherited_due = [], 0
+
+    def take_over(self):
+        """Keep the chunks of an earlier driver from beginning more."""
+        self.inherited = self._batches()
+        for batch in self.inherited:
+            remove(self.logs.batch(batch))
+        # What one on another host has begun since may be seen from here only later.
+        elsewhere = self.lease.taken_from not in ('', self.here.host)
+        self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
+
+    def close_inherited(self, now):
+        """Take back what the chunks of an earlier driver have not begun, once all can be seen that they have."""
+        while self.inherited and now >= self._inherited_due:
+            self.close(self.inherited[-1])
+            self.inherited.pop()
+
+    def count_for(self, params, count):
+        """Return among how many chunks to divide jobs with these parameters: 0 where each is to run by itself.
+
+        Those are short, so that what is spent on each counts, and ask for no limit that would have to be watched.
+        """
+        if not self.backend.immediate or 'memory' in params or 'time' in params:
+            return 0
+        slots = min(self.driver.max_running, self.backend.holds(params))
+        return min(slots, count) if self.driver.submitter.speed() > 4 * slots else 0
+
+    def look_after(self):
+        """Give to others what waits behind a long job, and give back what no chunk came to."""
+        now = self.here.monotonic()
+        self.measure(self.by_place.values())
+        for (batch, index), chunk in list(self.by_place.items()):
+            if batch not in self.ledger.batches and not chunk.unmeasured:
+                self.backend.forget(chunk.task)
+                del self.by_place[batch, index]
+            elif chunk.key and now - chunk.since > 1 and os.path.exists(self.logs.batch(batch)):
+                self.close(batch)
+        if self._not_begun:
+            live = {key_of(record): record['batch'] for record in self.ledger.live.values()}
+            self.driver.recall.unsubmit([key for batch, key in self._not_begun if live.get(key) == batch])
+            self._not_begun = []
+
+    def read_progress(self, batch, index):
+        """Read what a chunk has said since the last time, and return the events that come of it."""
+        if batch not in self.ledger.batches:
+            return []    # it is over
+        attempts, live_number = self.driver.attempts, self.driver.reports.live_number
+        chunk, now, events = self.by_place.setdefault((batch, index), Chunk()), self.here.monotonic(), []
+        chunk.task = (self.ledger.batches[batch].get('id'), index)
+        for kind, key, rest in chunk.parse_lines(self._new_lines(chunk, self.logs.run_file('share', batch, index))):
+            if kind == 'e' and not attempts.has_begun(key):
+                continue    # changed since it was written
+            number = live_number(key)
+            if number is None or self.ledger.live[number]['batch'] != batch or number in self.held:
+                continue    # given back, and it stands in another batch now
+            if kind == 's':
+                chunk.key, chunk.since = key, now
+                attempts.of(self.ledger.live[number]).start = dict(chunk.who, time=float(rest[0]))
+                continue
+            chunk.key = ''
+            if kind == 'v':
+                self._not_begun.append((batch, key))
+                attempts.forget_start(key)
+            else:
+                end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]),
+                           left=bool(rest[2]))
+                chunk.ended.append((number, key, end, now))
+                self.held[number] = chunk
+        if chunk.key and chunk.key != chunk.reported:
+            chunk.reported = chunk.key
+            record, start = self.ledger.live[live_number(chunk.key)], attempts.start_of(chunk.key)
+            attempts.tell_started(record, start)
+            events.append(attempts.changed_record(
+                record, status=RUNNING, started=start['time'], host=start['host'], words='',
+                executor_id=start['executor_id']))
+        return events + self._release(chunk, now)
+
+    def _new_lines(self, chunk, path):
+        """Return the whole lines that have been added to a chunk's file."""
+        try:
+            with naming(path), open_regular(path) as source:
+                source.seek(chunk.read)
+                text = source.read(1 << 20)
+        except ABSENT + (NotRegular,):
+            return []
+        text = text[:text.rfind(b'\n') + 1 or len(text) >> 20 << 20]    # no runner writes such a line
+        chunk.read += len(text)
+        return text.decode('ascii', 'replace').splitlines()
+
+    def _release(self, chunk, now):
+        """Return the ends of a chunk's jobs.
+
+        How much memory very short jobs used is known only once their shell has ended itself: such ends are held back
+        until then, for a second at the most.
+        """
+        if not chunk.ended:
+            return []
+        _, key, end, since = chunk.ended[0]
+        short = end['time'] - self.driver.attempts.start_of(key)['time'] < 0.05
+        if short and now - since < 1 and not self.backend.settled(chunk.task):
+            return []
+        memory, events = self._memory(chunk), []
+        for number, key, end, _ in chunk.ended:
+            del self.held[number]
+            events.append(self.driver.reports.ended(self.ledger.live[number], dict(end, **memory), {}))
+        if not memory:
+            chunk.unmeasured += events
+        chunk.ended = []
+        return events
+
+    def _memory(self, chunk):
+        """Return what is known of the memory that one of a chunk's jobs used at most, {} where that is nothing yet."""
+        account = (self.backend.accounts([chunk.task]) or {}).get(chunk.task) or {}
+        return {key: account[key] for key in USED[1:] if account.get(key)} or self.backend.seen(chunk.task)
+
+    def measure(self, chunks):
+        """Add what the shells of chunks used that have ended themselves to the records of their jobs."""
+        events = []
+        for chunk in chunks:
+            if chunk.unmeasured and self.backend.settled(chunk.task):
+                memory = self._memory(chunk)
+                for event in chunk.unmeasured if memory else ():
+                    number = self.ledger.number(event['job'])
+                    if number not in self.ledger.live and self.ledger.status[number] and \
+                            self.ledger.attempts[number] == event['attempt']:
+                        events.append(dict(event, event='usage', **memory))
+                chunk.unmeasured = []
+        self.driver.reports.log(events)
+
+    def log_progress(self, events=()):
+        """Log what chunks have said, which is read only once, and so is kept until it is written.
+
+        Args:
+            events: that are written before it
+        """
+        self.driver.reports.log(list(events) + self.unlogged)
+        self.unlogged = []
+
+    def finish(self):
+        """Take back what has not begun, and log the rest without waiting for what it used."""
+        for batch in self._batches():
+            self.close(batch)
+        for chunk in self.by_place.values():
+            self.unlogged += self._release(chunk, float('inf'))
+        self.log_progress()
+
+    def measure_last(self):
+        """Add what the jobs used that have just ended, as their shells are about to end."""
+        chunks = [chunk for chunk in self.by_place.values() if chunk.unmeasured]
+        for _ in range(20):
+            if not all(self.backend.settled(chunk.task) for chunk in chunks):
+                self.here.rest(0.01)
+        self.measure(chunks)
+
+    def _batches(self):
+        """Return the numbers of the batches with chunks."""
+        return [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
+
+    def open_batches(self):
+        """Return the batches with chunks that may begin more."""
+        return [batch for batch in self._batches() if os.path.exists(self.logs.batch(batch))]
+
+    def close(self, batch):
+        """Take back what the chunks of a batch have not begun: once its script is gone, they begin nothing more.
+
+        Raises:
+            OSError: it cannot be removed
+        """
+        try:
+            os.unlink(self.logs.batch(batch))
+        except FileNotFoundError:
+            pass
+        if batch in self.inherited and self.here.monotonic() < self._inherited_due:
+            return
+        self.driver.reports.collect()
+        event, attempts = self.ledger.batches.get(batch), self.driver.attempts
+        keys = [key_of(record) for record in attempts.in_batch(batch)]
+        self.driver.recall.unsubmit([key for key in keys if not attempts.has_begun(key)])
+        if event and event.get('id') is None and batch in self.ledger.batches:
+            # An earlier driver did not come to say that it was submitted.
+            self.driver.recall.note_id(batch, event['name'])
+            attempts.tell_started_in(batch)
+
+
+class Pool:
+    """The workers of one submission, which take jobs from lists.
+
+    Attributes:
+        number: of the batch with which they were submitted
+        id: the scheduler's, None where it is not known
+        params: what they asked for, as texts
+        indices: of them all, as the scheduler counts them
+        exited: {index: the signal that ended it, or ''} of those that have said their last word
+        gone: {index: since when the queue does not list it, on the monotonic clock}
+        waiting: how many jobs are still on their lists
+        closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
+        limit: workers with a larger index are not wanted any more
+        idle: since when nothing is on their lists, on the monotonic clock
+    """
+
+    #: Seconds after which no list is given to them any more: a bit less than they wait for one.
+    SOON = WORKER_WAIT - 5
+    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each worker on
+    #: the first one, when nobody knows how short they are: enough until the next has been written.
+    LIST, FIRST = 10000, 100
+
+    def __init__(self, event):
+        """
+        Args:
+            event: of one of its batches
+        """
+        self.number, self.params = event['crew'], event['with']
+        self.id = event.get('id')
+        self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
+        self.exited, self.gone = {}, {}
+        self.waiting = 0
+        self.closed = self.cancelled = self.limit = self.idle = None
+
+    def note_exit(self, index, path):
+        """Note that a worker has said its last word.
+
+        Args:
+            index: of the worker, as it counts them itself
+            path: of what it said
+        """
+        index = index if len(self.indices) > 1 else 0
+        if index not in self.exited:
+            self.exited[index] = of_types(read_json(path), {'signal': str}).get('signal', '')
+
+    def at_work(self):
+        """Return the indices of those that the scheduler has."""
+        return [index for index in self.indices if index not in self.exited and index not in self.gone]
+
+    def over(self, now, grace):
+        """Tell whether all workers, and whether half of those that are wanted, will certainly take nothing more."""
+        over = [index for index in self.indices if index in self.exited or now - self.gone.get(index, now) > grace]
+        wanted = [index for index in self.indices if self.limit is None or index <= self.limit]
+        return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
+
+    def takes_more(self, params):
+        """Tell whether more jobs may be given to them: such as ask for what they have.
+
+        Args:
+            params: dict of texts
+        """
+        closed = self.closed or self.cancelled
+        return bool(self.id and not closed and self.params == params and self.at_work())
+
+
+def worker_can_run(own, params):
+    """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of parameters."""
+    for key in set(own) | set(params):
+        if key not in PARAMETERS or key in ('name', 'working_directory') or own.get(key) == params.get(key):
+            continue
+        least = 1 if key == 'cores' else 0
+        if key not in ('cores', 'memory', 'time') or own.get(key, least) > params.get(key, least):
+            return False
+    return True
+
+
+class Pools(Part):
+    """The workers that take jobs from lists: see `Pool`.
+
+    Attributes:
+        by_number: {number of the batch with which they were submitted: Pool}
+        size: how many workers there may be at once; 0 where each job has a task of its own
+    """
+
+    #: Seconds for which what a cancelled worker says may come late.
+    CANCELLED_GRACE = 10
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.by_number = {}
+        self.size = 0 if self.backend.immediate else int(self.plan.info.get('pull') or 0)
+
+    def fill_lists(self):
+        """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks for more
+        than a worker has is submitted by itself."""
+        submitter, leaving = self.driver.submitter, self.driver.leaving
+        waiting = sum(pool.waiting for pool in self.by_number.values())
+        most = min(self.size, self.driver.max_running)
+        ahead = min(Pool.LIST, max(Pool.FIRST * most, int(60 * submitter.speed())))
+        if waiting > ahead // 2 and not leaving:
+            return
+        room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
+        params = changed(self.plan.params, self.ledger.settings.get('params'))
+        groups, alone = collections.OrderedDict(), []
+        for number in self.ledger.following(max(room, Pool.LIST)):
+            own, changes = submitter.job_params(number)
+            if worker_can_run(own, params):
+                groups.setdefault(tuple(changes.items()), []).append(number)
+            else:
+                alone.append(number)
+        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
+        if not leaving:
+            most = min(most, self.driver.max_running - by_themselves)
+        for changes, members in groups.items():
+            while members and room > 0 and self.here.monotonic() < self.lease.beat_due:
+                some, members = members[:min(room, Pool.LIST)], members[min(room, Pool.LIST):]
+                pool, workers = self._pool_for(params, most, len(some))
+                if not workers:
+                    break    # what works now has other parameters
+                if not submitter.submit_batch(some, params, dict(changes), 0, pool, workers):
+                    return
+                room -= len(some)
+        room = self.driver.max_running - self.at_work() - by_themselves
+        submitter.submit_jobs(alone[:len(alone) if leaving else max(0, room)])
+
+    def _pool_for(self, params, most, count):
+        """Return the workers to which jobs are given: (Pool, their number); (None, how many to start); (None, 0) where
+        the jobs have to wait.
+
+        Args:
+            params: dict, what the jobs ask for
+            most: how many workers there may be
+            count: of the jobs
+        """
+        texts, free = write_parameters(params), most - self.at_work()
+        pool = next((pool for pool in self.by_number.values() if pool.takes_more(texts)), None)
+        if pool and free < max(1, most // 2):
+            return pool, len(pool.indices)
+        return None, min(free, count, self.driver.submitter.largest()) if free > 0 else 0
+
+    def at_work(self):
+        """Return how many workers the scheduler has."""
+        return sum(len(pool.at_work()) for pool in self.by_number.values())
+
+    def look_after(self):
+        """Read which workers have exited, and give to others what nobody will take from their lists any more."""
+        lists, now = self._know_lists(), self.here.monotonic()
+        if not self.by_number:
+            return
+        names = set(self.logs.listing())
+        for file in self.logs.run_files(names):
+            if file.kind == 'left' and file.batch in self.by_number:
+                self.by_number[file.batch].note_exit(file.index, self.logs.run_file('left', file.batch, file.index))
+        for number, pool in self.by_number.items():
+            self._look_after(pool, lists.get(number, ()), names, now)
+        self._shrink(self.at_work() - self.driver.max_running)
+
+    def _know_lists(self):
+        """Bring the pools up to what the ledger says; return {number: its lists, as the numbers of their batches}."""
+        lists, now = {}, self.here.monotonic()
+        for batch, event in self.ledger.batches.items():
+            if 'crew' in event:
+                pool = self.by_number.setdefault(event['crew'], Pool(event))
+                pool.id, pool.idle = event.get('id') or pool.id, None
+                lists.setdefault(event['crew'], []).append(batch)
+        for number in set(self.by_number) - set(lists):
+            pool = self.by_number[number]
+            pool.idle = pool.idle or now
+            if now - pool.idle > pool.SOON:
+                del self.by_number[number]
+        return lists
+
+    def _look_after(self, pool, batches, names, now):
+        """Close the lists of a pool that will not take all that is on them, and take that back once it is sure.
+
+        Args:
+            pool: Pool
+            batches: the numbers of its lists
+            names: of what lies in run/
+            now: on the monotonic clock
+        """
+        free, mute = self._on_lists(batches, names)
+        pool.waiting = len(free)
+        grace = self.CANCELLED_GRACE if pool.cancelled else self.backend.grace
+        over, few = pool.over(now, grace)
+        if over:
+            for record in mute:    # whoever claimed it did not live to say so
+                self.driver.attempts.of(record).miss(now)
+        if not free or not (over or few or pool.closed):
+            return
+        if not pool.closed:
+            pool.closed = now
+            for batch in batches:
+                remove(self.logs.batch(batch))
+        if over or now - pool.closed > grace:
+            self.driver.reports.collect()    # what they have begun until now can be seen
+            free, _ = self._on_lists(batches, set(self.logs.listing()))
+            self.driver.recall.unsubmit([key_of(record) for record in free])
+
+    def _on_lists(self, batches, names):
+        """Return the records of the jobs of these batches of which no worker has said that it began: those that are
+        free, and those that are claimed.
+
+        Args:
+            batches: their numbers
+            names: of what lies in run/
+        """
+        free, mute = [], []
+        for record in self.ledger.live.values():
+            key = key_of(record)
+            if record['k'] == NOBODY and record['batch'] in batches and not self.driver.attempts.has_begun(key):
+                (mute if key + '.start' in names else free).append(record)
+        return free, mute
+
+    def _shrink(self, count):
+        """Let so many workers leave after the job at hand."""
+        for pool in self.by_number.values():
+            at_work = [index for index in pool.at_work() if pool.limit is None or index <= pool.limit]
+            if count > 0 and len(at_work) < len(pool.at_work()):
+                count -= len(pool.at_work()) - len(at_work)    # they are about to
+            if count > 0 and at_work:
+                pool.limit = at_work[-count - 1] if count < len(at_work) else 0
+                count -= len(at_work)
+                write_text(self.logs.run_file('home', pool.number), '{}\n'.format(pool.limit))
+
+    def see(self, answer, now):
+        """Note which workers the queue still lists, and of a job on their list why none has begun.
+
+        Args:
+            answer: of the queue, as from Backend.poll
+            now: on the monotonic clock
+        """
+        events = []
+        for pool in self.by_number.values():
+            reasons, begun = [], False
+            for index in pool.indices if pool.id else ():
+                status, _, message = answer.get((pool.id, index)) or answer.get((pool.id, 0)) or ('', '', '')
+                if status in IN_QUEUE:
+                    pool.gone.pop(index, None)
+                    begun = begun or status == RUNNING
+                    reasons += [message] if status == PENDING and message else []
+                else:
+                    pool.gone.setdefault(index, now)
+            message = reasons[0] if reasons and not begun else ''
+            for record in self.ledger.live.values():
+                waits = self.driver.attempts.index_of(record) == NOBODY
+                if waits and self.ledger.batch_of(record).get('crew') == pool.number:
+                    if record.get('words', '') != message:
+                        events.append(self.driver.attempts.changed_record(record, words=message))
+                    break
+        self.driver.reports.log(events)
+
+    def went_on(self, record):
+        """Tell whether a job was ended by itself alone, and not with its worker."""
+        pool = self.by_number.get(self.ledger.batch_of(record).get('crew'))
+        return bool(pool) and not pool.exited.get(self.driver.attempts.index_of(record))
+
+    def cancel(self):
+        """Close the lists of pools of which no job is to go on, and return the tasks of their workers."""
+        tasks = []
+        for pool in self.by_number.values():
+            batches = [batch for batch, event in self.ledger.batches.items() if event.get('crew') == pool.number]
+            numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
+            if numbers <= self.ledger.cancelled.keys():
+                for batch in batches:
+                    remove(self.logs.batch(batch))
+                pool.closed = pool.cancelled = self.here.monotonic()
+                tasks += [(pool.id, index) for index in pool.at_work() if pool.id]
+        return tasks
+
+    def tell_worker(self, record):
+        """Let the worker that runs a job end it."""
+        attempts = self.driver.attempts
+        note_why(attempts.status_path(record), why_noted(self.ledger, self.ledger.number(record['job'])))
+        index = attempts.index_of(record)
+        if index != NOBODY:
+            path = self.logs.run_file('cancel', self.ledger.batch_of(record)['crew'], index or 1)
+            write_text(path, '{} {}\n'.format(key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
+
+    def claim(self, record):
+        """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
+        path = self.driver.attempts.status_path(record, '.start')
+        pool = self.by_number.get(self.ledger.batch_of(record)['crew'])
+        if pool and pool.cancelled:
+            return False    # what is on its lists comes back
+        try:
+            write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
+            return True
+        except FileExistsError:
+            return 'driver' in read_start(path)
+
+
+#: Statuses of a task that the queue still has.
+IN_QUEUE = (PENDING, RUNNING, OTHER)
+
+
+class Queue(Part):
+    """What the scheduler says: which tasks its queue lists, and how those ended of which it alone can tell.
+
+    Attributes:
+        timer: Timer of the next look
+        polled: when it last answered, on the monotonic clock
+        waiting_for_usage: {number: (since, event)} of ended jobs of which the accounts may still tell what they used
+        load: of the cluster, as Backend.usage tells it, where the profile wants it
+    """
+
+    #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the load.
+    PATIENCE, LOAD = 20, 60
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.timer, self.polled, self.waiting_for_usage = Timer(5, 300), float('-inf'), {}
+        self.load, self._load_due = {}, 0
+        self._silent_since = self._accounts_due = 0
+        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
+
+    def look_at_load(self, now):
+        """Ask for the load of the cluster from time to time, where the profile wants it."""
+        if now >= self._load_due and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
+            self._load_due = now + self.LOAD
+            self.load = self.backend.usage() or {}
+
+    def poll(self):
+        """Ask the queue which tasks it lists, and note what that says of each job."""
+        now = self.here.monotonic()
+        if now < self.timer.due or not self.ledger.live:
+            return
+        for record in self.ledger.live.values():
+            if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
+                self.driver.attempts.of(record).miss(now)
+        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id')]
+        answer = self._ask(ids, now) if ids else None
+        if answer is None:
+            return
+        events = []
+        for number, record in self.ledger.live.items():
+            events += self._see(number, record, answer, now)
+        self.driver.reports.log(events)
+        self.driver.pools.see(answer, now)
+
+    def _ask(self, ids, now):
+        """Return what the queue says of submissions, None for no answer."""
+        answer = self.backend.poll(ids)
+        if answer is None:
+            self._silent_since = self._silent_since or self.here.time()
+            self.driver.note_trouble('poll', 'no answer from {} since {}'.format(
+                self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent_since))))
+            self.timer.back_off(now)
+            return None
+        self._silent_since = 0
+        self.driver.note_trouble('poll', '')
+        self.timer.reset()
+        self.polled, self.timer.due = now, now + self.backend.poll_interval
+        return answer
+
+    def _see(self, number, record, answer, now):
+        """Return a list with the event that comes of what the queue says of a live job, an empty one for none."""
+        attempts, chunks = self.driver.attempts, self.driver.chunks
+        task = attempts.task(record)
+        if task is None and record['status'] == RUNNING:    # by a worker of another pool, or of none that is known
+            attempts.of(record).miss(now)
+        if task is None or number in chunks.held or record['batch'] in chunks.inherited:
+            return []
+        # The rest of an array that was cancelled before it began may stand under index 0.
+        status, reason, message = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
+        if status in IN_QUEUE:
+            return self._see_listed(record, status, message)
+        attempt = attempts.of(record)
+        if not attempt.gone:
+            attempt.miss(now)
+            if attempt.start:
+                attempts.tell_started(record, attempt.start)
+        if status:
+            attempt.reason, attempt.message = reason, message
+        attempt.listed = bool(status)
+        return []
+
+    def _see_listed(self, record, status, message):
+        """Return a list with the event of a live job that the queue lists, an empty one for no news."""
+        attempt = self.driver.attempts.by_key.get(key_of(record))
+        if attempt and not attempt.end:
+            attempt.found()
+        if self.ledger.batch_of(record).get('shares'):
+            status = PENDING    # one of the chunk's jobs runs, and the others wait
+        if status == PENDING and record.get('started'):
+            status = RUNNING    # its own words count more
+        if (status, message) == (record['status'], record.get('words', '')):
+            return []
+        return [self.driver.attempts.changed_record(record, status=status, words=message)]
+
+    def ask_accounts(self):
+        """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
+        now = self.here.monotonic()
+        if now < self._accounts_due:
+            return
+        busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
+        over = self._gone_for_a_while(now)
+        late = [number for number, (since, _) in self.waiting_for_usage.items() if now - since > (5 if busy else 1)]
+        if not over and not late:
+            return
+        if not self.backend.immediate:
+            self._accounts_due = now + (5 if busy else 2)
+        gone = {number: self.driver.attempts.task(self.ledger.live[number]) for number in over}
+        usage = {number: tuple(self.waiting_for_usage[number][1]['task'] or ()) for number in late}
+        accounts = self.backend.accounts([tuple(task) for task in list(gone.values()) + list(usage.values()) if task])
+        self._judge(gone, accounts, now)
+        self._add_usage(usage, accounts, now, self.PATIENCE if busy else 6)
+
+    def _gone_for_a_while(self, now):
+        """Return the numbers of the jobs that are gone for so long that the accounts may know of it."""
+        attempts, short = self.driver.attempts, min(10, self.backend.grace)
+        return [attempt.number for key, attempt in attempts.by_key.items()
+                if attempt.gone and attempts.is_live(key) and (attempt.end or now - attempt.since > short)]
+
+    def _add_usage(self, tasks, accounts, now, patience):
+        """Add what ended jobs used to their records, and wait for some of them no more.
+
+        Args:
+            tasks: {number of the job: its task}
+            accounts: {task: dict} as the scheduler's accounts say, None for no answer
+            now: on the monotonic clock
+            patience: seconds
+        """
+        events = []
+        for number, task in tasks.items():
+            since, event = self.waiting_for_usage[number]
+            account = (accounts or {}).get(task) or {}
+            if account.get('host', event['host']) == event['host'] and add_usage(event, account):
+                events.append(dict(event, event='usage'))
+            if accounts == {} or account or now - since > patience:
+                del self.waiting_for_usage[number]
+        self.driver.reports.log(events)
+
+    def _judge(self, tasks, accounts, now):
+        """End the jobs that are gone, as far as it is known how.
+
+        Args:
+            tasks: {number of the job: its task, None where it has none}
+            accounts: {task: dict} as the scheduler's accounts say, None for no answer
+            now: on the monotonic clock
+        """
+        names, attempts = set(self.logs.listing()), self.driver.attempts
+        rules = Rules(self.backend.grace, self.PATIENCE, self.backend.lingers)
+        events, back, stuck = [], [], []
+        self._copies = None
+        for number, task in tasks.items():
+            record = self.ledger.live[number]
+            key, attempt = key_of(record), attempts.of(record)
+            evidence = self._evidence(attempt, record, accounts, task, names)
+            verdict = judge(evidence, now - attempt.since, rules)
+            if verdict == WAIT:
+                continue
+            if verdict == END and not attempt.end and evidence.begun and self._copy_lives(key, task, tasks):
+                continue    # another copy was first
+            if verdict == RESUBMIT:
+                back.append((number, key, evidence.tries))
+                continue
+            account = dict(evidence.account or {})
+            if verdict == VANISHED:
+                account = {'reason': 'lost', 'words': last_line(tail(attempts.output_path(record))) or
+                           'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
+            self._explain(account, attempt)
+            if attempt.listed and self.backend.lingers:
+                stuck.append(task)
+            events.append(self.driver.reports.ended(record, attempt.end, account))
+        self.driver.reports.log(events)
+        self.driver.recall.unsubmit([key for _, key, _ in back])
+        attempts.tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
+        self.driver.steering.end_tasks(stuck)    # what cannot run would stay in the queue for ever
+
+    def _evidence(self, attempt, record, accounts, task, names):
+        """Return the Evidence about a job that is gone.
+
+        Args:
+            attempt: Attempt
+            record: of the job
+            accounts: {task: dict} as the scheduler's accounts say, None for no answer
+            task: of the scheduler, None where it has none
+            names: set of the names in run/
+        """
+        attempts, reports = self.driver.attempts, self.driver.reports
+        alone = self.driver.pools.went_on(record)
+        account = None if accounts is None else accounts.get(task) or {}
+        if attempt.end and alone:
+            account, attempt.reason = {}, ''    # what became of its worker is not about this job
+        attempt.void = attempt.void or not attempt.end and self._void_start(record)
+        short_of_processes = attempt.void and self.backend.immediate    # for a while
+        claimed = attempt.start is not None or key_of(record) + '.start' in names
+        unread = accounts is not None and not attempt.end and bool(read_end(attempts.status_path(record, '.end')))
+        return Evidence(
+            begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
+            queue=attempt.reason, listed=attempt.listed,
+            output=self.backend.note(reports.output_note(record, attempt.end)).get('reason'), account=account,
+            cancelled=attempt.number in self.ledger.cancelled,
+            tries=attempts.tries.get(attempt.number, 0) + (not short_of_processes),
+            again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
+
+    def _void_start(self, record):
+        """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
+        path = self.driver.attempts.status_path(record, '.start')
+        if 'void' not in read_start(path):
+            return False
+        remove(path)
+        self.driver.attempts.forget_start(key_of(record))
+        return True
+
+    @staticmethod
+    def _explain(account, attempt):
+        """Add to an account what the queue said, or that the machine was started anew."""
+        start = attempt.start or {}
+        if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal'):
+            account.update(reason=attempt.reason, words=attempt.message)
+        if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
+                and not start['born'].startswith(boot()):
+            account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
+
+    def _copy_lives(self, key, task, tasks):
+        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has.
+
+        It is asked for all at once first, because it hardly ever has one.
+
+        Args:
+            key: of the attempt
+            task: of the scheduler, None where it has none
+            tasks: as for `_judge`
+        """
+        claimed_by = self._claimed_by(key)
+        if self.backend.immediate or not claimed_by:
+            return False
+        if self._copies is None:
+            ids = {self._claimed_by(key_of(self.ledger.live[number])) for number in tasks}
+            own = {batch.get('id') for batch in self.ledger.batches.values()}
+            self._copies = self._has_others(sorted(filter(None, ids)), own)
+        return self._copies and self._has_others([claimed_by], {task and task[0]})
+
+    def _claimed_by(self, key):
+        """Return the scheduler's name of the task that has claimed an attempt, as that says itself; None for none."""
+        return (self.driver.attempts.start_of(key) or {}).get('executor_id')
+
+    def _has_others(self, ids, own):
+        """Tell whether the queue has tasks of these submissions that are not our own, or does not answer."""
+        answer = self.backend.poll(ids)
+        return answer is None or any(status in IN_QUEUE and other[0] not in own
+                                     for other, (status, _, _) in answer.items())
+
+
+class Recall(Part):
+    """Makes jobs unsubmitted again: those whose submission the scheduler does not have, that vanished before they
+    began, and that wait on this machine while the driver leaves.
+
+    Attributes:
+        due: when submissions that were not answered are looked for, on the monotonic clock
+    """
+
+    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
+    #: were seen to begin.
+    FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.due = float('inf')
+        self._untraced = 0    # jobs of batches up to this one may have begun without a trace
+
+    def take_over(self):
+        """Look for what an earlier driver submitted without an answer."""
+        if any(batch.get('id') is None for batch in self.ledger.batches.values()):
+            self.due = 0
+        self._untraced = self.ledger.before if self.backend.immediate else 0
+
+    def note_id(self, batch, id):
+        """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs say
+        themselves can tell."""
+        self.lease.write([{'event': 'submitted', 'batch': batch, 'id': id}])
+
+    def unsubmit(self, keys):
+        """Make the jobs of attempts unsubmitted again."""
+        if not keys:
+            return
+        numbers = [self.ledger.number(split_key(key)[0]) for key in keys]
+        used = {key for key, number in zip(keys, numbers) if self.ledger.live[number]['batch'] <= self._untraced}
+        now = self.here.time()
+        self.lease.write([{'event': 'returned', 'tasks': sorted(some), 'spent': some is used, 'time': now}
+                          for some in (set(keys) - used, used) if some])
+        for key, number in zip(keys, numbers):
+            remove(os.path.join(self.logs.run, key + '.why'))    # the attempt comes again
+            self.driver.attempts.by_key.pop(key, None)
+            self.driver.scribe.note(number)
+        self.driver.scribe.needs_cleaning = True
+        self.lease.commit()
+        self.driver.scribe.remove_scripts()
+
+    def withdraw(self):
+        """Take back what has not begun and can be kept from it."""
+        tasks = set(self.backend.withdraw())
+        self.driver.chunks.finish()
+        if tasks:
+            names, attempts = set(self.logs.listing()), self.driver.attempts
+            keys = [key_of(record) for record in self.ledger.live.values() if attempts.task(record) in tasks]
+            self.unsubmit([key for key in keys if key + '.start' not in names])
+
+    def find_batches(self):
+        """Look for the submissions that were never answered, by their name."""
+        now = self.here.monotonic()
+        if now < self.due:
+            return
+        self.due = now + self.FIND_AGAIN
+        silent = False
+        for number, batch in list(self.ledger.batches.items()):
+            if batch.get('id') is None and number not in self.driver.chunks.inherited:
+                id = self.backend.find(batch['name'])
+                if id is None:
+                    silent = True
+                elif id:
+                    self.note_id(number, id)
+                    self.driver.attempts.tell_started_in(number)
+                    self.forget_id(number, id)
+                    self.driver.steering.note_cancelled()
+                else:
+                    self.return_batch(batch)
+        if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
+            self.due = float('inf')
+
+    def return_batch(self, batch):
+        """Make a batch unsubmitted again, but for what is seen to have started.
+
+        Args:
+            batch: its event
+        """
+        number, attempts = batch['batch'], self.driver.attempts
+        if 'crew' in batch:
+            remove(self.logs.batch(number))    # or its workers would take more meanwhile
+        names = set(self.logs.listing())
+        keys = [key_of(record) for record in attempts.in_batch(number)]
+        back = [key for key in keys if key + '.start' not in names]
+        self.unsubmit(back)
+        if len(back) == len(keys):
+            return
+        if self.backend.immediate:
+            # An earlier driver did start some. Their own words, and the backend, tell the rest.
+            self.note_id(number, batch['name'])
+            attempts.tell_started_in(number)
+        else:
+            # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
+            now = self.here.monotonic()
+            self.due = now + self.FIND_BEGUN
+            for record in attempts.in_batch(number):
+                attempts.of(record).miss(now)
+
+    def forget_id(self, batch, id):
+        """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it.
+
+        Args:
+            batch: number of the batch that has it now
+            id: the scheduler's
+        """
+        for other in list(self.ledger.batches.values()):
+            if other.get('id') == id and other['batch'] != batch and not self.backend.immediate:
+                self.note_id(other['batch'], '')
+                self.return_batch(other)
+
+    def fail_batch(self, batch, numbers, message):
+        """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
+        names = set(self.logs.listing())
+        records = [self.ledger.live[number] for number in numbers]
+        refused = [record for record in records if key_of(record) + '.start' not in names]
+        self.driver.reports.log([
+            dict(record, event='end', status=FAILED, error_reason='submit', error=message,
+                 finished=self.here.time(), batch=0, unheard=True) for record in refused])
+        if len(refused) < len(records):
+            self.note_id(batch, '')
+
+
+#: Jobs that are handed over together: their numbers, the parameters that are asked of the scheduler (dict), what is
+#: different from the map (dict of texts), among how many chunks they are divided (0 for a task each), the Pool to which
+#: they are given as a list (None for new workers), and how many workers take them from that (0 for no list).
+Submission = collections.namedtuple('Submission', 'numbers params changes chunks pool workers')
+
+
+class Submitter(Part):
+    """Hands jobs over to the scheduler.
+
+    Attributes:
+        timer: Timer of the next submission
+        began: since when this driver drives, on the monotonic clock
+    """
+
+    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
+    GATHER = 10
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.timer, self._submitted = Timer(5, 300), float('-inf')
+        self.began, self._last_batch = 0, 0    # the last batch of an earlier driver
+        self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
+        self._largest = self._array_limit = 0
+        #: Variables of the user that a shell which jobs share would take for its own.
+        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
+                              for name in os.environ)
+
+    def begin(self):
+        """Note that this process begins to drive."""
+        self.began, self._last_batch = self.here.monotonic(), self.ledger.last_batch
+
+    def note_end(self, now, batch):
+        """Note that a job has ended now, if it did while this process drives.
+
+        Args:
+            now: on the monotonic clock
+            batch: of the job
+        """
+        if now - self.began > 2 or batch > self._last_batch:
+            self._ends.append(now)
+
+    def ended_lately(self, now):
+        """Return how many jobs ended in the last second."""
+        while self._ends and now - self._ends[0] > 1:
+            self._ends.popleft()
+        return len(self._ends)
+
+    def room(self):
+        """Return how many more jobs may be submitted now."""
+        return self.driver.max_running + self._ahead() - len(self.ledger.live) + len(self.driver.chunks.held)
+
+    def _ahead(self):
+        """Return how many more jobs than may run are handed over, so that none of the slots waits."""
+        seconds = max(0.5, min(1, self.here.monotonic() - self.began))    # the first few say little
+        return min(1000, int(len(self._ends) / seconds * self.backend.ahead))
+
+    def speed(self):
+        """Return how many jobs end in a second, by the last one."""
+        if not self._ends:
+            return 0
+        return len(self._ends) / min(1, max(0.02, self.here.monotonic() - self.began))
+
+    def submit(self):
+        """Hand over as many jobs as may run."""
+        now, max_running = self.here.monotonic(), self.driver.max_running
+        if now < self.timer.due:
+            return
+        self.backend.throttle(max_running)
+        if self.driver.pools.size:
+            self.driver.pools.fill_lists()
+            return
+        unsubmitted = self.ledger.count_of(UNSUBMITTED)
+        room = unsubmitted if self.driver.leaving else self.room()
+        if self.backend.immediate:
+            if room < self._ahead() // 2:
+                return    # there is enough on the way, and more at once costs less
+        elif room < min(max_running // 2, unsubmitted) and now - self._submitted < self.GATHER:
+            return
+        self.submit_jobs(self.ledger.following(max(0, room)))
+
+    def submit_jobs(self, numbers):
+        """Submit jobs, those that ask for the same together."""
+        groups = collections.OrderedDict()
+        for number in numbers:
+            params, changes = self.job_params(number)
+            groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
+        for (params, changes), members in groups.items():
+            chunks = self.driver.chunks.count_for(dict(params), len(members))
+            alone = [number for number in members if number in self.driver.attempts.tries] if chunks else []
+            for members, chunks in ((alone, 0), ([number for number in members if number not in alone], chunks)):
+                while members and self.here.monotonic() < self.lease.beat_due:
+                    some, members = members[:self.largest()], members[self.largest():]
+                    if not self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some))):
+                        return
+
+    def job_params(self, number):
+        """Return the parameters with which a job would be submitted now, and the changes in them."""
+        changes = self.plan.changes(self.ledger, number)
+        return changed(self.plan.job_params(number), changes), changes
+
+    def largest(self):
+        """Return how many tasks a submission may have."""
+        if not self._largest:
+            self._largest = self._array_limit = self.backend.limits().get('array', 1)
+        return self._largest
+
+    def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
+        """Submit jobs as one batch.
+
+        Args:
+            numbers, params, changes, chunks, pool, workers: of the Submission
+
+        Returns:
+            whether more may be submitted at once
+        """
+        submission = Submission(numbers, params, changes, chunks, pool, workers)
+        event = self._batch_event(submission)
+        script = self.logs.batch(event['batch'])
+        # Should anything below fail, it is looked for.
+        self.driver.recall.due = self.here.monotonic() + self.driver.recall.FIND
+        self.lease.commit([event])
+        try:
+            self._write_batch(event, submission)
+        except OSError:
+            self.driver.recall.unsubmit(event['tasks'])
+            raise
+        try:
+            # Whoever took over while this was written has closed the batch, and it is open again.
+            self.lease.check_epoch()
+        except NotDriver:
+            remove(script)
+            raise
+        if pool:
+            pool.waiting += len(numbers)
+            self._note_taken(event, submission, pool.number)
+            self.lease.write([])
+            return True
+        count = chunks or workers or len(numbers)
+        outcome, detail = self.backend.submit(script, event['name'], count, params, script + '.out')
+        return self.OUTCOMES[outcome](self, event, submission, count, detail)
+
+    def _batch_event(self, submission):
+        """Return the event of a batch that is to be submitted."""
+        batch, pool = self.ledger.last_batch + 1, submission.pool
+        event = {'event': 'batch', 'batch': batch, 'name': self._batch_name(submission.params, batch),
+                 'tasks': [self.ledger.task(number) for number in submission.numbers], 'time': self.here.time()}
+        if submission.chunks:
+            event['shares'] = submission.chunks
+        if submission.workers:
+            event.update(crew=pool.number if pool else batch, workers=submission.workers)
+            event['with'] = write_parameters(submission.params)
+        if pool:
+            event['id'] = pool.id
+        if submission.changes:
+            event['params'] = submission.changes
+        return event
+
+    def _accept(self, event, submission, count, id):
+        """The scheduler has taken a batch."""
+        event['id'] = id
+        self._note_taken(event, submission, event['batch'])
+        self.driver.recall.forget_id(event['batch'], id)
+        self._largest = min(self._array_limit, 2 * self._largest)
+        self.timer.reset()
+        self.driver.note_trouble('submit', '')
+        # Sooner than usual: many die at once. But not after each of many submissions.
+        queue = self.driver.queue
+        queue.timer.due = min(queue.timer.due, max(self.here.monotonic() + 5, queue.polled + 15))
+        self.lease.write([])
+        return True
+
+    def _refuse(self, event, submission, count, message):
+        """The scheduler will never take such a batch."""
+        self.driver.recall.fail_batch(event['batch'], submission.numbers, message)
+        return True
+
+    def _put_off(self, event, submission, count, message):
+        """The scheduler cannot take a batch now. It may be the number of its tasks that is too large: fewer are tried
+        at once."""
+        self.driver.recall.return_batch(self.ledger.batches[event['batch']])
+        if count > 1:
+            self._largest = count // 2
+            return False
+        return self._wait_for_answer(event, submission, count, message)
+
+    def _wait_for_answer(self, event, submission, count, message):
+        """The scheduler did not answer, and may have taken the batch or not: it is looked for later."""
+        self.driver.note_trouble('submit', '{}: {}'.format(self.backend.title, message))
+        self.timer.back_off(self.here.monotonic())
+        return False
+
+    #: What comes of a submission, by its outcome: methods that return whether more may be submitted at once.
+    OUTCOMES = {'ok': _accept, 'refused': _refuse, 'busy': _put_off, 'silent': _wait_for_answer}
+
+    def _note_taken(self, event, submission, batch):
+        """Note that the scheduler has the jobs of a batch.
+
+        Args:
+            event: of the batch, with its id
+            submission: Submission
+            batch: with which it was submitted: another where it is a list for workers that are there
+        """
+        script = self.logs.batch(batch)
+        count = event.get('shares') or event.get('workers') or len(submission.numbers)
+        command = self.backend.job_cmd(script, self._batch_name(submission.params, batch), count, submission.params,
+                                       script + '.out')
+        self.lease.unwritten.append({
+            'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
+        for number in submission.numbers:
+            self.driver.scribe.note(number, self.ledger.live[number])
+        if event.get('crew') == event['batch']:
+            pool = self.driver.pools.by_number[batch] = Pool(event)
+            pool.waiting = len(submission.numbers)
+        self._submitted = self.here.monotonic()
+
+    def _batch_name(self, params, batch):
+        """Return the name under which a batch is submitted, and looked for."""
+        return self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
+
+    def _write_batch(self, event, submission):
+        """Write the scripts of a batch: those of its jobs, and the one that is handed over.
+
+        Raises:
+            OSError: one could not be written
+        """
+        batch, keys, params, chunks = event['batch'], event['tasks'], submission.params, submission.chunks
+        script, variables = self.logs.batch(batch), (self.backend.task_variable, self.backend.id_variable)
+        ids = [self.ledger.id(number) for number in submission.numbers]
+        own = [params] * len(ids)
+        if submission.workers:
+            own = [self.job_params(number)[0] for number in submission.numbers]
+        sourced = [self._write_script(*job) for job in zip(submission.numbers, ids, own)]
+        paths = [self.plan.path(id) for id in ids]
+        if chunks or submission.workers:
+            paths = [path[len(self.logs.path) + 1:] for path in paths]
+        if chunks:
+            for first in range(chunks):
+                write_text('{}.{}'.format(script, first + 1 if chunks > 1 else 0),
+                           share_list(keys[first::chunks], paths[first::chunks], sourced[first::chunks]))
+            text = share_script(self.logs, batch, variables[0])
+        elif submission.workers:
+            limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
+            lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
+                share_list(keys, paths, sourced).splitlines(), limits)]
+            last = not self.ledger.count_of(UNSUBMITTED)
+            text = crew_list(event['crew'], lines, last) if submission.pool else crew_script(
+                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
+        else:
+            if self.backend.immediate:    # on clusters a job's own bash is not what costs time
+                keys = ['=' + key if may else key for key, may in zip(keys, sourced)]
+            text = batch_script(self.logs, batch, keys, paths, *variables)
+        write_text(script, text)
+
+    def _write_script(self, number, id, params):
+        """Write a job's script, and return whether a subshell will do for it."""
+        path, attempt = self.driver.scribe.place(id, '.sh'), self.ledger.attempts[number]
+        indices = self.plan.commands(number)
+        commands = [self.plan.map.command(index)[0] for index in indices]
+        if attempt > 1:
+            for suffix in ('out', 'err'):
+                keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
+                remove(path[:-2] + suffix)    # a job's output is added to what is there
+        sections = self.plan.map.sections
+        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
+        return not (self._own_shell or sections['pre'] or sections['post'] or any(
+            OWN_SHELL.search(command) for command in commands))
+
+
+class Steering(Part):
+    """Does what others order, and ends what is cancelled.
+
+    Attributes:
+        inbox: Inbox
+    """
+
+    #: Seconds between two orders to the scheduler to end the same jobs.
+    CANCEL = 60
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.inbox = Inbox(self.logs, self.here)
+        self._cancel_now = False    # jobs have still to be cancelled
+        self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more
+
+    def note_cancelled(self):
+        """Note that the backend can, or should, be told now what to end."""
+        self._cancel_now = self._cancel_now or bool(self.ledger.cancelled)
+
+    def obey(self):
+        """Do what the inbox asks for: each order once."""
         now = self.here.monotonic()
         if now < self._inbox_due:
             return
-        self._inbox_due = now + self.LOOK
+        self._inbox_due = now + self.driver.LOOK
         waiting = self.inbox.waiting()
-        if self.inbox.trouble:
-            self._troubles['inbox'] = self.inbox.trouble
-        else:
-            self._troubles.pop('inbox', None)
-        for id, command in waiting:
+        self.driver.note_trouble('inbox', self.inbox.trouble)
+        for id, order in waiting:
             if self.here.monotonic() >= self.lease.beat_due:
                 break    # there are so many that the rest has to wait
             if id not in self.ledger.obeyed:
-                refused = False
-                if self.backend.immediate and command.get('do') in ('pause', 'max-running', 'set'):
-                    self._withdraw()    # what waits in a share is as good as not submitted
-                try:
-                    events, said, leaving = self._answer(command)
-                except QMapError as error:
-                    events, said, leaving, refused = [], str(error), '', True
-                except UNSOUND:
-                    said = 'the driver does not know this order; its version may be older'
-                    events, leaving, refused = [], '', True
-                # The order last: where the record is torn, it is obeyed once more, and does no harm.
-                self.lease.write(events + [{
-                    'event': 'command', 'command': id, 'by': who_ordered(command, self.logs), 'said': said,
-                    'refused': refused, 'time': self.here.time()}])
-                for event in events:
-                    if is_end(event):
-                        self._changed[self.ledger.number(event['job'])] = event
-                    for number in itertools.chain(retried_numbers(event), dropped_numbers(event)):
-                        self._unknown.pop(number, None)
-                        if self.ledger.attempts[number]:    # else it has no .info
-                            self._changed[number] = self.ledger.record(number)
-                self._again = self._again or bool(self.ledger.cancelled)
-                self.leaving = leaving or self.leaving
+                self._obey(id, order)
             self.lease.commit()
             self.inbox.remove(id)
         for id in self.inbox.junk:
             self.inbox.remove(id)
+
+    def _obey(self, id, order):
+        """Do what an order asks for, and write down what it came to."""
+        if self.backend.immediate and order.get('do') in ('pause', 'max-running', 'set'):
+            self.driver.recall.withdraw()    # what waits in a chunk is as good as not submitted
+        refused = False
+        try:
+            reply = self._answer(order)
+        except QMapError as error:
+            reply, refused = Reply([], str(error), ''), True
+        except UNSOUND:
+            reply, refused = Reply([], 'the driver does not know this order; its version may be older', ''), True
+        # The order last: where the record is torn, it is obeyed once more, and does no harm.
+        self.lease.write(reply.events + [{
+            'event': 'command', 'command': id, 'by': who_ordered(order, self.logs), 'said': reply.text,
+            'refused': refused, 'time': self.here.time()}])
+        for event in reply.events:
+            if is_end(event):
+                self.driver.scribe.note(self.ledger.number(event['job']), event)
+            for number in itertools.chain(retried_numbers(event), dropped_numbers(event)):
+                self.driver.queue.waiting_for_usage.pop(number, None)
+                if self.ledger.attempts[number]:    # else it has no .info
+                    self.driver.scribe.note(number)
+        self.note_cancelled()
+        self.driver.leaving = reply.leaving or self.driver.leaving
 
     def _answer(self, order):
         """Return what is to be done about an order, as a Reply.
 
         Raises:
             QMapError: it is refused
-            ValueError: it is none of this version's
+            ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is none of this version's
         """
         refuse_others(order, self.logs)
         for key, text in (order.get('params') or {}).items():
             if text.strip() or not KEY.match(key):    # of text, as a map has it
                 checked(key, text)
                 check_case(self.plan.all_names() + [key])
-        asked, most = order.get('ids') or (), self.ledger.commands
-        if not all(0 <= first <= last for first, last in asked) or sum(
-                min(last, most) - first for first, last in asked) > 1000 + 10 * most:
+        requested, most = order.get('ids') or (), self.ledger.commands
+        if not all(0 <= first <= last for first, last in requested) or sum(
+                min(last, most) - first for first, last in requested) > 1000 + 10 * most:
             raise ValueError(order)
-        return ORDERS[order['do']].obey(self, order)
+        return ORDERS[order['do']].obey(self.driver, order)
 
     def refuse(self, changes):
         """Refuse parameters that no scheduler could give a job.
@@ -7914,95 +8156,290 @@ class Driver:
         Raises:
             QMapError: it is refused
         """
-        words = self.backend.refusal(changed(self.plan.params, changes))
-        if words:
-            raise QMapError('each job ' + words)
+        message = self.backend.refusal(changed(self.plan.params, changes))
+        if message:
+            raise QMapError('each job ' + message)
 
     def cancel(self, numbers):
         """Cancel live jobs."""
         self.lease.write(cancel_events(numbers, self.here.time()))
-        self._cancel()
+        self.tell_backend()
 
-    def _cancel(self):
+    def end_cancelled(self, now):
+        """Tell the backend what to end, where there is a reason to tell it, or it was told long ago."""
+        if self._cancel_now or self.ledger.cancelled and now >= self.cancel_due:
+            self.tell_backend()
+
+    def tell_backend(self):
         """Tell the backend to end all that shall end, and has an id by which it can be told."""
         self.lease.commit()
-        tasks, events = self._cancel_crews(), []
+        pools, tasks, events = self.driver.pools, self.driver.pools.cancel(), []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
             if self.ledger.batches.get(batch, {}).get('shares'):
-                self._close_share(batch)    # so that what is told to end is not another one by then
+                self.driver.chunks.close(batch)    # so that what is told to end is not another one by then
         for number in list(self.ledger.cancelled):
             record = self.ledger.live[number]
-            task, share = self._task(number), self._shares.get((record['batch'], record['k']))
-            if 'crew' in self.ledger.batch_of(record):
-                if self._has_begun(key_of(record)):
-                    self._tell_worker(record)
-                elif self._claim(record):
-                    events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
-                                       error='cancelled before it ran', finished=self.here.time()))
-            elif task and (share is None or share.word == key_of(record)):    # else it has ended, another runs
-                tasks.append(task)
-                if self._has_begun(key_of(record)):
-                    note_why(self._said(record), why_noted(self.ledger, number))
-        self._log(events)
-        self._again = False
-        self._cancel_due = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
-        self._end_tasks(tasks)
+            if 'crew' not in self.ledger.batch_of(record):
+                tasks += self._task_to_end(number, record)
+            elif self.driver.attempts.has_begun(key_of(record)):
+                pools.tell_worker(record)
+            elif pools.claim(record):
+                events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
+                                   error='cancelled before it ran', finished=self.here.time()))
+        self.driver.reports.log(events)
+        self._cancel_now = False
+        self.cancel_due = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
+        self.end_tasks(tasks)
 
-    def _end_tasks(self, tasks):
+    def _task_to_end(self, number, record):
+        """Return a list with the task by which a cancelled job is ended, an empty one where there is none, and note in
+        run/ why it ends."""
+        attempts = self.driver.attempts
+        task, chunk = attempts.task(record), self.driver.chunks.by_place.get((record['batch'], record['k']))
+        if not task or chunk and chunk.key != key_of(record):    # it has ended, another runs
+            return []
+        if attempts.has_begun(key_of(record)):
+            note_why(attempts.status_path(record), why_noted(self.ledger, number))
+        return [task]
+
+    def end_tasks(self, tasks):
         """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged record says,
         and that stands for all jobs of the user (LSF: 0) or for an option."""
         tasks = [task for task in tasks if self.backend.immediate or re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
         if tasks:
-            self.backend.cancel(tasks, self._counts())
-
-    def _cancel_crews(self):
-        """Close the lists of crews of which no job is to go on, and return the tasks of their workers."""
-        tasks = []
-        for crew in self._crews.values():
-            batches = [batch for batch, event in self.ledger.batches.items() if event.get('crew') == crew.number]
-            numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
-            if numbers <= self.ledger.cancelled.keys():
-                for batch in batches:
-                    remove(self.logs.batch(batch))
-                crew.closed = crew.cancelled = self.here.monotonic()
-                tasks += [(crew.id, k) for k in crew.at_work() if crew.id]
-        return tasks
-
-    def _tell_worker(self, record):
-        """Let the worker that runs a job end it."""
-        note_why(self._said(record), why_noted(self.ledger, self.ledger.number(record['job'])))
-        batch = self.ledger.batch_of(record)
-        if record['k'] != NOBODY:
-            path = self.logs.run_file('cancel', batch['crew'], record['k'] or 1)
-            write_text(path, '{} {}\n'.format(
-                key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
-
-    def _claim(self, record):
-        """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
-        path = self._said(record, '.start')
-        crew = self._crews.get(self.ledger.batch_of(record)['crew'])
-        if crew and crew.cancelled:
-            return False    # what is on its lists comes back
-        try:
-            write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
-            return True
-        except FileExistsError:
-            return 'driver' in read_start(path)
-
-    def _counts(self):
-        return {batch['id']: batch.get('workers') or len(batch['tasks'])
-                for batch in self.ledger.batches.values() if batch.get('id')}
+            sizes = {batch['id']: batch.get('workers') or len(batch['tasks'])
+                     for batch in self.ledger.batches.values() if batch.get('id')}
+            self.backend.cancel(tasks, sizes)
 
 
-def fits(own, params):
-    """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of parameters."""
-    for key in set(own) | set(params):
-        if key not in PARAMETERS or key in ('name', 'working_directory') or own.get(key) == params.get(key):
-            continue
-        least = 1 if key == 'cores' else 0
-        if key not in ('cores', 'memory', 'time') or own.get(key, least) > params.get(key, least):
+class Driver:
+    """The one process that submits. Its parts do the work; here stands in which order, and when it ends.
+
+    Attributes:
+        logs, plan, backend, here: Logs, Plan, Backend, Host
+        lease: Lease
+        attempts, reports, chunks, pools, queue, recall, submitter, steering, scribe, disk: its parts
+        leaving: set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
+            'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
+            inbox asks for, waits at most Queue.PATIENCE for what it cancels, and ends
+    """
+
+    #: Seconds between two looks at the folder.
+    LOOK = 1
+
+    def __init__(self, logs, plan, backend, here, on_event=None):
+        """
+        Args:
+            logs: Logs
+            plan: Plan
+            backend: as qmap_backends.Backend
+            here: Host
+            on_event: function that is called with each event that was written
+        """
+        self.logs, self.plan, self.backend, self.here = logs, plan, backend, here
+        self.lease = Lease(logs, plan, here, on_event, self._state)
+        self.attempts, self.reports = Attempts(self), Reports(self)
+        self.chunks, self.pools = Chunks(self), Pools(self)
+        self.queue, self.recall, self.submitter = Queue(self), Recall(self), Submitter(self)
+        self.steering, self.scribe, self.disk = Steering(self), Scribe(self), Disk(self)
+        self.leaving = self._left = ''
+        self._troubles, self._retry = {}, Timer(1, 30)
+
+    @property
+    def ledger(self):
+        """The Ledger, as this driver has read and written it."""
+        return self.lease.ledger
+
+    @property
+    def max_running(self):
+        """How many jobs may be in the scheduler at once."""
+        return self.ledger.settings.get('max_running') or self.plan.info['max_running']
+
+    @property
+    def halted(self):
+        """Whether nothing is submitted for now."""
+        return bool(self.ledger.settings.get('halted'))
+
+    def set(self, **settings):
+        """Change what steers the driver: max_running, halted, params."""
+        self.lease.write([dict(settings, event='set', time=self.here.time())])
+
+    def counts(self):
+        """Return {status: number of jobs}."""
+        return dict(zip(STATUSES, self.ledger.counts))
+
+    def lead(self, force=False, foreign=None, idle=False, seen=None):
+        """Become the driver.
+
+        Args:
+            idle: also where no job is left
+            force, foreign, seen: as for `Lease.acquire`
+
+        Returns:
+            whether there is anything to drive
+
+        Raises:
+            NotDriver: another process is the driver
+            QMapError: the journal is damaged
+            OSError: the folder cannot be written
+        """
+        if not self.lease.acquire(force, foreign, lambda: idle or self._is_needed(), seen):
             return False
-    return True
+        self.recall.take_over()
+        # What the last driver did not come to write, and what may have changed since.
+        for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
+            self.scribe.note(number)
+        self.chunks.take_over()
+        self.steering.note_cancelled()
+        return True
+
+    def _is_needed(self):
+        """Tell whether there is anything to drive: jobs that have not ended, orders, or late words of a job."""
+        return bool(self.ledger.left() or self._orders() or any(
+            name.endswith('.end') for name in self.logs.listing()))
+
+    def drive(self):
+        """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
+
+        Raises:
+            NotDriver: another process has become the driver meanwhile
+        """
+        self.submitter.begin()
+        try:
+            self.tick()
+            while self._goes_on():
+                self.here.sleep(self._pause())
+                self.tick()
+            self._finish()
+        finally:
+            self.backend.close()
+            self.lease.release()
+
+    def _goes_on(self):
+        """Tell whether there is more to do."""
+        if self.leaving == 'leave':
+            return False
+        if self.leaving == 'obey':
+            in_time = self.here.monotonic() < self.submitter.began + self.queue.PATIENCE
+            return in_time and bool(self._orders() or self.ledger.cancelled)
+        submits = self.leaving in ('', 'hand over') and self.ledger.left()
+        return bool(self.ledger.live or self.queue.waiting_for_usage or submits or self._orders())
+
+    def _orders(self):
+        """Return the orders that have not been obeyed."""
+        return self.steering.inbox.waiting(self.ledger.obeyed)
+
+    def _pause(self):
+        """Return for how many seconds to sleep until the next look."""
+        now = self.here.monotonic()
+        if self.submitter.ended_lately(now) > 20:
+            self.here.rest(0.02)    # so many jobs end that each look should find some
+        if self._may_submit():
+            return max(0, min(self.LOOK, self.submitter.timer.due - now))
+        if self.scribe.changed or self.scribe.needs_cleaning:
+            return max(0, min(self.LOOK, self.scribe.due - now))
+        return self.LOOK
+
+    def _may_submit(self):
+        """Tell whether this machine has a place for a job that waits."""
+        return self.backend.immediate and not self.leaving and not self.halted and self.submitter.room() > 0 \
+            and self.ledger.next_job() is not None
+
+    def tick(self):
+        """Look at everything once, and do what is due."""
+        now = self.here.monotonic()
+        try:
+            self._look(now)
+        except OSError as error:
+            # A full disk, a quota, a file system that hangs: nothing is submitted, all is tried again.
+            self._complain(error)
+            if error.errno in NO_ROOM:
+                self.disk.note_full(now)
+            self._retry.back_off(now)
+            self.scribe.put_off(self._retry.due)
+            self.submitter.timer.due = max(self.submitter.timer.due, self._retry.due)
+
+    def _look(self, now):
+        """Look at everything once, in this order: what is known comes before what is done about it."""
+        if now >= self.lease.beat_due:
+            self.lease.check_epoch()
+            self.lease.show_beat()
+        self.queue.look_at_load(now)
+        if now >= self.lease.history_due:
+            self.lease.remove_history()
+        if self.lease.unwritten:
+            self.lease.write([])
+        self.chunks.close_inherited(now)
+        self.reports.collect()
+        self.chunks.look_after()
+        self.pools.look_after()
+        self.queue.ask_accounts()
+        self.recall.find_batches()
+        self.queue.poll()
+        self.note_trouble('shortage', self.backend.shortage and '{}: {}'.format(
+            self.backend.title, self.backend.shortage))
+        self.steering.obey()
+        self.steering.end_cancelled(now)
+        self._submit_or_leave(now)
+        self.scribe.flush()
+        if now >= self._retry.due:
+            self._retry.reset()
+            self.note_trouble('folder', '')
+
+    def _submit_or_leave(self, now):
+        """Submit more, or do once what somebody who wants to leave asks for."""
+        if self.leaving in ('', 'hand over'):
+            if not self.halted and self.disk.has_space(now):
+                self.submitter.submit()
+            if self.leaving and (self.ledger.next_job() is None or self.submitter.timer.wait):
+                self.leaving = 'leave'
+        elif self.leaving != self._left:
+            self.recall.withdraw()
+            if self.leaving == 'cancel':
+                self.steering.cancel(list(self.ledger.live))
+            self._left = self.leaving
+
+    def _finish(self):
+        """Read and write what is left, and say that this process drives no more."""
+        self.scribe.needs_cleaning = self.scribe.needs_cleaning or bool(self.pools.by_number)
+        self.pools.by_number = {}
+        try:
+            self.lease.check_epoch()
+            self.reports.collect()    # what they have said since the last look
+            self.recall.withdraw()
+            self.chunks.measure_last()
+            self.scribe.finish()
+            self.lease.write([{'event': 'left', 'time': self.here.time()}])
+            self.lease.sync()
+            write_json(self.logs.execution, dict(
+                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()), counts=self.counts(),
+                cancelled=self.ledger.failures.cancelled))
+            self.lease.show_beat(released=True)
+        except OSError as error:
+            self._complain(error)
+
+    def _state(self):
+        """Return what others are told beside the beat, as a dict."""
+        return {'trouble': self.trouble, 'max_running': self.max_running}
+
+    def note_trouble(self, what, message):
+        """Note what keeps the driver from going on.
+
+        Args:
+            what: of which kind it is
+            message: for people, '' where it is over
+        """
+        self._troubles.pop(what, None)
+        if message:
+            self._troubles[what] = message
+
+    def _complain(self, error):
+        self.note_trouble('folder', '{}: {}'.format(error.filename or self.logs.path, error.strerror or error))
+
+    @property
+    def trouble(self):
+        """What keeps the driver from going on, '' for nothing."""
+        return '; '.join(self._troubles.values())
 
 
 class Inbox:
@@ -8230,16 +8667,16 @@ def unmerged_share(plan, ledger, file, names):
     batch = file.batch
     if batch not in ledger.batches:
         return []
-    share, starts, found = Share(), {}, []
+    chunk, starts, found = Chunk(), {}, []
     lines = (read_bytes(plan.logs.run_file('share', batch, file.index)) or b'').rpartition(b'\n')[0]
-    for kind, key, rest in share.parse_lines(lines.decode('ascii', 'replace').splitlines()):
+    for kind, key, rest in chunk.parse_lines(lines.decode('ascii', 'replace').splitlines()):
         record = open_record(ledger, key)
         if kind == 's':
-            starts = {key: dict(share.who, time=float(rest[0]))}
+            starts = {key: dict(chunk.who, time=float(rest[0]))}
         elif kind == 'v':
             starts = {}
         else:
-            end = dict(share.use(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
+            end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
             start = starts.pop(key, None)
             if record and record['batch'] == batch:
                 found.append(own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names)))
@@ -8797,12 +9234,12 @@ class Execution:
         """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
         mine (percent of the cores)."""
         driver = self._driver
-        return driver.load if driver else {}
+        return driver.queue.load if driver else {}
 
     def peak(self, number):
         """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
         driver = self._driver
-        return driver.peak(number) if driver else None
+        return driver.attempts.peak(number) if driver else None
 
     @property
     def ledger(self):

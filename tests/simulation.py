@@ -1190,7 +1190,8 @@ class Somebody:
 
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
-    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Driver', 'Lease', 'Inbox',
+    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox', 'Driver', 'Lease',
+    'Steering', 'Pools', 'Submitter', 'Recall', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Execution, '_beats_elsewhere')]
@@ -1434,18 +1435,18 @@ class Driver(REAL['Driver']):
         if event.get('crew', event['batch']) != event['batch']:
             return    # for workers that are there
         alone = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
-        workers = self._workers() + event.get('workers', 0)
+        workers = self.pools.at_work() + event.get('workers', 0)
         if alone + workers > self.max_running:
             raise Broken('{} jobs and {} workers where {} may run'.format(alone, workers, self.max_running))
 
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
-        if event['status'] == 'PENDING' and self._has_begun(module.key_of(event)):
+        if event['status'] == 'PENDING' and self.attempts.has_begun(module.key_of(event)):
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
         """Rule: what is cancelled before it ran was claimed, so that nobody runs it."""
-        path = self._said(event, '.start')
+        path = self.attempts.status_path(event, '.start')
         live = self.ledger.number(event['job']) in self.ledger.live    # else it tells once more how it ended
         if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
             raise Broken('{} is not claimed, and cancelled'.format(path))
@@ -1516,57 +1517,75 @@ class Driver(REAL['Driver']):
     def halted(self):
         return super().halted and WORLD.plant != 'pause'
 
-    def room(self):
-        return super().room() + (WORLD.plant == 'more')
-
-    def _answer(self, command):
-        events, said, leaving = super()._answer(command)
-        if WORLD.plant == 'nothing' and command['do'] == 'set':
-            events = []
-        if WORLD.plant == 'former' and command['do'] == 'cancel':
-            events = [dict(event, status='COMPLETED') if event['event'] == 'end' else event for event in events]
-        self.last_events = events
-        return events, said, leaving
-
     def _complain(self, error):
         super()._complain(error)
         self.backend.hush = 0    # when it submits again is decided anew
 
-    def _cancel(self):
+
+class Steering(REAL['Steering']):
+    """What is ordered and cancelled."""
+
+    def _answer(self, order):
+        reply = super()._answer(order)
+        if WORLD.plant == 'nothing' and order['do'] == 'set':
+            reply = reply._replace(events=[])
+        if WORLD.plant == 'former' and order['do'] == 'cancel':
+            reply = reply._replace(events=[dict(event, status='COMPLETED') if event['event'] == 'end' else event
+                                           for event in reply.events])
+        self.driver.last_events = reply.events
+        return reply
+
+    def tell_backend(self):
         """Rule: the scheduler is told again only after a while, or for a reason."""
-        if not self.causes and WORLD.now - self.cancelled_at < 55:
-            raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - self.cancelled_at))
+        driver = self.driver
+        if not driver.causes and WORLD.now - driver.cancelled_at < 55:
+            raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - driver.cancelled_at))
         told = {module.key_of(self.ledger.live[number]): since for number, since in self.ledger.cancelled.items()}
-        super()._cancel()
-        self.causes, self.cancelled_at = 0, WORLD.now
+        super().tell_backend()
+        driver.causes, driver.cancelled_at = 0, WORLD.now
         for word, since in told.items():
             WORLD.verdicts.setdefault(word, (WORLD.now, since, 'cancelled'))
         if WORLD.plant == 'forgets':
-            self._cancel_due = float('inf')
+            self.cancel_due = float('inf')
 
     def cancel(self, numbers):
-        self.causes += 1
+        self.driver.causes += 1
         super().cancel(numbers)
 
-    def _claim(self, record):
-        return WORLD.plant == 'unclaimed' or super()._claim(record)
 
-    def _submit_batch(self, *args, **options):
-        more = super()._submit_batch(*args, **options)
+class Pools(REAL['Pools']):
+    """The workers that take jobs from lists."""
+
+    def claim(self, record):
+        return WORLD.plant == 'unclaimed' or super().claim(record)
+
+
+class Submitter(REAL['Submitter']):
+    """What is handed over."""
+
+    def room(self):
+        return super().room() + (WORLD.plant == 'more')
+
+    def submit_batch(self, *args, **options):
+        more = super().submit_batch(*args, **options)
         if WORLD.plant == 'hush':
-            self._submit.due = 0
+            self.timer.due = 0
         return more or WORLD.plant == 'hush'
 
-    def _largest(self):
+    def largest(self):
         if WORLD.plant == 'half':
-            self._most = 0
-        return super()._largest()
+            self._largest = 0
+        return super().largest()
 
-    def _given(self, batch, id):
+
+class Recall(REAL['Recall']):
+    """What is taken back."""
+
+    def forget_id(self, batch, id):
         """Rule: one submission has an id, and of those that had it before only what has begun counts."""
         others = [other for other in self.ledger.batches.values() if other.get('id') == id and other['batch'] != batch]
         if WORLD.plant != 'again':
-            super()._given(batch, id)
+            super().forget_id(batch, id)
         for other in others:
             for record in self.ledger.live.values():
                 name = '{}.{}.start'.format(record['job'], record['attempt'])
@@ -1574,78 +1593,91 @@ class Driver(REAL['Driver']):
                         other['id'] == id or WORLD.known_since(self.here.host, name, WORLD.there) > WORLD.now):
                     raise Broken('{} still waits under the id {}, which is given again'.format(name, id))
 
-    def _return_batch(self, batch):
+    def return_batch(self, batch):
         """Rule: a submission counts as not made only where the scheduler has said so."""
         answer = WORLD.answers.get(batch['name'])
         if batch.get('id') is None and answer not in ('', 'busy'):
             raise Broken('{} is taken back, of which the scheduler said: {}'.format(batch['name'], answer))
-        self.returning = True
-        super()._return_batch(batch)
-        self.returning = False
+        self.driver.returning = True
+        super().return_batch(batch)
+        self.driver.returning = False
 
-    def _unsubmit(self, words):
+    def unsubmit(self, keys):
         """Rule: an attempt that can be seen to have begun is not taken back."""
-        for word in words:
+        for word in keys:
             if WORLD.known_since(self.here.host, word + '.start', WORLD.there) < WORLD.actor.looked:
                 raise Broken('{} is taken back, and has begun'.format(word))
-        super()._unsubmit(words)
+        super().unsubmit(keys)
 
-    # What is believed
 
-    def _ask_queue(self):
+class Queue(REAL['Queue']):
+    """What is believed of the scheduler."""
+
+    def poll(self):
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
-            if self.here.monotonic() >= self._poll.due and 'started' in record:
+            if self.here.monotonic() >= self.timer.due and 'started' in record:
                 record['began'] = record.pop('started')
-        super()._ask_queue()
+        super().poll()
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if 'began' in record:
                 record['started'] = record.pop('began')
 
     def _judge(self, tasks, accounts, *args):
-        self.judging, self.blind = WORLD.now, accounts is None
+        driver = self.driver
+        driver.judging, driver.blind = WORLD.now, accounts is None
         for number in tasks if WORLD.plant == 'trace' else ():
-            self._tries[number] = 3
-        super()._judge(tasks, {} if self.blind and WORLD.plant == 'judge' else accounts, *args)
-        self.judging = None
+            driver.attempts.tries[number] = 3
+        super()._judge(tasks, {} if driver.blind and WORLD.plant == 'judge' else accounts, *args)
+        driver.judging = None
+
+    def _copy_lives(self, *args):
+        return WORLD.plant != 'copy' and super()._copy_lives(*args)
+
+
+class Reports(REAL['Reports']):
+    """What is believed of the jobs."""
 
     def _verdict(self, number, record, end):
         if WORLD.plant == 'verdict' and end and end['exit_code'] == 0:
             return None
         return super()._verdict(number, record, end)
 
-    def _lives(self, *args):
-        return WORLD.plant != 'copy' and super()._lives(*args)
-
-    def _ended(self, number, record, word, end, *args):
+    def ended(self, record, end, *args):
         """Rules: nothing is called ended without its own words while these can be seen, while a copy of it runs that
         the scheduler has, or because the scheduler did not answer."""
-        if not end and self.judging is not None:
-            if self.blind:
+        driver, word = self.driver, module.key_of(record)
+        if not end and driver.judging is not None:
+            if driver.blind:
                 raise Broken('{} has ended, says a scheduler that does not answer'.format(word))
-            if WORLD.known_since(self.here.host, word + '.end', WORLD.whole) < self.judging:
+            if WORLD.known_since(self.here.host, word + '.end', WORLD.whole) < driver.judging:
                 raise Broken('{} has said how it ended, and is judged without that'.format(word))
             if self.here_runs(word):
                 raise Broken('{} has ended, and a copy of it runs'.format(word))
-        return super()._ended(number, record, word, end, *args)
+        return super().ended(record, end, *args)
 
     def here_runs(self, word):
         """Tell whether it can be seen that an attempt runs, and the scheduler can be asked for it."""
-        seen = WORLD.known_since(self.here.host, word + '.start', WORLD.whole) < self.judging
+        seen = WORLD.known_since(self.here.host, word + '.start', WORLD.whole) < self.driver.judging
         return seen and not WORLD.kinds & {'lie', 'forget'} and any(
             copy.running and copy.known and copy.word == word for copy in WORLD.copies[word])
 
-    def _correct(self, number, word):
+    def _correct(self, number, key):
         if WORLD.plant not in ('lie', 'late'):
-            super()._correct(number, word)
+            super()._correct(number, key)
+
+
+class Scribe(REAL['Scribe']):
+    """What is removed."""
 
     def _clean(self):
         if WORLD.plant != 'claims':
             return super()._clean()
+        closed = self.driver.attempts.closed
         for name in self.logs.listing():
-            if name.rpartition('.')[0] in self._spent:
+            if name.rpartition('.')[0] in closed:
                 module.remove(os.path.join(self.logs.run, name))
-        self._spent.clear()
-        self._news = False
+        closed.clear()
+        self.needs_cleaning = False
 
 
 def effects_of(events):
@@ -1714,8 +1746,8 @@ def apply_returned(ledger, event, place):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Lease, Driver, Inbox,
-                     selected_jobs):
+    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Inbox,
+                     Driver, Lease, Steering, Pools, Submitter, Recall, Queue, Reports, Scribe, selected_jobs):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
@@ -1723,7 +1755,7 @@ def install():
     module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load = load
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
-    module.Crew.LIST = 4
+    module.Pool.LIST = 4
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting
     module.Ledger.compact, module.Ledger.verify = compact, same
 

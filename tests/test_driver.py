@@ -91,12 +91,12 @@ class Scripted(Backend):
                 os.killpg(self.processes[task].pid, signal.SIGTERM)
 
 
-def execution(qmap, text, backend, **changes):
+def execution(qmap, text, backend, here=None, **changes):
     """Return a driver for a map, not yet leading."""
     logs = module.Logs(module_submit.prepare(qmap, text, qmap.path('out')))
     plan = module.Plan(logs)
     plan.info.update(max_running=4, **changes)
-    return module.Driver(logs, plan, backend, Host())
+    return module.Driver(logs, plan, backend, here or Host())
 
 
 def ran(qmap):
@@ -131,11 +131,11 @@ def test_an_order_to_end_a_job_goes_before_the_words_of_that_job(qmap, monkeypat
     names.insert(5, 'cancel.1.1')
     for name in names:
         module.write_text(os.path.join(driver.logs.run, name), '{}\n')
-    driver._spent.update(name[:-4] for name in names)
+    driver.attempts.closed.update(name[:-4] for name in names)
     monkeypatch.setattr(driver.logs, 'listing', lambda: names)
     gone = []
     monkeypatch.setattr(module, 'remove', lambda path: gone.append(os.path.basename(path)))
-    driver._clean()
+    driver.scribe._clean()
     assert gone[0] == 'cancel.1.1' and sorted(gone) == sorted(names)
 
 
@@ -322,8 +322,7 @@ class Told(Scripted):
 
 def still(qmap, text, backend, **changes):
     """Return a driver whose clock stands still, and which leads."""
-    driver = execution(qmap, text, backend, **changes)
-    driver.here = driver.lease.here = driver.inbox._here = Still()
+    driver = execution(qmap, text, backend, Still(), **changes)
     driver.lead()
     return driver
 
@@ -341,7 +340,7 @@ def test_free_places_are_gathered_for_some_seconds_and_then_used(qmap):
     assert len(driver.ledger.live) == 4
     say(driver, '0.1.start', executor_id='1.1')
     say(driver, '0.1.end', exit_code=0, memory=0)
-    for seconds, live in ((1, 3), (driver.GATHER - 2, 3), (2, 4)):
+    for seconds, live in ((1, 3), (driver.submitter.GATHER - 2, 3), (2, 4)):
         driver.here.now += seconds
         driver.tick()
         assert len(driver.ledger.live) == live, seconds
@@ -350,7 +349,7 @@ def test_free_places_are_gathered_for_some_seconds_and_then_used(qmap):
 def test_the_inbox_is_looked_into_once_a_second(qmap, monkeypatch):
     driver = still(qmap, 'true\n', Told())
     looks = []
-    monkeypatch.setattr(driver.inbox, 'waiting', lambda obeyed=(): looks.append(driver.here.now) or [])
+    monkeypatch.setattr(driver.steering.inbox, 'waiting', lambda obeyed=(): looks.append(driver.here.now) or [])
     for seconds in (0, 0, 0.5, driver.LOOK):
         driver.here.now += seconds
         driver.tick()
@@ -362,7 +361,7 @@ def test_a_job_that_somebody_cancels_in_the_queue_fails_sooner_than_one_that_is_
     driver.tick()
     driver.backend.queue = {('1', 1): ('FAILED', 'cancelled', 'CANCELLED')}
     while driver.ledger.status[0] != module.STATUS_CODES['FAILED']:
-        assert driver.here.now < 1000 + driver.PATIENCE + 20 < 1000 + driver.backend.grace
+        assert driver.here.now < 1000 + driver.queue.PATIENCE + 20 < 1000 + driver.backend.grace
         driver.here.now += 1
         driver.tick()
     assert driver.ledger.record(0)['error_reason'] == 'cancelled' and 1 in driver.ledger.live
@@ -374,7 +373,7 @@ def test_why_a_job_is_ended_is_noted_only_for_those_that_have_begun(qmap):
     say(driver, '1.1.start', executor_id='1.2')
     driver.here.now += 1
     driver.tick()
-    driver.cancel(list(driver.ledger.live))
+    driver.steering.cancel(list(driver.ledger.live))
     assert [name for name in os.listdir(driver.logs.run) if name.endswith('.why')] == ['1.1.why']
 
 
@@ -415,7 +414,7 @@ def test_an_id_that_is_given_again_gives_back_what_waits_under_it(qmap):
     driver.tick()
     driver.backend.ids = iter('1')
     driver.set(max_running=4)
-    driver.here.now += driver.GATHER
+    driver.here.now += driver.submitter.GATHER
     driver.tick()
     assert [module.STATUSES[status] for status in driver.ledger.status] == [
         'RUNNING', 'UNSUBMITTED', 'PENDING', 'PENDING']
@@ -489,8 +488,8 @@ def test_a_snapshot_knows_what_a_retry_that_was_withdrawn_leaves(qmap):
     driver.tick()
     driver.backend.answers = ['busy']
     for order in ({'do': 'retry', 'ids': [[0, 0]]}, {'do': 'cancel', 'ids': [[0, 0]]}):
-        driver.inbox.drop(order)
-        driver.here.now += driver.GATHER + 1
+        driver.steering.inbox.drop(order)
+        driver.here.now += driver.submitter.GATHER + 1
         driver.tick()
     assert driver.ledger.last_batch == 2 and driver.ledger.record(0)['status'] == 'FAILED'
     path = qmap.path('snapshot')
@@ -520,10 +519,10 @@ def test_a_job_that_a_copy_of_its_submission_runs_is_not_lost_with_its_own_task(
 @pytest.mark.parametrize('number', [0, -1, '3', None])
 def test_how_many_may_run_is_a_whole_number_of_one_or_more(qmap, number):
     driver = still(qmap, 'true\n' * 2, Told())
-    id = driver.inbox.drop({'do': 'max-running', 'number': number})
+    id = driver.steering.inbox.drop({'do': 'max-running', 'number': number})
     driver.tick()
     assert driver.ledger.obeyed[id].startswith('the driver does not know this order; ') and driver.max_running == 4
-    driver.inbox.drop({'do': 'max-running', 'number': 3})
+    driver.steering.inbox.drop({'do': 'max-running', 'number': 3})
     driver.here.now += driver.LOOK
     driver.tick()
     assert driver.max_running == 3
