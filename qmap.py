@@ -2563,105 +2563,36 @@ BLOCK = 1000
 BETWEEN = ('sum', 'torn')
 
 
-class Ledger:
-    """All jobs of an execution, as the journal tells them: a few bytes a job, and the whole record only of live ones.
-
-    The driver writes an event to its segment and then applies it here; viewers read the same lines and apply them too.
-    The events, each a JSON object on a line of its own:
-
-        open        the first line of a segment, of a process that is about to drive: host, pid, born
-        lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
-        batch       attempts are about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what
-                    is different from the map, as texts; shares: how many tasks of the scheduler run these in turn,
-                    where not each runs one; workers: how many take them from this list, crew: the batch with which
-                    these were submitted, id: its own, where it is known, and with: what they requested, as texts
-        submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
-        returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so that the
-                    next time is another attempt
-        run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of a failure
-                    that may have to be corrected, unheard, cancelled and why
-        usage       the record again, with what the scheduler's accounts added
-        command     what came of an order: command (its id), by, said (the reply), refused, time
-        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
-        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
-        dropped     these jobs were cancelled before they were submitted: numbers, time
-        retry       these jobs shall run once more: numbers, params
-        saved       all .info files are up to date with what stands above
-        torn        the line before was not written whole, and has been written again
-        sum         crc, of the lines since the last sum or torn: no disk and nobody has changed them (zlib's CRC-32)
-        state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch, driver_host,
-                    again, unsaved, changes), and read: {segment: bytes of it that this stands for}
-        left        the driver leaves, and says so: time
+class JobTable:
+    """The jobs of an execution by their numbers: ids, statuses and attempts, a few bytes each, and which come next.
 
     Attributes:
+        commands: number of commands in the map
+        group: commands in a job
         count: number of jobs
+        width: digits of an id
+        status: bytearray, by number: an index into STATUSES
+        attempts: array, by number: the newest attempt, 0 for none
         counts: list with the number of jobs of each status, in the order of STATUSES
-        live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
-        batches: {batch: event} of the submissions that still have live jobs
-        failures: Failures
-        totals: UsageTotals, where they are kept
-        damage: list of (segment, line) that cannot be read
-        settings: what was set last
-        unsaved: numbers of the jobs whose .info may say less
-        cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
-        obeyed: {id: what was said} of the commands of others
-        before: the last batch before a driver's machine was started anew
-        driver_host: of whoever drove last
-        changes: {number: dict of texts}, the parameters that a retry changed
-        snapshot: the last segment that the snapshot stands for from which this was read, 0 for none
-        heard: how many records of single jobs were read
-        unwritten: list of the events that stand in no journal
+        again: deque of the numbers of jobs that come before those which were never submitted; some may not be
+            UNSUBMITTED any more
     """
 
-    #: The segment in which these are thought to stand: the newest.
-    UNWRITTEN = (1 << 20) - 1
-
-    def __init__(self, logs, commands, group, snapshot_read=None, totals=None):
+    def __init__(self, commands, group):
         """
         Args:
-            logs: Logs
             commands: number of commands in the map
             group: commands in a job
-            snapshot_read: path of the snapshot to read, the last segment that it stands for; by default the newest
-            totals: UsageTotals to keep; None for none
         """
-        self.logs = logs
         self.commands = commands
         self.group = group
         self.count = -(-commands // group)
         self.width = len(str(commands - 1))
-        self.counts = [self.count, 0, 0, 0, 0, 0]
-        self.live = {}
-        self.batches = {}
-        self.failures = Failures()
-        self.totals = totals
-        self.damage = []
-        self.settings = {}
-        self.unsaved = set()
-        self.cancelled = {}
-        self.obeyed = {}
-        self.before = 0
-        self.driver_host = ''
-        self._starts = {}
-        self._last = (0, None)
-        self.changes = {}
-        self._earlier = {}
-        self.again = collections.deque()
-        self.last_batch = 0
         self.status = bytearray(self.count)
         self.attempts = array.array('H', bytes(2 * self.count))
-        self._where = array.array('Q', bytes(8 * self.count))
-        self._submitted = array.array('Q')    # by batch: where its submission stands, if it has a command
+        self.counts = [self.count, 0, 0, 0, 0, 0]
+        self.again = collections.deque()
         self._next = 0
-        self._snapshot_read = snapshot_read
-        self.snapshot = self.heard = 0
-        self._read, self._covered = None, {}
-        self._batch_limit = 1000000 + 100 * self.count    # no batch has such a number
-        self._blocks = {}    # by segment: the lines that were read since its last sum
-        self._astray = None    # (segment, byte) up to which it counts, where more of it was read
-        self._reader, self._close_reader = (0, None), None
-        self._reading = threading.Lock()
-        self.unwritten = []
 
     def id(self, number):
         """Return the id of a job: the place of its first command in the map, padded with zeros."""
@@ -2695,7 +2626,7 @@ class Ledger:
         return list(unspanned(found))
 
     def attempt(self, key):
-        """Return what '<id>.<attempt>' stands for, as the job's id, its number and the attempt.
+        """Return what an `attempt_key` stands for, as the job's id, its number and the attempt.
 
         Raises:
             ValueError: it is no such thing
@@ -2705,8 +2636,8 @@ class Ledger:
             raise ValueError(key)
         return id, self.number(id), attempt
 
-    def task(self, number):
-        """Return the name of the job's next attempt, '<id>.<attempt>'."""
+    def next_key(self, number):
+        """Return the `attempt_key` of a job's next attempt."""
         return attempt_key(self.id(number), self.attempts[number] + 1)
 
     def next_job(self):
@@ -2745,6 +2676,411 @@ class Ledger:
         """Return how many jobs have a status."""
         return self.counts[STATUS_CODES[status]]
 
+    def set_status(self, number, status):
+        """Note a job's status."""
+        code = STATUS_CODES[status]
+        self.counts[self.status[number]] -= 1
+        self.status[number] = code
+        self.counts[code] += 1
+
+    def set_unsubmitted(self, number):
+        """Note that a job is to be submitted again, before those that never were."""
+        self.set_status(number, UNSUBMITTED)
+        self.again.append(number)
+
+
+def place_in(epoch, byte):
+    """Return a place in the journal as one number: the segment in the upper bits, the byte in the lower 44."""
+    return epoch << 44 | byte
+
+
+class Places:
+    """Where in the journal the records of jobs stand, each as `place_in` writes it.
+
+    Attributes:
+        newest: array, by number of the job: its newest record; 0 for none
+        earlier: {number: list of the last records of its attempts before each retry}
+        submitted: array, by batch: its submission, if that tells a command; 0 for none
+    """
+
+    def __init__(self, count):
+        self.newest = array.array('Q', bytes(8 * count))
+        self.earlier = {}
+        self.submitted = array.array('Q')
+
+    def tell(self, number, place):
+        """Tell whether the newest record of a job, or one of an earlier attempt, stands at a place."""
+        return self.newest[number] == place or place in self.earlier.get(number, ())
+
+    def set_aside(self, number):
+        """Take it that the newest record of a job is now that of an earlier attempt."""
+        if self.newest[number]:
+            self.earlier.setdefault(number, []).append(self.newest[number])
+        self.newest[number] = 0
+
+    def take_back(self, number):
+        """Take it that the newest of a job's earlier attempts is no earlier one."""
+        self.earlier[number].pop()
+        if not self.earlier[number]:
+            del self.earlier[number]
+
+    def set_submission(self, batch, place):
+        """Note where the submission of a batch stands."""
+        self.submitted.extend(itertools.repeat(0, batch + 1 - len(self.submitted)))
+        self.submitted[batch] = place
+
+    def submission(self, batch):
+        """Return where the submission of a batch stands, 0 for nowhere."""
+        known = isinstance(batch, int) and 0 <= batch < len(self.submitted)
+        return self.submitted[batch] if known else 0
+
+    def without_empty(self):
+        """Return all of it in a form that can be compared."""
+        return self.newest, self.earlier, {batch: place for batch, place in enumerate(self.submitted) if place}
+
+
+class Segments:
+    """The files that a ledger is read from: the segments of the journal, and the snapshot that stands for the first.
+
+    Attributes:
+        logs: Logs
+        snapshot: the last segment that the snapshot stands for, 0 where none was read
+        snapshot_path: of that, None for none
+        unwritten: list of events that stand in no file
+    """
+
+    #: The segment in which the unwritten events are thought to stand: the newest.
+    UNWRITTEN = (1 << 20) - 1
+
+    def __init__(self, logs, snapshot_read=None, unwritten=()):
+        """
+        Args:
+            logs: Logs
+            snapshot_read: path of the snapshot, the last segment that it stands for; None for none
+            unwritten: list of events
+        """
+        self.logs = logs
+        self.snapshot_path, self.snapshot = snapshot_read or (None, 0)
+        self.unwritten = list(unwritten)
+        self._source, self._close = (0, None), None    # the segment that was read last, and its open file
+        self._shared = 0, None    # the event of several jobs that was read last
+        self._reading = threading.Lock()
+
+    def path(self, epoch):
+        """Return the path of the file that is read as a segment."""
+        return self.snapshot_path if epoch == self.snapshot else self.logs.journal(epoch)
+
+    def event_at(self, place):
+        """Return the event at a place, None where none stands there (any more).
+
+        Raises:
+            QMapError: the segment is gone
+            OSError: it cannot be read
+        """
+        epoch, byte = place >> 44, place & (1 << 44) - 1
+        if epoch == self.UNWRITTEN:
+            return self.unwritten[byte - 1]
+        with self._reading:
+            if self._shared[0] == place:
+                return self._shared[1]
+            source = self._open(epoch)
+            with naming(self.path(epoch)):
+                source.seek(byte)
+                event = parse_event(source.readline(LONGEST))
+            if event and 'job' not in event:    # it may be long, and will be asked for once more
+                self._shared = place, event
+        return event
+
+    def _open(self, epoch):
+        if self._source[0] != epoch:
+            if self._source[1]:
+                self._close()
+            path = self.path(epoch)
+            try:
+                source, self._close = open_for(self, path)
+                self._source = (epoch, source)
+            except FileNotFoundError:
+                self._source = (0, None)
+                raise QMapError('{}: was compacted while it was read; try again'.format(path))
+        return self._source[1]
+
+
+class DriverHosts:
+    """On which machines the drivers of an execution ran.
+
+    Attributes:
+        last: host of whoever drove last
+        boots: {host: which start of the machine it was}
+        restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it may have
+            lost that jobs of its own had begun
+    """
+
+    def __init__(self):
+        self.last, self.boots, self.restarted_after = '', {}, 0
+
+    def note(self, lead, last_batch):
+        """Note who drives from here on.
+
+        Args:
+            lead: dict, an event
+            last_batch: the last that was submitted before
+        """
+        boot, self.last = lead.get('born', '').partition('/')[0], lead.get('host', '')
+        if self.boots.setdefault(lead.get('host'), boot) != boot:
+            self.boots[lead.get('host')], self.restarted_after = boot, last_batch
+
+
+class JournalState(JobTable):
+    """All jobs of an execution, as the events of a journal tell them: a few bytes a job, and the whole record only of
+    live ones.
+
+    Attributes:
+        live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
+        batches: {batch: event} of the submissions that still have live jobs
+        last_batch: the last that was submitted
+        failures: Failures
+        totals: UsageTotals, where they are kept
+        settings: what was set last
+        changes: {number: dict of texts}, the parameters that a retry changed
+        cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
+        obeyed: {id: the reply} of the orders of others
+        unsaved: numbers of the jobs whose .info may say less
+        drivers: DriverHosts
+        places: Places
+        segments: Segments
+        records_read: how many records of single jobs were taken in
+    """
+
+    def __init__(self, commands, group, segments, totals=None):
+        """
+        Args:
+            commands: number of commands in the map
+            group: commands in a job
+            segments: Segments, where the events stand
+            totals: UsageTotals to keep; None for none
+        """
+        super().__init__(commands, group)
+        self.live = {}
+        self.batches = {}
+        self.last_batch = 0
+        self.failures = Failures()
+        self.totals = totals
+        self.settings = {}
+        self.changes = {}
+        self.cancelled = {}
+        self.obeyed = {}
+        self.unsaved = set()
+        self.drivers = DriverHosts()
+        self.places = Places(self.count)
+        self.segments = segments
+        self.records_read = 0
+
+    # What events change. A method raises one of UNSOUND where an event is not what it should be.
+
+    def apply(self, event, place):
+        """Take an event in.
+
+        Args:
+            event: dict
+            place: where it stands, as `place_in` writes it
+        """
+        kind = EVENTS.get(event['event'])
+        if kind and kind.apply:
+            kind.apply(self, event, place)
+
+    def apply_lead(self, event, place):
+        """Another process drives from here on."""
+        self.drivers.note(event, self.last_batch)
+
+    def apply_batch(self, event, place):
+        """Attempts are about to be submitted."""
+        if of_types(event, BATCH_FIELDS) != {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}:
+            raise ValueError(event)
+        batch, time, params = event['batch'], event['time'], event.get('params')
+        attempts = [self.attempt(key) for key in event['tasks']]
+        pulled = 'crew' in event
+        workers = event['workers'] if pulled else 1
+        if not self._may_be_batch(batch) or not workers > 0:
+            raise ValueError(event)
+        changed({}, params)
+        self.batches[batch] = event
+        event['live'] = len(attempts)
+        self.last_batch = max(self.last_batch, batch)
+        many = event.get('shares') or len(attempts)
+        for index, (id, number, attempt) in enumerate(attempts):
+            self.attempts[number] = attempt
+            self.places.newest[number] = place
+            self.set_status(number, PENDING)
+            record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
+                                          'k': index % many + 1 if many > 1 else 0, 'submitted': time}
+            if pulled:
+                record['k'] = NOBODY
+            if params:
+                record['params'] = params
+
+    def _may_be_batch(self, batch):
+        return 0 < batch < 1000000 + 100 * self.count
+
+    def apply_submitted(self, event, place):
+        """The scheduler took a batch."""
+        if not self._may_be_batch(event['batch']) or not isinstance(event['id'], str):
+            raise ValueError(event)
+        if event['batch'] in self.batches:
+            self.batches[event['batch']]['id'] = event['id']
+        if event.get('job_cmd'):
+            self.places.set_submission(event['batch'], place)
+
+    def apply_returned(self, event, place):
+        """Attempts were not submitted after all."""
+        for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
+            cancelled = number in self.cancelled
+            self._release(number)
+            self.unsaved.add(number)
+            self.attempts[number] = attempt - (not event.get('spent'))
+            if cancelled:
+                self._drop(number, event, place)
+            else:
+                self.places.newest[number] = 0
+                self.set_unsubmitted(number)
+
+    def apply_run(self, event, place):
+        """The record of a job that has not ended is this one."""
+        number, code = self.number(event['job']), STATUS_CODES[event['status']]
+        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
+            raise ValueError(event)
+        self.attempts[number] = event['attempt']
+        self._note_record(number, place)
+        self.set_status(number, event['status'])
+        self.live[number] = event
+
+    def apply_end(self, event, place):
+        """The attempt of a job is over."""
+        number, status = self.number(event['job']), event['status']
+        if status != COMPLETED and status != FAILED:
+            raise ValueError(status)
+        if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
+            self.failures.remove(self._uncount(number))
+        counted = False
+        if not self.status[number] and number in self.places.earlier and event['attempt'] == self.attempts[number]:
+            # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
+            counted = self.before_retry(number) is not None
+            self.places.take_back(number)
+        self.attempts[number] = event['attempt']
+        self._note_record(number, place)
+        self.set_status(number, status)
+        self._release(number)
+        if self.totals and not counted:
+            self.totals.add(event)
+        if status == FAILED:
+            self.failures.add(event)
+
+    def apply_usage(self, event, place):
+        """The record of a job that has ended is this one."""
+        number = self.number(event['job'])
+        if self.totals and self.status[number] in ENDED_CODES:
+            self._uncount(number)
+            self.totals.add(event)
+        self._note_record(number, place)
+
+    def _uncount(self, number):
+        """Take the last record of a job, which another is to replace, out of the totals, and return it."""
+        record = self.record(number)
+        if self.totals:
+            self.totals.add(record, -1)
+        return record
+
+    def _note_record(self, number, place):
+        self.records_read += 1
+        self.places.newest[number] = place
+        self.unsaved.add(number)
+
+    def apply_saved(self, event, place):
+        """All .info files are up to date."""
+        self.unsaved.clear()
+
+    def apply_set(self, event, place):
+        """What steers the driver has changed."""
+        self.settings.update(self._sound_settings({
+            key: value for key, value in event.items() if key not in ('event', 'time')}))
+
+    @staticmethod
+    def _sound_settings(settings):
+        """Return what steers the driver, as an event has it.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is nothing of the kind
+        """
+        most = settings.get('max_running', 1)
+        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
+            raise ValueError(settings)
+        changed({}, settings.get('params') or {})
+        return settings
+
+    def apply_state(self, event, place):
+        """A snapshot ends: what its lines leave out."""
+        settings, boots = self._sound_settings(event['settings']), dict(event['starts'])
+        changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
+        unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
+        if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
+            raise ValueError(event)
+        restarted_after, last_batch, last = event['before'] + 0, event['last_batch'] + 0, str(event['driver_host'])
+        self.settings, self.changes, self.unsaved, self.again = settings, changes, unsaved, again
+        self.last_batch = last_batch
+        self.drivers.boots, self.drivers.restarted_after, self.drivers.last = boots, restarted_after, last
+
+    def apply_command(self, event, place):
+        """An order was obeyed or refused."""
+        self.obeyed[event['command']] = str(event['said'])
+
+    def apply_cancel(self, event, place):
+        """Submitted jobs shall end."""
+        for number in self.numbers(event['numbers']):
+            if number in self.live:
+                self.cancelled.setdefault(number, event.get('time', 0) + 0)
+
+    def apply_dropped(self, event, place):
+        """Jobs were cancelled before they were submitted."""
+        for number in self.numbers(event['numbers']):
+            if self.attempts[number]:
+                self.unsaved.add(number)
+            self._drop(number, event, place)
+
+    def _drop(self, number, event, place):
+        self.places.newest[number] = place
+        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
+            self.failures.add(self._dropped(number, event))
+        self.set_status(number, FAILED)
+
+    def _dropped(self, number, event):
+        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
+                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
+
+    def apply_retry(self, event, place):
+        """Jobs that have ended shall run once more."""
+        params = event.get('params')
+        changed({}, params)
+        for number in self.numbers(event['numbers']):
+            record = self.record(number)
+            if record['status'] == FAILED:
+                self.failures.remove(record)
+            self.places.set_aside(number)
+            if params:
+                self.changes[number] = dict(self.changes.get(number, {}), **params)
+            self._release(number)    # in a snapshot, the end of an attempt whose retry was taken back is read later
+            self.unsaved.add(number)
+            self.set_unsubmitted(number)
+
+    def _release(self, number):
+        record = self.live.pop(number, None)
+        self.cancelled.pop(number, None)
+        batch = self.batches.get(record['batch']) if record else None
+        if batch:
+            batch['live'] -= 1
+            if not batch['live']:
+                del self.batches[record['batch']]
+
+    # What is asked of it
+
     def chosen(self, wanted, numbers=None):
         """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
 
@@ -2754,54 +3090,250 @@ class Ledger:
         """
         codes = {STATUS_CODES[word] for word in wanted if word not in REASONS}
         reasons = {word for word in wanted if word in REASONS}
-        failed = STATUS_CODES[FAILED]
+        failed = STATUS_CODES[FAILED] if reasons else None
         for number in range(self.count) if numbers is None else numbers:
             code = self.status[number]
-            if code in codes or reasons and code == failed and self.record(number).get('error_reason') in reasons:
+            if code in codes:
+                yield number
+            elif code == failed and self.record(number).get('error_reason') in reasons:
                 yield number
 
-    # Reading
+    def by_newest(self):
+        """Return the numbers of all jobs, those with the newest events first, those without any last."""
+        if self.count_of(UNSUBMITTED) == self.count:
+            return range(self.count)
+        return array.array('I', sorted(range(self.count), key=self.places.newest.__getitem__, reverse=True))
 
-    def load(self, heard=None):
+    def record(self, number):
+        """Return the last record of a job as a dict; of one that was never submitted, what little there is."""
+        record = self.live.get(number)
+        place = self.places.newest[number]
+        if record is None and place:
+            record = self.segments.event_at(place)
+            if record and record['event'] in ('dropped', 'returned'):
+                return self._dropped(number, record)
+            if record and 'job' not in record:    # the driver is just changing it
+                record = self.live.get(number)
+        return record or {'job': self.id(number), 'attempt': self.attempts[number],
+                          'status': STATUSES[self.status[number]]}
+
+    def named_failures(self):
+        """Return the Failures, with jobs that are still FAILED to name: read again, where others have been retried."""
+        if not self.failures.outdated:
+            return self.failures
+        found = Failures()
+        try:
+            for number in self.chosen({FAILED}):
+                found.add(sound_record(self.record(number)))
+        except QMapError:    # the journal is being compacted
+            return self.failures
+        return found
+
+    def earlier(self, number):
+        """Return the last records of a job's earlier attempts."""
+        records = map(self.segments.event_at, self.places.earlier.get(number, ()))
+        return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
+
+    def before_retry(self, number):
+        """Return the event that takes back the retry of a job that has not begun: how its last attempt ended, once
+        more. None where there is none: it was never submitted, or cancelled before."""
+        places = self.places.earlier.get(number)
+        record = self.segments.event_at(places[-1]) if places and not self.status[number] else None
+        if record and record.get('status') in (COMPLETED, FAILED) and record.get('attempt') == self.attempts[number]:
+            return dict(record, event='end')
+        return None
+
+    def batch_of(self, record):
+        """Return the batch of a live record."""
+        return self.batches.get(record.get('batch')) or {}
+
+    def job_cmd(self, record):
+        """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
+        place = self.places.submission(record.get('batch', 0))
+        event = self.segments.event_at(place) if place else None
+        return str((event or {}).get('job_cmd', ''))
+
+
+class Ledger(JournalState):
+    """What the journal says, as it is read from the logs folder.
+
+    The driver writes an event to its segment and then applies it here; viewers read the same lines and apply them too.
+    The events, each a JSON object on a line of its own:
+
+        open        the first line of a segment, of a process that is about to drive: host, pid, born
+        lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
+        batch       attempts are about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what
+                    is different from the map, as texts; shares: how many tasks of the scheduler run these in turn,
+                    where not each runs one; workers: how many take them from this list, crew: the batch with which
+                    these were submitted, id: its own, where it is known, and with: what they requested, as texts
+        submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
+        returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so that the
+                    next time is another attempt
+        run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of a failure
+                    that may have to be corrected, unheard, cancelled and why
+        usage       the record again, with what the scheduler's accounts added
+        command     what came of an order: command (its id), by, said (the reply), refused, time
+        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
+        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
+        dropped     these jobs were cancelled before they were submitted: numbers, time
+        retry       these jobs shall run once more: numbers, params
+        saved       all .info files are up to date with what stands above
+        torn        the line before was not written whole, and has been written again
+        sum         crc, of the lines since the last sum or torn: no disk and nobody has changed them (zlib's CRC-32)
+        state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch, driver_host,
+                    again, unsaved, changes), and read: {segment: bytes of it that this stands for}
+        left        the driver leaves, and says so: time
+
+    Attributes:
+        logs: Logs
+        damage: list of (segment, byte) of what cannot be read
+    """
+
+    #: Records that are never worth the work of compaction.
+    SMALL = 10000
+
+    def __init__(self, logs, commands, group, snapshot_read=None, totals=None):
+        """
+        Args:
+            logs: Logs
+            commands: number of commands in the map
+            group: commands in a job
+            snapshot_read: path of the snapshot to read, the last segment that it stands for; by default the newest
+            totals: UsageTotals to keep; None for none
+        """
+        super().__init__(commands, group, Segments(logs, snapshot_read), totals)
+        self.logs = logs
+        self.damage = []
+        self._read = None    # {segment: bytes of it that were read}, None as long as nothing was
+        self._covered = {}    # the same for the segments that the snapshot stands for
+        self._astray = None    # (segment, byte) up to which it counts, where more of it was read
+        self._blocks = {}    # by segment: the lines that were read since its last sum
+
+    @property
+    def snapshot(self):
+        """The last segment that the snapshot stands for from which this was read, 0 for none."""
+        return self.segments.snapshot
+
+    @property
+    def unwritten(self):
+        """List of the events that stand in no journal."""
+        return self.segments.unwritten
+
+    def load(self, on_event=None):
         """Read all that has been added to the journal since the last time, by whichever driver.
 
         Args:
-            heard: function that is called with each event, after it was applied
+            on_event: function that is called with each event, after it was applied
 
         Raises:
             OSError: a segment cannot be read
         """
         if self._read is None:
             self._read = {}
-            self._recall()
+            self._read_snapshot()
         epochs = self.logs.epochs()
         for epoch in epochs:
             if epoch > self.snapshot and epoch >= max(self._read, default=0):
                 # What an old driver wrote after the next one had read its segment counts for nothing.
                 leads = (self.first(self.logs, later) for later in epochs if later > epoch)
                 lead = next((event for event in leads if event.get('event') == 'lead'), {})
-                self._segment(epoch, lead.get('read', {}).get(str(epoch)), heard)
+                self._read_segment(epoch, lead.get('read', {}).get(str(epoch)), on_event)
 
-    def _recall(self):
+    def _read_snapshot(self):
         """Read the snapshot, if there is one."""
-        found = self.logs.epochs('snapshot')
-        if not found and not self._snapshot_read:
-            return
-        path, self.snapshot = self._snapshot_read or (self.logs.snapshot(found[-1]), found[-1])
-        self._snapshot_read = (path, self.snapshot)
-        with naming(path), open_regular(path) as source:
+        segments, found = self.segments, self.logs.epochs('snapshot')
+        if not segments.snapshot_path:
+            if not found:
+                return
+            segments.snapshot_path, segments.snapshot = self.logs.snapshot(found[-1]), found[-1]
+        with naming(segments.snapshot_path), open_regular(segments.snapshot_path) as source:
             end = self._take(source, self.snapshot)
         if not self._covered:    # it was whole once: the state stands at its end
             self.damage.append((self.snapshot, end))
 
-    def segment_path(self, epoch):
-        """Return the path of the file that was read as a segment."""
-        return self._snapshot_read[0] if epoch == self.snapshot else self.logs.journal(epoch)
+    def _read_segment(self, epoch, limit, on_event):
+        start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
+        try:
+            source = open_regular(path)
+        except ABSENT:    # it was compacted just now
+            return
+        with naming(path), source:
+            source.seek(start)
+            self._read[epoch] = start
+            self._take(source, epoch, start, limit, on_event, self._read)
 
-    def at(self, path):
-        """Return this, read from a snapshot that lies elsewhere now."""
-        self._snapshot_read = (path, self.snapshot)
-        return self
+    def _take(self, source, epoch, start=0, limit=None, on_event=None, read=None):
+        """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
+        `read`, too, also where it cannot be read to its end: what counts once must not count again."""
+        bad, end, block, upper = None, start, self._blocks.setdefault(epoch, []), place_in(epoch, 0)
+        appliers = {name: kind.apply for name, kind in EVENTS.items() if kind.apply}
+        try:
+            for event, byte, line in read_events(source, start, limit):
+                end = byte + len(line)
+                kind = event and event['event']
+                if kind in BETWEEN:
+                    bad = self._close_block(epoch, event, byte, bad)
+                    if kind == 'sum':
+                        continue
+                block.append(line)
+                try:
+                    if kind in appliers:    # as `apply` does it
+                        appliers[kind](self, event, upper | byte)
+                except UNSOUND:
+                    event = None
+                if event is None:
+                    bad = byte
+                    self.damage.append((epoch, byte))
+                elif on_event:
+                    on_event(event)
+                if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
+                    block.clear()
+        finally:
+            if read is not None:
+                read[epoch] = end
+        if limit is not None and end < limit and not self._is_damaged(epoch):
+            self.damage.append((epoch, end))    # a later driver has read more than there is
+        return end
+
+    def _close_block(self, epoch, event, byte, bad):
+        """Take in what an event says of the lines since the last one of the kind, and return the byte of the last line
+        that cannot be read, None for none.
+
+        Args:
+            epoch: the segment
+            event: dict, sum or torn
+            byte: where it stands
+            bad: where the last line stands that cannot be read, None for none
+        """
+        block = self._blocks[epoch]
+        if event['event'] == 'torn':
+            if bad is not None:
+                self.damage.remove((epoch, bad))
+            bad = None
+        elif event.get('crc') != crc32(b''.join(block)):
+            first = byte - sum(map(len, block))
+            if bad is None or bad < first:    # else it is known already
+                self.damage.append((epoch, first))
+        block.clear()
+        return bad
+
+    def apply_lead(self, event, place):
+        """See JournalState; what it had read of older segments is what counts of them."""
+        super().apply_lead(event, place)
+        for epoch, counts in event.get('read', {}).items():
+            epoch = int(epoch)
+            if self._read.get(epoch, 0) > counts:
+                self._astray = (epoch, counts)
+            elif counts and epoch > self.snapshot and epoch not in self._read and not self._is_damaged(epoch):
+                self.damage.append((epoch, 0))
+
+    def apply_state(self, event, place):
+        """See JournalState; and what the snapshot stands for."""
+        covered = {int(epoch): byte + 0 for epoch, byte in event['read'].items()}
+        super().apply_state(event, place)
+        self._covered = covered
+
+    # How far it was read, and what of it cannot be
 
     def outdated(self):
         """Tell whether this must be read from the beginning: segments that it was read from may be gone, because there
@@ -2838,82 +3370,20 @@ class Ledger:
             pass
         return found
 
-    def _segment(self, epoch, limit, heard):
-        start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
-        try:
-            source = open_regular(path)
-        except ABSENT:    # it was compacted just now
-            return
-        with naming(path), source:
-            source.seek(start)
-            self._read[epoch] = start
-            self._take(source, epoch, start, limit, heard, self._read)
+    def segment_path(self, epoch):
+        """Return the path of the file that was read as a segment."""
+        return self.segments.path(epoch)
 
-    def _take(self, source, epoch, start=0, limit=None, heard=None, read=None):
-        """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
-        `read`, too, also where it cannot be read to its end: what counts once must not count again."""
-        bad, end, block, upper = None, start, self._blocks.setdefault(epoch, []), epoch << 44
-        appliers = {name: kind.apply for name, kind in EVENTS.items() if kind.apply}
-        try:
-            for event, place, line in read_events(source, start, limit):
-                end = place + len(line)
-                kind = event and event['event']
-                if kind in BETWEEN:
-                    if kind == 'sum' and event.get('crc') != crc32(b''.join(block)):
-                        first = place - sum(map(len, block))
-                        if bad is None or bad < first:    # else it is known already
-                            self.damage.append((epoch, first))
-                    elif kind == 'torn' and bad is not None:
-                        self.damage.remove((epoch, bad))
-                        bad = None
-                    block.clear()
-                    if kind == 'sum':
-                        continue
-                block.append(line)
-                try:
-                    if kind in appliers:    # as `apply` does it
-                        appliers[kind](self, event, upper | place)
-                except UNSOUND:
-                    event = None
-                if event is None:
-                    bad = place
-                    self.damage.append((epoch, place))
-                elif heard:
-                    heard(event)
-                if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
-                    block.clear()
-        finally:
-            if read is not None:
-                read[epoch] = end
-        if limit is not None and end < limit and not self._damaged(epoch):
-            self.damage.append((epoch, end))    # a later driver has read more than there is
-        return end
+    def read_so_far(self):
+        """Return {segment: bytes of it that were read}."""
+        found = dict(self._covered)
+        found.update(self._read or {})
+        return found
 
-    def damage_texts(self):
-        """Return the warnings about what cannot be read, the first 20."""
-        places = ((self.segment_path(epoch), place) for epoch, place in self.damage[:20])
-        return ['{}, byte {}: unreadable record'.format(path, place) if os.path.lexists(path) else
-                '{}: missing; the statuses of its jobs are not known'.format(path) for path, place in places]
-
-    def _damaged(self, epoch):
-        return any(damaged == epoch for damaged, _ in self.damage)
-
-    def with_unwritten(self, events):
-        """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
-
-        Args:
-            events: list of dicts
-        """
-        other = copy.copy(self)
-        for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', '_where', '_read'):
-            setattr(other, name, copy.copy(getattr(self, name)))
-        other.batches = {batch: dict(event) for batch, event in self.batches.items()}
-        other.failures, other.totals = copy.deepcopy(self.failures), copy.deepcopy(self.totals)
-        other._reader, other._reading = (0, None), threading.Lock()
-        other.unwritten = events
-        for index, event in enumerate(events, 1):
-            other.apply(event, self.UNWRITTEN << 44 | index)
-        return other
+    def wrote(self, epoch, byte):
+        """Note that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
+        self._read[epoch] = byte
+        self._blocks.pop(epoch, None)
 
     def missing(self, driver):
         """Return where records are missing at the end of the last segment, as (segment, byte), None where none are.
@@ -2928,321 +3398,41 @@ class Ledger:
     def miss(self, driver):
         """Note what is missing, as above, where nothing else in the segment is damaged."""
         missing = self.missing(driver)
-        if missing and not self._damaged(missing[0]):
+        if missing and not self._is_damaged(missing[0]):
             self.damage.append(missing)
 
-    def wrote(self, epoch, place):
-        """Hear that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
-        self._read[epoch] = place
-        self._blocks.pop(epoch, None)
+    def _is_damaged(self, epoch):
+        return any(damaged == epoch for damaged, _ in self.damage)
 
-    def read_so_far(self):
-        """Return {segment: bytes of it that were read}."""
-        found = dict(self._covered)
-        found.update(self._read or {})
-        return found
+    def damage_texts(self):
+        """Return the warnings about what cannot be read, the first 20."""
+        places = ((self.segment_path(epoch), byte) for epoch, byte in self.damage[:20])
+        return ['{}, byte {}: unreadable record'.format(path, byte) if os.path.lexists(path) else
+                '{}: missing; the statuses of its jobs are not known'.format(path) for path, byte in places]
 
-    # Applying
+    # Others like it
 
-    def apply(self, event, place):
-        """Take an event in.
+    def with_unwritten(self, events):
+        """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
 
         Args:
-            event: dict
-            place: where it stands: the segment in the upper bits, the byte in the lower 44
+            events: list of dicts, run and end
         """
-        kind = EVENTS.get(event['event'])
-        if kind and kind.apply:
-            kind.apply(self, event, place)
-
-    def apply_lead(self, event, place):
-        """Another process drives from here on."""
-        # A machine that was started anew may have lost with its power that jobs of its own had begun.
-        start, self.driver_host = event.get('born', '').partition('/')[0], event.get('host', '')
-        if self._starts.setdefault(event.get('host'), start) != start:
-            self._starts[event.get('host')], self.before = start, self.last_batch
-        for epoch, counts in event.get('read', {}).items():
-            epoch = int(epoch)
-            if self._read.get(epoch, 0) > counts:
-                self._astray = (epoch, counts)
-            elif counts and epoch > self.snapshot and epoch not in self._read and not self._damaged(epoch):
-                self.damage.append((epoch, 0))
-
-    def apply_run(self, event, place):
-        """The record of a job that has not ended is this one."""
-        number, code = self.number(event['job']), STATUS_CODES[event['status']]
-        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
-            raise ValueError(event)
-        self.attempts[number] = event['attempt']
-        self._note(number, place)
-        self._set(number, event['status'])
-        self.live[number] = event
-
-    def apply_end(self, event, place):
-        """The attempt of a job is over."""
-        number, status = self.number(event['job']), event['status']
-        if status != COMPLETED and status != FAILED:
-            raise ValueError(status)
-        if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
-            self.failures.remove(self._uncount(number))
-        counted = False
-        if not self.status[number] and number in self._earlier and event['attempt'] == self.attempts[number]:
-            # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
-            counted = self.before_retry(number) is not None
-            self._earlier[number].pop()
-            if not self._earlier[number]:
-                del self._earlier[number]
-        self.attempts[number] = event['attempt']
-        self.heard += 1
-        self._where[number] = place
-        self.unsaved.add(number)
-        self._set(number, status)
-        self._release(number)
-        if self.totals and not counted:
-            self.totals.add(event)
-        if status == FAILED:
-            self.failures.add(event)
-
-    def apply_usage(self, event, place):
-        """The record of a job that has ended is this one."""
-        number = self.number(event['job'])
-        if self.totals and self.status[number] in ENDED_CODES:
-            self._uncount(number)
-            self.totals.add(event)
-        self._note(number, place)
-
-    def _uncount(self, number):
-        """Take the last record of a job, which another is to replace, out of the totals, and return it."""
-        record = self.record(number)
-        if self.totals:
-            self.totals.add(record, -1)
-        return record
-
-    def _note(self, number, place):
-        self.heard += 1
-        self._where[number] = place
-        self.unsaved.add(number)
-
-    def apply_batch(self, event, place):
-        """Jobs are about to be submitted."""
-        if of_types(event, BATCH_FIELDS) != {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}:
-            raise ValueError(event)
-        batch, time, params = event['batch'], event['time'], event.get('params')
-        attempts = [self.attempt(key) for key in event['tasks']]
-        if not 0 < batch < self._batch_limit or 'crew' in event and not event['workers'] > 0:
-            raise ValueError(event)
-        changed({}, params)
-        self.batches[batch] = event
-        event['live'] = len(attempts)
-        self.last_batch = max(self.last_batch, batch)
-        many, pulled = event.get('shares') or len(attempts), 'crew' in event
-        for k, (id, number, attempt) in enumerate(attempts):
-            self.attempts[number] = attempt
-            self._where[number] = place
-            self._set(number, PENDING)
-            self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
-                                 'k': NOBODY if pulled else k % many + 1 if many > 1 else 0, 'submitted': time}
-            if params:
-                self.live[number]['params'] = params
-
-    def apply_submitted(self, event, place):
-        """The scheduler took a batch."""
-        if not 0 < event['batch'] < self._batch_limit or not isinstance(event['id'], str):
-            raise ValueError(event)
-        if event['batch'] in self.batches:
-            self.batches[event['batch']]['id'] = event['id']
-        if event.get('job_cmd'):
-            self._submitted.extend(itertools.repeat(0, event['batch'] + 1 - len(self._submitted)))
-            self._submitted[event['batch']] = place
-
-    def apply_returned(self, event, place):
-        """Attempts were not submitted after all."""
-        for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
-            cancelled = number in self.cancelled
-            self._release(number)
-            self.unsaved.add(number)
-            self.attempts[number] = attempt - (not event.get('spent'))
-            if cancelled:
-                self._drop(number, event, place)
-                continue
-            self._where[number] = 0
-            self._set(number, UNSUBMITTED)
-            self.again.append(number)
-
-    def apply_saved(self, event, place):
-        """All .info files are up to date."""
-        self.unsaved.clear()
-
-    def apply_set(self, event, place):
-        """What steers the driver has changed."""
-        self.settings.update(self._sound_settings({
-            key: value for key, value in event.items() if key not in ('event', 'time')}))
-
-    @staticmethod
-    def _sound_settings(settings):
-        """Return what steers the driver, as an event has it.
-
-        Raises:
-            ValueError, TypeError, AttributeError: it is nothing of the kind
-        """
-        most = settings.get('max_running', 1)
-        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
-            raise ValueError(settings)
-        changed({}, settings.get('params') or {})
-        return settings
-
-    def apply_state(self, event, place):
-        """A snapshot ends: what its lines leave out."""
-        settings, starts = self._sound_settings(event['settings']), dict(event['starts'])
-        changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
-        unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
-        covered = {int(epoch): place + 0 for epoch, place in event['read'].items()}
-        if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
-            raise ValueError(event)
-        self.settings, self._starts, self.changes, self.unsaved, self.again = settings, starts, changes, unsaved, again
-        self.before, self.last_batch, self.driver_host = event['before'] + 0, event['last_batch'] + 0, \
-            str(event['driver_host'])
-        self._covered = covered
-
-    def apply_command(self, event, place):
-        """An order was obeyed or refused."""
-        self.obeyed[event['command']] = str(event['said'])
-
-    def apply_cancel(self, event, place):
-        """Submitted jobs shall end."""
-        for number in self.numbers(event['numbers']):
-            if number in self.live:
-                self.cancelled.setdefault(number, event.get('time', 0) + 0)
-
-    def apply_dropped(self, event, place):
-        """Jobs were cancelled before they were submitted."""
-        for number in self.numbers(event['numbers']):
-            if self.attempts[number]:
-                self.unsaved.add(number)
-            self._drop(number, event, place)
-
-    def _drop(self, number, event, place):
-        self._where[number] = place
-        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
-            self.failures.add(self._dropped(number, event))
-        self._set(number, FAILED)
-
-    def _dropped(self, number, event):
-        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
-                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
-
-    def apply_retry(self, event, place):
-        """Jobs that have ended shall run once more."""
-        changed({}, event.get('params'))
-        for number in self.numbers(event['numbers']):
-            self._retry(number, event.get('params'))
-
-    def _retry(self, number, params):
-        record = self.record(number)
-        if record['status'] == FAILED:
-            self.failures.remove(record)
-        if self._where[number]:
-            self._earlier.setdefault(number, []).append(self._where[number])
-        if params:
-            self.changes[number] = dict(self.changes.get(number, {}), **params)
-        self._release(number)    # in a snapshot, the end of an attempt whose retry was taken back stands behind that
-        self._where[number] = 0
-        self.unsaved.add(number)
-        self._set(number, UNSUBMITTED)
-        self.again.append(number)
-
-    def _release(self, number):
-        record = self.live.pop(number, None)
-        self.cancelled.pop(number, None)
-        batch = self.batches.get(record['batch']) if record else None
-        if batch:
-            batch['live'] -= 1
-            if not batch['live']:
-                del self.batches[record['batch']]
-
-    def _set(self, number, status):
-        index = STATUS_CODES[status]
-        self.counts[self.status[number]] -= 1
-        self.status[number] = index
-        self.counts[index] += 1
-
-    # Asking
-
-    def newest(self):
-        """Return the numbers of all jobs, those with the newest events first, those without any last."""
-        if self.count_of(UNSUBMITTED) == self.count:
-            return range(self.count)
-        return array.array('I', sorted(range(self.count), key=self._where.__getitem__, reverse=True))
-
-    def record(self, number):
-        """Return the last record of a job as a dict; of one that was never submitted, what little there is."""
-        record = self.live.get(number)
-        place = self._where[number]
-        if record is None and place:
-            record = self._last[1] if self._last[0] == place else self._at(place >> 44, place & (1 << 44) - 1)
-            if record and record['event'] in ('dropped', 'returned'):
-                self._last = (place, record)    # it may be long, and many jobs are in it
-                return self._dropped(number, record)
-            if record and 'job' not in record:    # the driver is just changing it
-                record = self.live.get(number)
-        return record or {'job': self.id(number), 'attempt': self.attempts[number],
-                          'status': STATUSES[self.status[number]]}
-
-    def named_failures(self):
-        """Return the Failures, with jobs that are still FAILED to name: read again, where others have been retried."""
-        if not self.failures.outdated:
-            return self.failures
-        found = Failures()
-        try:
-            for number in self.chosen({FAILED}):
-                found.add(sound_record(self.record(number)))
-        except QMapError:    # the journal is being compacted
-            return self.failures
-        return found
-
-    def earlier(self, number):
-        """Return the last records of a job's earlier attempts."""
-        records = (self._at(place >> 44, place & (1 << 44) - 1) for place in self._earlier.get(number, ()))
-        return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
-
-    def before_retry(self, number):
-        """Return the event that takes back the retry of a job that has not begun: how its last attempt ended, once
-        more. None where there is none: it was never submitted, or cancelled before."""
-        places = self._earlier.get(number)
-        record = self._at(places[-1] >> 44, places[-1] & (1 << 44) - 1) if places and not self.status[number] else None
-        if record and record.get('status') in (COMPLETED, FAILED) and record.get('attempt') == self.attempts[number]:
-            return dict(record, event='end')
-        return None
-
-    def _at(self, epoch, place):
-        if epoch == self.UNWRITTEN:
-            return self.unwritten[place - 1]
-        with self._reading:
-            if self._reader[0] != epoch:
-                if self._reader[1]:
-                    self._close_reader()
-                path = self.segment_path(epoch)
-                try:
-                    source, self._close_reader = open_for(self, path)
-                    self._reader = (epoch, source)
-                except FileNotFoundError:
-                    self._reader = (0, None)
-                    raise QMapError('{}: was compacted while it was read; try again'.format(path))
-            source = self._reader[1]
-            with naming(self.segment_path(epoch)):
-                source.seek(place)
-                line = source.readline(LONGEST)
-        return parse_event(line)
-
-    # Compaction
+        other = copy.copy(self)
+        for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', 'places', '_read'):
+            setattr(other, name, copy.copy(getattr(self, name)))
+        other.places.newest = copy.copy(self.places.newest)    # such events change nothing else in there
+        other.batches = {batch: dict(event) for batch, event in self.batches.items()}
+        other.failures, other.totals = copy.deepcopy(self.failures), copy.deepcopy(self.totals)
+        other.segments = Segments(self.logs, (self.segments.snapshot_path, self.snapshot), events)
+        for index, event in enumerate(events, 1):
+            other.apply(event, place_in(Segments.UNWRITTEN, index))
+        return other
 
     def worth_compacting(self):
         """Tell whether most of what was read is history: several records of single jobs for each that counts."""
-        records = self.count - self.count_of(UNSUBMITTED) + sum(map(len, self._earlier.values()))
-        return self.heard > 3 * records + self.SMALL
-
-    #: Records that are never worth the work.
-    SMALL = 10000
+        records = self.count - self.count_of(UNSUBMITTED) + sum(map(len, self.places.earlier.values()))
+        return self.records_read > 3 * records + self.SMALL
 
     def compact(self, path, last):
         """Write what still counts of all that was read into one file, and bring that to the disk.
@@ -3252,43 +3442,99 @@ class Ledger:
             last: the last segment that it is to stand for; no later one may say anything yet
 
         Returns:
-            a Ledger of which only the places are right: those that one must have which is read from it
+            the Places that one must have which is read from it
 
         Raises:
             OSError: it could not be written; then it is not there
         """
-        places, size, block = Ledger(self.logs, self.commands, self.group), 0, []
-        sources = [(self.snapshot, self._snapshot_read[0], None)] if self.snapshot else []
-        sources += [(epoch, self.logs.journal(epoch), self._read[epoch]) for epoch in sorted(self._read)
-                    if epoch <= last]
+        return Compaction(self, last).write(path)
+
+    def verify(self, other, places):
+        """Tell whether this ledger, read from a snapshot, says what another says from which that was compacted.
+
+        Args:
+            other: Ledger
+            places: what its `compact` returned
+        """
+        def told(ledger):
+            return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches, ledger.settings,
+                    ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved, ledger.last_batch,
+                    vars(ledger.drivers),
+                    {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.snapshot},
+                    sorted({number for number in ledger.again if not ledger.status[number]}))
+
+        return not self.damage and told(self) == told(other) and self.places.without_empty() == places.without_empty()
+
+    def at(self, path):
+        """Return this, read from a snapshot that lies elsewhere now."""
+        self.segments.snapshot_path = path
+        return self
+
+
+class Compaction:
+    """Writes what still counts of the segments that a ledger was read from into one file, a snapshot.
+
+    Attributes:
+        ledger: Ledger
+        last: the last segment that the snapshot stands for
+        places: Places in the snapshot
+        size: its bytes so far
+    """
+
+    def __init__(self, ledger, last):
+        self.ledger, self.last = ledger, last
+        self.places, self.size = Places(ledger.count), 0
+        self._block = []    # the lines since the last sum
+
+    def write(self, path):
+        """Write the snapshot, bring it to the disk, and return the Places of what it tells.
+
+        Raises:
+            OSError: it could not be written; then it is not there
+        """
         try:
             with open(path, 'xb') as target:
-                for epoch, old, limit in sources:
-                    with open_regular(old) as source:
-                        for event, place, line in read_events(source, limit=limit):
-                            place |= epoch << 44
-                            for part, numbers in self._surviving(event, place) if event else ():
-                                self._relocate(place, part, numbers, places, last << 44 | size)
-                                block.append(line if part is event else
-                                             json.dumps(part, separators=(',', ':')).encode() + b'\n')
-                                size += target.write(block[-1])
-                                if len(block) == BLOCK:
-                                    size += target.write(sum_line(block))
-                                    block = []
-                again = collections.OrderedDict.fromkeys(n for n in self.again if not self.status[n])
-                block.append(json.dumps({
-                    'event': 'state', 'settings': self.settings, 'starts': self._starts, 'before': self.before,
-                    'last_batch': self.last_batch, 'driver_host': self.driver_host, 'again': list(again),
-                    'unsaved': spans(sorted(self.unsaved)), 'changes': self.changes,
-                    'read': {epoch: place for epoch, place in self.read_so_far().items() if epoch <= last}},
-                    separators=(',', ':')).encode() + b'\n')
-                target.write(block[-1] + sum_line(block))
+                for event, place, line in self._events():
+                    for part, numbers in self._surviving(event, place):
+                        self._relocate(place, part, numbers)
+                        self._put(target, line if part is event else json_line(part))
+                self._put(target, json_line(self._state()))
+                if self._block:
+                    target.write(sum_line(self._block))
                 target.flush()
                 sync_file(target.fileno())
         except OSError:
             remove(path)
             raise
-        return places
+        return self.places
+
+    def _events(self):
+        """Yield (event, its place, its line) of all that was read."""
+        ledger, read = self.ledger, self.ledger.read_so_far()
+        sources = [(ledger.snapshot, None)] if ledger.snapshot else []
+        sources += [(epoch, read[epoch]) for epoch in sorted(read) if ledger.snapshot < epoch <= self.last]
+        for epoch, limit in sources:
+            with open_regular(ledger.segment_path(epoch)) as source:
+                for event, byte, line in read_events(source, limit=limit):
+                    if event:
+                        yield event, place_in(epoch, byte), line
+
+    def _put(self, target, line):
+        self._block.append(line)
+        self.size += target.write(line)
+        if len(self._block) == BLOCK:
+            self.size += target.write(sum_line(self._block))
+            self._block = []
+
+    def _state(self):
+        """Return the event at the end of a snapshot, which tells what its other lines leave out."""
+        ledger = self.ledger
+        again = collections.OrderedDict.fromkeys(number for number in ledger.again if not ledger.status[number])
+        return {'event': 'state', 'settings': ledger.settings, 'starts': ledger.drivers.boots,
+                'before': ledger.drivers.restarted_after, 'last_batch': ledger.last_batch,
+                'driver_host': ledger.drivers.last, 'again': list(again), 'unsaved': spans(sorted(ledger.unsaved)),
+                'changes': ledger.changes,
+                'read': {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.last}}
 
     def _surviving(self, event, place):
         """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
@@ -3301,29 +3547,30 @@ class Ledger:
 
     def keep_record(self, event, place):
         """See `_surviving`; if it is the last record of an attempt, which always comes as its end."""
-        number = self.number(event['job'])
-        if not self._told_at(number, place):
+        number = self.ledger.number(event['job'])
+        if not self.ledger.places.tell(number, place):
             return []
         return [(dict(event, event='end') if event['event'] == 'usage' else event, [number])]
 
     def keep_batch(self, event, place):
         """See `_surviving`; unless each of its attempts has come to an end that stands by itself."""
-        attempts = [self.attempt(key) for key in event['tasks']]
-        over = all(attempt <= self.attempts[number] for _, number, attempt in attempts)
-        if over and event['batch'] not in self.batches:
+        ledger = self.ledger
+        attempts = [ledger.attempt(key) for key in event['tasks']]
+        over = all(attempt <= ledger.attempts[number] for _, number, attempt in attempts)
+        if over and event['batch'] not in ledger.batches:
             return []
         return [(event, [number for _, number, _ in attempts])]
 
     def keep_submitted(self, event, place):
         """See `_surviving`; if it tells the command, or of a batch that has live jobs."""
-        batch = event['batch']
-        known = batch < len(self._submitted) and self._submitted[batch] == place
-        return [(event, ())] if known or batch in self.batches else []
+        ledger, batch = self.ledger, event['batch']
+        return [(event, ())] if ledger.places.submission(batch) == place or batch in ledger.batches else []
 
     def keep_returned(self, event, place):
         """See `_surviving`; and that those which were to be cancelled were dropped with it."""
-        numbers = [self.attempt(key)[1] for key in event['tasks']]
-        gone = sorted(number for number in numbers if self._told_at(number, place))
+        ledger = self.ledger
+        numbers = [ledger.attempt(key)[1] for key in event['tasks']]
+        gone = sorted(number for number in numbers if ledger.places.tell(number, place))
         dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
         return [(event, ()), (dropped, gone)] if gone else [(event, ())]
 
@@ -3331,71 +3578,35 @@ class Ledger:
         """See `_surviving`; as it stands."""
         return [(event, unspanned(event['numbers']))]
 
-    def _told_at(self, number, place):
-        return self._where[number] == place or place in self._earlier.get(number, ())
-
-    def _relocate(self, place, event, numbers, places, new):
-        """Note where what is told at a place will stand."""
+    def _relocate(self, place, event, numbers):
+        """Note that what is told at a place will stand where the snapshot ends now."""
+        new, old = place_in(self.last, self.size), self.ledger.places
         if event['event'] == 'submitted' and event.get('job_cmd'):
-            batch = event['batch']
-            places._submitted.extend(itertools.repeat(0, batch + 1 - len(places._submitted)))
-            places._submitted[batch] = new
+            self.places.set_submission(event['batch'], new)
         for number in numbers:
-            if self._where[number] == place:
-                places._where[number] = new
-            elif place in self._earlier.get(number, ()):
-                places._earlier.setdefault(number, []).append(new)
-
-    def verify(self, other, places):
-        """Tell whether this ledger, read from a snapshot, says what another says from which that was compacted.
-
-        Args:
-            other: Ledger
-            places: what its `compact` returned
-        """
-        def told(ledger):
-            return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches, ledger.settings,
-                    ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved, ledger.before, ledger.last_batch,
-                    ledger.driver_host, ledger._starts,
-                    {epoch: place for epoch, place in ledger.read_so_far().items() if epoch <= self.snapshot},
-                    sorted({number for number in ledger.again if not ledger.status[number]}))
-
-        def kept(ledger):
-            return (ledger._where, ledger._earlier,
-                    {batch: place for batch, place in enumerate(ledger._submitted) if place})
-
-        return not self.damage and told(self) == told(other) and kept(self) == kept(places)
-
-    def batch_of(self, record):
-        """Return the batch of a live record."""
-        return self.batches.get(record.get('batch')) or {}
-
-    def job_cmd(self, record):
-        """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
-        batch = record.get('batch', 0)
-        known = isinstance(batch, int) and 0 <= batch < len(self._submitted)
-        place = self._submitted[batch] if known else 0
-        event = self._at(place >> 44, place & (1 << 44) - 1) if place else None
-        return str((event or {}).get('job_cmd', ''))
+            if old.newest[number] == place:
+                self.places.newest[number] = new
+            elif place in old.earlier.get(number, ()):
+                self.places.earlier.setdefault(number, []).append(new)
 
 
-#: How a kind of event changes a Ledger, and what of it compaction keeps: methods, None for nothing. The docstring of
+#: How a kind of event changes a ledger, and what of it compaction keeps: methods, None for nothing. The docstring of
 #: Ledger says what each tells.
 EventKind = collections.namedtuple('EventKind', 'apply keep')
 EVENTS = {
     'open': EventKind(None, None),
     'lead': EventKind(Ledger.apply_lead, None),
-    'batch': EventKind(Ledger.apply_batch, Ledger.keep_batch),
-    'submitted': EventKind(Ledger.apply_submitted, Ledger.keep_submitted),
-    'returned': EventKind(Ledger.apply_returned, Ledger.keep_returned),
-    'run': EventKind(Ledger.apply_run, Ledger.keep_record),
-    'end': EventKind(Ledger.apply_end, Ledger.keep_record),
-    'usage': EventKind(Ledger.apply_usage, Ledger.keep_record),
-    'command': EventKind(Ledger.apply_command, Ledger.keep_whole),
+    'batch': EventKind(Ledger.apply_batch, Compaction.keep_batch),
+    'submitted': EventKind(Ledger.apply_submitted, Compaction.keep_submitted),
+    'returned': EventKind(Ledger.apply_returned, Compaction.keep_returned),
+    'run': EventKind(Ledger.apply_run, Compaction.keep_record),
+    'end': EventKind(Ledger.apply_end, Compaction.keep_record),
+    'usage': EventKind(Ledger.apply_usage, Compaction.keep_record),
+    'command': EventKind(Ledger.apply_command, Compaction.keep_whole),
     'set': EventKind(Ledger.apply_set, None),
-    'cancel': EventKind(Ledger.apply_cancel, Ledger.keep_whole),
-    'dropped': EventKind(Ledger.apply_dropped, Ledger.keep_dropped),
-    'retry': EventKind(Ledger.apply_retry, Ledger.keep_whole),
+    'cancel': EventKind(Ledger.apply_cancel, Compaction.keep_whole),
+    'dropped': EventKind(Ledger.apply_dropped, Compaction.keep_dropped),
+    'retry': EventKind(Ledger.apply_retry, Compaction.keep_whole),
     'saved': EventKind(Ledger.apply_saved, None),
     'torn': EventKind(None, None),
     'sum': EventKind(None, None),
@@ -3403,7 +3614,7 @@ EVENTS = {
     'left': EventKind(None, None)}
 
 #: What only a later version writes.
-UNKNOWN_EVENT = EventKind(None, Ledger.keep_whole)
+UNKNOWN_EVENT = EventKind(None, Compaction.keep_whole)
 
 
 def is_end(event):
@@ -3461,6 +3672,11 @@ def status_changes(event, ledger):
         told = {'status': FAILED, 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': UNSUBMITTED}
         for number in unspanned(event['numbers']):
             yield dict(told, job=ledger.id(number), attempt=ledger.attempts[number])
+
+
+def json_line(event):
+    """Return an event as a line of the journal."""
+    return json.dumps(event, separators=(',', ':')).encode() + b'\n'
 
 
 def sum_line(lines):
@@ -3839,7 +4055,7 @@ class Journal:
             block.append(b'{"event":"torn"}\n')
         place = self.size + sum(map(len, parts + block))
         for event in events:
-            line = json.dumps(event, separators=(',', ':')).encode() + b'\n'
+            line = json_line(event)
             places.append(place)
             block.append(line)
             place += len(line)
@@ -6130,7 +6346,7 @@ class Lease:
             self.check_epoch()    # slept since it looked, it has the number of a segment that is compacted by now
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self._read_on()
-            self.taken_from = self.ledger.driver_host
+            self.taken_from = self.ledger.drivers.last
             self._begin()
             self._compact()
         except BaseException as error:
@@ -7693,7 +7909,7 @@ class Recall(Part):
         """Look for what an earlier driver submitted without an answer."""
         if any(batch.get('id') is None for batch in self.ledger.batches.values()):
             self.due = 0
-        self._untraced = self.ledger.before if self.backend.immediate else 0
+        self._untraced = self.ledger.drivers.restarted_after if self.backend.immediate else 0
 
     def note_id(self, batch, id):
         """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs say
@@ -7943,7 +8159,7 @@ class Submitter(Part):
         """Return the event of a batch that is to be submitted."""
         batch, pool = self.ledger.last_batch + 1, submission.pool
         event = {'event': 'batch', 'batch': batch, 'name': self._batch_name(submission.params, batch),
-                 'tasks': [self.ledger.task(number) for number in submission.numbers], 'time': self.here.time()}
+                 'tasks': [self.ledger.next_key(number) for number in submission.numbers], 'time': self.here.time()}
         if submission.chunks:
             event['shares'] = submission.chunks
         if submission.workers:

@@ -277,7 +277,7 @@ def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap
     assert again.lead(idle=True, seen=first.ledger) and again.ledger is first.ledger
     fresh = first.plan.ledger()
     fresh.load()
-    assert (again.ledger.heard, again.ledger.counts) == (fresh.heard, fresh.counts)
+    assert (again.ledger.records_read, again.ledger.counts) == (fresh.records_read, fresh.counts)
     assert (again.ledger.totals.requested, again.ledger.totals.hosts) == (fresh.totals.requested, fresh.totals.hosts)
 
 

@@ -76,7 +76,7 @@ def test_a_disk_without_room_for_it_keeps_the_old_ones(folder, monkeypatch):
     def full(*args):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(module.Ledger, '_surviving', full)
+    monkeypatch.setattr(module.Compaction, '_surviving', full)
     compact(folder, monkeypatch)
     assert told(folder) == before and [name for name in files(folder) if name in many] == many
 
@@ -118,8 +118,9 @@ def before(owner, name):
 
 compacting, real = [], qmap.Lease._compact
 qmap.Lease._compact = lambda driver: (compacting.append(1), real(driver))
-for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'compact'), (qmap.Ledger, '_recall'),
-                    (qmap.Ledger, 'verify'), (qmap.Lease, 'remove_history'), (qmap.Driver, '_finish')):
+for owner, name in ((qmap.os, 'fsync'), (qmap.os, 'replace'), (qmap.Ledger, 'compact'),
+                    (qmap.Ledger, '_read_snapshot'), (qmap.Ledger, 'verify'), (qmap.Lease, 'remove_history'),
+                    (qmap.Driver, '_finish')):
     before(owner, name)
 qmap.Inbox(qmap.Logs(sys.argv[2]), qmap.Host()).drop({'do': 'resume'})
 qmap.reattach(sys.argv[2]).wait()

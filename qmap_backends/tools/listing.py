@@ -229,7 +229,7 @@ class Listing:
         self._hits, self._at, self._lines = None, 0, None
         self._seen = bytes(ledger.status)
         self._log = array.array('I')
-        self._order(ledger.newest())
+        self._order(ledger.by_newest())
         self._rows, self._stale, self._made, self._spent = None, True, 0, 0
 
     def _order(self, numbers):
