@@ -5507,12 +5507,13 @@ class Plan:
             fields: names of those that are wanted, all by default
         """
         if not fields:
-            fields = PARTS if self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1 else OF_ONE
+            is_group = self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1
+            fields = JOB_FIELDS if is_group else FIELDS_OF_ONE
         try:
-            return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
+            return {name: JOB_FIELDS[name].value(self, record, ledger) for name in fields if name in JOB_FIELDS}
         except UNSOUND:
             record = sound_record(record)
-            return {name: PARTS[name](self, record, ledger) for name in fields if name in PARTS}
+            return {name: JOB_FIELDS[name].value(self, record, ledger) for name in fields if name in JOB_FIELDS}
 
     def _line(self, record, ledger):
         return self.map.line(int(record['job']))
@@ -5543,6 +5544,9 @@ class Plan:
             usage['memory'] = {'peak': None, 'bytes': None, 'below': int(record['memory_below'])}
         return usage
 
+    def _seconds(self, record, ledger):
+        return {key: record.get(key) for key in ('submitted', 'started', 'finished')}
+
     def _attempts(self, record, ledger):
         return [collections.OrderedDict(
             [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
@@ -5555,25 +5559,60 @@ class Plan:
         return {'count': count, 'done': count if record['status'] == COMPLETED else record.get('done', 0)}
 
 
-#: What a job's metadata is made of: functions of the plan, the job's record and the ledger.
-PARTS = collections.OrderedDict([
-    ('id', lambda plan, record, ledger: record['job']), ('line', Plan._line), ('command', Plan._command),
-    ('status', lambda plan, record, ledger: record['status']),
-    ('retries', lambda plan, record, ledger: max(0, record['attempt'] - 1)),
-    ('executor_id', lambda plan, record, ledger: record.get('executor_id', '')), ('job_cmd', Plan._job_cmd),
-    ('params', Plan._params), ('exit_code', lambda plan, record, ledger: record.get('exit_code')),
-    ('error_reason', lambda plan, record, ledger: record.get('error_reason', '')),
-    ('error', lambda plan, record, ledger: record.get('error', '')),
-    ('reason', lambda plan, record, ledger: record.get('words', '')),
-    ('submitted', lambda plan, record, ledger: iso(record.get('submitted'))),
-    ('started', lambda plan, record, ledger: iso(record.get('started'))),
-    ('finished', lambda plan, record, ledger: iso(record.get('finished'))),
-    ('host', lambda plan, record, ledger: record.get('host', '')), ('usage', Plan._usage),
-    ('seconds', lambda plan, record, ledger: {key: record.get(key) for key in ('submitted', 'started', 'finished')}),
-    ('attempts', Plan._attempts), ('commands', Plan._commands)])
+class JobField:
+    """A field of a job's metadata.
 
-#: Of a job with one command.
-OF_ONE = [name for name in PARTS if name != 'commands']
+    Attributes:
+        value: function of the Plan, the job's record and the ledger, which returns it
+        parts: dotted names of the fields within it
+    """
+
+    __slots__ = ('value', 'parts')
+
+    def __init__(self, value, *parts):
+        self.value, self.parts = value, parts
+
+
+def recorded_field(key, missing=''):
+    """Return the JobField that tells what a record says."""
+    return JobField(lambda plan, record, ledger: record.get(key, missing))
+
+
+def time_field(key):
+    """Return the JobField that tells when something was, as a record says it."""
+    return JobField(lambda plan, record, ledger: iso(record.get(key)))
+
+
+#: The fields of a job's metadata, in the order of its .info file. The manual's page `fields` says what each means.
+JOB_FIELDS = collections.OrderedDict([
+    ('id', recorded_field('job')),
+    ('line', JobField(Plan._line)),
+    ('command', JobField(Plan._command)),
+    ('status', recorded_field('status')),
+    ('retries', JobField(lambda plan, record, ledger: max(0, record['attempt'] - 1))),
+    ('executor_id', recorded_field('executor_id')),
+    ('job_cmd', JobField(Plan._job_cmd)),
+    ('params', JobField(Plan._params)),
+    ('exit_code', recorded_field('exit_code', None)),
+    ('error_reason', recorded_field('error_reason')),
+    ('error', recorded_field('error')),
+    ('reason', recorded_field('words')),
+    ('submitted', time_field('submitted')),
+    ('started', time_field('started')),
+    ('finished', time_field('finished')),
+    ('host', recorded_field('host')),
+    ('usage', JobField(Plan._usage, 'time', 'time.elapsed', 'time.seconds', 'time.cpu',
+                       'memory', 'memory.peak', 'memory.bytes', 'memory.below')),
+    ('seconds', JobField(Plan._seconds)),
+    ('attempts', JobField(Plan._attempts)),
+    ('commands', JobField(Plan._commands, 'count', 'done'))])
+
+#: Those of a job with one command.
+FIELDS_OF_ONE = [name for name in JOB_FIELDS if name != 'commands']
+
+#: What one may ask for, beside params.* and seconds.*
+FIELDS = tuple(itertools.chain.from_iterable(
+    [name] + ['{}.{}'.format(name, part) for part in field.parts] for name, field in JOB_FIELDS.items()))
 
 
 def read_end(path):
@@ -9926,14 +9965,6 @@ class Request:
 ########################################################################################################################
 # Questions: info
 ########################################################################################################################
-
-#: The fields of a job's metadata, beside params.* and seconds.*
-FIELDS = ('id', 'line', 'command', 'status', 'retries', 'executor_id', 'job_cmd', 'params', 'exit_code', 'error_reason',
-          'error', 'reason', 'submitted', 'started', 'finished', 'host', 'usage', 'usage.time', 'usage.time.elapsed',
-          'usage.time.seconds', 'usage.time.cpu', 'usage.memory', 'usage.memory.peak', 'usage.memory.bytes',
-          'usage.memory.below', 'seconds',
-          'attempts', 'commands', 'commands.count', 'commands.done')
-
 
 def check_fields(paths, names):
     """Look whether jobs have these fields.

@@ -120,6 +120,12 @@ def test_every_field_has_a_row(qmap):
                 or path.startswith('seconds.'), path
 
 
+def test_the_fields_of_info_are_those_of_the_manual():
+    text = page(os.path.join(FOLDER, 'fields.md'))
+    assert {row[:-2] if row.endswith('.*') else row for row in first_cells('fields', 'field')} <= set(module.FIELDS)
+    assert not [path for path in module.FIELDS if '`' + path not in text]
+
+
 def test_every_order_has_a_row():
     orders = [action for action in module.make_parser().tools['control']._actions if isinstance(action.choices, dict)]
     rows = [word.split()[0] for word in first_cells('control', 'order')]
