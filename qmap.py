@@ -59,9 +59,9 @@ if __name__ == '__main__':
     # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty part, in
     # the current one. A json.py or queue.py that happens to lie there is not the standard library's.
     try:
-        searched_last = ('', os.path.dirname(os.path.realpath(__file__)), os.getcwd())
+        searched_last = ['', os.path.dirname(os.path.realpath(__file__)), os.getcwd()]
     except OSError:    # the current folder was removed
-        searched_last = ('', os.path.dirname(__file__))
+        searched_last = ['', os.path.dirname(__file__)]
     sys.path.sort(key=lambda folder: folder in searched_last)
 
 import array
@@ -3745,7 +3745,7 @@ def read_events(source, place=0, limit=None):
             return
 
 
-SCAN = json.JSONDecoder().scan_once
+SCAN = json.JSONDecoder().scan_once    # type: ignore[attr-defined]
 
 
 #: What differs in messages that mean the same: hexadecimal numbers, random names of temporary files, numbers.
@@ -9153,9 +9153,9 @@ class Execution:
             QMapError: there is none in the folder
         """
         self.logs = Logs(path)
-        self.path = self.logs.path
+        self.path: str = self.logs.path
         self.plan = Plan(self.logs, map)
-        self.warnings = []
+        self.warnings: 'typing.List[str]' = []
         self._max_running = None if max_running is None else positive_number('max_running', max_running)
         self._force = force
         self._takeover = takeover
@@ -9174,8 +9174,8 @@ class Execution:
         self._waits = False    # it is to drive, and there is no thread for that yet
         self._listeners = []
         self._drove = self.passed_on = False
-        self.hear = None
-        self.news = collections.deque(maxlen=1000)
+        self.hear: 'typing.Optional[typing.Callable[[typing.Dict[str, typing.Any]], object]]' = None
+        self.news: 'typing.Deque[str]' = collections.deque(maxlen=1000)
         self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
         self._idle.set()
         self._inbox = Inbox(self.logs, self._here)
@@ -9185,13 +9185,13 @@ class Execution:
             raise unreadable(error, self.path)
         self.warnings += self._ledger.damage_texts()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
         return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
 
     # The thread
 
-    def start(self):
+    def start(self) -> 'Execution':
         """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
         Nothing happens where it is at work already."""
         if self.working():
@@ -9401,7 +9401,7 @@ class Execution:
             self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
             write_json(self.logs.execution, self.plan.info)
 
-    def obey(self):
+    def obey(self) -> bool:
         """Drive for a moment, only to do what the inbox asks for. Return whether nobody else drives."""
         self._leaving = 'obey'
         return self._lead()
@@ -9427,7 +9427,7 @@ class Execution:
                 break
             self._here.sleep(1)
 
-    def look(self, heard=None):
+    def look(self, heard: 'typing.Optional[typing.Callable]' = None) -> None:
         """Read what has been added, for one who does not drive: to the journal, and by the jobs where nobody does.
 
         Args:
@@ -9472,12 +9472,12 @@ class Execution:
     # Asking
 
     @property
-    def driving(self):
+    def driving(self) -> bool:
         """Whether this process is the driver."""
         return self._driver is not None
 
     @property
-    def trouble(self):
+    def trouble(self) -> str:
         """What keeps the execution from going on, '' for nothing."""
         driver = self._driver
         if driver:
@@ -9485,19 +9485,19 @@ class Execution:
         return self._unread or ('' if self.driver().get('born') else self._barred)
 
     @property
-    def load(self):
+    def load(self) -> 'typing.Dict[str, int]':
         """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
         mine (percent of the cores)."""
         driver = self._driver
         return driver.queue.load if driver else {}
 
-    def peak(self, number):
+    def peak(self, number: int) -> 'typing.Optional[int]':
         """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
         driver = self._driver
         return driver.attempts.peak(number) if driver else None
 
     @property
-    def ledger(self):
+    def ledger(self) -> 'Ledger':
         """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs have written
         since where nobody drives. Not to be kept: it may be replaced.
 
@@ -9511,27 +9511,27 @@ class Execution:
                 raise unreadable(error, self.path)
         return self._seen or self._ledger
 
-    def figures(self):
+    def figures(self) -> 'UsageTotals':
         """Return the UsageTotals so far."""
         return self.ledger.totals
 
     @property
-    def failures(self):
+    def failures(self) -> 'Failures':
         """The Failures so far."""
         return self.ledger.failures
 
     @property
-    def created(self):
+    def created(self) -> float:
         """When it was submitted, in seconds since 1970."""
         return self.plan.info['created_seconds']
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The prefix of the names of its jobs."""
         return self.plan.info['name']
 
     @property
-    def repeat(self):
+    def repeat(self) -> 'typing.List[str]':
         """The options with which a rest of the map is submitted in the same way."""
         return self.plan.info['repeat']
 
@@ -9540,24 +9540,24 @@ class Execution:
         return self.ledger.left()
 
     @property
-    def halted(self):
+    def halted(self) -> bool:
         """Whether nothing is submitted until somebody resumes it."""
         return bool(self.ledger.settings.get('halted'))
 
     @property
-    def stopping(self):
+    def stopping(self) -> bool:
         """Whether this process submits nothing more, since it is to leave."""
         driver = self._driver
         return (driver.leaving if driver else self._leaving) in ('halt', 'leave', 'cancel')
 
-    def waits_for(self):
+    def waits_for(self) -> str:
         """Return what the scheduler says of a job that waits, '' where it says nothing."""
         try:
             return next((record['words'] for record in self.ledger.live.values() if record.get('words')), '')
         except RuntimeError:    # the driver has just changed it
             return ''
 
-    def working(self):
+    def working(self) -> bool:
         """Tell whether this process drives or views it at the moment, or is about to."""
         if self._idle.is_set() or self._here.pid != os.getpid():    # in a fork there is no thread
             return False
@@ -9589,7 +9589,7 @@ class Execution:
                 ledger.record(number)
             yield self.plan.info_of(record, ledger, fields)
 
-    def changed_params(self):
+    def changed_params(self) -> 'typing.Tuple[dict, typing.Callable]':
         """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
         index that returns what a retry of its job changed."""
         ledger = self.ledger
@@ -9604,7 +9604,7 @@ class Execution:
             QMapError: the execution cannot go on
         """
         import queue
-        listener = queue.Queue()
+        listener: 'queue.Queue[typing.Any]' = queue.Queue()
         self._listeners.append(listener)
         self._await_thread()
         if not self.working():
@@ -9619,7 +9619,7 @@ class Execution:
             self._listeners.remove(listener)
         self.wait(0)
 
-    def driver(self):
+    def driver(self) -> 'typing.Dict[str, typing.Any]':
         """Return who drives, as driver.json has it; {} where nobody does."""
         try:
             driver = self.logs.driver_now()
@@ -9734,9 +9734,9 @@ def parameter_texts(params, keywords):
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params')
 
 
-def submit(map: 'typing.Union[str, os.PathLike]', max_running: 'typing.Optional[int]' = None,
-           logs: 'typing.Union[str, os.PathLike, None]' = None, group: 'typing.Optional[int]' = None,
-           profile: 'typing.Union[str, os.PathLike, None]' = None, keep: 'typing.Optional[str]' = None,
+def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Optional[int]' = None,
+           logs: 'typing.Union[str, os.PathLike[str], None]' = None, group: 'typing.Optional[int]' = None,
+           profile: 'typing.Union[str, os.PathLike[str], None]' = None, keep: 'typing.Optional[str]' = None,
            pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
            params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
            **keywords: 'typing.Any') -> 'Execution':
@@ -9769,7 +9769,7 @@ def submit(map: 'typing.Union[str, os.PathLike]', max_running: 'typing.Optional[
     return execution.start()
 
 
-def reattach(logs: 'typing.Union[str, os.PathLike]' = '.', max_running: 'typing.Optional[int]' = None,
+def reattach(logs: 'typing.Union[str, os.PathLike[str]]' = '.', max_running: 'typing.Optional[int]' = None,
              force: bool = False, takeover: bool = False) -> 'Execution':
     """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
     process drives. A program that ends before that waits for it, if it drives.

@@ -1,8 +1,11 @@
 """From Python: programs that embed QMap, interrupt it, drop it, and end."""
 
+import ast
 import gc
+import inspect
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +20,9 @@ import qmap as module
 
 #: Ten jobs that each say that they ran.
 TEN = 'echo $QMAP_LINE >> ran\n' * 10
+
+#: A program whose types .ci/run has checked.
+TYPED = os.path.join(ROOT, 'tests', 'typed_program.py')
 
 
 class Program:
@@ -84,6 +90,33 @@ def test_wrong_values_are_errors_of_one_kind(qmap, wrong):
             module.submit(wrong, profile='local')
     with pytest.raises(module.QMapError):
         module.reattach(None)
+
+
+def test_a_program_uses_all_that_is_promised_with_its_types(qmap):
+    qmap.write('a.map', 'true\nexit 3\n')
+    shown = subprocess.check_output([sys.executable, TYPED, 'a.map', 'out'], cwd=qmap.folder, env=qmap.environ,
+                                    stderr=subprocess.STDOUT).decode().splitlines()
+    # Events are those from then on: some may have happened before.
+    assert set(shown[:-6]) <= {'0 RUNNING', '1 RUNNING', '0 COMPLETED', '1 FAILED'}
+    assert shown[-6:] == [
+        'ended True 0', 'counts 1 1', "failed [{'id': '1', 'exit_code': 3}]",
+        "[] out <qmap.Execution '{}': 1 completed, 1 failed>".format(qmap.path('out')), 'resumed True 0',
+        '{}: no execution of QMap in this folder; give its logs folder'.format(ROOT)]
+
+
+def test_all_that_programs_use_has_types_and_the_type_checker_sees_its_use():
+    with open(TYPED, encoding='utf-8') as source:
+        used = {node.attr for node in ast.walk(ast.parse(source.read())) if isinstance(node, ast.Attribute)}
+    with open(os.path.join(ROOT, 'qmap_backends', 'manual', 'python.md'), encoding='utf-8') as source:
+        told = set(re.findall(r'^\| `(\w+)\(', source.read(), re.MULTILINE))
+    assert {'wait', 'counts', 'jobs', 'left'} <= told <= used and set(module.__all__) <= used
+    functions = [module.submit, module.reattach] + [
+        getattr(value, 'fget', value) for name, value in vars(module.Execution).items()
+        if name[:1] != '_' and (callable(value) or isinstance(value, property))]
+    assert len(functions) > len(told)
+    for function in functions:
+        arguments = set(inspect.signature(function).parameters) - {'self'}
+        assert arguments | {'return'} == set(function.__annotations__), function.__name__
 
 
 def test_numbers_and_paths_in_other_clothes(qmap):
