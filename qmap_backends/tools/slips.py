@@ -159,45 +159,82 @@ def explain(parser, argv, message):
         argv: list of words
         message: text of the error
     """
-    tool = argv[0] if argv else ''
+    tool, words = argv[0] if argv else '', argv[1:]
     if tool not in parser.tools:
-        near = {'-v': ['-V']}.get(tool) or get_close_matches(tool, ['--version', '--help'], 1)
-        if near and message.startswith('unrecognised: -'):
-            return '{}: unknown option (did you mean {}?)'.format(tool, near[0])
-        return message
+        return explain_unknown_tool(tool, message) or message
     known = parser.tools[tool]._option_string_actions
+    return explain_foreign_option(tool, words, known) or explain_bad_value(message) or \
+        explain_stray_word(tool, words, message) or message
+
+
+def explain_unknown_tool(tool, message):
+    """Return the error of a command line that begins with no tool, '' where there is nothing better to say of it."""
+    near = {'-v': ['-V']}.get(tool) or get_close_matches(tool, ['--version', '--help'], 1)
+    if near and message.startswith('unrecognised: -'):
+        return '{}: unknown option (did you mean {}?)'.format(tool, near[0])
+    return ''
+
+
+def own_words(tool, words, known):
+    """Yield (word, word behind it) of those that are for QMap: not the program that `run` runs.
+
+    Args:
+        tool: name
+        words: list
+        known: {option: action} of the tool
+    """
+    for before, word, behind in zip([''] + words, words, words[1:] + ['']):
+        is_value = before in known and known[before].nargs != 0
+        begins_program = tool == 'run' and not word.startswith('-') and not is_value
+        if word == '--' or begins_program:
+            return
+        yield word, behind
+
+
+def explain_foreign_option(tool, words, known):
+    """Return the error of a command line with an option of another tool, '' where there is none.
+
+    Args: those of `own_words`
+    """
     hints = {name: hint for name, hint in OPTIONS.items() if tool == 'submit' or hint in FITTING.get(tool, ())}
     hints.update(OF_TOOL.get(tool, {}))
-    words = argv[1:]
-    for place, word in enumerate(words):
-        name, mark, value = word.partition('=')
-        before = words[place - 1] if place else ''
-        is_value = before in known and known[before].nargs != 0
-        if word == '--' or tool == 'run' and not word.startswith('-') and not is_value:
-            break    # the rest is the command
+    for word, behind in own_words(tool, words, known):
         if word in (':::', '::::', ':::+'):
-            return '{} belongs to GNU parallel; {}'.format(word, filled(LISTS, '', '', ''))
+            return '{} belongs to GNU parallel; {}'.format(word, fill_hint(LISTS, '', '', ''))
+        name, mark, value = word.partition('=')
         if name in hints and name not in known:
-            following = words[place + 1] if place + 1 < len(words) and not mark else ''
-            value = value if mark else '' if following.startswith('-') else following
-            return '{}: unknown option; {}'.format(word, filled(hints[name], name, value, mark))
+            if not mark and not behind.startswith('-'):
+                value = behind
+            return '{}: unknown option; {}'.format(word, fill_hint(hints[name], name, value, mark))
+    return ''
+
+
+def explain_bad_value(message):
+    """Return the error of an option whose value is wrong or lacks, '' where there is nothing better to say of it."""
     if re.search(r'= \d+-\d+\S*: invalid time', message):
         return '{}; {}'.format(message.partition(';')[0], RANGE)
     lacking = re.match(r'(\S+): needs a value', message)
     if lacking and lacking.group(1) in LACKING:
         return '{}; {}'.format(lacking.group(), LACKING[lacking.group(1)])
-    rest = re.match(r'unrecognised: (\S+)', message)
-    if rest and rest.group(1) in words:
-        word = rest.group(1)
-        before = words[words.index(word) - 1] if words.index(word) else ''
-        if before in AFTER and tool == 'submit':
-            return '{}: {}'.format(word, filled(AFTER[before], before, word, ''))
-        if tool == 'submit' and os.path.isfile(word):
-            return '{}: only one map per submit; join maps with cat, or submit each'.format(word)
-    return message
+    return ''
 
 
-def filled(hint, name, value, mark):
+def explain_stray_word(tool, words, message):
+    """Return the error of a word that `submit` does not take, '' where there is nothing better to say of it."""
+    stray = re.match(r'unrecognised: (\S+)', message)
+    if tool != 'submit' or not stray or stray.group(1) not in words:
+        return ''
+    word = stray.group(1)
+    place = words.index(word)
+    before = words[place - 1] if place else ''
+    if before in AFTER:
+        return '{}: {}'.format(word, fill_hint(AFTER[before], before, word, ''))
+    if os.path.isfile(word):
+        return '{}: only one map per submit; join maps with cat, or submit each'.format(word)
+    return ''
+
+
+def fill_hint(hint, name, value, mark):
     """Return a hint with the value of the option in it, or what stands for one.
 
     Args:
