@@ -5788,9 +5788,10 @@ SIGNALS = {int(number) for number in signal.Signals}
 
 ########################################################################################################################
 # Orders: what the driver is told
-########################################################################################################################
+##############################################################################################################
 
-#: What comes of an order: events for the journal, a sentence about them, and how the driver leaves ('' if it stays).
+#: What comes of an order: events for the journal, a sentence about them, and how the driver leaves ('' if it
+#: stays).
 Reply = collections.namedtuple('Reply', 'events text leaving')
 
 
@@ -5825,7 +5826,8 @@ class Order:
 
         Raises:
             QMapError: it is refused
-            ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not as this version writes it
+            ArithmeticError, AttributeError, LookupError, TypeError, ValueError: it is not as this version
+                writes it
         """
         raise NotImplementedError
 
@@ -5843,7 +5845,8 @@ def add_resources(parser):
     """Add the options with what a job asks for to a parser of the command line."""
     parser.add_argument('-c', '--cores', metavar='N', help='cores per job')
     parser.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
-    parser.add_argument('-t', '--time', metavar='TIME', help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
+    parser.add_argument('-t', '--time', metavar='TIME',
+                        help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
 
 
 class Pause(Order):
@@ -5908,8 +5911,8 @@ class JobsOrder(Order):
         parser.add_argument('ids', nargs='*', metavar='ID',
                             help='ids of jobs, such as 3 or 3,7-12 (default: {})'.format(cls.default))
         parser.add_argument('-s', '--status', metavar='STATUS', action='append',
-                            help='only jobs with these statuses (names or first letters), or that failed for these '
-                            'reasons: memory, time, cancelled...')
+                            help='only jobs with these statuses (names or first letters), or that failed for '
+                            'these reasons: memory, time, cancelled...')
 
     @staticmethod
     def read(options, plan):
@@ -5942,10 +5945,10 @@ class Cancel(JobsOrder):
             events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': now})
         parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
         if back:
-            words = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
-                                        event['status'].lower() for event in back.values())
-            parts.append('retry of {} withdrawn: {} as before'.format(
-                plural(len(back), 'job'), ' and '.join('{1:,} {0}'.format(*item) for item in sorted(words.items()))))
+            ends = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
+                                       event['status'].lower() for event in back.values())
+            ends = ' and '.join('{1:,} {0}'.format(*item) for item in sorted(ends.items()))
+            parts.append('retry of {} withdrawn: {} as before'.format(plural(len(back), 'job'), ends))
         parts += ['{} dropped'.format(plural(len(waiting), 'unsubmitted job'))] if waiting else []
         parts += ['{} had finished already'.format(plural(over, 'job'))] if over else []
         return Reply(events, ', '.join(parts) or 'no jobs to cancel', '')
@@ -6088,8 +6091,8 @@ def cancel_events(numbers, now):
 
 
 def selected_jobs(ledger, order):
-    """Return the numbers of the jobs that an order is for: by their ids, their statuses, or both. To retry are by
-    default those that failed, but not those that somebody cancelled."""
+    """Return the numbers of the jobs that an order is for: by their ids, their statuses, or both. To retry
+    are by default those that failed, but not those that somebody cancelled."""
     statuses, ids, group = order.get('statuses'), order.get('ids'), ledger.group
     numbers = range(ledger.count)
     if ids:
@@ -6112,12 +6115,15 @@ def parse_ids(text, plan):
     for part in text.split(','):
         match = re.match(r'(\d+)(?:-(\d+))?$', part.strip())
         if not match:
+            is_status = part.upper() in STATUSES + ('ALL',) or part in REASONS
             raise QMapError('{}: invalid job id; write 3 or 3,7-12{}'.format(
-                part or '(empty)', ', or -s ' + part if part.upper() in STATUSES + ('ALL',) or part in REASONS else ''))
+                part or '(empty)', ', or -s ' + part if is_status else ''))
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if first > last:
-            raise QMapError('{}: the range runs backwards; write {}-{}'.format(part.strip(), *match.group(2, 1)))
-        if last >= len(plan.map) or first == last and first % plan.group:
+            raise QMapError('{}: the range runs backwards; write {}-{}'.format(
+                part.strip(), *match.group(2, 1)))
+        within_a_group = first == last and first % plan.group
+        if last >= len(plan.map) or within_a_group:
             width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
             shown = ['{:0{}d}'.format(id, width) for id in (ids if len(ids) < 5 else [*ids[:3], ids[-1]])]
             shown[3:3] = ['...'] * (len(ids) > 4)
@@ -6127,8 +6133,8 @@ def parse_ids(text, plan):
 
 
 def is_by_others(order, logs):
-    """Tell whether an order is neither this user's nor root's nor that of the folder's owner: of whoever else may
-    write the folder, who steers, but does not say what runs."""
+    """Tell whether an order is neither this user's nor root's nor that of the folder's owner: of whoever else
+    may write the folder, who steers, but does not say what runs."""
     return order['owner'] not in (os.geteuid(), 0, os.stat(logs.qmap).st_uid)
 
 
@@ -6154,12 +6160,13 @@ def refuse_others(order, logs):
         return
     for key in order.get('params') or ():
         if key not in STEERED:
-            raise QMapError('{}: only the user of the driver may set it, because it changes what runs'.format(key))
+            raise QMapError(
+                '{}: only the user of the driver may set it, because it changes what runs'.format(key))
 
 
-########################################################################################################################
+##############################################################################################################
 # The driver
-########################################################################################################################
+##############################################################################################################
 
 class Host:
     """This process: its machine, its number and its time. The driver gets them from outside."""
@@ -6191,8 +6198,8 @@ class Attempt:
     Attributes:
         number: of its job
         start: what it said when it began, as a dict; None before
-        since: when it was first seen that it has left the queue, or was ended by a signal, on the monotonic clock; None
-            where it is not gone
+        since: when it was first seen that it has left the queue, or was ended by a signal, on the monotonic
+            clock; None where it is not gone
         reason, message: what the queue said of it then
         listed: whether the queue still lists it
         void: whether its runner had claimed it, and then did not come to begin it
@@ -6237,15 +6244,17 @@ class Attempt:
 Evidence = collections.namedtuple(
     'Evidence', 'begun end unread alone queue listed output account cancelled tries again')
 
-#: What differs from scheduler to scheduler: the seconds for which the words of a job that has left the queue may come
-#: late, and those for which its accounts may; whether what cannot run stays in the queue, with its reason.
+#: What differs from scheduler to scheduler: the seconds for which the words of a job that has left the queue
+#: may come late, and those for which its accounts may; whether what cannot run stays in the queue, with its
+#: reason.
 Rules = collections.namedtuple('Rules', 'grace patience lingers')
 
 #: The verdicts of `judge`.
 WAIT, END, RESUBMIT, VANISHED = 'wait', 'end', 'resubmit', 'vanished'
 #: Submissions of a job that may vanish without a trace. The last one ends it.
 SUBMISSIONS = 4
-#: Seconds for which the reason of a signal may come late where the worker has gone on: it ended the job itself.
+#: Seconds for which the reason of a signal may come late where the worker has gone on: it ended the job
+#: itself.
 PATIENCE_ALONE = 3
 #: Reasons that the scheduler gives only for what is over.
 FINAL = {'memory', 'time', 'cancelled', 'node'}
@@ -6254,18 +6263,19 @@ FINAL = {'memory', 'time', 'cancelled', 'node'}
 def judge(evidence, waited, rules):
     """Decide what becomes of an attempt that has left the queue, or was ended by a signal. Changes nothing.
 
-        QUEUED --.start--> RUNNING --.end--------------------------> ENDED
-          |                   |--.end by a signal--> UNEXPLAINED --> ENDED   somebody said why, or nobody in time
-          |                   '--left the queue----> MISSING ------> ENDED   after the grace: its words may come late
-          '--left the queue, never began-----------> MISSING ------> QUEUED  as another submission; ENDED for a reason,
-                                                                             or after the last submission
+    QUEUED --.start--> RUNNING --.end--------------------------> ENDED
+      |                   |--.end by a signal--> UNEXPLAINED --> ENDED   somebody said why, or nobody in time
+      |                   '--left the queue----> MISSING ------> ENDED   after the grace: its words may be late
+      '--left the queue, never began-----------> MISSING ------> QUEUED  as another submission; ENDED for a
+                                                                         reason, or after the last submission
     Args:
         evidence: Evidence
         waited: seconds since it was first seen to be gone
         rules: Rules
 
     Returns:
-        WAIT for more evidence, END the attempt, RESUBMIT the job, or VANISHED: END, as all its submissions did
+        WAIT for more evidence, END the attempt, RESUBMIT the job, or VANISHED: END, as all its submissions
+            did
     """
     possible, certain = reasons_for(evidence, waited, rules)
     if evidence.end:
@@ -6277,13 +6287,14 @@ def judge(evidence, waited, rules):
         return WAIT    # its own words may not yet be seen from here, and a queue may be wrong for a while
     if evidence.begun or possible - {None, '', 'exit'}:
         return END
-    # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may speak of
-    # an older job: a controller that was killed forgets what it took last, and gives ids again.
+    # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
+    # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
     return RESUBMIT if evidence.again or evidence.tries < SUBMISSIONS else VANISHED
 
 
 def reasons_for(evidence, waited, rules):
-    """Return why an attempt may be gone, as its queue, its output and its user say, and what is certain, as two sets.
+    """Return why an attempt may be gone, as its queue, its output and its user say, and what is certain, as
+    two sets.
 
     Args:
         evidence, waited, rules: as for `judge`
@@ -6319,7 +6330,8 @@ class Lease:
         on_event: function that is called with each event that was written, None for none
         unwritten: events that come first when something is written
         taken_from: the host of the driver before, '' for none
-        beat_due, history_due: when the next beat is shown, and older segments are removed, on the monotonic clock
+        beat_due, history_due: when the next beat is shown, and older segments are removed, on the monotonic
+            clock
     """
 
     #: Seconds between beats; for which a foreign driver's beat must stand still before it counts as gone.
@@ -6350,8 +6362,8 @@ class Lease:
 
         Args:
             force: go on although some records of the journal cannot be read
-            foreign: function of what is known of a driver on another host that tells whether it still beats; None to
-                take its place whether it does or not
+            foreign: function of what is known of a driver on another host that tells whether it still beats;
+                None to take its place whether it does or not
             is_needed: function that tells, once the ledger is read, whether there is anything to drive
             seen: Ledger that this process has read already, None for none
 
@@ -6382,7 +6394,7 @@ class Lease:
             self._lock.release()
             raise
         try:
-            self.check_epoch()    # slept since it looked, it has the number of a segment that is compacted by now
+            self.check_epoch()    # slept since it looked, it has the number of a segment that is compacted
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
             self._read_on()
             self.taken_from = self.ledger.drivers.last
@@ -6391,7 +6403,8 @@ class Lease:
         except BaseException as error:
             self._journal.close()
             if isinstance(error, OSError) and not self._is_followed():
-                remove(self.logs.journal(self._epoch))    # empty or void, it would pass for a driver that nobody knows
+                # Empty or void, it would pass for a driver that nobody knows.
+                remove(self.logs.journal(self._epoch))
             self._lock.release()
             raise
         return True
@@ -6451,7 +6464,8 @@ class Lease:
             return False
 
     def _read_on(self):
-        """Read what older drivers wrote, once it is sure to survive: this one builds on it, and they may not have."""
+        """Read what older drivers wrote, once it is sure to survive: this one builds on it, and they may not
+        have."""
         while True:
             lasting = {}
             for epoch in self.logs.epochs():
@@ -6501,8 +6515,8 @@ class Lease:
     def _compact(self):
         """Put one file in the place of older segments of which most is history.
 
-        They stay until it is whole, was read once more, and is found to say the same; and then for a minute more, for
-        those who are just reading them.
+        They stay until it is whole, was read once more, and is found to say the same; and then for a minute
+        more, for those who are just reading them.
         """
         last = max((epoch for epoch in self.ledger.read_so_far() if epoch < self._epoch), default=0)
         if last > self.ledger.snapshot and self.ledger.worth_compacting() and not self.ledger.damage:
@@ -6534,10 +6548,13 @@ class Lease:
         self.history_due = float('inf')
         self.check_epoch()
         for name in os.listdir(self.logs.qmap):
-            head, _, number = name.partition('.')
+            kind, _, number = name.partition('.')
             number, _, rest = number.partition('.')
-            if head in ('journal', 'snapshot') and number.isdigit() and (
-                    int(number) < self.ledger.snapshot + (head == 'journal') or rest and int(number) < self._epoch):
+            if kind not in ('journal', 'snapshot') or not number.isdigit():
+                continue
+            is_older = int(number) < self.ledger.snapshot + (kind == 'journal')
+            is_left_over = rest and int(number) < self._epoch    # that did not come to its place
+            if is_older or is_left_over:
                 remove(os.path.join(self.logs.qmap, name))
 
     def _own_process(self):
@@ -6552,8 +6569,8 @@ class Lease:
             'bytes': self._journal.synced}, **self._state()))
 
     def commit(self, events=()):
-        """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then may
-        one act on them.
+        """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then
+        may one act on them.
 
         Raises:
             NotDriver: another process has become the driver
@@ -6590,7 +6607,8 @@ class Lease:
 
 
 class Timer:
-    """When something is due. What fails is tried again after some seconds, and then after twice as many and some more.
+    """When something is due. What fails is tried again after some seconds, and then after twice as many and
+    some more.
 
     Attributes:
         due: on the monotonic clock, in seconds
@@ -6616,8 +6634,8 @@ class Timer:
 
 
 class Part:
-    """What the parts of the driver have in common. Each has one task, and what belongs to it; they find each other
-    by the driver.
+    """What the parts of the driver have in common. Each has one task, and what belongs to it; they find each
+    other by the driver.
 
     Attributes:
         driver: Driver
@@ -6640,7 +6658,8 @@ class Part:
 
 
 class Attempts(Part):
-    """The live attempts, as far as something was seen of them, and those that are over and left something in run/.
+    """The live attempts, as far as something was seen of them, and those that are over and left something in
+    run/.
 
     Attributes:
         by_key: {key: Attempt} of the live ones
@@ -6704,9 +6723,11 @@ class Attempts(Part):
         return (id, index) if id and index != NOBODY else None
 
     def executor_id(self, record, start):
-        """Return the name of a live job's task for people, as the scheduler writes it, or as the job itself says."""
+        """Return the name of a live job's task for people, as the scheduler writes it, or as the job itself
+        says."""
         task = self.task(record)
-        return task and self.backend.task_name(task) or start.get('executor_id', '')
+        name = self.backend.task_name(task) if task else ''
+        return name or start.get('executor_id', '')
 
     def status_path(self, record, kind=''):
         """Return the path of what an attempt says in run/.
@@ -6728,8 +6749,9 @@ class Attempts(Part):
 
     def started_record(self, record, start):
         """Return the event of a live job that has said that it began."""
-        return self.changed_record(record, status=RUNNING, started=start['time'], host=start['host'], words='',
-                                   executor_id=self.executor_id(record, start))
+        return self.changed_record(
+            record, status=RUNNING, started=start['time'], host=start['host'], words='',
+            executor_id=self.executor_id(record, start))
 
     def tell_started(self, record, start):
         """Tell the backend what a task said when it started."""
@@ -6765,10 +6787,12 @@ class Disk(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self._due, self._lacking = 0, False
-        self._full_since = float('-inf')    # when a file could not be written for want of space, on the monotonic clock
+        #: When a file could not be written for want of space, on the monotonic clock.
+        self._full_since = float('-inf')
 
     def has_space(self, now):
-        """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins here."""
+        """Tell whether the logs folder has room for the output of more jobs. Where it has not, none begins
+        here."""
         if now >= self._due:
             self._due = now + self.driver.LOOK
             lacking = space_lacking(self.logs.path, self.SPACE)
@@ -6782,8 +6806,8 @@ class Disk(Part):
         return not self._lacking
 
     def note_full(self, now):
-        """Note that something could not be written, and keep what waits on this machine from beginning. The jobs of
-        chunks that have not begun are seen to be gone later, and come back."""
+        """Note that something could not be written, and keep what waits on this machine from beginning. The
+        jobs of chunks that have not begun are seen to be gone later, and come back."""
         self._full_since = now
         self.backend.throttle(0)
         for batch in self.driver.chunks.open_batches():
@@ -6847,13 +6871,14 @@ class Scribe(Part):
     def flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
         now = self.here.monotonic()
-        if now < self.due or not self.changed and not self.needs_cleaning:
+        has_work = self.changed or self.needs_cleaning
+        if now < self.due or not has_work:
             return
         self.lease.commit()
         for number, record in list(self.changed.items()):
             if self.here.monotonic() >= self.lease.beat_due:
                 return    # there are so many of them that the rest has to wait
-            if number not in self.ledger.live or number in self._worth_writing:    # of a short job only the end
+            if number not in self.ledger.live or number in self._worth_writing:    # else only its end is
                 if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
                     self._tidy(record)
                 else:
@@ -6887,7 +6912,8 @@ class Scribe(Part):
         for name in itertools.chain((path,), ('{}.{}'.format(path, attempt) for attempt in past)):
             for suffix in ('.out', '.err'):
                 try:
-                    with open(name + suffix, 'rb') as source:    # over NFS its size is known only once it is open
+                    # Over NFS its size is known only once it is open.
+                    with open(name + suffix, 'rb') as source:
                         empty = not os.fstat(source.fileno()).st_size
                 except OSError:
                     continue
@@ -6909,11 +6935,13 @@ class Scribe(Part):
                 'home': lambda file: file.batch not in pools,
                 'cancel': lambda file: (file.batch, file.index) not in cancelled,
                 'start': lambda file: file.key in attempts.closed and file.key not in held,
-                # That of an attempt which was called failed without it came just now, and is still to be read.
+                # That of an attempt which was called failed without it came just now, and is still to be
+                # read.
                 'end': lambda file: file.key in attempts.closed and not attempts.is_inferred(file.key),
                 'done': lambda file: file.key in attempts.closed,
                 'why': lambda file: file.key in attempts.closed}
-        # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders go first.
+        # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders
+        # go first.
         for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
             file = parse_run_file(name)
             if file and over[file.kind](file):
@@ -6922,16 +6950,20 @@ class Scribe(Part):
         self.needs_cleaning = False
 
     def remove_scripts(self):
-        """Remove the scripts of batches that are over, and their output, where no worker of theirs is left."""
+        """Remove the scripts of batches that are over, and their output, where no worker of theirs is
+        left."""
         folder, pools = os.path.dirname(self.logs.batch(0)), self._pools()
         for name in os.listdir(folder):
-            number, _, kind = name.partition('.')    # others' names may be there: .nfs0123 of a file that is still open
-            if number.isdigit() and int(number) not in self.ledger.batches and not (kind and int(number) in pools):
+            number, _, kind = name.partition('.')
+            if not number.isdigit() or int(number) in self.ledger.batches:
+                continue    # others' names may be there: .nfs0123 of a file that is still open
+            if not (kind and int(number) in pools):
                 remove(os.path.join(folder, name))
 
     def _pools(self):
         """Return the numbers of the pools that have jobs, or workers."""
-        return {batch.get('crew') for batch in self.ledger.batches.values()} | set(self.driver.pools.by_number)
+        with_jobs = {batch.get('crew') for batch in self.ledger.batches.values()}
+        return with_jobs.union(self.driver.pools.by_number)
 
 
 class Reports(Part):
@@ -6999,12 +7031,13 @@ class Reports(Part):
             self.driver.attempts.status_path(record, '.why'))
 
     def live_number(self, key, has_end=False):
-        """Return the number of the live job whose attempt this is, None for an attempt that is over or unheard of.
+        """Return the number of the live job whose attempt this is, None for an attempt that is over or
+        unheard of.
 
         Args:
             key: of the attempt
-            has_end: whether it has said how it ended: what it says counts although it is over, where it was called
-                failed without that
+            has_end: whether it has said how it ended: what it says counts although it is over, where it was
+                called failed without that
         """
         try:
             id, attempt = split_key(key)
@@ -7083,7 +7116,8 @@ class Reports(Part):
         error, start = '', attempts.start_of(key_of(record)) or {}
         if why or not end or end['exit_code'] != 0:
             note = self.output_note(record, end)
-            error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(self.backend.chatter(note))
+            error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(
+                self.backend.chatter(note))
             account = dict(self.backend.note(note), **account or {})
         event = end_event(record, start, end, account, why, error)
         event['executor_id'] = attempts.executor_id(record, start) or record.get('executor_id', '')
@@ -7100,8 +7134,8 @@ class Reports(Part):
         return event
 
     def _finished(self, event, account):
-        """Return when an attempt ended that could not say so itself, and may be gone for long: in seconds since
-        1970."""
+        """Return when an attempt ended that could not say so itself, and may be gone for long: in seconds
+        since 1970."""
         started, lasted = event.get('started') or 0, (account or {}).get('elapsed')
         finished = max(self.here.time(), started)
         return min(finished, started + lasted) if lasted and started else finished
@@ -7122,14 +7156,16 @@ class Reports(Part):
         return tail(self.driver.attempts.output_path(record))
 
 
-#: What a chunk says of a job behind the first letter of a line: s, it begins; v, it does not after all; e, its end.
+#: What a chunk says of a job behind the first letter of a line: s, it begins; v, it does not after all; e,
+#: its end.
 PROGRESS = {
     's': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
     'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
 
 
 class Chunk:
-    """Several short jobs of a batch that one shell of this machine runs in turn: what has been read of its words.
+    """Several short jobs of a batch that one shell of this machine runs in turn: what has been read of its
+    words.
 
     Attributes:
         read: bytes
@@ -7209,15 +7245,18 @@ class Chunks(Part):
         self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
 
     def close_inherited(self, now):
-        """Take back what the chunks of an earlier driver have not begun, once all can be seen that they have."""
+        """Take back what the chunks of an earlier driver have not begun, once all can be seen that they
+        have."""
         while self.inherited and now >= self._inherited_due:
             self.close(self.inherited[-1])
             self.inherited.pop()
 
     def count_for(self, params, count):
-        """Return among how many chunks to divide jobs with these parameters: 0 where each is to run by itself.
+        """Return among how many chunks to divide jobs with these parameters: 0 where each is to run by
+        itself.
 
-        Those are short, so that what is spent on each counts, and ask for no limit that would have to be watched.
+        Those are short, so that what is spent on each counts, and ask for no limit that would have to be
+        watched.
         """
         if not self.backend.immediate or 'memory' in params or 'time' in params:
             return 0
@@ -7246,7 +7285,8 @@ class Chunks(Part):
         attempts, live_number = self.driver.attempts, self.driver.reports.live_number
         chunk, now, events = self.by_place.setdefault((batch, index), Chunk()), self.here.monotonic(), []
         chunk.task = (self.ledger.batches[batch].get('id'), index)
-        for kind, key, rest in chunk.parse_lines(self._new_lines(chunk, self.logs.run_file('share', batch, index))):
+        lines = self._new_lines(chunk, self.logs.run_file('share', batch, index))
+        for kind, key, rest in chunk.parse_lines(lines):
             if kind == 'e' and not attempts.has_begun(key):
                 continue    # changed since it was written
             number = live_number(key)
@@ -7289,7 +7329,8 @@ class Chunks(Part):
     def _release(self, chunk, now):
         """Return the ends of a chunk's jobs.
 
-        How much memory very short jobs used is known only once their shell has ended itself: such ends are held back
+        How much memory very short jobs used is known only once their shell has ended itself: such ends are
+            held back
         until then, for a second at the most.
         """
         if not chunk.ended:
@@ -7308,7 +7349,8 @@ class Chunks(Part):
         return events
 
     def _memory(self, chunk):
-        """Return what is known of the memory that one of a chunk's jobs used at most, {} where that is nothing yet."""
+        """Return what is known of the memory that one of a chunk's jobs used at most, {} where that is
+        nothing yet."""
         account = (self.backend.accounts([chunk.task]) or {}).get(chunk.task) or {}
         return {key: account[key] for key in USED[1:] if account.get(key)} or self.backend.seen(chunk.task)
 
@@ -7360,7 +7402,8 @@ class Chunks(Part):
         return [batch for batch in self._batches() if os.path.exists(self.logs.batch(batch))]
 
     def close(self, batch):
-        """Take back what the chunks of a batch have not begun: once its script is gone, they begin nothing more.
+        """Take back what the chunks of a batch have not begun: once its script is gone, they begin nothing
+        more.
 
         Raises:
             OSError: it cannot be removed
@@ -7399,8 +7442,8 @@ class Pool:
 
     #: Seconds after which no list is given to them any more: a bit less than they wait for one.
     SOON = WORKER_WAIT - 5
-    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each worker on
-    #: the first one, when nobody knows how short they are: enough until the next has been written.
+    #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each
+    #: worker on the first one, when nobody knows how short they are: enough until the next has been written.
     LIST, FIRST = 10000, 100
 
     def __init__(self, event):
@@ -7431,8 +7474,10 @@ class Pool:
         return [index for index in self.indices if index not in self.exited and index not in self.gone]
 
     def over(self, now, grace):
-        """Tell whether all workers, and whether half of those that are wanted, will certainly take nothing more."""
-        over = [index for index in self.indices if index in self.exited or now - self.gone.get(index, now) > grace]
+        """Tell whether all workers, and whether half of those that are wanted, will certainly take nothing
+        more."""
+        over = [index for index in self.indices
+                if index in self.exited or now - self.gone.get(index, now) > grace]
         wanted = [index for index in self.indices if self.limit is None or index <= self.limit]
         return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
 
@@ -7447,7 +7492,8 @@ class Pool:
 
 
 def worker_can_run(own, params):
-    """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of parameters."""
+    """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of
+    parameters."""
     for key in set(own) | set(params):
         if key not in PARAMETERS or key in ('name', 'working_directory') or own.get(key) == params.get(key):
             continue
@@ -7474,8 +7520,8 @@ class Pools(Part):
         self.size = 0 if self.backend.immediate else int(self.plan.info.get('pull') or 0)
 
     def fill_lists(self):
-        """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks for more
-        than a worker has is submitted by itself."""
+        """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
+        for more than a worker has is submitted by itself."""
         submitter, leaving = self.driver.submitter, self.driver.leaving
         waiting = sum(pool.waiting for pool in self.by_number.values())
         most = min(self.size, self.driver.max_running)
@@ -7491,7 +7537,8 @@ class Pools(Part):
                 groups.setdefault(tuple(changes.items()), []).append(number)
             else:
                 alone.append(number)
-        by_themselves = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
+        by_themselves = sum('crew' not in self.ledger.batch_of(record)
+                            for record in self.ledger.live.values())
         if not leaving:
             most = min(most, self.driver.max_running - by_themselves)
         for changes, members in groups.items():
@@ -7507,8 +7554,8 @@ class Pools(Part):
         submitter.submit_jobs(alone[:len(alone) if leaving else max(0, room)])
 
     def _pool_for(self, params, most, count):
-        """Return the workers to which jobs are given: (Pool, their number); (None, how many to start); (None, 0) where
-        the jobs have to wait.
+        """Return the workers to which jobs are given: (Pool, their number); (None, how many to start); (None,
+        0) where the jobs have to wait.
 
         Args:
             params: dict, what the jobs ask for
@@ -7526,20 +7573,23 @@ class Pools(Part):
         return sum(len(pool.at_work()) for pool in self.by_number.values())
 
     def look_after(self):
-        """Read which workers have exited, and give to others what nobody will take from their lists any more."""
+        """Read which workers have exited, and give to others what nobody will take from their lists any
+        more."""
         lists, now = self._know_lists(), self.here.monotonic()
         if not self.by_number:
             return
         names = set(self.logs.listing())
         for file in self.logs.run_files(names):
             if file.kind == 'left' and file.batch in self.by_number:
-                self.by_number[file.batch].note_exit(file.index, self.logs.run_file('left', file.batch, file.index))
+                path = self.logs.run_file('left', file.batch, file.index)
+                self.by_number[file.batch].note_exit(file.index, path)
         for number, pool in self.by_number.items():
             self._look_after(pool, lists.get(number, ()), names, now)
         self._shrink(self.at_work() - self.driver.max_running)
 
     def _know_lists(self):
-        """Bring the pools up to what the ledger says; return {number: its lists, as the numbers of their batches}."""
+        """Bring the pools up to what the ledger says; return {number: its lists, as the numbers of their
+        batches}."""
         lists, now = {}, self.here.monotonic()
         for batch, event in self.ledger.batches.items():
             if 'crew' in event:
@@ -7554,7 +7604,8 @@ class Pools(Part):
         return lists
 
     def _look_after(self, pool, batches, names, now):
-        """Close the lists of a pool that will not take all that is on them, and take that back once it is sure.
+        """Close the lists of a pool that will not take all that is on them, and take that back once it is
+        sure.
 
         Args:
             pool: Pool
@@ -7581,8 +7632,8 @@ class Pools(Part):
             self.driver.recall.unsubmit([key_of(record) for record in free])
 
     def _on_lists(self, batches, names):
-        """Return the records of the jobs of these batches of which no worker has said that it began: those that are
-        free, and those that are claimed.
+        """Return the records of the jobs of these batches of which no worker has said that it began: those
+        that are free, and those that are claimed.
 
         Args:
             batches: their numbers
@@ -7590,8 +7641,8 @@ class Pools(Part):
         """
         free, mute = [], []
         for record in self.ledger.live.values():
-            key = key_of(record)
-            if record['k'] == NOBODY and record['batch'] in batches and not self.driver.attempts.has_begun(key):
+            key, waits = key_of(record), record['k'] == NOBODY and record['batch'] in batches
+            if waits and not self.driver.attempts.has_begun(key):
                 (mute if key + '.start' in names else free).append(record)
         return free, mute
 
@@ -7642,7 +7693,8 @@ class Pools(Part):
         """Close the lists of pools of which no job is to go on, and return the tasks of their workers."""
         tasks = []
         for pool in self.by_number.values():
-            batches = [batch for batch, event in self.ledger.batches.items() if event.get('crew') == pool.number]
+            batches = [batch for batch, event in self.ledger.batches.items()
+                       if event.get('crew') == pool.number]
             numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
             if numbers <= self.ledger.cancelled.keys():
                 for batch in batches:
@@ -7658,7 +7710,8 @@ class Pools(Part):
         index = attempts.index_of(record)
         if index != NOBODY:
             path = self.logs.run_file('cancel', self.ledger.batch_of(record)['crew'], index or 1)
-            write_text(path, '{} {}\n'.format(key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
+            write_text(path, '{} {}\n'.format(
+                key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
 
     def claim(self, record):
         """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
@@ -7683,11 +7736,13 @@ class Queue(Part):
     Attributes:
         timer: Timer of the next look
         polled: when it last answered, on the monotonic clock
-        waiting_for_usage: {number: (since, event)} of ended jobs of which the accounts may still tell what they used
+        waiting_for_usage: {number: (since, event)} of ended jobs of which the accounts may still tell what
+            they used
         load: of the cluster, as Backend.usage tells it, where the profile wants it
     """
 
-    #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the load.
+    #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the
+    #: load.
     PATIENCE, LOAD = 20, 60
 
     def __init__(self, driver):
@@ -7695,7 +7750,8 @@ class Queue(Part):
         self.timer, self.polled, self.waiting_for_usage = Timer(5, 300), float('-inf'), {}
         self.load, self._load_due = {}, 0
         self._silent_since = self._accounts_due = 0
-        self._copies = None    # whether there may be copies of other submissions; None before it was asked in this look
+        #: Whether there may be copies of other submissions; None before it was asked in this look.
+        self._copies = None
 
     def look_at_load(self, now):
         """Ask for the load of the cluster from time to time, where the profile wants it."""
@@ -7737,10 +7793,11 @@ class Queue(Part):
         return answer
 
     def _see(self, number, record, answer, now):
-        """Return a list with the event that comes of what the queue says of a live job, an empty one for none."""
+        """Return a list with the event that comes of what the queue says of a live job, an empty one for
+        none."""
         attempts, chunks = self.driver.attempts, self.driver.chunks
         task = attempts.task(record)
-        if task is None and record['status'] == RUNNING:    # by a worker of another pool, or of none that is known
+        if task is None and record['status'] == RUNNING:    # by a worker of another pool, or an unknown one
             attempts.of(record).miss(now)
         if task is None or number in chunks.held or record['batch'] in chunks.inherited:
             return []
@@ -7772,28 +7829,31 @@ class Queue(Part):
         return [self.driver.attempts.changed_record(record, status=status, words=message)]
 
     def ask_accounts(self):
-        """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was used?"""
+        """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was
+        used?"""
         now = self.here.monotonic()
         if now < self._accounts_due:
             return
         busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
         over = self._gone_for_a_while(now)
-        late = [number for number, (since, _) in self.waiting_for_usage.items() if now - since > (5 if busy else 1)]
+        late = [number for number, (since, _) in self.waiting_for_usage.items()
+                if now - since > (5 if busy else 1)]
         if not over and not late:
             return
         if not self.backend.immediate:
             self._accounts_due = now + (5 if busy else 2)
         gone = {number: self.driver.attempts.task(self.ledger.live[number]) for number in over}
         usage = {number: tuple(self.waiting_for_usage[number][1]['task'] or ()) for number in late}
-        accounts = self.backend.accounts([tuple(task) for task in list(gone.values()) + list(usage.values()) if task])
+        accounts = self.backend.accounts(
+            [tuple(task) for task in itertools.chain(gone.values(), usage.values()) if task])
         self._judge(gone, accounts, now)
         self._add_usage(usage, accounts, now, self.PATIENCE if busy else 6)
 
     def _gone_for_a_while(self, now):
         """Return the numbers of the jobs that are gone for so long that the accounts may know of it."""
         attempts, short = self.driver.attempts, min(10, self.backend.grace)
-        return [attempt.number for key, attempt in attempts.by_key.items()
-                if attempt.gone and attempts.is_live(key) and (attempt.end or now - attempt.since > short)]
+        gone = [attempt for key, attempt in attempts.by_key.items() if attempt.gone and attempts.is_live(key)]
+        return [attempt.number for attempt in gone if attempt.end or now - attempt.since > short]
 
     def _add_usage(self, tasks, accounts, now, patience):
         """Add what ended jobs used to their records, and wait for some of them no more.
@@ -7848,7 +7908,8 @@ class Queue(Part):
             events.append(self.driver.reports.ended(record, attempt.end, account))
         self.driver.reports.log(events)
         self.driver.recall.unsubmit([key for _, key, _ in back])
-        attempts.tries.update((number, tries) for number, _, tries in back)    # only what is written down counts
+        # Only what is written down counts.
+        attempts.tries.update((number, tries) for number, _, tries in back)
         self.driver.steering.end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
     def _evidence(self, attempt, record, accounts, task, names):
@@ -7866,10 +7927,12 @@ class Queue(Part):
         account = None if accounts is None else accounts.get(task) or {}
         if attempt.end and alone:
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
-        attempt.void = attempt.void or not attempt.end and self._void_start(record)
+        if not attempt.void and not attempt.end:
+            attempt.void = self._void_start(record)
         short_of_processes = attempt.void and self.backend.immediate    # for a while
         claimed = attempt.start is not None or key_of(record) + '.start' in names
-        unread = accounts is not None and not attempt.end and bool(read_end(attempts.status_path(record, '.end')))
+        unread = accounts is not None and not attempt.end and bool(
+            read_end(attempts.status_path(record, '.end')))
         return Evidence(
             begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
             queue=attempt.reason, listed=attempt.listed,
@@ -7879,7 +7942,8 @@ class Queue(Part):
             again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
 
     def _void_start(self, record):
-        """Tell whether a runner has taken its claim back, and remove that: it found no process for the job."""
+        """Tell whether a runner has taken its claim back, and remove that: it found no process for the
+        job."""
         path = self.driver.attempts.status_path(record, '.start')
         if 'void' not in read_start(path):
             return False
@@ -7917,7 +7981,8 @@ class Queue(Part):
         return self._copies and self._has_others([claimed_by], {task and task[0]})
 
     def _claimed_by(self, key):
-        """Return the scheduler's name of the task that has claimed an attempt, as that says itself; None for none."""
+        """Return the scheduler's name of the task that has claimed an attempt, as that says itself; None for
+        none."""
         return (self.driver.attempts.start_of(key) or {}).get('executor_id')
 
     def _has_others(self, ids, own):
@@ -7928,15 +7993,15 @@ class Queue(Part):
 
 
 class Recall(Part):
-    """Makes jobs unsubmitted again: those whose submission the scheduler does not have, that vanished before they
-    began, and that wait on this machine while the driver leaves.
+    """Makes jobs unsubmitted again: those whose submission the scheduler does not have, that vanished before
+    they began, and that wait on this machine while the driver leaves.
 
     Attributes:
         due: when submissions that were not answered are looked for, on the monotonic clock
     """
 
-    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of its jobs
-    #: were seen to begin.
+    #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of
+    #: its jobs were seen to begin.
     FIND, FIND_AGAIN, FIND_BEGUN = 5, 15, 60
 
     def __init__(self, driver):
@@ -7951,8 +8016,8 @@ class Recall(Part):
         self._untraced = self.ledger.drivers.restarted_after if self.backend.immediate else 0
 
     def note_id(self, batch, id):
-        """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs say
-        themselves can tell."""
+        """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs
+        say themselves can tell."""
         self.lease.write([{'event': 'submitted', 'batch': batch, 'id': id}])
 
     def unsubmit(self, keys):
@@ -7960,7 +8025,8 @@ class Recall(Part):
         if not keys:
             return
         numbers = [self.ledger.number(split_key(key)[0]) for key in keys]
-        used = {key for key, number in zip(keys, numbers) if self.ledger.live[number]['batch'] <= self._untraced}
+        used = {key for key, number in zip(keys, numbers)
+                if self.ledger.live[number]['batch'] <= self._untraced}
         now = self.here.time()
         self.lease.write([{'event': 'returned', 'tasks': sorted(some), 'spent': some is used, 'time': now}
                           for some in (set(keys) - used, used) if some])
@@ -8023,14 +8089,16 @@ class Recall(Part):
             self.note_id(number, batch['name'])
             attempts.tell_started_in(number)
         else:
-            # Some did start: it is somewhere, or copies of another submission did, of which only their words tell.
+            # Some did start: it is somewhere, or copies of another submission did, of which only their words
+            # tell.
             now = self.here.monotonic()
             self.due = now + self.FIND_BEGUN
             for record in attempts.in_batch(number):
                 attempts.of(record).miss(now)
 
     def forget_id(self, batch, id):
-        """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had it.
+        """Give back the batch that had this id before: a scheduler that gives it again has forgotten who had
+        it.
 
         Args:
             batch: number of the batch that has it now
@@ -8042,7 +8110,8 @@ class Recall(Part):
                 self.return_batch(other)
 
     def fail_batch(self, batch, numbers, message):
-        """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has begun."""
+        """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has
+        begun."""
         names = set(self.logs.listing())
         records = [self.ledger.live[number] for number in numbers]
         refused = [record for record in records if key_of(record) + '.start' not in names]
@@ -8053,9 +8122,10 @@ class Recall(Part):
             self.note_id(batch, '')
 
 
-#: Jobs that are handed over together: their numbers, the parameters that are asked of the scheduler (dict), what is
-#: different from the map (dict of texts), among how many chunks they are divided (0 for a task each), the Pool to which
-#: they are given as a list (None for new workers), and how many workers take them from that (0 for no list).
+#: Jobs that are handed over together: their numbers, the parameters that are asked of the scheduler (dict),
+#: what is different from the map (dict of texts), among how many chunks they are divided (0 for a task each),
+#: the Pool to which they are given as a list (None for new workers), and how many workers take them from that
+#: (0 for no list).
 Submission = collections.namedtuple('Submission', 'numbers params changes chunks pool workers')
 
 
@@ -8133,6 +8203,10 @@ class Submitter(Part):
             return
         self.submit_jobs(self.ledger.following(max(0, room)))
 
+    def has_handed_over(self):
+        """Tell whether the scheduler has all jobs, or all that it takes for now."""
+        return self.ledger.next_job() is None or self.timer.wait > 0
+
     def submit_jobs(self, numbers):
         """Submit jobs, those that ask for the same together."""
         groups = collections.OrderedDict()
@@ -8142,7 +8216,8 @@ class Submitter(Part):
         for (params, changes), members in groups.items():
             chunks = self.driver.chunks.count_for(dict(params), len(members))
             alone = [number for number in members if number in self.driver.attempts.tries] if chunks else []
-            for members, chunks in ((alone, 0), ([number for number in members if number not in alone], chunks)):
+            others = [number for number in members if number not in alone]
+            for members, chunks in ((alone, 0), (others, chunks)):
                 while members and self.here.monotonic() < self.lease.beat_due:
                     some, members = members[:self.largest()], members[self.largest():]
                     if not self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some))):
@@ -8198,7 +8273,8 @@ class Submitter(Part):
         """Return the event of a batch that is to be submitted."""
         batch, pool = self.ledger.last_batch + 1, submission.pool
         event = {'event': 'batch', 'batch': batch, 'name': self._batch_name(submission.params, batch),
-                 'tasks': [self.ledger.next_key(number) for number in submission.numbers], 'time': self.here.time()}
+                 'tasks': [self.ledger.next_key(number) for number in submission.numbers],
+                 'time': self.here.time()}
         if submission.chunks:
             event['shares'] = submission.chunks
         if submission.workers:
@@ -8230,8 +8306,8 @@ class Submitter(Part):
         return True
 
     def _put_off(self, event, submission, count, message):
-        """The scheduler cannot take a batch now. It may be the number of its tasks that is too large: fewer are tried
-        at once."""
+        """The scheduler cannot take a batch now. It may be the number of its tasks that is too large: fewer
+        are tried at once."""
         self.driver.recall.return_batch(self.ledger.batches[event['batch']])
         if count > 1:
             self._largest = count // 2
@@ -8257,8 +8333,8 @@ class Submitter(Part):
         """
         script = self.logs.batch(batch)
         count = event.get('shares') or event.get('workers') or len(submission.numbers)
-        command = self.backend.job_cmd(script, self._batch_name(submission.params, batch), count, submission.params,
-                                       script + '.out')
+        command = self.backend.job_cmd(
+            script, self._batch_name(submission.params, batch), count, submission.params, script + '.out')
         self.lease.unwritten.append({
             'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
         for number in submission.numbers:
@@ -8270,7 +8346,8 @@ class Submitter(Part):
 
     def _batch_name(self, params, batch):
         """Return the name under which a batch is submitted, and looked for."""
-        return self.backend.job_name(params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
+        return self.backend.job_name(
+            params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
 
     def _write_batch(self, event, submission):
         """Write the scripts of a batch: those of its jobs, and the one that is handed over.
@@ -8316,7 +8393,8 @@ class Submitter(Part):
                 keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
                 remove(path[:-2] + suffix)    # a job's output is added to what is there
         sections = self.plan.map.sections
-        write_text(path, job_script(id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
+        write_text(path, job_script(
+            id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
         return not (self._own_shell or sections['pre'] or sections['post'] or any(
             OWN_SHELL.search(command) for command in commands))
 
@@ -8369,7 +8447,8 @@ class Steering(Part):
         except QMapError as error:
             reply, refused = Reply([], str(error), ''), True
         except UNSOUND:
-            reply, refused = Reply([], 'the driver does not know this order; its version may be older', ''), True
+            reply = Reply([], 'the driver does not know this order; its version may be older', '')
+            refused = True
         # The order last: where the record is torn, it is obeyed once more, and does no harm.
         self.lease.write(reply.events + [{
             'event': 'command', 'command': id, 'by': who_ordered(order, self.logs), 'said': reply.text,
@@ -8422,7 +8501,8 @@ class Steering(Part):
 
     def end_cancelled(self, now):
         """Tell the backend what to end, where there is a reason to tell it, or it was told long ago."""
-        if self._cancel_now or self.ledger.cancelled and now >= self.cancel_due:
+        is_long_ago = self.ledger.cancelled and now >= self.cancel_due
+        if self._cancel_now or is_long_ago:
             self.tell_backend()
 
     def tell_backend(self):
@@ -8447,18 +8527,20 @@ class Steering(Part):
         self.end_tasks(tasks)
 
     def _task_to_end(self, number, record):
-        """Return a list with the task by which a cancelled job is ended, an empty one where there is none, and note in
-        run/ why it ends."""
+        """Return a list with the task by which a cancelled job is ended, an empty one where there is none,
+        and note in run/ why it ends."""
         attempts = self.driver.attempts
         task, chunk = attempts.task(record), self.driver.chunks.by_place.get((record['batch'], record['k']))
-        if not task or chunk and chunk.key != key_of(record):    # it has ended, another runs
+        another_runs = chunk and chunk.key != key_of(record)
+        if not task or another_runs:
             return []
         if attempts.has_begun(key_of(record)):
             note_why(attempts.status_path(record), why_noted(self.ledger, number))
         return [task]
 
     def end_tasks(self, tasks):
-        """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged record says,
+        """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged
+        record says,
         and that stands for all jobs of the user (LSF: 0) or for an option."""
         tasks = [task for task in tasks if self.backend.immediate or re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
         if tasks:
@@ -8474,9 +8556,9 @@ class Driver:
         logs, plan, backend, here: Logs, Plan, Backend, Host
         lease: Lease
         attempts, reports, chunks, pools, queue, recall, submitter, steering, scribe, disk: its parts
-        leaving: set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was submitted,
-            'hand over' submits all that the scheduler takes, whatever max_running says, and ends; 'obey' does what the
-            inbox asks for, waits at most Queue.PATIENCE for what it cancels, and ends
+        leaving: set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was
+            submitted, 'hand over' submits all that the scheduler takes, whatever max_running says, and ends;
+            'obey' does what the inbox asks for, waits at most Queue.PATIENCE for what it cancels, and ends
     """
 
     #: Seconds between two looks at the folder.
@@ -8549,7 +8631,8 @@ class Driver:
         return True
 
     def _is_needed(self):
-        """Tell whether there is anything to drive: jobs that have not ended, orders, or late words of a job."""
+        """Tell whether there is anything to drive: jobs that have not ended, orders, or late words of a
+        job."""
         return bool(self.ledger.left() or self._orders() or any(
             name.endswith('.end') for name in self.logs.listing()))
 
@@ -8646,7 +8729,7 @@ class Driver:
         if self.leaving in ('', 'hand over'):
             if not self.halted and self.disk.has_space(now):
                 self.submitter.submit()
-            if self.leaving and (self.ledger.next_job() is None or self.submitter.timer.wait):
+            if self.leaving and self.submitter.has_handed_over():
                 self.leaving = 'leave'
         elif self.leaving != self._left:
             self.recall.withdraw()
@@ -8667,8 +8750,8 @@ class Driver:
             self.lease.write([{'event': 'left', 'time': self.here.time()}])
             self.lease.sync()
             write_json(self.logs.execution, dict(
-                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()), counts=self.counts(),
-                cancelled=self.ledger.failures.cancelled))
+                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()),
+                counts=self.counts(), cancelled=self.ledger.failures.cancelled))
             self.lease.show_beat(released=True)
         except OSError as error:
             self._complain(error)
@@ -8689,7 +8772,9 @@ class Driver:
             self._troubles[what] = message
 
     def _complain(self, error):
-        self.note_trouble('folder', '{}: {}'.format(error.filename or self.logs.path, error.strerror or error))
+        """Note that something in the logs folder could not be read or written."""
+        self.note_trouble('folder', '{}: {}'.format(
+            error.filename or self.logs.path, error.strerror or error))
 
     @property
     def trouble(self):
@@ -8966,7 +9051,7 @@ def running_event(record, start):
 
 ########################################################################################################################
 # The summary of an execution
-########################################################################################################################
+##############################################################################################################
 
 def counts_for_people(counts, cancelled):
     """Return an ordered dict of the jobs by status, as people see it: cancelled is not failed, and 0 is left out.
