@@ -6322,6 +6322,54 @@ class NotDriver(Exception):
     """Another process drives."""
 
 
+def process_record(here):
+    """Return what tells a process from all others, as a dict.
+
+    Args:
+        here: Host
+    """
+    return {'host': here.host, 'pid': here.pid, 'born': here.born}
+
+
+class Beat:
+    """What others see of the driver: a file with a number that counts up.
+
+    Attributes:
+        due: when it is shown next, on the monotonic clock
+    """
+
+    #: Seconds between beats; for which a foreign driver's beat must stand still before it counts as gone.
+    EVERY = 10
+    SILENCE = 180
+
+    def __init__(self, logs, here, state):
+        """
+        Args:
+            logs, here: Logs, Host
+            state: function that returns what else others are told, as a dict
+        """
+        self._logs, self._here, self._state = logs, here, state
+        self._nonce, self._count, self.due = os.urandom(8).hex(), 0, 0
+
+    def is_due(self):
+        """Tell whether others have to see now that the driver lives: what takes long has to wait."""
+        return self._here.monotonic() >= self.due
+
+    def show(self, epoch, written, released=False):
+        """Show others that this process drives, or drives no more.
+
+        Args:
+            epoch: of its segment
+            written: bytes of that which are on the disk
+            released: whether it drives no more
+        """
+        self._count += 1
+        self.due = self._here.monotonic() + self.EVERY
+        write_json(self._logs.driver, dict(process_record(self._here), **{
+            'nonce': self._nonce, 'epoch': epoch, 'beat': self._count, 'released': released, 'bytes': written},
+            **self._state()))
+
+
 class Lease:
     """The right to drive: the lock, the newest segment of the journal, and the beat that others see.
 
@@ -6330,13 +6378,10 @@ class Lease:
         on_event: function that is called with each event that was written, None for none
         unwritten: events that come first when something is written
         taken_from: the host of the driver before, '' for none
-        beat_due, history_due: when the next beat is shown, and older segments are removed, on the monotonic
-            clock
+        beat: Beat
+        history_due: when older segments are removed, on the monotonic clock
     """
 
-    #: Seconds between beats; for which a foreign driver's beat must stand still before it counts as gone.
-    BEAT = 10
-    SILENCE = 180
     #: Seconds for which those who read old segments may still need them.
     READERS = 60
 
@@ -6349,13 +6394,12 @@ class Lease:
             on_event: function that is called with each event that was written
             state: function that returns what else the file of the driver says, as a dict
         """
-        self.logs, self.plan, self.here, self.on_event, self._state = logs, plan, here, on_event, state
+        self.logs, self.plan, self.here, self.on_event = logs, plan, here, on_event
         self.ledger = self._journal = None
-        self.unwritten = []
-        self.beat_due, self.history_due = 0, float('inf')
+        self.unwritten, self.history_due = [], float('inf')
+        self.beat = Beat(logs, here, state)
         self._lock = Lock(logs.lock)
-        self._epoch = self._beats = 0
-        self._nonce = self.taken_from = ''
+        self._epoch, self.taken_from = 0, ''
 
     def acquire(self, force, foreign, is_needed, seen=None):
         """Become the driver.
@@ -6386,7 +6430,7 @@ class Lease:
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
-            self._journal = Journal(self.logs.journal(self._epoch), dict(self._own_process(), event='open'))
+            self._journal = Journal(self.logs.journal(self._epoch), dict(process_record(self.here), event='open'))
         except FileExistsError:
             self._lock.release()
             raise NotDriver()
@@ -6485,8 +6529,7 @@ class Lease:
 
     def _begin(self):
         """Say in the journal, and to those who look, that this process drives."""
-        self._nonce = os.urandom(8).hex()
-        self.write([dict(self._own_process(), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
+        self.write([dict(process_record(self.here), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
                          version=__version__, time=self.here.time())])
         self._journal.sync()
         bring_to_disk(self.logs.qmap)
@@ -6557,16 +6600,9 @@ class Lease:
             if is_older or is_left_over:
                 remove(os.path.join(self.logs.qmap, name))
 
-    def _own_process(self):
-        return {'host': self.here.host, 'pid': self.here.pid, 'born': self.here.born}
-
     def show_beat(self, released=False):
         """Show others that this process drives, or drives no more."""
-        self._beats += 1
-        self.beat_due = self.here.monotonic() + self.BEAT
-        write_json(self.logs.driver, dict(self._own_process(), **{
-            'nonce': self._nonce, 'epoch': self._epoch, 'beat': self._beats, 'released': released,
-            'bytes': self._journal.synced}, **self._state()))
+        self.beat.show(self._epoch, self._journal.synced, released)
 
     def commit(self, events=()):
         """Write events, bring all that was written to the disk, and see that nobody has taken over. Only then
@@ -6876,7 +6912,7 @@ class Scribe(Part):
             return
         self.lease.commit()
         for number, record in list(self.changed.items()):
-            if self.here.monotonic() >= self.lease.beat_due:
+            if self.lease.beat.is_due():
                 return    # there are so many of them that the rest has to wait
             if number not in self.ledger.live or number in self._worth_writing:    # else only its end is
                 if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
@@ -7542,7 +7578,7 @@ class Pools(Part):
         if not leaving:
             most = min(most, self.driver.max_running - by_themselves)
         for changes, members in groups.items():
-            while members and room > 0 and self.here.monotonic() < self.lease.beat_due:
+            while members and room > 0 and not self.lease.beat.is_due():
                 some, members = members[:min(room, Pool.LIST)], members[min(room, Pool.LIST):]
                 pool, workers = self._pool_for(params, most, len(some))
                 if not workers:
@@ -8218,7 +8254,7 @@ class Submitter(Part):
             alone = [number for number in members if number in self.driver.attempts.tries] if chunks else []
             others = [number for number in members if number not in alone]
             for members, chunks in ((alone, 0), (others, chunks)):
-                while members and self.here.monotonic() < self.lease.beat_due:
+                while members and not self.lease.beat.is_due():
                     some, members = members[:self.largest()], members[self.largest():]
                     if not self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some))):
                         return
@@ -8428,7 +8464,7 @@ class Steering(Part):
         waiting = self.inbox.waiting()
         self.driver.note_trouble('inbox', self.inbox.trouble)
         for id, order in waiting:
-            if self.here.monotonic() >= self.lease.beat_due:
+            if self.lease.beat.is_due():
                 break    # there are so many that the rest has to wait
             if id not in self.ledger.obeyed:
                 self._obey(id, order)
@@ -8699,7 +8735,7 @@ class Driver:
 
     def _look(self, now):
         """Look at everything once, in this order: what is known comes before what is done about it."""
-        if now >= self.lease.beat_due:
+        if self.lease.beat.is_due():
             self.lease.check_epoch()
             self.lease.show_beat()
         self.queue.look_at_load(now)
@@ -8937,7 +8973,7 @@ def why_outdated(logs):
         silence = time.time() - os.stat(logs.driver).st_mtime
     except ABSENT:
         silence = 0
-    return '' if silence < Lease.SILENCE else 'no heartbeat from the driver (pid {} on {}) for {}'.format(
+    return '' if silence < Beat.SILENCE else 'no heartbeat from the driver (pid {} on {}) for {}'.format(
         driver.get('pid', '?'), driver.get('host', 'an unknown host'), time_text(silence))
 
 
@@ -9532,13 +9568,13 @@ class Execution:
         if self._foreign is None or self._foreign[0] != beat:
             self._foreign = (beat, now, [])
         since, told = self._foreign[1:]
-        if now - since > 3 * Lease.BEAT and not told:
+        if now - since > 3 * Beat.EVERY and not told:
             told.append(True)
             self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
                              '(--takeover: at once)'.format(
                                  driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
-                                 Lease.SILENCE))
-        return now - since < Lease.SILENCE
+                                 Beat.SILENCE))
+        return now - since < Beat.SILENCE
 
     def _heard(self, event):
         if is_reply(event):

@@ -1355,7 +1355,7 @@ def beats_elsewhere(execution, driver):
     if WORLD.plant == 'beat':
         beats = execution._here.monotonic() - execution._foreign[1] < 60
     since = WORLD.now - WORLD.beats.get(driver['epoch'], float('-inf'))
-    if not beats and since < module.Lease.SILENCE - 1:
+    if not beats and since < module.Beat.SILENCE - 1:
         raise Broken('the driver of segment {}, which beat {} s ago, is taken for dead'.format(driver['epoch'], since))
     return beats
 

@@ -440,7 +440,7 @@ sys.path.insert(0, {root!r})
 import qmap
 qmap.Lock.acquire = lambda lock: True
 qmap.Lock.release = lambda lock: None
-qmap.Lease.BEAT, qmap.Lease.SILENCE = 0.5, 5
+qmap.Beat.EVERY, qmap.Beat.SILENCE = 0.5, 5
 qmap.entry()
 '''
 
