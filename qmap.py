@@ -2903,8 +2903,7 @@ class JournalState(JobTable):
         if not self._may_be_batch(batch) or not workers > 0:
             raise ValueError(event)
         changed({}, params)
-        self.batches[batch] = event
-        event['live'] = len(attempts)
+        self.batches[batch] = dict(event, live=len(attempts))
         self.last_batch = max(self.last_batch, batch)
         many = event.get('shares') or len(attempts)
         for index, (id, number, attempt) in enumerate(attempts):
@@ -8324,8 +8323,7 @@ class Submitter(Part):
 
     def _accept(self, event, submission, count, id):
         """The scheduler has taken a batch."""
-        event['id'] = id
-        self._note_taken(event, submission, event['batch'])
+        self._note_taken(dict(event, id=id), submission, event['batch'])
         self.driver.recall.forget_id(event['batch'], id)
         self._largest = min(self._array_limit, 2 * self._largest)
         self.timer.reset()

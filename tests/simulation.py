@@ -1381,8 +1381,17 @@ class Inbox(REAL['Inbox']):
 class Lease(REAL['Lease']):
     """The right to drive, with the rules of the driver about what is written."""
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.written = collections.deque(maxlen=50)    # the last events, and as what they were written
+
     def write(self, events):
+        """Rule: what was written is not changed afterwards."""
         driver = WORLD.actor.driver
+        for event, text in self.written:
+            if json.dumps(event) != text:
+                raise Broken('{} was written, and is {} now'.format(text, event))
+        self.written.extend((event, json.dumps(event)) for event in events)
         for event in events:
             check = getattr(driver, 'before_' + event['event'], None)
             if check:
