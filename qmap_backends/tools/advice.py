@@ -1,4 +1,4 @@
-"""What the jobs of an execution asked for and what they used: `qmap info --advise`, and figures of `qmap report`."""
+"""What the jobs of an execution requested and used: `qmap info --advise`, and figures of `qmap report`."""
 
 import array
 import collections
@@ -6,8 +6,8 @@ import itertools
 import math
 
 from qmap import (
-    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, dropped_numbers, exact_memory, is_final_record,
-    memory_text, peak_text, plural, retried_numbers, sound_record, with_unmerged)
+    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, dropped_numbers, exact_memory,
+    is_final_record, memory_text, peak_text, plural, retried_numbers, sound_record, with_unmerged)
 
 UNKNOWN = float('nan')
 
@@ -26,7 +26,7 @@ MEASURABLE = 1
 #: What share of the jobs the advice is to fit.
 FIT = 0.99
 
-#: Up to which amount a figure is rounded up to a multiple of what, so that the advice reads like something one types.
+#: Up to which amount a figure is rounded up to a multiple of what, so that the advice reads as people type.
 MEGA, GIGA = 1024 ** 2, 1024 ** 3
 MEMORY_STEPS = [(256 * MEGA, 32 * MEGA), (GIGA, 128 * MEGA), (4 * GIGA, GIGA // 2), (16 * GIGA, GIGA),
                 (64 * GIGA, 4 * GIGA), (256 * GIGA, 16 * GIGA), (math.inf, 64 * GIGA)]
@@ -35,7 +35,7 @@ TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400
 
 
 class Usage:
-    """What the last attempt of each job used, and what it had asked for: a column for each figure, 59 bytes a job.
+    """What the last attempt of each job requested and used: a column for each figure, 59 bytes a job.
 
     Attributes:
         count: number of jobs
@@ -49,8 +49,8 @@ class Usage:
         sets: list of (cores, memory, time, seconds and bytes as numbers, None where not asked for)
         host: index into `hosts`, of which the first is '', for none
         reasons: list of the words for `ends`
-        earlier: list of (number of the job, how it ended, host, submitted, started, finished) of the attempts that ran
-            before a retry
+        earlier: list of (number of the job, how it ended, host, submitted, started, finished) of the attempts
+            that ran before a retry
     """
 
     def __init__(self, count, group, reasons):
@@ -191,7 +191,7 @@ def quantile(values, share):
 
 
 def spread(values):
-    """Return what there is to say of figures: their number, median, 95th percentile and maximum; None of none."""
+    """Return the number, median, 95th percentile and maximum of figures; None if there are none."""
     values = sorted(values)
     if not values:
         return None
@@ -216,8 +216,9 @@ def time_flag(seconds):
 class Advice:
     """What an execution teaches about what to request.
 
-    What jobs need is known from those that completed. One that failed for another reason may have stopped before it had
-    used what it needs; one over its memory or time needs more than it asked for, and nobody knows how much.
+    What jobs need is known from those that completed. One that failed for another reason may have stopped
+    before it had used what it needs; one over its memory or time needs more than it asked for, and nobody
+    knows how much.
     """
 
     def __init__(self, plan, ledger, usage):
@@ -458,12 +459,12 @@ def less_than(below):
 
 
 def share_unused(used, reserved):
-    """Return which share of what was requested was not used, from 0 to 1; None where nothing was requested."""
+    """Return the share of a request that was not used, from 0 to 1; None where nothing was requested."""
     return round(1 - used / reserved, 4) if reserved else None
 
 
 def unused(what, used, reserved, unit):
-    """Return '71 % of requested core time (250 of 352 core-hours)'; of amounts too small to matter, the share alone.
+    """Return '71 % of requested core time (250 of 352 core-hours)'; of small amounts, the share alone.
     """
     shown = '' if reserved < 360 else ' ({} of {} {})'.format(
         amount((reserved - used) / 3600), amount(reserved / 3600), unit)

@@ -32,7 +32,8 @@ def bundle(path):
             continue
         carried.append(package)
         if isinstance(spec.loader, Carried):
-            sources.update((name, text) for name, text in spec.loader.sources.items() if name.startswith(package + '/'))
+            sources.update((name, text) for name, text in spec.loader.sources.items()
+                           if name.startswith(package + '/'))
             continue
         folder = os.path.dirname(spec.origin)
         for base, _, names in os.walk(folder):

@@ -1,11 +1,11 @@
-"""What the shell completes behind `qmap`: `qmap completion bash|zsh`, made from the parser of the command line."""
+"""`qmap completion bash|zsh`: what the shell completes behind `qmap`, from the parser of the command line."""
 
 import shlex
 
 from qmap import EXECUTORS, FIELDS, PARAMETERS, REASONS, STATUSES, __version__
 from qmap_backends.tools import manual
 
-#: The function that completes. What it knows stands in the places in capitals; of zsh, bashcompinit lets it run.
+#: The function that completes. What it knows fills the places in capitals; in zsh, bashcompinit runs it.
 FUNCTION = r"""
 _qmap_profiles() {
     local folder file
@@ -69,18 +69,48 @@ def subparsers(parser):
     return {}
 
 
-def values(action):
-    """Return what may stand behind an option: words, or the name of what is looked up; '' for files or numbers."""
+def option_values(action):
+    """Return the values of an option: words, or the name of what is looked up; '' for files and numbers."""
     if action.choices:
         return ' '.join(action.choices)
     return {'profile': '@profiles', 'status': '@statuses'}.get(action.dest, '')
 
 
-def positional(path):
-    """Return the words that a tool or an order takes beside options; '' for files."""
-    fields = ' '.join(FIELDS)
-    keys = ' '.join(key + '=' for key in PARAMETERS)
-    return {'info': fields, 'help': ' '.join(manual.topics()), 'control/set': keys}.get(path, '')
+def positional_words(path, parser, tools):
+    """Return the words that a tool or an order takes beside options; '' for files.
+
+    Args:
+        path: TOOL, TOOL/ORDER, or '' for qmap itself
+        parser: of the tool or order
+        tools: names of all tools
+    """
+    words = list(subparsers(parser))
+    if path == 'info':
+        words += FIELDS
+    elif path == 'control/set':
+        words += [key + '=' for key in PARAMETERS]
+    elif path == 'help':
+        words += [*manual.topics(), *(name for name in tools if name != 'help')]
+    for action in parser._actions:
+        if action.dest == 'shell':
+            words += action.choices
+    return ' '.join(words)
+
+
+def value_rules(path, parser):
+    """Yield the lines that say what stands behind the options of a tool or an order."""
+    for action in parser._actions:
+        if action.option_strings and action.nargs != 0:
+            names = '|'.join('{},{}'.format(path, name) for name in action.option_strings)
+            yield '        {}) words={} ;;'.format(names, shlex.quote(option_values(action)))
+
+
+def word_rules(path, parser, tools):
+    """Yield the lines that say which options and words a tool or an order takes; arguments as above."""
+    names = (name for action in parser._actions for name in action.option_strings)
+    options = ' '.join(name for name in names if name.startswith('--'))
+    yield '                {},-*) words={} ;;'.format(path, shlex.quote(options))
+    yield '                {},*) words={} ;;'.format(path, shlex.quote(positional_words(path, parser, tools)))
 
 
 def script(parser, shell):
@@ -91,32 +121,16 @@ def script(parser, shell):
         shell: 'bash' or 'zsh'
     """
     tools = subparsers(parser)
-    known = [('', parser)]
-    for name, tool in tools.items():
-        known.append((name, tool))
-        known += [('{}/{}'.format(name, order), made) for order, made in subparsers(tool).items()]
-    after, words = [], []
-    for path, made in known:
-        options = [action for action in made._actions if action.option_strings]
-        for action in options:
-            if action.nargs != 0:
-                after.append('        {}) words={} ;;'.format(
-                    '|'.join('{},{}'.format(path, name) for name in action.option_strings),
-                    shlex.quote(values(action))))
-        names = ' '.join(name for action in options for name in action.option_strings if name.startswith('--'))
-        words.append('                {},-*) words={} ;;'.format(path, shlex.quote(names)))
-        below = list(subparsers(made)) + positional(path).split()
-        below += [choice for action in made._actions if not action.option_strings and action.dest == 'shell'
-                  for choice in action.choices]
-        if path == 'help':
-            below += [name for name in tools if name != 'help']
-        words.append('                {},*) words={} ;;'.format(path, shlex.quote(' '.join(below))))
-    orders = ['{}/{}'.format(name, order) for name, tool in tools.items() for order in subparsers(tool)]
+    orders = {'{}/{}'.format(name, order): made for name, tool in tools.items()
+              for order, made in subparsers(tool).items()}
+    known = [('', parser), *tools.items(), *orders.items()]
     text = FUNCTION
     for mark, value in (
-            ('@EXECUTORS@', ' '.join(EXECUTORS)), ('@TOOLS@', '|'.join(tools)), ('@ORDERS@', '|'.join(orders)),
-            ('@VALUES@', '\n'.join(after)), ('@WORDS@', '\n'.join(words)),
-            ('@STATUSES@', ' '.join(status.lower() for status in STATUSES) + ' all ' + ' '.join(REASONS))):
+            ('@EXECUTORS@', ' '.join(EXECUTORS)), ('@TOOLS@', '|'.join(tools)),
+            ('@ORDERS@', '|'.join(orders)),
+            ('@VALUES@', '\n'.join(line for path, made in known for line in value_rules(path, made))),
+            ('@WORDS@', '\n'.join(line for path, made in known for line in word_rules(path, made, tools))),
+            ('@STATUSES@', ' '.join([*(status.lower() for status in STATUSES), 'all', *REASONS]))):
         text = text.replace(mark, value)
     return '# qmap {}: completion for {}\n{}{}'.format(
         __version__, shell, ZSH if shell == 'zsh' else '', text.lstrip('\n'))

@@ -1,10 +1,11 @@
-"""The full-screen console of `qmap submit` and `qmap reattach`: all jobs, the details of each, and control over them.
+"""The full-screen console of `qmap submit` and `qmap reattach`: all jobs, the details of each, and orders.
 
 It shows an execution that this process drives or views, and steers it in both cases through the inbox, as
 `qmap control` does. Whoever lets it work (attend() in qmap.py) calls `update`, `wait` and `say` in turn.
 
-The list is made in listing.py, the pages are in pages.py, and what they draw on is in terminal.py. None of it keeps a
-list of records: of a million jobs there are some bytes each, and the records of the lines that are seen.
+The list is made in listing.py, the pages are in pages.py, and what they draw on is in terminal.py. None of it
+keeps a list of records: of a million jobs there are some bytes each, and the records of the lines that are
+seen.
 """
 
 import collections
@@ -19,16 +20,16 @@ import time
 import traceback
 
 from qmap import (
-    Host, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed, parse_count,
-    plural, seems_alive, shown_path, spans, time_text, whoami, write_parameter)
+    Host, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed,
+    parse_count, plural, seems_alive, shown_path, spans, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
 
 
-########################################################################################################################
+##############################################################################################################
 # Control
-########################################################################################################################
+##############################################################################################################
 
 class Orders:
     """What was told to the driver, and has not been obeyed yet."""
@@ -132,7 +133,8 @@ class Control:
 
     def _edit(self):
         execution = self._execution
-        labels = execution.plan.info.get('editable_params') or {key: key for key in ('cores', 'memory', 'time')}
+        labels = execution.plan.info.get('editable_params') or dict(
+            cores='cores', memory='memory', time='time')
         params = changed(execution.plan.params, execution.ledger.settings.get('params'))
         now = {key: write_parameter(key, params[key]) if key in params else '' for key in labels}
 
@@ -142,8 +144,9 @@ class Control:
                 self._orders.send({'do': 'set', 'params': changes}, 'set ' + ' '.join(
                     '{}={}'.format(*item) for item in changes.items()))
 
+        waiting = plural(execution.ledger.count_of('UNSUBMITTED'), 'job')
         self._console.dialog = Form(
-            'Parameters of the {} not submitted yet'.format(plural(execution.ledger.count_of('UNSUBMITTED'), 'job')),
+            'Parameters of the {} not submitted yet'.format(waiting),
             [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError)
 
     # Which jobs
@@ -201,8 +204,9 @@ class Control:
     def _requested(self, key, numbers):
         """Return the note on what jobs have requested so far."""
         plan, ledger, found = self._execution.plan, self._execution.ledger, set()
-        if numbers is not None and (plan.alike or len(numbers) > 1000) and not ledger.changes:
-            numbers = numbers[:1]
+        if numbers is not None and not ledger.changes:
+            if plan.alike or len(numbers) > 1000:
+                numbers = numbers[:1]
         for number in numbers or ():
             params = changed(plan.job_params(number), plan.changes(ledger, number))
             found.add(params.get(key))
@@ -237,8 +241,8 @@ class Control:
     def _cancel_these(self, name, numbers, which, sure=False):
         """Cancel jobs; ask once more where they are many. Return whether there is still a question."""
         if len(numbers) > self.MANY and not sure:
-            return self._ask('Cancel {:,} jobs?'.format(len(numbers)), [
-                ('yes, cancel them', lambda: self._cancel_these(name, numbers, which, True), 'y')], careful=True)
+            entry = ('yes, cancel them', lambda: self._cancel_these(name, numbers, which, True), 'y')
+            return self._ask('Cancel {:,} jobs?'.format(len(numbers)), [entry], careful=True)
         self._orders.send(dict(which, do='cancel'), 'cancel ({})'.format(name))
         self._listing.marks = bytearray(self._listing.count)
         return False
@@ -284,7 +288,8 @@ class Control:
                        ('detach: everything continues in the background', lambda: self._leave(detaches=True)),
                        ('cancel the {}, and quit'.format(live), lambda: self._leave('cancel'))]
             if not local:
-                entries.insert(2, ('submit all jobs to the scheduler, and quit', lambda: self._leave('hand_over')))
+                entries.insert(2, ('submit all jobs to the scheduler, and quit',
+                                   lambda: self._leave('hand_over')))
             self._ask('Quit?', entries)
         else:
             self._ask('Quit? This process only views.', [
@@ -295,9 +300,9 @@ class Control:
                  lambda: self._orders.send({'do': 'stop', 'cancel': True}, 'stop and cancel'))])
 
 
-########################################################################################################################
+##############################################################################################################
 # The lines at the top
-########################################################################################################################
+##############################################################################################################
 
 class Head:
     """The lines at the top: who drives, how far it is and how fast it goes."""
@@ -352,9 +357,10 @@ class Head:
             y += 1
         load = execution.load
         if load and lines >= 12:
-            screen.put_parts(y, 0, [(' cluster ', 'dim'), ('{nodes} nodes'.format(**load), ''), (screen.dot, 'dim'),
-                                    ('{used:.0f} % in use'.format(**load), ''), (screen.dot, 'dim'),
-                                    ('{mine:.0f} % yours'.format(**load), '')])
+            dot = (screen.dot, 'dim')
+            screen.put_parts(y, 0, [
+                (' cluster ', 'dim'), ('{nodes} nodes'.format(**load), ''), dot,
+                ('{used:.0f} % in use'.format(**load), ''), dot, ('{mine:.0f} % yours'.format(**load), '')])
             y += 1
         if trouble and lines >= 4:
             screen.put(y, 0, ' ! ' + trouble, 'trouble', fill=True)
@@ -388,7 +394,8 @@ class Head:
         limit, cores = self._console.max_running, 0
         if execution.plan.info['executor'] == 'local' and execution.driving:
             cores = machine_cores()
-        figures = [('max running', '{:,}{}'.format(limit, ' ({} cores)'.format(cores) if 0 < cores < limit else '')),
+        few_cores = ' ({} cores)'.format(cores) if 0 < cores < limit else ''
+        figures = [('max running', '{:,}{}'.format(limit, few_cores)),
                    ('elapsed', time_text(max(0, self._elapsed())))]
         rate, eta = self._pace.rate(), self._pace.eta()
         if rate >= 0.1:
@@ -398,7 +405,8 @@ class Head:
         if eta is not None:
             figures.append(('ETA', rough_time(eta)))
         ledger = execution.ledger
-        reason = execution.waits_for() if ledger.count_of('PENDING') and not ledger.count_of('RUNNING') else ''
+        nothing_runs = ledger.count_of('PENDING') and not ledger.count_of('RUNNING')
+        reason = execution.waits_for() if nothing_runs else ''
         if reason:
             figures.append(('waiting:', reason))
         for dropped in ('', 'max running', 'rate', 'elapsed', 'waiting:'):
@@ -422,13 +430,14 @@ class Head:
             texts.append('{:,}/{:,}'.format(ended, total))
         end = '] {} '.format('  '.join(texts))
         x = screen.put(y, 0, ' [')
-        for letter, cells in zip(counts, share_cells(list(counts.values()), max(1, screen.size[1] - 2 - len(end)))):
+        room = max(1, screen.size[1] - 2 - len(end))
+        for letter, cells in zip(counts, share_cells(list(counts.values()), room)):
             x = screen.put(y, x, screen.blocks[letter] * cells, letter)
         screen.put(y, x, end)
 
     def _counts(self, screen, y, counts):
-        """Draw how many jobs there are of each status; where there is little room, with short names or none, and
-        without those that are none."""
+        """Draw how many jobs there are of each status; where there is little room, with short names or none,
+        and without those that are none."""
         names = dict(zip(LETTERS, map(str.lower, STATUSES)))
         names[CANCELLED] = 'cancelled'
         all_letters = [letter for letter in counts if counts[letter] or letter not in 'XO']
@@ -445,16 +454,16 @@ class Head:
 
 
 def share_cells(counts, width):
-    """Return how many cells each count gets of so many; one that is not 0 gets one at least, where there is room."""
+    """Return how many of so many cells each count gets: at least one if it is not 0 and there is room."""
     total = max(1, sum(counts))
     cells = [count * width // total or (1 if count else 0) for count in counts]
     cells[cells.index(max(cells))] += width - sum(cells)
     return [max(0, part) for part in cells]
 
 
-########################################################################################################################
+##############################################################################################################
 # The console
-########################################################################################################################
+##############################################################################################################
 
 class Console(View):
     """The full-screen view of an execution.
@@ -465,8 +474,8 @@ class Console(View):
         leaves: whether this process is about to leave
     """
 
-    #: Seconds: the longest wait for a key; between two drawings at least, and at most; for which a message stays, and
-    #: for which the console stays open after the end where somebody is at the keys.
+    #: Seconds: the longest wait for a key; between two drawings at least, and at most; for which a message
+    #: stays, and for which the console stays open after the end where somebody is at the keys.
     WAIT, SOON, DRAW, NOTICE, STAY = 0.25, 0.4, 1, 12, 60
     #: Seconds in which records are read at a time, where nobody waits for them, and where somebody does.
     READ, READ_NOW = 0.01, 0.03
@@ -582,7 +591,9 @@ class Console(View):
 
     def _update(self):
         since = time.monotonic() - self._drawn
-        if since >= self.DRAW or since >= self.SOON and self.listing.look():
+        if since >= self.DRAW:
+            self._dirty = True
+        elif since >= self.SOON and self.listing.look():
             self._dirty = True
         away = self._screen.away
         if not self._screen.ready():
@@ -690,18 +701,19 @@ class Console(View):
         screen.end()
 
     def _below(self, lines):
-        """Return the lines at the bottom, as (text or list of parts, look): the question that is open, else messages
-        and some keys."""
+        """Return the lines at the bottom, as (text or list of parts, look): the question that is open, else
+        messages and some keys."""
         if self.dialog:
             return [(part, look) for text, look in self.dialog.lines() for part in self._wrapped(text)]
         now = time.time()
-        fresh = [' ' + text for when, text in itertools.islice(
-            self._messages, max(0, len(self._messages) - 3), None) if when > max(self._cleared, now - self.NOTICE)]
+        latest = itertools.islice(self._messages, max(0, len(self._messages) - 3), None)
+        fresh = [' ' + text for when, text in latest if when > max(self._cleared, now - self.NOTICE)]
         if lines >= 20:
             fresh = [part for text in fresh for part in self._wrapped(text)]
         below = [(text, 'bold') for text in fresh] + self._orders.lines()
         if not self.execution.working() and not self.leaves:
-            below.append((' All jobs finished. Press q to quit (closes after {} s idle).'.format(self.STAY), 'bold'))
+            text = ' All jobs finished. Press q to quit (closes after {} s idle).'.format(self.STAY)
+            below.append((text, 'bold'))
         if lines >= 7:
             below.append((self._key_parts(), ''))
         return below
@@ -710,7 +722,7 @@ class Console(View):
         return wrap_text(clean_text(text, self._screen.ascii_only), self._screen.size[1], words=True)
 
     def _key_parts(self):
-        """Return the keys of the page that fit into a line, as parts: the most important first, q and ? last."""
+        """Return the keys of the page that fit into a line, as parts: important ones first, q and ? last."""
         room, found = self._screen.size[1], []
         for key, label in self.page.KEYS:
             label = 'resume' if key == 'p' and self.execution.halted else label

@@ -1,5 +1,5 @@
-"""The executions below a folder, for `qmap` alone and for tools in a folder without one; and those of a map that is
-submitted once more.
+"""The executions below a folder, for `qmap` alone and for tools that are given no logs folder; and those of a
+map that is submitted once more.
 
 The search is bounded, and little is read of what it finds.
 """
@@ -10,8 +10,8 @@ import os
 import time
 
 from qmap import (
-    COMPLETED, EXECUTION_FIELDS, Execution, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING, STATUSES,
-    beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
+    COMPLETED, EXECUTION_FIELDS, Execution, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING,
+    STATUSES, beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
 from qmap_backends.tools.watch import aligned
 
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
@@ -136,7 +136,7 @@ class Found:
         return 0
 
     def _noted(self):
-        """Take what the last driver noted as it left, where nothing can have happened since; return whether it did."""
+        """Take what the last driver noted as it left, if nothing can have happened since; tell whether."""
         counts = of_types(self._info.get('counts'), dict.fromkeys(STATUSES, int))
         if not self._logs.driver_now().get('released') or len(counts) < len(STATUSES):
             return False
@@ -186,7 +186,7 @@ class Found:
         return '{} {}'.format(program(), words.format(where))
 
     def advice(self):
-        """Return how to go on with it, behind a semicolon; '' where all jobs have completed, or it cannot be read."""
+        """Return how to continue it, behind a semicolon; '' if all jobs completed, or it cannot be read."""
         where = quote_shown(shown_path(self.path))
         if self.state == 'finished' and self.failed:
             return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(program(), where)
@@ -196,8 +196,8 @@ class Found:
 
     def row(self):
         """Return it as a row of the list, as HEAD has it, with the next command at its end."""
-        ended = '{}/{:,}'.format('?' if self.left is None else '{:,}'.format(self.jobs - self.left), self.jobs)
-        return [quote_shown(shown_path(self.path)), ended, self.state,
+        ended = '?' if self.left is None else '{:,}'.format(self.jobs - self.left)
+        return [quote_shown(shown_path(self.path)), '{}/{:,}'.format(ended, self.jobs), self.state,
                 self._failures(), age_text(time.time() - self.created), self.next()]
 
 
@@ -250,7 +250,8 @@ def listing(folder, columns=None):
     if len(found) > len(shown):
         lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), program()))
     if search.cut:
-        lines.append('The search ended after {:,} folders or {} s: there may be more.'.format(FOLDERS, SECONDS))
+        lines.append('The search ended after {:,} folders or {} s: there may be more.'.format(
+            FOLDERS, SECONDS))
     return lines
 
 
@@ -283,8 +284,9 @@ def of_same_map(map, folder, new=None):
 
 
 def run_already(map, folder, new=None, unfinished=False):
-    """Return a list with the sentence that says how far an execution of the same map is, and how to resume it; empty
-    where there is none, or where only an unfinished one is asked for. Other arguments as for `of_same_map`."""
+    """Return a list with the sentence that says how far an execution of the same map is, and how to resume
+    it; empty where there is none, or where only an unfinished one is asked for. Other arguments as for
+    `of_same_map`."""
     try:
         execution = of_same_map(map, folder, new)
     except OSError:    # submitting goes on all the same
@@ -295,7 +297,8 @@ def run_already(map, folder, new=None, unfinished=False):
     if unfinished and execution.state == 'finished':
         return []
     where = quote_shown(shown_path(execution.path))
-    parts = ['this map was submitted before: {}, {} ago'.format(where, age_text(time.time() - execution.created))]
+    age = age_text(time.time() - execution.created)
+    parts = ['this map was submitted before: {}, {} ago'.format(where, age)]
     if execution.counts:
         parts.append('{:,} of {} completed'.format(
             execution.counts[COMPLETED], plural(execution.jobs, 'job')))

@@ -4,7 +4,8 @@ import collections
 import os
 
 from qmap import (
-    FAILED, Failures, Map, STATUSES, UsageTotals, absolute_path, of_types, parse_statuses, read_json, read_last_line,
+    FAILED, Failures, Map, STATUSES, UsageTotals, absolute_path, of_types, parse_statuses, read_json,
+    read_last_line,
     sound_record)
 
 
@@ -34,9 +35,10 @@ class Folder04:
             id, suffix = os.path.splitext(name)
             if suffix == '.info' and id.isdigit():
                 info = read_json(os.path.join(self.path, name))
-                if isinstance(info, dict) and isinstance(info.get('status'), str) and (
-                        info['status'] in wanted or info['status'] == FAILED and
-                        str(info.get('error_reason')) in wanted):
+                if not isinstance(info, dict) or not isinstance(info.get('status'), str):
+                    continue
+                reason_wanted = info['status'] == FAILED and str(info.get('error_reason')) in wanted
+                if info['status'] in wanted or reason_wanted:
                     yield dict(info, id=id)
 
     def counts(self):
@@ -47,7 +49,7 @@ class Folder04:
         return found
 
     def figures(self):
-        """Return the UsageTotals of the jobs that have ended, as far as qmap 0.4 knew them, and count the failures."""
+        """Return the UsageTotals of the finished jobs, as far as 0.4 knew them, and count the failures."""
         figures, self.failures = UsageTotals(1), Failures()
         for info in self.jobs('c,f'):
             record = {'job': info['id'], 'status': info['status'], 'host': info.get('host'),

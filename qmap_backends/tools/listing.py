@@ -21,9 +21,9 @@ CANCELLED = 'X'
 FEW = 5000
 
 
-########################################################################################################################
+##############################################################################################################
 # Which jobs are listed
-########################################################################################################################
+##############################################################################################################
 
 class Walk:
     """A list that is made only as far as somebody looks.
@@ -67,7 +67,7 @@ class Walk:
 
 
 class Masks:
-    """Bytes with a 1 for each job that is meant, as many as there are jobs. All at once, they take no time."""
+    """Sets of jobs: a byte for each job, 1 for those in the set. All bytes at once take next to no time."""
 
     def __init__(self, count):
         self._count = count
@@ -90,7 +90,8 @@ class Masks:
         return self._joined(one, other, int.__or__)
 
     def _joined(self, one, other, how):
-        return how(int.from_bytes(one, 'little'), int.from_bytes(other, 'little')).to_bytes(self._count, 'little')
+        joined = how(int.from_bytes(one, 'little'), int.from_bytes(other, 'little'))
+        return joined.to_bytes(self._count, 'little')
 
     @staticmethod
     def numbers(mask):
@@ -102,7 +103,7 @@ class Masks:
 
 
 class Reasons:
-    """Why each job failed, as far as it has been read: a byte a job, which stands for a group of the failures.
+    """Why each job failed, as far as it has been read: a byte a job, which stands for a group of failures.
 
     Attributes:
         group: what the jobs that are wanted have in common, see `key_of`; None for all
@@ -151,8 +152,8 @@ class Reasons:
         return 0 < self._execution.failures.cancelled < failed
 
     def unread(self, failed):
-        """Return the mask of those jobs of a mask of failed ones whose records are still to be read: none where
-        nobody asks, or all is known without."""
+        """Return the mask of those jobs of a mask of failed ones whose records are still to be read: none
+        where nobody asks, or all is known without."""
         if self.group is None and not self.mixed(failed.count(1)):
             return self._masks.none
         return self._masks.both(failed, self._masks.of(self._codes, {0}))
@@ -200,13 +201,14 @@ class Reasons:
 class Listing:
     """The jobs that are listed, and their order.
 
-    A job's place among the newest is known from `_key`: of one whose status has changed while we looked the place in
-    `_log`, from 1; of all others, from 0 down, that in `_base`, which is the order in which it was when we came.
+    A job's place among the newest is known from `_key`: of one whose status has changed while we looked the
+    place in `_log`, from 1; of all others, from 0 down, that in `_base`, which is the order in which it was
+    when we came.
 
     Attributes:
         statuses: set of the letters that are wanted, all where it is empty
-        by_id: whether they stand in the order of the map; else those that run come first, the longest above, then
-            those that failed, that ended otherwise, that wait, each with the newest event above
+        by_id: whether they stand in the order of the map; else those that run come first, the longest above,
+            then those that failed, that ended otherwise, that wait, each with the newest event above
         reasons: Reasons
         text: what is searched
         marks: bytearray, 1 for each job that is marked
@@ -295,7 +297,7 @@ class Listing:
     # Searching
 
     def search(self, text):
-        """List only the jobs with a text in their commands, capital or not, or with these ids. `seek` finds them."""
+        """List only the jobs with these ids, or with a text in their commands. `seek` finds them."""
         self.text = text
         self._hits, self._stale, self._made, self._at = None, True, 0, 0
         if not text:
@@ -348,7 +350,7 @@ class Listing:
     # The list
 
     def read_reasons(self, seconds):
-        """Read for a while why jobs failed, where that is wanted, and return whether there was anything to read."""
+        """Read for a while why jobs failed, if that is wanted; return whether there was anything to read."""
         found = self.reasons.read(self._failed(), seconds)
         self._stale = self._stale or found
         return found
@@ -367,7 +369,8 @@ class Listing:
             return None
         masks, mask = self._masks, self._masks.all
         if self.statuses:
-            mask = masks.of(self._seen, {LETTERS.index(letter) for letter in self.statuses if letter in LETTERS})
+            letters = self.statuses.intersection(LETTERS)
+            mask = masks.of(self._seen, {LETTERS.index(letter) for letter in letters})
         if ('F' in self.statuses) != (CANCELLED in self.statuses):
             cancelled = self.reasons.cancelled(self._failed())
             mask = (masks.without if 'F' in self.statuses else masks.either)(mask, cancelled)
@@ -376,7 +379,7 @@ class Listing:
         return mask if self._hits is None else masks.both(mask, self._hits)
 
     def rows(self):
-        """Return the list of the numbers of all that is wanted; one that took long to make may be of a while ago."""
+        """Return the list of the wanted jobs' numbers; it may be some seconds old if it is long."""
         now = time.monotonic()
         spent = self._spent + getattr(self._rows, 'spent', 0)
         if self._rows is None or self._stale and now >= self._made + self.RARELY * spent:
@@ -432,22 +435,23 @@ class Listing:
         return itertools.compress(range(self.count), self._mask() or self._masks.all)
 
     def failed(self):
-        """Return the lists of the jobs that failed, and of those that were cancelled, each in the order of the map;
-        None instead where it is not known yet which is which."""
+        """Return the lists of the jobs that failed, and of those that were cancelled, each in the order of
+        the map; None instead where it is not known yet which is which."""
         failed = self._failed()
         if self.reasons.mixed(failed.count(1)) and 1 in self.reasons.unread(failed):
             return None
         cancelled = self.reasons.cancelled(failed)
-        return tuple(list(self._masks.numbers(mask)) for mask in (self._masks.without(failed, cancelled), cancelled))
+        return tuple(list(self._masks.numbers(mask))
+                     for mask in (self._masks.without(failed, cancelled), cancelled))
 
     def marked(self):
         """Return an iterator over the marked jobs."""
         return itertools.compress(range(self.count), self.marks)
 
 
-########################################################################################################################
+##############################################################################################################
 # How fast it goes
-########################################################################################################################
+##############################################################################################################
 
 class Pace:
     """The rate of the last minutes, and when all will be done."""
@@ -493,12 +497,13 @@ class Pace:
         return max(0, self._ended() - before) / seconds if seconds >= 1 else 0
 
     def eta(self):
-        """Return the seconds until all has ended, None where nobody can know: nothing has ended yet, nothing is
-        submitted any more, or what runs takes longer than all that has ended."""
+        """Return the seconds until all has ended, None where nobody can know: nothing has ended yet, nothing
+        is submitted any more, or what runs takes longer than all that has ended."""
         execution, ledger = self._execution, self._execution.ledger
         if not ledger.left() or execution.halted or execution.stopping:
             return None
-        if self._time() - self._looked > (self.LOOK if len(self._took) >= self.SAMPLE // 10 else self.LOOK // 10):
+        patience = self.LOOK if len(self._took) >= self.SAMPLE // 10 else self.LOOK // 10
+        if self._time() - self._looked > patience:
             self._looked, self._took, self._ratio = self._time(), self._durations(), self._length_ratio()
         tail = self._tail()
         if not ledger.count_of('UNSUBMITTED') + ledger.count_of('PENDING'):
@@ -516,8 +521,8 @@ class Pace:
                       if record.get('finished') and record.get('started'))
 
     def _tail(self):
-        """Return the seconds until the jobs at work have ended, None where that cannot be known: of a job that has run
-        for so long, those that took longer tell how much longer it will."""
+        """Return the seconds until the jobs at work have ended, None where that cannot be known: of a job
+        that has run for so long, those that took longer tell how much longer it will."""
         now, longest = time.time(), 0
         try:
             live = list(itertools.islice(self._execution.ledger.live.values(), 1000))
@@ -533,7 +538,7 @@ class Pace:
         return longest
 
     def _length_ratio(self):
-        """Return how much longer those that are left are than those that have ended, by what each may take at most."""
+        """Return how much longer the remaining jobs are than the ended ones, by their time limits."""
         plan, ledger = self._execution.plan, self._execution.ledger
         sums = {True: [0, 0], False: [0, 0]}
         if plan.group > 1:

@@ -1,4 +1,4 @@
-"""The manual for `qmap help`: the pages of the folder manual/, written in Markdown, laid out for a terminal."""
+"""The manual for `qmap help`: the pages of the folder manual/, in Markdown, laid out for a terminal."""
 
 import collections
 import html
@@ -70,7 +70,7 @@ def topics():
 
 
 def find_section(title):
-    """Return the Markdown of the first section of the manual whose title begins so, in lower case, or None."""
+    """Return the Markdown of the first section whose title, in lower case, begins so; None for none."""
     for name in topics():
         marks, wanted, fenced = '', [], False
         for line in page_text(name).splitlines():
@@ -88,7 +88,7 @@ def find_section(title):
 
 
 def pages_with(words):
-    """Return the topics on whose pages a word stands, or several words in a row: where it stands most often, first.
+    """Return the topics on whose pages a word stands, or several words in a row; the most frequent first.
 
     Args:
         words: text, in any case
@@ -113,7 +113,7 @@ def lay_out(markdown, width):
         width: columns
     """
     before = ''
-    for kind, block in blocks(markdown):
+    for kind, block in markdown_blocks(markdown):
         if before and not kind == before == 'item':
             yield ''
         before = kind
@@ -135,8 +135,24 @@ def lay_out(markdown, width):
                 yield line
 
 
-def blocks(markdown):
-    """Yield the parts of Markdown as (kind, lines): heading, code, table, item or text; without a front matter."""
+def begun_block(line, kind):
+    """Return the kind of block that begins with a line of Markdown, '' where none does.
+
+    Args:
+        line: text
+        kind: of the block that is open
+    """
+    if line.startswith('```'):
+        return 'code'
+    if re.match('#+ ', line):
+        return 'heading'
+    if line.startswith('|'):
+        return 'table' if kind != 'table' else ''
+    return 'item' if re.match(r'\s*(?:[-*]|\d+\.) ', line) else ''
+
+
+def markdown_blocks(markdown):
+    """Yield the parts of Markdown as (kind, lines): heading, code, table, item or text; no front matter."""
     kind, block = '', []
     for line in re.sub(r'\A---\n.*?\n---\n', '', markdown, flags=re.DOTALL).splitlines() + ['']:
         if kind == 'code':
@@ -146,16 +162,15 @@ def blocks(markdown):
             yield kind, block
             kind, block = '', []
             continue
-        item = re.match(r'\s*(?:[-*]|\d+\.) ', line)
-        starts = ('code' if line.startswith('```') else 'heading' if re.match('#+ ', line) else
-                  'table' if line.startswith('|') and kind != 'table' else 'item' if item else '')
-        if block and (starts or not line.strip()):
+        begun = begun_block(line, kind)
+        ends = begun or not line.strip()
+        if block and ends:
             yield kind, block
             kind, block = '', []
-        if starts == 'code':
+        if begun == 'code':
             kind = 'code'
         elif line.strip():
-            kind = starts or kind or 'text'
+            kind = begun or kind or 'text'
             block.append(line)
             if kind == 'heading':
                 yield kind, block
@@ -170,8 +185,8 @@ def table_rows(lines):
 
 
 def lay_out_table(lines, width):
-    """Yield the lines of a table: columns as wide as what they hold, as far as there is room. A first cell that is too
-    long for its column has a line to itself."""
+    """Yield the lines of a table: columns as wide as what they hold, as far as there is room. A first cell
+    that is too long for its column has a line to itself."""
     rows = table_rows(lines)
     widths = [max(map(len, column)) for column in zip(*rows)]
     widths[0] = min(widths[0], max(width * 2 // 5, width - 2 * (len(widths) - 1) - sum(widths[1:])))
@@ -233,7 +248,8 @@ def page_through(lines):
         return False
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C is for the pager
     try:
-        process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=dict({'LESS': 'FRX'}, **os.environ))
+        process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE,
+                                   env=dict({'LESS': 'FRX'}, **os.environ))
         process.communicate('\n'.join(lines + ['']).encode())
     finally:
         signal.signal(signal.SIGINT, interrupt)

@@ -1,4 +1,4 @@
-"""What the console shows: the list of jobs, the details of a job, the failures in groups, texts; and its questions.
+"""What the console shows: the list of jobs, a job, the failures in groups, texts; and its questions.
 
 Whatever jobs or commands hold goes to the terminal only through `clean_text`.
 """
@@ -19,9 +19,9 @@ from qmap_backends.tools.terminal import (
     clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells, text_lines, wrap_text)
 
 
-########################################################################################################################
+##############################################################################################################
 # In plain words
-########################################################################################################################
+##############################################################################################################
 
 CODES = {126: 'the command exists, but cannot be executed', 127: 'a command was not found',
          2: 'for many commands: wrong usage'}
@@ -66,8 +66,8 @@ def explain_status(execution, record, params):
     if status == 'UNSUBMITTED':
         if execution.halted:
             return 'It is not submitted yet: submission is paused. Resume: p.'
-        return 'It is not submitted yet: other jobs come first, and max running (m) limits how many are pending or ' \
-            'running at once.'
+        return 'It is not submitted yet: other jobs come first, and max running (m) limits how many are ' \
+            'pending or running at once.'
     if status == 'RUNNING':
         return 'It is running{}.'.format(' on ' + record['host'] if record.get('host') else '')
     if status == 'COMPLETED':
@@ -105,7 +105,9 @@ def elapsed_text(record):
         return short_time(time.time() - record['started'])
     elif record['status'] == 'PENDING' and record.get('submitted'):
         waited = int(time.time() - record['submitted'])
-        return '({})'.format(rough_time(waited // 10 * 10 if 10 <= waited < 60 else waited))    # of many, seldom drawn
+        if 10 <= waited < 60:    # of many: seldom drawn
+            waited = waited // 10 * 10
+        return '({})'.format(rough_time(waited))
     return ''
 
 
@@ -114,17 +116,17 @@ def local_time(seconds):
     return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds)) if seconds else ''
 
 
-########################################################################################################################
+##############################################################################################################
 # Questions to the user
-########################################################################################################################
+##############################################################################################################
 
 class Menu:
     """A question that is answered by a key, or by moving to an answer and Enter. Esc takes it back.
 
     Args:
         title: the question
-        entries: list of (what it means, function). Digits answer, which mean nothing in the list, or the key that an
-            entry has as a third part
+        entries: list of (what it means, function). Digits answer, which mean nothing in the list, or the key
+            that an entry has as a third part
         careful: whether it begins at the answer that does nothing
     """
 
@@ -136,9 +138,11 @@ class Menu:
 
     def lines(self):
         """Return a list of (text, look)."""
-        return [(' ' + self._title, 'bar')] + [
-            ('{} {:>3}  {}'.format('>' if place == self._at else ' ', key, what), 'bold' if place == self._at else '')
-            for place, (key, what, _) in enumerate(self._entries)]
+        lines = [(' ' + self._title, 'bar')]
+        for place, (key, what, _) in enumerate(self._entries):
+            here = place == self._at
+            lines.append(('{} {:>3}  {}'.format('>' if here else ' ', key, what), 'bold' if here else ''))
+        return lines
 
     def key(self, key):
         """Take a key. Return whether it stays open."""
@@ -179,11 +183,13 @@ class Form:
         lines = [(' ' + self._title, 'bar')] + [('! ' + self._warning, 'trouble')] * bool(self._warning)
         for place, (_, label, text, note) in enumerate(self._fields):
             here = place == self._at
+            note = '   ({})'.format(note) if note else ''
             lines.append(('{} {:<{}}: {}{}{}'.format(
-                '>' if here else ' ', label, width, text, '_' if here else '', '   ({})'.format(note) if note else ''),
-                'bold' if here else ''))
-        return lines + [('! ' + self._wrong, 'trouble') if self._wrong else (
-            'Enter: do it   Esc: go back' + ('   Up Down: other fields' if len(self._fields) > 1 else ''), 'dim')]
+                '>' if here else ' ', label, width, text, '_' if here else '', note), 'bold' if here else ''))
+        if self._wrong:
+            return lines + [('! ' + self._wrong, 'trouble')]
+        others = '   Up Down: other fields' if len(self._fields) > 1 else ''
+        return lines + [('Enter: do it   Esc: go back' + others, 'dim')]
 
     def key(self, key):
         """Take a key. Return whether it stays open."""
@@ -230,15 +236,15 @@ class Search:
         return key not in ('esc', 'enter')
 
 
-########################################################################################################################
+##############################################################################################################
 # The list
-########################################################################################################################
+##############################################################################################################
 
 class Columns:
-    """What the list shows of each job: columns as wide as what they have held so far, and the rest of the command.
+    """What the list shows of each job: columns as wide as what they have held so far, and the command.
 
     Attributes:
-        own: names of parameters that commands of the map have of their own and QMap does not know, a column each
+        own: names of parameters that commands have of their own and QMap does not know, a column each
         start: what most commands begin with, which is left out
     """
 
@@ -260,8 +266,8 @@ class Columns:
         self.start = self._common_start(sorted(command.replace('\n', ' ') for command, _ in sample))
 
     def _common_start(self, commands):
-        """Return what most of the sorted commands begin with, up to the end of a word or a folder; '' where that is
-        not worth leaving out, or all there is of one."""
+        """Return what most of the sorted commands begin with, up to the end of a word or a folder; '' where
+        that is not worth leaving out, or all there is of one."""
         most = max(2, -(-len(commands) * self.MOST // 10))
         pairs = zip(commands, commands[most - 1:])
         found = max((os.path.commonprefix(pair) for pair in pairs), key=len, default='')
@@ -278,7 +284,8 @@ class Columns:
         attempts, letter = self._execution.ledger.attempts[number], letter_of(record)
         values = {
             'id': self._execution.ledger.id(number), 'letter': letter,
-            'status': '{} {}'.format(letter, state_text(record)), 'try': str(attempts) if attempts > 1 else '',
+            'status': '{} {}'.format(letter, state_text(record)),
+            'try': str(attempts) if attempts > 1 else '',
             'time': elapsed_text(record), 'host': '', 'memory': '{}/{}'.format(
                 used or '-', memory_text(requested) if requested else '-') if used or requested else ''}
         if self._execution.plan.info['executor'] != 'local':
@@ -292,8 +299,8 @@ class Columns:
         return values
 
     def fit(self, room):
-        """Return the list of (title, width) of the columns that fit, the command left out. What has held nothing so
-        far is no column."""
+        """Return the list of (title, width) of the columns that fit, the command left out. What has held
+        nothing so far is no column."""
         status = 'status' if room >= 50 else 'letter'
         chosen, room = {'id'}, room - 2 - self._width['id'] - 1 - min(self.ROOM, room // 3)
         for title in [status, *self.own, 'time', 'memory', 'try', 'host']:
@@ -304,7 +311,7 @@ class Columns:
         return [(title, 1 if title == 'letter' else self._width[title]) for title in order if title in chosen]
 
     def command(self, number, shift, ellipsis):
-        """Return the command of a job, from where it differs from the others; shifted to the right or left."""
+        """Return the command of a job, from where it differs from the others; scrolled right or left."""
         plan = self._execution.plan
         command = plan.map.command(number * plan.group)[0].replace('\n', ' ')
         more = len(plan.commands(number)) - 1
@@ -314,9 +321,9 @@ class Columns:
         return (ellipsis if left else '') + command[left:]
 
 
-########################################################################################################################
+##############################################################################################################
 # Pages
-########################################################################################################################
+##############################################################################################################
 
 class ListPage:
     """The jobs, a line each.
@@ -337,10 +344,11 @@ class ListPage:
         self.number = None
 
     def _settle(self, follow=False):
-        """Put the cursor on the job where it was; on the first line it stays there, whatever comes in, unless it is to
-        follow its job."""
+        """Put the cursor on the job where it was; on the first line it stays there, whatever comes in, unless
+        it is to follow its job."""
         rows = self._listing.rows()
-        if (self._index or follow) and self.number is not None:
+        stays_on_first = not self._index and not follow
+        if self.number is not None and not stays_on_first:
             at = self._listing.index(self.number, self._index)
             if at is not None:
                 self._top += at - self._index
@@ -447,8 +455,8 @@ class ListPage:
         order = 'by id' if self._listing.by_id else 'running first'
         short = [self._filter_text(screen, True)]
         marks = marked and '{:,} marked'.format(marked)
-        for parts in ([marks, self._filter_text(screen, False), order], [marks, *short, order], [marks, *short],
-                      [marked and '*{}'.format(marked), *short], short, []):
+        for parts in ([marks, self._filter_text(screen, False), order], [marks, *short, order],
+                      [marks, *short], [marked and '*{}'.format(marked), *short], short, []):
             parts = ['{:,} of {:,}'.format(place, total) if parts else '{}/{}'.format(place, total), *parts]
             text = screen.dot.join(filter(None, parts)) + ' '
             if text_cells(clean_text(text)) < screen.size[1] - end:
@@ -489,8 +497,8 @@ class ListPage:
 class TextPage:
     """Lines to be read: messages, or the keys.
 
-    A line is a text; a (text, look); a (label, text, look), the texts of which stand below each other; or a list of
-    (text, look) that fits as it is.
+    A line is a text; a (text, look); a (label, text, look), the texts of which stand below each other; or a
+    list of (text, look) that fits as it is.
 
     Args:
         console: Console
@@ -513,8 +521,8 @@ class TextPage:
     def key(self, key):
         """Take a key, and return whether it meant something."""
         page = max(1, self._height - 1)
-        steps = {'up': -1, 'k': -1, 'down': 1, 'j': 1, 'pgup': -page, 'pgdn': page, ' ': page, 'home': -1 << 40,
-                 'end': 1 << 40, 'G': 1 << 40}.get(key)
+        steps = {'up': -1, 'k': -1, 'down': 1, 'j': 1, 'pgup': -page, 'pgdn': page, ' ': page,
+                 'home': -1 << 40, 'end': 1 << 40, 'G': 1 << 40}.get(key)
         if steps:
             self._top = max(0, min(self._top + steps, self._total - self._height))
             self._at_end = steps > 0 and self._top >= self._total - self._height
@@ -562,7 +570,8 @@ def key_lines(width):
     """Return the table of keys as lines for a TextPage, in two columns where there is room."""
     names = [('list', 'In the list'), ('job', 'In job details'), ('control', 'Control'), ('leave', 'Leaving'),
              ('show', 'Other')]
-    sections = [(name, [(keys, what) for keys, where, what in KEYS if where == place]) for place, name in names]
+    sections = [(name, [(keys, what) for keys, where, what in KEYS if where == place])
+                for place, name in names]
     sections.append(('Columns', [('time', 'run time; (...): time in queue'), ('try', 'number of the attempt'),
                                  ('memory', 'peak / requested'), ('...', 'what most commands begin with')]))
     two = width >= 90
@@ -584,7 +593,7 @@ def key_lines(width):
 
 
 class GroupsPage:
-    """The failures in groups: how many jobs ended in the same way, with the same message. Enter lists them."""
+    """The failures in groups: how many jobs ended alike, with the same message. Enter lists them."""
 
     KEYS = [('Enter', 'list these jobs'), ('Esc', 'back'), ('?', 'keys'), ('Up Down', 'move')]
     own_key = 'g'
@@ -596,14 +605,15 @@ class GroupsPage:
 
     def _look(self):
         """Take in the groups as they are now: those of cancelled jobs last."""
-        self._groups = sorted(self._console.execution.failures.groups(), key=lambda group: group.what == 'cancelled')
+        groups = self._console.execution.failures.groups()
+        self._groups = sorted(groups, key=lambda group: group.what == 'cancelled')
         self._at = max(0, min(self._at, len(self._groups) - 1))
 
     def key(self, key):
         """Take a key, and return whether it meant something."""
         page = max(1, self._height - 1)
-        steps = {'up': -1, 'k': -1, 'down': 1, 'j': 1, 'pgup': -page, 'pgdn': page, 'home': -1 << 40, 'end': 1 << 40,
-                 'G': 1 << 40}.get(key)
+        steps = {'up': -1, 'k': -1, 'down': 1, 'j': 1, 'pgup': -page, 'pgdn': page,
+                 'home': -1 << 40, 'end': 1 << 40, 'G': 1 << 40}.get(key)
         if steps:
             self._at = max(0, min(self._at + steps, len(self._groups) - 1))
         elif key == 'enter' and self._groups:
@@ -632,8 +642,8 @@ class GroupsPage:
         what = max([6] + [len(group.what) for group in self._groups])
         count = max([4] + [len('{:,}'.format(group.count)) for group in self._groups])
         if height > 2:
-            screen.put(y, 0, '  {:>{}}  {:<{}}  last line of stderr'.format('jobs', count, 'reason', what), 'title',
-                       fill=True)
+            screen.put(y, 0, '  {:>{}}  {:<{}}  last line of stderr'.format('jobs', count, 'reason', what),
+                       'title', fill=True)
             y, height = y + 1, height - 1
         self._height = max(1, height)
         self._top = max(min(self._top, self._at), self._at - self._height + 1)
@@ -641,9 +651,10 @@ class GroupsPage:
             screen.put(y, 2, 'no failures', 'dim')
         for line, group in enumerate(self._groups[self._top:self._top + height]):
             here = self._top + line == self._at
-            look = 'bar' if here else CANCELLED if group.what == 'cancelled' else 'F'
+            look = CANCELLED if group.what == 'cancelled' else 'F'
             screen.put(y + line, 0, '>' if here else '', 'bold')
-            x = screen.put(y + line, 2, '{:>{},}  {:<{}}  '.format(group.count, count, group.what, what), look)
+            x = screen.put(y + line, 2, '{:>{},}  {:<{}}  '.format(group.count, count, group.what, what),
+                           'bar' if here else look)
             screen.put(y + line, x, self._text(group, hosts, screen), 'bar' if here else '', fill=here)
 
     @staticmethod
@@ -654,7 +665,8 @@ class GroupsPage:
         if only_on:
             parts.append('on {} only'.format(', '.join(only_on)))
         if group.ids:
-            parts.append('({}{})'.format(', '.join(group.ids), ', ...' if group.count > len(group.ids) else ''))
+            more = ', ...' if group.count > len(group.ids) else ''
+            parts.append('({}{})'.format(', '.join(group.ids), more))
         return '  '.join(parts)
 
 
@@ -704,8 +716,8 @@ class JobPage(TextPage):
         if height > 2:
             x = screen.put(y, 0, ' job {} '.format(record['job']), 'bar', fill=True)
             for part, name in enumerate(self.PARTS):
-                text = '{} {}'.format(part + 1, name)
-                x = screen.put(y, x + 1, '[{}]'.format(text) if part == self._part else ' {} '.format(text), 'bar')
+                tab = '[{} {}]' if part == self._part else ' {} {} '
+                x = screen.put(y, x + 1, tab.format(part + 1, name), 'bar')
             state = ' {} {} '.format(letter_of(record), state_text(record))
             screen.put(y, max(x + 1, screen.size[1] - len(state)), state, 'bar')
             y, height = y + 1, height - 1
@@ -738,9 +750,10 @@ class JobPage(TextPage):
         if part:
             return text_lines(part[0], screen.ascii_only)
         plan = self._console.execution.plan
-        return [('The script exists only while a job is submitted (or, with --keep failed, if it failed). It runs:',
-                 'dim'), ''] + [line for index in plan.commands(self.number)
-                                for line in plan.map.command(index)[0].split('\n')]
+        note = 'The script exists only while a job is submitted (or, with --keep failed, if it failed). ' \
+            'It runs:'
+        return [(note, 'dim'), ''] + [line for index in plan.commands(self.number)
+                                      for line in plan.map.command(index)[0].split('\n')]
 
 
 class JobText:
@@ -801,13 +814,14 @@ class JobText:
         fields += [(key, write_parameter(key, params[key]), '') for key in own]
         fields += [('command' if place == 0 else '', line, '') for place, line in
                    enumerate(info['command'].split('\n'))]
-        if len(plan.commands(self._number)) > 1:
-            fields.append(('done', '{} of {} commands'.format(
-                len(plan.commands(self._number)) if record['status'] == 'COMPLETED' else record.get('done', 0),
-                len(plan.commands(self._number))), ''))
+        count = len(plan.commands(self._number))
+        if count > 1:
+            done = count if record['status'] == 'COMPLETED' else record.get('done', 0)
+            fields.append(('done', '{} of {} commands'.format(done, count), ''))
         fields += self._usage() + [
             ('host', record.get('host'), ''), ('submitted', local_time(record.get('submitted')), ''),
-            ('started', local_time(record.get('started')), ''), ('finished', local_time(record.get('finished')), ''),
+            ('started', local_time(record.get('started')), ''),
+            ('finished', local_time(record.get('finished')), ''),
             ('pid' if plan.info['executor'] == 'local' else 'scheduler id', info['executor_id'], '')]
         fields += [(key.replace('_', ' '), write_parameter(key, value), '') for key, value in params.items()
                    if key not in self.SHOWN and key not in own]
@@ -831,17 +845,17 @@ class JobText:
         peak = record.get('memory')
         memory, limit = params.get('memory'), params.get('time')
         elapsed = elapsed_text(record)
-        fields = [(elapsed.startswith('(') and 'waiting' or 'time', ', '.join(filter(None, [
-            elapsed.strip('()'), limit and '{} requested'.format(time_text(limit))])), '')]
-        fields.append(('memory', ', '.join(filter(None, [
-            peak_text(record) and peak_text(record) + ' peak', memory and '{} requested'.format(
-                memory_text(memory)), peak and memory and '{:.0f} %'.format(100 * peak / memory)])), ''))
+        times = [elapsed.strip('()'), limit and '{} requested'.format(time_text(limit))]
+        amounts = [peak_text(record) and peak_text(record) + ' peak',
+                   memory and '{} requested'.format(memory_text(memory)),
+                   peak and memory and '{:.0f} %'.format(100 * peak / memory)]
         cores = cores_of(params)
         spent = (record.get('finished') or 0) - (record.get('started') or 0)
         busy = record.get('cpu') and spent > 0 and '{:.1f} used on average'.format(record['cpu'] / spent)
-        fields.append(('cores', ', '.join(filter(None, [
-            busy, '{} requested'.format(cores) if cores > 1 or busy else ''])), ''))
-        return fields
+        shares = [busy, '{} requested'.format(cores) if cores > 1 or busy else '']
+        spent_on = 'waiting' if elapsed.startswith('(') else 'time'
+        return [(label, ', '.join(filter(None, texts)), '') for label, texts in (
+            (spent_on, times), ('memory', amounts), ('cores', shares))]
 
     def _past(self, past):
         """Return the lines on an earlier attempt."""

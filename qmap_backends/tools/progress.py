@@ -1,6 +1,4 @@
-"""The view for programs: `--progress json` prints a JSON object on a line for each thing that happens. Its keys
-stand in manual.py.
-"""
+"""The view for programs: `--progress json` prints each event as a line of JSON. progress.md lists the keys."""
 
 import collections
 import json
@@ -16,7 +14,8 @@ OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', '
 
 def line(event, **keys):
     """Return what happened as a line."""
-    return json.dumps(collections.OrderedDict([('event', event), ('time', round(time.time(), 3))], **keys)) + '\n'
+    now = round(time.time(), 3)
+    return json.dumps(collections.OrderedDict([('event', event), ('time', now)], **keys)) + '\n'
 
 
 class Progress(View):
@@ -37,9 +36,10 @@ class Progress(View):
         self._next, self._last = 0, None
         execution.hear = self._events.append
         info = execution.plan.info
-        self._write(line('start', logs=execution.path, version=__version__, profile=info['profile'],
-                         executor=info['executor'], jobs=info['jobs'], commands=info['commands'],
-                         max_running=info['max_running'], counts=execution.counts()))
+        self._write(line(
+            'start', logs=execution.path, version=__version__, profile=info['profile'],
+            executor=info['executor'], jobs=info['jobs'], commands=info['commands'],
+            max_running=info['max_running'], counts=execution.counts()))
 
     def _write(self, text):
         try:
@@ -65,7 +65,8 @@ class Progress(View):
         now = time.monotonic()
         execution = self.execution
         state = (execution.counts(), execution.trouble, execution.driving)
-        if state != self._last and (now >= self._next or last):
+        due = last or now >= self._next
+        if due and state != self._last:
             self._next, self._last = now + self.PAUSE, state
             self._write(line('counts', counts=state[0], trouble=state[1], driving=state[2]))
 

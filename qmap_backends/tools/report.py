@@ -1,7 +1,7 @@
-"""`qmap report`: one HTML file that shows an execution, and needs nothing but a browser: no script, font or network.
+"""`qmap report`: one HTML file that shows an execution, and needs only a browser: no script, font or network.
 
-Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a phone to a
-projector, and on paper. Whatever comes from the execution goes through `text`.
+Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a
+phone to a projector, and on paper. Whatever comes from the execution goes through `text`.
 """
 
 import array
@@ -115,11 +115,12 @@ def steps(values, top, height=100):
     return '{}h{}V{}z'.format(''.join(parts), run, height)
 
 
-#: A time axis is drawn to several scales where stretches in which next to nothing happens take most of it: so many at
-#: the most, each with this share of the time or more, all with that share or more, on this part of the width.
+#: A time axis is drawn to several scales where stretches in which next to nothing happens take most of it: so
+#: many at the most, each with this share of the time or more, all with that share or more, on this part of
+#: the width.
 QUIET, QUIET_EACH, QUIET_ALL, QUIET_WIDTH = 3, 0.15, 0.6, 0.25
 
-#: With fewer attempts than this, each is worth its time; else a stretch is quiet in which one of so many is seen.
+#: With fewer attempts than this, each is worth its time; else a stretch with one of so many is quiet.
 QUIET_FROM, QUIET_OF = 10, 50
 
 #: With more attempts than twice this, some of them tell what is quiet.
@@ -127,8 +128,9 @@ SAMPLED = 20000
 
 
 def quiet_stretches(begin, end, starts, ends):
-    """Return the stretches of time that can be drawn narrower, so that what happens in the others is seen: before the
-    first jobs start, in a night between, or when only the last few still run. A sorted list of (begin, end).
+    """Return the stretches of time that can be drawn narrower, so that what happens in the others is seen:
+    before the first jobs start, in a night between, or when only the last few still run. A sorted list of
+    (begin, end).
 
     Args:
         begin, end: of all, in seconds
@@ -138,7 +140,7 @@ def quiet_stretches(begin, end, starts, ends):
         return []
     for few in (0, max(1, len(starts) // QUIET_OF)):
         found = []
-        # From each end on, until more than a few attempts were seen: those that run then, and those that start later.
+        # From each end on, until more than a few attempts are seen: those that run then, or start later.
         for gone, first in enumerate([begin] + ends):
             last = starts[gone + few] if gone + few < len(starts) else end
             if last - first >= QUIET_EACH * (end - begin):
@@ -277,13 +279,13 @@ class Axis:
 
 
 def row(left, middle, right, kind='', height=0):
-    """Return a row of the pictures that share an axis of time: what stands left, the picture, what stands right."""
+    """Return a row of the pictures that share an axis of time: the picture, and what is left and right of it."""
     return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div><div class="r">{}</div></div>\n'.format(
         kind, left, ' style="height:{}px"'.format(height) if height else '', middle, right)
 
 
 def ticks(marks):
-    """Return the labels of a horizontal axis: (share, label, second label). Every other one goes where it is narrow."""
+    """Return the labels (share, label, second label) of a horizontal axis; narrow pages show every other."""
     found = []
     for number, (share, first, second) in enumerate(marks):
         side = 'first' if share < 0.02 else 'last' if share > 0.98 else ''
@@ -326,8 +328,8 @@ KINDS = {'': 'running', 'completed': 'completed', 'cancelled': 'cancelled'}
 class Clocks:
     """How far the clocks of the hosts are from the driver's, as far as the records prove it.
 
-    No job starts before it was submitted, or ends after its end was heard of. What a host says otherwise is put right
-    by the least that makes it possible.
+    No job starts before it was submitted, or ends after its end was heard of. What a host says otherwise is
+    put right by the least that makes it possible.
 
     Attributes:
         shifts: list by host: seconds to add to its times
@@ -416,8 +418,8 @@ class Course:
             self._fill(live, now)
 
     def attempts(self):
-        """Return an iterator over all attempts that have ended: (number of the job, how it ended, code of the host,
-        submitted, started, finished, whether it was the last)."""
+        """Return an iterator over all attempts that have ended: (number of the job, how it ended, code of the
+        host, submitted, started, finished, whether it was the last)."""
         usage = self._usage
         last = zip(itertools.count(), usage.ends, usage.host, usage.submitted, usage.started, usage.finished,
                    itertools.repeat(True))
@@ -523,8 +525,8 @@ class Timeline:
     def _lanes(self):
         """Return {host: list of slots, each a list of attempts}; None where there is too much.
 
-        An attempt: start, end, number of the job, how it ended (an index into Usage.reasons, NOT_ENDED for what still
-        runs), whether it was the last.
+        An attempt: start, end, number of the job, how it ended (an index into Usage.reasons, NOT_ENDED for
+        what still runs), whether it was the last.
         """
         usage, shifts, axis = self._usage, self._clocks.shifts, self._course.axis
         jobs = [(started + shifts[host], finished + shifts[host], usage.hosts[host], number, end, last)
@@ -586,7 +588,7 @@ class Timeline:
 
     @staticmethod
     def _bar(left, right, top, kind):
-        """Return the path of a job's bar in a line of height 10, with a gap to the next where there is room for it."""
+        """Return the path of a job's bar in a line of height 10, with a gap to the next if there is room."""
         wide, thick = max(0.8, right - left), 4 if kind == 'running' else 8
         wide = place(wide - 0.6 if wide > 3 else wide)
         return 'M{} {}h{}v{}h-{}z'.format(place(left), top + (10 - thick) // 2, wide, thick, wide)
@@ -788,7 +790,7 @@ class Failed:
 
 
 def article(count, share, kind, words, more, details):
-    """Return a group of jobs: how many, as a number and a bar of some percent of the width, and what it is about."""
+    """Return a group of jobs: how many, as a number and a bar (percent of the width), and what it is."""
     return '<article class="failure"><div class="count"><b>{:,}</b><i class="{}" style="width:{:.1f}%"></i></div>' \
         '<div><p>{}</p>{}{}</div></article>\n'.format(
             count, kind, max(1, share), words, '<p class="soft">{}</p>'.format(more) if more else '', details)
@@ -820,8 +822,8 @@ class Report:
         self.retried = sum(1 for attempts in ledger.attempts if attempts > 1)
 
     def _last_heard(self):
-        """Return when the journal was last written, or what the jobs have said since, with some time for the clock
-        that tells it."""
+        """Return when the journal was last written, or what the jobs have said since, give or take the
+        clock that tells it."""
         logs = self.plan.logs
         paths = [logs.journal(epoch) for epoch in logs.epochs()]
         if self.ledger.unwritten:
@@ -858,7 +860,7 @@ class Report:
                 title, text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
 
     def _lead(self, left):
-        """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10 (CET)'."""
+        """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10'."""
         course, executor = self.course, self.plan.info['executor']
         words = [plural(self.jobs, 'job')]
         if len(self.hosts) > 1:
@@ -925,7 +927,7 @@ class Report:
             ''.join(parts), course.axis.labels()))
 
     def _areas(self, title, areas, top, names, height):
-        """Return areas over time, those behind first: a list of (kind, values); '' where there is nothing to see."""
+        """Return areas over time, those behind first, from a list of (kind, values); '' if they are empty."""
         if not top:
             return ''
         marks = [mark for mark in nice(top, 4) if mark <= top * 1.001]
@@ -1163,9 +1165,9 @@ class Histogram:
                     place(place_ * wide + 1), place(base), place(wide - 2), place(tall), place(wide - 2))
 
     def _marks(self):
-        """Return the lines for what was asked and what is advised, and words for those that lie beyond the picture."""
+        """Return the lines for what was requested and is recommended, and notes on those off the axis."""
         lines, notes = [], []
-        # Each with the share of the width past which its words stand left of the line, so that they do not cross.
+        # Each with the share of the width past which its text stands left of the line: they must not cross.
         marks = [('asked', 'requested', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
         if self.advised:
             marks.append(('advised', 'recommended', self.advised, 0.3))

@@ -16,9 +16,14 @@ SHOWN = 256 * 1024
 ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])')
 
 
-########################################################################################################################
+##############################################################################################################
 # Text
-########################################################################################################################
+##############################################################################################################
+
+def is_ascii(text):
+    """Tell whether text has only characters of ASCII."""
+    return len(text) == len(text.encode('utf-8', 'replace'))
+
 
 def clean_text(text, ascii_only=False):
     """Return text in which each character is one that a terminal shows and does not obey.
@@ -27,8 +32,9 @@ def clean_text(text, ascii_only=False):
         text: of any origin
         ascii_only: for terminals that do not speak UTF-8
     """
-    if text.isprintable() and (not ascii_only or len(text) == len(text.encode('utf-8', 'replace'))):
-        return text
+    if text.isprintable():
+        if not ascii_only or is_ascii(text):
+            return text
     return ''.join(char if ' ' <= char <= '~' else shown_char(char, ascii_only) for char in text)
 
 
@@ -53,12 +59,12 @@ def char_cells(char):
 
 def text_cells(text):
     """Return how many cells of a terminal clean text takes."""
-    return len(text) if len(text) == len(text.encode('utf-8', 'replace')) else sum(map(char_cells, text))
+    return len(text) if is_ascii(text) else sum(map(char_cells, text))
 
 
 def clip_text(text, width):
     """Return as much of clean text as fits in so many cells."""
-    if len(text) == len(text.encode('utf-8', 'replace')):
+    if is_ascii(text):
         return text[:width]
     taken = 0
     for index, char in enumerate(text):
@@ -89,8 +95,8 @@ def wrap_text(text, width, words=False):
 
 
 def text_lines(data, ascii_only):
-    """Return the lines of a file's bytes as clean text: without escape sequences, of a line that was drawn over itself
-    only the last state."""
+    """Return the lines of a file's bytes as clean text: without escape sequences, of a line that was drawn
+    over itself only the last state."""
     text = ESCAPES.sub('', data.decode('utf-8', 'backslashreplace'))
     lines = text.split('\n')
     if not lines[-1]:
@@ -123,7 +129,7 @@ def rough_time(seconds):
 def read_part(path, from_end=True, size=SHOWN):
     """Return (bytes, how many are before them, how many behind) of a file, None where it cannot be read."""
     try:
-        with open_regular(path) as source:    # opened anew each time: over NFS only that shows what others wrote
+        with open_regular(path) as source:    # anew each time: over NFS only that shows what others wrote
             whole = os.fstat(source.fileno()).st_size
             start = max(0, whole - size) if from_end else 0
             source.seek(start)
@@ -133,9 +139,9 @@ def read_part(path, from_end=True, size=SHOWN):
     return data, start, max(0, whole - start - len(data))
 
 
-########################################################################################################################
+##############################################################################################################
 # The terminal
-########################################################################################################################
+##############################################################################################################
 
 class Screen:
     """The terminal while it is ours, and what is drawn on it.
@@ -148,15 +154,17 @@ class Screen:
     """
 
     NAMES = {curses.KEY_UP: 'up', curses.KEY_DOWN: 'down', curses.KEY_LEFT: 'left', curses.KEY_RIGHT: 'right',
-             curses.KEY_PPAGE: 'pgup', curses.KEY_NPAGE: 'pgdn', curses.KEY_HOME: 'home', curses.KEY_END: 'end',
-             curses.KEY_ENTER: 'enter', curses.KEY_BACKSPACE: 'backspace', curses.KEY_BTAB: 'backtab',
-             curses.KEY_DC: 'delete', '\n': 'enter', '\r': 'enter', '\x1b': 'esc', '\t': 'tab', '\x7f': 'backspace',
-             '\b': 'backspace', '\x0c': 'redraw', '\x02': 'pgup', '\x06': 'pgdn', '\x15': 'clear'}
+             curses.KEY_PPAGE: 'pgup', curses.KEY_NPAGE: 'pgdn', curses.KEY_HOME: 'home',
+             curses.KEY_END: 'end', curses.KEY_ENTER: 'enter', curses.KEY_BACKSPACE: 'backspace',
+             curses.KEY_BTAB: 'backtab', curses.KEY_DC: 'delete', '\n': 'enter', '\r': 'enter', '\x1b': 'esc',
+             '\t': 'tab', '\x7f': 'backspace', '\b': 'backspace', '\x0c': 'redraw', '\x02': 'pgup',
+             '\x06': 'pgdn', '\x15': 'clear'}
 
     #: Of the statuses (X: cancelled), of trouble, and of the parts of a page: colour, and what else tells it.
-    COLOURS = {'.': (-1, curses.A_DIM), 'P': (curses.COLOR_YELLOW, 0), 'R': (curses.COLOR_CYAN, curses.A_BOLD),
-               'C': (curses.COLOR_GREEN, 0), 'F': (curses.COLOR_RED, curses.A_BOLD), 'X': (curses.COLOR_MAGENTA, 0),
-               'O': (-1, curses.A_BOLD),
+    COLOURS = {'.': (-1, curses.A_DIM), 'P': (curses.COLOR_YELLOW, 0),
+               'R': (curses.COLOR_CYAN, curses.A_BOLD),
+               'C': (curses.COLOR_GREEN, 0), 'F': (curses.COLOR_RED, curses.A_BOLD),
+               'X': (curses.COLOR_MAGENTA, 0), 'O': (-1, curses.A_BOLD),
                'trouble': (curses.COLOR_RED, curses.A_REVERSE | curses.A_BOLD), 'dim': (-1, curses.A_DIM),
                'bold': (-1, curses.A_BOLD), 'bar': (-1, curses.A_REVERSE), 'key': (-1, curses.A_REVERSE),
                'title': (-1, curses.A_BOLD | curses.A_UNDERLINE)}
@@ -203,7 +211,8 @@ class Screen:
                 if colour >= 0:
                     curses.init_pair(pair, colour, -1)
                     self._attributes[name] = more | curses.color_pair(pair)
-        self._signals = {number: signal.signal(number, self._signal) for number in (signal.SIGTSTP, signal.SIGCONT)}
+        self._signals = {number: signal.signal(number, self._signal)
+                         for number in (signal.SIGTSTP, signal.SIGCONT)}
         self._stopped = self._continued = False
         self.size = self._window.getmaxyx()
 
@@ -237,8 +246,8 @@ class Screen:
         """Look after suspensions and the size, and tell whether the terminal is ours to draw on."""
         if self._stopped:
             self._suspend()
-        ours = in_foreground()
-        if ours and (self.away or self._continued):
+        ours, is_back = in_foreground(), self.away or self._continued
+        if ours and is_back:
             self.away = self._continued = False
             curses.reset_prog_mode()
             self._window.keypad(True)
@@ -328,7 +337,8 @@ class Screen:
         """The characters of which a bar is made, by status letter; the letters where there are no colours."""
         if self.ascii_only or not self.colours:
             return {letter: letter for letter in 'CFXORP.'}
-        return {'C': '\u2588', 'F': '\u2588', 'X': '\u2593', 'O': '\u2593', 'R': '\u2593', 'P': '\u2592', '.': '\u2591'}
+        return {'C': '\u2588', 'F': '\u2588', 'X': '\u2593', 'O': '\u2593', 'R': '\u2593', 'P': '\u2592',
+                '.': '\u2591'}
 
     @property
     def dot(self):

@@ -8,8 +8,9 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people, encode,
-    is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes, printable, shown_path,
+    ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
+    encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes,
+    printable, shown_path,
     warn)
 
 #: Seconds between two looks at a file that grows.
@@ -19,8 +20,8 @@ LOOK = 0.5
 class Output:
     """What a job wrote to stdout or stderr.
 
-    A file is opened anew for each look and closed again, because over NFS an open one would not show what another host
-    adds; and folders are listed first, which asks the server again whether a file has come.
+    A file is opened anew for each look and closed again, because over NFS an open one would not show what
+    another host adds; and folders are listed first, which asks the server again whether a file has come.
     """
 
     def __init__(self, source, id, suffix, attempt=None):
@@ -54,15 +55,19 @@ class Output:
     def record(self):
         """Return the job's last record."""
         if self._old:
-            return next((info for info in self._source.jobs('all') if info['id'] == self.id), {'status': 'UNSUBMITTED'})
+            known = (info for info in self._source.jobs('all') if info['id'] == self.id)
+            return next(known, {'status': 'UNSUBMITTED'})
         ledger = self._source.ledger
         return ledger.record(ledger.number(self.id))
 
     def _paths(self, attempt):
         """Return where the output of an attempt may be: it is put aside as the next attempt is submitted."""
         base = os.path.join(self._source.path, self.id) if self._old else self._source.plan.path(self.id)
-        found = ['{}.{}{}'.format(base, attempt, self._suffix)] if attempt else []
-        return found + ([base + self._suffix] if not attempt or self._old or attempt >= self.attempts() else [])
+        last = base + self._suffix
+        if not attempt:
+            return [last]
+        found = ['{}.{}{}'.format(base, attempt, self._suffix)]
+        return found + [last] if self._old or attempt >= self.attempts() else found
 
     def open(self, attempt):
         """Return the file of an attempt, open to be read; None where it is not there.
@@ -84,13 +89,16 @@ class Output:
         """Return why there is no file, and whether that is how it should be: it would be empty."""
         record = self.record()
         name = 'stderr' if self._suffix == '.err' else 'stdout'
-        if record['status'] == 'UNSUBMITTED' or not self._old and not self.attempts():
-            words = record.get('error') or 'not submitted yet'
-            return 'job {} has no output: {}'.format(self.id, words), False
+        has_attempt = self._old or self.attempts()
+        if record['status'] == 'UNSUBMITTED' or not has_attempt:
+            reason = record.get('error') or 'not submitted yet'
+            return 'job {} has no output: {}'.format(self.id, reason), False
         if record['status'] == 'PENDING':
             return 'job {} has no output: still pending'.format(self.id), False
-        if record['status'] == 'COMPLETED' and not self._old and self._source.plan.info.get('keep') == 'failed':
-            return 'job {} wrote nothing to {} (--keep failed keeps no empty files)'.format(self.id, name), True
+        empty_files_go = not self._old and self._source.plan.info.get('keep') == 'failed'
+        if record['status'] == 'COMPLETED' and empty_files_go:
+            return 'job {} wrote nothing to {} (--keep failed keeps no empty files)'.format(
+                self.id, name), True
         if not record.get('started') and not self._old:
             return 'job {} has no output: it did not start ({})'.format(
                 self.id, record.get('error') or record['status'].lower()), False
@@ -119,17 +127,17 @@ class Output:
         """
         source = self.open(self.attempt or (0 if self._old else self.attempts()))
         if source is None:
-            words, right = self.why_none()
-            if not right:
-                raise QMapError(words)
-            warn([words])
+            reason, in_order = self.why_none()
+            if not in_order:
+                raise QMapError(reason)
+            warn([reason])
             return
         with source:
             for block in iter(lambda: source.read(1 << 20), b''):
                 put(block)
 
     def follow(self, put):
-        """Write it, and what is added, until the job has ended. An attempt that begins meanwhile is followed on."""
+        """Write it, and what is added, until the job has ended. An attempt that begins meanwhile follows."""
         shown, place = self.attempt or (0 if self._old else self.attempts()), 0
         while True:
             over = self.over()    # asked before the file is read, so that nothing comes behind the last look
@@ -188,7 +196,7 @@ class Table:
         self.trouble = ''
 
     def look(self):
-        """Read what is new. That something cannot be read now is trouble, and may be over at the next look."""
+        """Read what is new. What cannot be read is trouble, which may be over at the next look."""
         execution, self.trouble = self._execution, ''
         try:
             execution.look(self.hear)
@@ -211,10 +219,10 @@ class Table:
         execution = self._execution
         counts = execution.counts()
         total = sum(counts.values())
+        shown = counts_for_people(counts, execution.failures.cancelled)
         found = ['{}  {}  {:,}/{:,} finished, {}'.format(
-            time.strftime('%H:%M:%S'), shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'], total,
-            ', '.join('{:,} {}'.format(number, word) for word, number in counts_for_people(
-                counts, execution.failures.cancelled).items()))]
+            time.strftime('%H:%M:%S'), shown_path(execution.path), counts['COMPLETED'] + counts['FAILED'],
+            total, ', '.join('{:,} {}'.format(number, status) for status, number in shown.items()))]
         if self.trouble:
             found.append('! ' + self.trouble)
         if self._fields:
@@ -238,25 +246,27 @@ class Table:
 
     def _of_latest(self, most):
         ledger, plan = self._execution.ledger, self._execution.plan
-        if not self._latest:    # nothing has happened since it is watched: what runs, or the last ones of the map
+        if not self._latest:    # nothing happened since it is watched: what runs, or the last of the map
             running = STATUS_CODES[RUNNING]
             numbers = [number for number, code in enumerate(ledger.status) if code == running][:most] or \
                 [number for number, code in enumerate(ledger.status) if code in ENDED_CODES][-most:]
             self._latest = {ledger.id(number): True for number in numbers}
         rows = []
         for id in list(self._latest)[::-1][:max(0, most)]:
-            rows.append(self._row(plan.info_of(ledger.record(ledger.number(id)), ledger, ['id'] + self.FIELDS)))
+            record = ledger.record(ledger.number(id))
+            rows.append(self._row(plan.info_of(record, ledger, ['id'] + self.FIELDS)))
         return rows
 
 
 def aligned(rows):
     """Return rows of texts as lines with columns."""
-    widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows)))]
+    widths = [max(len(row[place]) for row in rows if place < len(row))
+              for place in range(max(map(len, rows)))]
     return ['  '.join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def watch(options, statuses):
-    """Run `qmap info --watch`: show a table again and again, until the execution ends; return the exit status."""
+    """Run `qmap info --watch`: refresh a table until the execution ends; return the exit status."""
     import shutil
     if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
