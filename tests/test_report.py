@@ -240,7 +240,7 @@ def test_stretches_without_much_are_drawn_narrower(starts, ends, quiet):
     ('share', [20, 40], [], 100, [0, 25, 50, 75, 100])])
 def test_the_axis_of_a_histogram_ends_where_the_jobs_do(kind, values, asked, high, marks):
     found = report.Histogram('x', kind, array.array('d', values), b'\1' * len(values), asked)
-    assert abs(found.high / high - 1) < 0.001 and found.marks == marks
+    assert abs(found.scale.high / high - 1) < 0.001 and found.scale.marks == marks
     assert sum(map(sum, found.bars)) == len(values)
 
 

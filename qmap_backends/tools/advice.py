@@ -31,7 +31,60 @@ MEGA, GIGA = 1024 ** 2, 1024 ** 3
 MEMORY_STEPS = [(256 * MEGA, 32 * MEGA), (GIGA, 128 * MEGA), (4 * GIGA, GIGA // 2), (16 * GIGA, GIGA),
                 (64 * GIGA, 4 * GIGA), (256 * GIGA, 16 * GIGA), (math.inf, 64 * GIGA)]
 #: In seconds. Schedulers take whole minutes.
-TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400, 6 * 3600), (math.inf, 86400)]
+TIME_STEPS = [(600, 60), (3600, 300), (4 * 3600, 900), (86400, 3600), (4 * 86400, 6 * 3600),
+              (math.inf, 86400)]
+
+
+class Shared(list):
+    """Values that many jobs share: each stands in the list once, and a job has only its index, the code.
+
+    Attributes:
+        codes: {value: code}
+    """
+
+    def __init__(self, values=(), most=math.inf):
+        """
+        Args:
+            values: the first ones
+            most: the highest code, which all values behind it share
+        """
+        super().__init__(values)
+        self._most = most
+        self.codes = {value: code for code, value in enumerate(self)}
+
+    def code_of(self, value):
+        """Return the code of a value, a new one where it is not in the list yet."""
+        code = self.codes.get(value)
+        if code is None:
+            code = self.codes[value] = min(len(self), self._most)
+            self.append(value)
+        return code
+
+
+class Times:
+    """When the last attempt of each job was submitted, started, finished: seconds since 1970, 0 if unknown.
+
+    Attributes:
+        submitted, started, finished: an array each
+    """
+
+    def __init__(self, count):
+        self.submitted, self.started, self.finished = (array.array('d', bytes(8 * count)) for _ in range(3))
+
+
+class Used:
+    """What the last attempt of each job used; nan where that is not known.
+
+    Attributes:
+        elapsed: array of the seconds that it ran
+        cpu: array of the seconds of CPU time
+        memory: array of the most bytes that it held
+        below: array of an upper bound of these, where only that is known
+    """
+
+    def __init__(self, count):
+        self.elapsed, self.memory, self.below = (array.array('d', [UNKNOWN]) * count for _ in range(3))
+        self.cpu = array.array('f', [UNKNOWN]) * count
 
 
 class Usage:
@@ -40,15 +93,13 @@ class Usage:
     Attributes:
         count: number of jobs
         ends: bytearray, how each ended: an index into `reasons`
-        submitted, started, finished: when, in seconds since 1970; 0 where that is not known
-        elapsed: seconds that it ran, nan where that is not known
-        cpu: seconds of CPU time, nan where that is not known
-        memory: the most bytes that it held, nan where that is not known
-        below: an upper bound of them where only that is known, else nan
+        reasons: Shared words for `ends`
+        times: Times
+        used: Used
         asked: index into `sets`
-        sets: list of (cores, memory, time, seconds and bytes as numbers, None where not asked for)
-        host: index into `hosts`, of which the first is '', for none
-        reasons: list of the words for `ends`
+        sets: Shared (cores, memory, time), seconds and bytes as numbers, None where not asked for
+        host: index into `hosts`
+        hosts: Shared names, of which the first is '', for none
         earlier: list of (number of the job, how it ended, host, submitted, started, finished) of the attempts
             that ran before a retry
     """
@@ -62,18 +113,12 @@ class Usage:
         """
         self.count = count
         self._group = group
-        self.reasons = ['', 'completed', 'failed'] + list(reasons)
-        self._codes = {word: code for code, word in enumerate(self.reasons)}
+        self.reasons = Shared(['', 'completed', 'failed'] + list(reasons))
         self.ends = bytearray(count)
-        self.submitted, self.started, self.finished = (array.array('d', bytes(8 * count)) for _ in range(3))
-        self.memory = array.array('d', [UNKNOWN]) * count
-        self.elapsed = array.array('d', [UNKNOWN]) * count
-        self.cpu = array.array('f', [UNKNOWN]) * count
-        self.below = array.array('d', [UNKNOWN]) * count
+        self.times, self.used = Times(count), Used(count)
         self.asked = array.array('I', bytes(4 * count))
         self.host = array.array('H', bytes(2 * count))
-        self.sets, self.hosts, self.earlier = [], [''], []
-        self._set_codes, self._host_codes = {}, {'': 0}
+        self.sets, self.hosts, self.earlier = Shared(), Shared([''], 65535), []
         self._same = None, 0
 
     def add(self, record, params):
@@ -83,45 +128,36 @@ class Usage:
             record: dict, an event of the journal
             params: dict, with what its attempt was submitted
         """
-        number = int(record['job']) // self._group
+        number, times, used = int(record['job']) // self._group, self.times, self.used
         started, finished = record.get('started'), record.get('finished')
         memory, cpu = record.get('memory'), record.get('cpu')
         self.ends[number] = COMPLETED if record['status'] == 'COMPLETED' else \
-            self._codes.get(record.get('error_reason'), FAILED)
-        self.submitted[number], self.started[number] = record.get('submitted') or 0, started or 0
-        self.finished[number] = finished or 0
-        self.elapsed[number] = max(0, finished - started) if started and finished else UNKNOWN
-        self.memory[number] = memory or UNKNOWN
-        self.below[number] = not memory and record.get('memory_below') or UNKNOWN
-        self.cpu[number] = UNKNOWN if cpu is None else cpu
+            self.reasons.codes.get(record.get('error_reason'), FAILED)
+        times.submitted[number], times.started[number] = record.get('submitted') or 0, started or 0
+        times.finished[number] = finished or 0
+        used.elapsed[number] = max(0, finished - started) if started and finished else UNKNOWN
+        used.memory[number] = memory or UNKNOWN
+        below = None if memory else record.get('memory_below')
+        used.below[number] = below or UNKNOWN
+        used.cpu[number] = UNKNOWN if cpu is None else cpu
         if params is not self._same[0]:
-            self._same = params, self._set(params)
+            self._same = params, self.sets.code_of((
+                params.get('cores') or params.get('tasks') or 1, params.get('memory'), params.get('time')))
         self.asked[number] = self._same[1]
-        host = record.get('host') or ''
-        code = self._host_codes.get(host)
-        if code is None:
-            code = self._host_codes[host] = min(len(self.hosts), 65535)
-            self.hosts.append(host)
-        self.host[number] = code
-
-    def _set(self, params):
-        key = (params.get('cores') or params.get('tasks') or 1, params.get('memory'), params.get('time'))
-        if key not in self._set_codes:
-            self._set_codes[key] = len(self.sets)
-            self.sets.append(key)
-        return self._set_codes[key]
+        self.host[number] = self.hosts.code_of(record.get('host') or '')
 
     def retry(self, number):
         """Take it that a job runs once more."""
-        if self.ends[number] and self.started[number] and self.finished[number]:
-            self.earlier.append((number, self.ends[number], self.host[number], self.submitted[number],
-                                 self.started[number], self.finished[number]))
+        times = self.times
+        if self.ends[number] and times.started[number] and times.finished[number]:
+            self.earlier.append((number, self.ends[number], self.host[number], times.submitted[number],
+                                 times.started[number], times.finished[number]))
         self.forget(number)
 
     @property
     def cancelled(self):
         """The code in `ends` of what was cancelled."""
-        return self._codes['cancelled']
+        return self.reasons.codes['cancelled']
 
     def forget(self, number):
         """Take it that a job has not ended, or not ended by running."""
@@ -153,13 +189,13 @@ def read(path):
     ledger = Ledger(logs, len(plan.map), plan.group)
     usage = Usage(ledger.count, plan.group, REASONS)
 
-    def take(record):
+    def add_record(record):
         record = sound_record(record)
         usage.add(record, plan.params_of(record))
 
-    def hear(event):
+    def on_event(event):
         if is_final_record(event):
-            take(event)
+            add_record(event)
         for number in retried_numbers(event):
             usage.retry(number)
         for number in dropped_numbers(event):
@@ -167,19 +203,19 @@ def read(path):
 
     try:
         driver = logs.driver_now()
-        ledger.load(hear)
+        ledger.load(on_event)
         ledger.miss(driver)
         ledger = with_unmerged(plan, ledger)
         for event in ledger.unwritten:
-            hear(event)
+            on_event(event)
         for number, status in enumerate(ledger.status):
             if status in ENDED_CODES:
-                if not usage.ends[number]:    # cancelled before it was submitted, or told by another kind of event
-                    take(ledger.record(number))
+                if not usage.ends[number]:    # cancelled before it was submitted, or told by another event
+                    add_record(ledger.record(number))
             elif usage.ends[number]:
                 usage.forget(number)
         usage.earlier = [attempt for attempt in usage.earlier    # but those of which a retry was taken back
-                         if not usage.ends[attempt[0]] or usage.started[attempt[0]] != attempt[4]]
+                         if not usage.ends[attempt[0]] or usage.times.started[attempt[0]] != attempt[4]]
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or path, error.strerror))
     return plan, ledger, usage
@@ -198,7 +234,8 @@ def spread(values):
     half = len(values) // 2
     median = values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
     return collections.OrderedDict([
-        ('jobs', len(values)), ('median', median), ('percentile_95', quantile(values, 0.95)), ('maximum', values[-1])])
+        ('jobs', len(values)), ('median', median), ('percentile_95', quantile(values, 0.95)),
+        ('maximum', values[-1])])
 
 
 def round_up(value, steps):
@@ -209,8 +246,140 @@ def round_up(value, steps):
 
 def time_flag(seconds):
     """Return seconds as they are typed behind -t: 45m, 1h30m, 2d."""
-    parts = [(seconds // 86400, 'd'), (seconds // 3600 % 24, 'h'), (seconds // 60 % 60, 'm'), (seconds % 60, 's')]
+    parts = [(seconds // 86400, 'd'), (seconds // 3600 % 24, 'h'), (seconds // 60 % 60, 'm'),
+             (seconds % 60, 's')]
     return ''.join('{:.0f}{}'.format(number, unit) for number, unit in parts if number) or '0s'
+
+
+class Needs:
+    """What the jobs that completed used.
+
+    Attributes:
+        memory, time, cores: as from `spread`
+        below: of how many only an upper bound of the memory is known, and the highest of them; None for none
+        used_cores: sorted array of how many cores each kept busy
+    """
+
+    def __init__(self, usage, completed):
+        """
+        Args:
+            usage: Usage
+            completed: bytes, 1 for each job that completed
+        """
+        used = usage.used
+        self.memory = spread(value for value in itertools.compress(used.memory, completed) if value == value)
+        below = [value for value in itertools.compress(used.below, completed) if value == value]
+        self.below = None
+        if below:
+            self.below = collections.OrderedDict([('jobs', len(below)), ('maximum', int(max(below)))])
+        self.time = spread(value for value in itertools.compress(used.elapsed, completed) if value == value)
+        self.used_cores = array.array('f', sorted(
+            cpu / elapsed for cpu, elapsed in itertools.compress(zip(used.cpu, used.elapsed), completed)
+            if cpu == cpu and elapsed >= MEASURABLE))
+        self.cores = spread(self.used_cores)
+
+
+class Requests:
+    """What the jobs that have ended had requested.
+
+    Attributes:
+        values: {'cores', 'memory', 'time': sorted list of the values}
+        some_without: set of those keys that some jobs did not request
+    """
+
+    KEYS = ('cores', 'memory', 'time')
+
+    def __init__(self, usage):
+        found = set(itertools.compress(usage.asked, usage.where(lambda code: code != NOT_ENDED)))
+        self.values, self.some_without = collections.OrderedDict(), set()
+        for place, key in enumerate(self.KEYS):
+            values = {usage.sets[code][place] for code in found}
+            self.values[key] = sorted(values - {None})
+            if None in values:
+                self.some_without.add(key)
+
+
+class Waste:
+    """What was reserved and what was used, by all that ran, in byte-seconds and core-seconds.
+
+    Attributes:
+        reserved_memory, used_memory, core_time, cpu_time: sums
+    """
+
+    def __init__(self, usage):
+        reserved_memory = used_memory = core_time = cpu_time = 0
+        used, sets = usage.used, usage.sets
+        ran = usage.where(lambda code: code != NOT_ENDED)
+        for elapsed, cpu, memory, asked in itertools.compress(
+                zip(used.elapsed, used.cpu, used.memory, usage.asked), ran):
+            if not elapsed > 0:
+                continue
+            cores, limit, _ = sets[asked]
+            if cpu == cpu:
+                core_time += cores * elapsed
+                cpu_time += min(cpu, cores * elapsed)
+            if limit and memory == memory:
+                reserved_memory += limit * elapsed
+                used_memory += min(memory, limit) * elapsed
+        self.reserved_memory, self.used_memory = reserved_memory, used_memory
+        self.core_time, self.cpu_time = core_time, cpu_time
+
+
+def largest_limit_exceeded(usage, place, reason):
+    """Return the largest limit that some jobs exceeded, None where it is not known.
+
+    Args:
+        usage: Usage
+        place: of the limit in `sets`
+        reason: the `error_reason` of these jobs
+    """
+    code = usage.reasons.index(reason)
+    sets = set(itertools.compress(usage.asked, usage.where(lambda end: end == code)))
+    return max((usage.sets[asked][place] for asked in sets if usage.sets[asked][place]), default=None)
+
+
+class Fit:
+    """The least memory and time that FIT of the jobs would have fitted in, as far as is known.
+
+    Attributes:
+        flags: {'memory': bytes, 'time': seconds}, those that are known
+        fitting, of: how many jobs these would have fitted, of how many
+        beyond: {'memory', 'time': number of jobs that exceeded that limit}
+        too_little: {'memory', 'time': the largest limit that was exceeded, or None}
+    """
+
+    def __init__(self, usage, needs, completed, failed):
+        """
+        Args:
+            usage: Usage
+            needs: Needs
+            completed: bytes, 1 for each job that completed
+            failed: {error_reason: number of jobs}
+        """
+        self.beyond = collections.OrderedDict((key, failed.get(key, 0)) for key in ('memory', 'time'))
+        self.too_little = {key: largest_limit_exceeded(usage, Requests.KEYS.index(key), key)
+                           for key in self.beyond}
+        self.flags, self.fitting = collections.OrderedDict(), 0
+        used, memory_known = usage.used, needs.memory or needs.below
+        # Where the memory of some is not known, the others speak for them. An upper bound is enough for each.
+        enough = array.array('d', (memory if memory == memory else below
+                                   for memory, below in zip(used.memory, used.below)))
+        has_time = (elapsed == elapsed for elapsed in used.elapsed)
+        has_memory = (memory == memory for memory in enough) if memory_known else itertools.repeat(True)
+        known = bytes(map(all, zip(completed, has_time, has_memory)))
+        self.of = known.count(1) + sum(self.beyond.values())
+        if 1 not in known:
+            return
+        spare = max(0, int((1 - FIT) * self.of + 1e-9) - sum(self.beyond.values()))
+        if memory_known:
+            spare //= 2    # whoever does not fit the one may fit the other
+            memory = sorted(itertools.compress(enough, known))[-1 - spare]
+            self.flags['memory'] = round_up(memory, MEMORY_STEPS)
+        seconds = sorted(itertools.compress(used.elapsed, known))[-1 - spare]
+        self.flags['time'] = round_up(seconds, TIME_STEPS)
+        most, longest = self.flags.get('memory', math.inf), self.flags['time']
+        self.fitting = sum(1 for memory, elapsed in itertools.compress(zip(enough, used.elapsed), known)
+                           if elapsed <= longest and not memory > most)
 
 
 class Advice:
@@ -219,6 +388,16 @@ class Advice:
     What jobs need is known from those that completed. One that failed for another reason may have stopped
     before it had used what it needs; one over its memory or time needs more than it asked for, and nobody
     knows how much.
+
+    Attributes:
+        counts: {status: number of jobs}
+        failed: {error_reason: number of jobs}
+        cancelled: number of jobs
+        needs: Needs
+        requests: Requests
+        waste: Waste
+        fit: Fit
+        flags: {'memory', 'time', 'cores', 'pull': number} of the request that is recommended
     """
 
     def __init__(self, plan, ledger, usage):
@@ -226,94 +405,35 @@ class Advice:
         Args:
             plan, ledger, usage: as `read` returns them
         """
-        self._usage = usage
         self._local = plan.info['executor'] == 'local'
-        self._path = plan.logs.path
-        self._workers = not self._local and not plan.info.get('pull') and plan.info['max_running']
         self.counts = collections.OrderedDict(zip(STATUSES, ledger.counts))
         self.cancelled = usage.ends.count(usage.cancelled)
         self.failed = collections.OrderedDict()
-        for code, word in enumerate(usage.reasons):
+        for code, reason in enumerate(usage.reasons):
             if code > COMPLETED and usage.ends.count(code):
-                self.failed[word] = usage.ends.count(code)
+                self.failed[reason] = usage.ends.count(code)
         completed = bytes(usage.where(lambda code: code == COMPLETED))
-        self.memory = spread(value for value in itertools.compress(usage.memory, completed) if value == value)
-        below = array.array('d', (value for value in itertools.compress(usage.below, completed) if value == value))
-        #: Of how many that completed only an upper bound of the memory is known, and the highest of them.
-        self.below = collections.OrderedDict([('jobs', len(below)), ('maximum', int(max(below)))]) if below else None
-        self.time = spread(value for value in itertools.compress(usage.elapsed, completed) if value == value)
-        self._used_cores = array.array('f', sorted(
-            cpu / elapsed for cpu, elapsed in itertools.compress(zip(usage.cpu, usage.elapsed), completed)
-            if cpu == cpu and elapsed >= MEASURABLE))
-        self.cores = spread(self._used_cores)
-        self._waste()
-        self._asked(completed)
-        self._fit(completed)
+        self.needs = Needs(usage, completed)
+        self.requests = Requests(usage)
+        self.waste = Waste(usage)
+        self.fit = Fit(usage, self.needs, completed, self.failed)
+        self.flags = collections.OrderedDict(self.fit.flags)
+        if self.flags:
+            self._advise_cores()
+            if not self._local and not plan.info.get('pull'):
+                self._advise_workers(plan.info['max_running'])
 
-    def _asked(self, completed):
-        found = set(itertools.compress(self._usage.asked, self._usage.where(lambda code: code != NOT_ENDED)))
-        self.asked = collections.OrderedDict()
-        for place, key in enumerate(('cores', 'memory', 'time')):
-            self.asked[key] = sorted({self._usage.sets[code][place] for code in found} - {None})
-        self._not_asked = {key for place, key in enumerate(('cores', 'memory', 'time'))
-                           if any(self._usage.sets[code][place] is None for code in found)}
-
-    def _waste(self):
-        """Add up what was reserved and what was used, by all that ran, in byte-seconds and core-seconds."""
-        reserved = used = core_time = cpu_time = 0
-        usage, sets = self._usage, self._usage.sets
-        ran = usage.where(lambda code: code != NOT_ENDED)
-        for elapsed, cpu, memory, asked in itertools.compress(
-                zip(usage.elapsed, usage.cpu, usage.memory, usage.asked), ran):
-            if not elapsed > 0:
-                continue
-            cores, limit, _ = sets[asked]
-            if cpu == cpu:
-                core_time += cores * elapsed
-                cpu_time += min(cpu, cores * elapsed)
-            if limit and memory == memory:
-                reserved += limit * elapsed
-                used += min(memory, limit) * elapsed
-        self.reserved_memory, self.used_memory, self.core_time, self.cpu_time = reserved, used, core_time, cpu_time
-
-    def _fit(self, completed):
-        """Find the least memory and time that FIT of the jobs would have fitted in, as far as is known."""
-        usage = self._usage
-        self.beyond = collections.OrderedDict((word, self.failed.get(word, 0)) for word in ('memory', 'time'))
-        beyond = sum(self.beyond.values())
-        self.too_little = {}
-        for place, word in enumerate(('memory', 'time'), 1):
-            code = usage.reasons.index(word)
-            limits = (usage.sets[asked][place] for asked in set(itertools.compress(
-                usage.asked, usage.where(lambda end, code=code: end == code))))
-            self.too_little[word] = max((limit for limit in limits if limit), default=None)
-        # Where the memory of some is not known, the others speak for them. An upper bound is enough for each.
-        enough = array.array('d', (memory if memory == memory else below
-                                   for memory, below in zip(usage.memory, usage.below)))
-        known = bytes(ended and elapsed == elapsed and (memory == memory or not self.memory and not self.below)
-                      for ended, elapsed, memory in zip(completed, usage.elapsed, enough))
-        count = known.count(1)
-        self.of = count + beyond
-        self.flags = collections.OrderedDict()
-        self.fitting = 0
-        if not count:
-            return
-        spare = max(0, int((1 - FIT) * self.of + 1e-9) - beyond)
-        if self.memory or self.below:
-            spare //= 2    # whoever does not fit the one may fit the other
-            memory = sorted(itertools.compress(enough, known))[-1 - spare]
-            self.flags['memory'] = round_up(memory, MEMORY_STEPS)
-        self.flags['time'] = round_up(sorted(itertools.compress(usage.elapsed, known))[-1 - spare], TIME_STEPS)
-        most, longest = self.flags.get('memory', math.inf), self.flags['time']
-        self.fitting = sum(1 for memory, elapsed in itertools.compress(zip(enough, usage.elapsed), known)
-                           if elapsed <= longest and not memory > most)
-        cores = self.asked['cores']
-        if len(cores) == 1 and self._used_cores:
-            enough = max(1, math.ceil(quantile(self._used_cores, 0.95) - 0.05))
-            if enough < cores[0]:
+    def _advise_cores(self):
+        requested = self.requests.values['cores']
+        if len(requested) == 1 and self.needs.used_cores:
+            enough = max(1, math.ceil(quantile(self.needs.used_cores, 0.95) - 0.05))
+            if enough < requested[0]:
                 self.flags['cores'] = enough
-        if self._workers and self.time['jobs'] >= MANY and self.time['median'] < SHORT:
-            self.flags['pull'] = min(self._workers, self.time['jobs'] // FEW)
+
+    def _advise_workers(self, most):
+        time = self.needs.time
+        if most and time['jobs'] >= MANY and time['median'] < SHORT:
+            self.flags['pull'] = min(most, time['jobs'] // FEW)
 
     def flag_text(self):
         """Return the flags to ask with next time, '-m 6G -t 2h'; '' where nothing is known."""
@@ -328,17 +448,19 @@ class Advice:
         """Return all of it for programs: bytes, seconds and numbers of cores."""
         found = collections.OrderedDict([
             ('jobs', sum(self.counts.values())), ('counts', self.counts), ('failed', self.failed)])
-        for key, figures in (('memory', self.memory), ('time', self.time), ('cores', self.cores)):
-            found[key] = collections.OrderedDict([('asked', self.asked[key]), ('used', figures)])
-        found['memory']['below'] = self.below
+        for key, figures in (('memory', self.needs.memory), ('time', self.needs.time),
+                             ('cores', self.needs.cores)):
+            found[key] = collections.OrderedDict([('asked', self.requests.values[key]), ('used', figures)])
+        found['memory']['below'] = self.needs.below
+        waste, fit = self.waste, self.fit
         found['unused'] = collections.OrderedDict([
-            ('memory', share_unused(self.used_memory, self.reserved_memory)),
-            ('cores', share_unused(self.cpu_time, self.core_time))])
+            ('memory', share_unused(waste.used_memory, waste.reserved_memory)),
+            ('cores', share_unused(waste.cpu_time, waste.core_time))])
         found['reserved'] = collections.OrderedDict([
-            ('byte_seconds', round(self.reserved_memory)), ('core_seconds', round(self.core_time, 3))])
+            ('byte_seconds', round(waste.reserved_memory)), ('core_seconds', round(waste.core_time, 3))])
         found['next'] = collections.OrderedDict([
             ('flags', self.flag_text())] + list(self.flags.items())
-            + [('fits', self.fitting), ('of', self.of), ('needed_more_than_asked', self.beyond)])
+            + [('fits', fit.fitting), ('of', fit.of), ('needed_more_than_asked', fit.beyond)])
         return found
 
     # As sentences
@@ -346,12 +468,12 @@ class Advice:
     def lines(self):
         """Yield it as lines for people."""
         yield self.basis()
-        if not self.time:
+        if not self.needs.time:
             yield 'no recommendation: no job has completed yet'
         else:
-            yield self.figures('memory', self.memory, memory_text)
-            yield self.figures('time', self.time, short_time)
-            yield self.figures('cores', self.cores, '{:.1f}'.format)
+            yield self.figures('memory', self.needs.memory, memory_text)
+            yield self.figures('time', self.needs.time, short_time)
+            yield self.figures('cores', self.needs.cores, '{:.1f}'.format)
         for sentence in self.notes() + self.advice():
             yield sentence
 
@@ -362,8 +484,8 @@ class Advice:
         failed = collections.OrderedDict(item for item in self.failed.items() if item[0] != 'cancelled')
         rest = []
         if counts['FAILED'] > self.cancelled:
-            reasons = ', '.join('{}{}'.format('' if len(failed) == 1 else '{:,} '.format(count), word)
-                                for word, count in failed.items())
+            reasons = ', '.join('{}{}'.format('' if len(failed) == 1 else '{:,} '.format(count), reason)
+                                for reason, count in failed.items())
             rest.append('{:,} failed{}'.format(
                 counts['FAILED'] - self.cancelled, ' ({})'.format(reasons) if reasons else ''))
         if self.cancelled:
@@ -380,27 +502,29 @@ class Advice:
 
     def requested(self, key, text):
         """Return what was requested: '8G', '4G to 32G', 'nothing'."""
-        found = self.asked[key]
+        found = self.requests.values[key]
         if not found:
             return 'nothing'
         if key == 'cores':
             text = str
         elif key == 'memory':
             text = memory_text
-        words = text(found[0]) if len(found) == 1 else '{} to {}'.format(text(found[0]), text(found[-1]))
-        return words + (', or nothing' if key in self._not_asked else '')
+        shown = text(found[0]) if len(found) == 1 else '{} to {}'.format(text(found[0]), text(found[-1]))
+        return shown + (', or nothing' if key in self.requests.some_without else '')
 
     def figures(self, key, found, text):
         """Return the line of one resource."""
         head = '{:8}requested {}; used: '.format(key, self.requested(key, text))
-        below = self.below if key == 'memory' else None
+        below = self.needs.below if key == 'memory' else None
         if below and not found and below['jobs'] == self.counts['COMPLETED']:
             return head + less_than(below['maximum'])
         if not found and not below:
-            if key == 'cores' and self.core_time and self.time and self.time['maximum'] < MEASURABLE:
+            time = self.needs.time
+            if key == 'cores' and self.waste.core_time and time and time['maximum'] < MEASURABLE:
                 return head + 'unknown (all jobs ran for less than {} s)'.format(MEASURABLE)
-            return head + 'unknown{}'.format(
-                '' if self._local else ' (reported neither by the nodes nor by the accounting of the scheduler)')
+            if self._local:
+                return head + 'unknown'
+            return head + 'unknown (reported neither by the nodes nor by the accounting of the scheduler)'
         missing = self.counts['COMPLETED'] - (found['jobs'] if found else 0) - (below['jobs'] if below else 0)
         parts = []
         if found:
@@ -415,15 +539,17 @@ class Advice:
 
     def notes(self):
         """Return sentences about what was requested and not used, and about what the figures cannot tell."""
-        found, parts = [], []
-        if self.reserved_memory:
-            parts.append(unused('requested memory', self.used_memory / GIGA, self.reserved_memory / GIGA, 'GB-hours'))
-        if self.core_time:
-            parts.append(unused('requested core time', self.cpu_time, self.core_time, 'core-hours'))
+        found, parts, waste = [], [], self.waste
+        if waste.reserved_memory:
+            parts.append(unused('requested memory', waste.used_memory / GIGA, waste.reserved_memory / GIGA,
+                                'GB-hours'))
+        if waste.core_time:
+            parts.append(unused('requested core time', waste.cpu_time, waste.core_time, 'core-hours'))
         if parts:
             found.append('unused: ' + ' and '.join(parts))
-        if self._local and self.memory:
-            found.append('short jobs on one machine share a shell: their peak memory is the highest in that shell')
+        if self._local and self.needs.memory:
+            found.append('short jobs on one machine share a shell: their peak memory is the highest in that '
+                         'shell')
         return found
 
     def advice(self):
@@ -431,22 +557,24 @@ class Advice:
         flags = self.flag_text()
         found = []
         if flags:
-            share = 100 * self.fitting // self.of
-            found.append('recommended: {} would have been enough for {} % of the jobs ({:,} of {:,}){}'.format(
-                flags, share, self.fitting, self.of,
-                '; too few jobs for a reliable estimate' if self.of < FEW else ''))
+            fitting, total = self.fit.fitting, self.fit.of
+            found.append('recommended: {} would have been enough for {} % of the jobs ({:,} of {:,})'.format(
+                flags, 100 * fitting // total, fitting, total)
+                + ('; too few jobs for a reliable estimate' if total < FEW else ''))
         if 'cores' in self.flags:
-            found.append('-c {} may be enough: 95 % of the jobs used at most {:.1f} cores on average; some may take '
-                         'longer with it'.format(self.flags['cores'], quantile(self._used_cores, 0.95)))
+            found.append('-c {} may be enough: 95 % of the jobs used at most {:.1f} cores on average; some '
+                         'may take longer with it'.format(
+                             self.flags['cores'], quantile(self.needs.used_cores, 0.95)))
         if 'pull' in self.flags:
-            found.append('half of the jobs ran for at most {}, and a scheduler takes seconds to start a job: with '
-                         '--pull {}, as many workers run them one after another'.format(
-                             short_time(self.time['median']), self.flags['pull']))
-        return found + [self._beyond(key, flag) for key, flag in (('memory', '-m'), ('time', '-t')) if self.beyond[key]]
+            found.append('half of the jobs ran for at most {}, and a scheduler takes seconds to start a job: '
+                         'with --pull {}, as many workers run them one after another'.format(
+                             short_time(self.needs.time['median']), self.flags['pull']))
+        return found + [self._beyond(key, flag) for key, flag in (('memory', '-m'), ('time', '-t'))
+                        if self.fit.beyond[key]]
 
     def _beyond(self, key, flag):
         """Return the sentence about the jobs that exceeded a limit."""
-        count, limit = self.beyond[key], self.too_little[key]
+        count, limit = self.fit.beyond[key], self.fit.too_little[key]
         text = exact_memory if key == 'memory' else time_flag
         return '{} exceeded {} {} limit; actual need unknown{}'.format(
             plural(count, 'job'), 'its' if count == 1 else 'their', key,
@@ -464,8 +592,7 @@ def share_unused(used, reserved):
 
 
 def unused(what, used, reserved, unit):
-    """Return '71 % of requested core time (250 of 352 core-hours)'; of small amounts, the share alone.
-    """
+    """Return '71 % of requested core time (250 of 352 core-hours)'; of small amounts, the share alone."""
     shown = '' if reserved < 360 else ' ({} of {} {})'.format(
         amount((reserved - used) / 3600), amount(reserved / 3600), unit)
     return '{:.0f} % of {}{}'.format(100 * share_unused(used, reserved), what, shown)

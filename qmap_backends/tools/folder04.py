@@ -5,8 +5,7 @@ import os
 
 from qmap import (
     FAILED, Failures, Map, STATUSES, UsageTotals, absolute_path, of_types, parse_statuses, read_json,
-    read_last_line,
-    sound_record)
+    read_last_line, sound_record)
 
 
 class Folder04:

@@ -47,16 +47,19 @@ LONGEST, LONGEST_IN_LIST = 300, 160
 UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f'
                      '\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]')
 
-TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
-              2592000, 7776000, 31536000, 157680000, 1576800000]
+TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800,
+              604800, 2592000, 7776000, 31536000, 157680000, 1576800000]
 
 MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
 
 
 def text(value):
     """Return text as HTML shows it: escaped, and with a sign in place of what is not text."""
-    return html.escape(UNSHOWN.sub(lambda match: '' if match.group()[0] == '\x1b' and match.group()[1:] else '\ufffd',
-                                   str(value)))
+    def sign_for(match):
+        is_escape_sequence = match.group()[0] == '\x1b' and match.group()[1:]
+        return '' if is_escape_sequence else '\ufffd'
+
+    return html.escape(UNSHOWN.sub(sign_for, str(value)))
 
 
 def cut(line, most=LONGEST):
@@ -210,7 +213,8 @@ class Axis:
         for piece, step in self._steps(busy, span, lambda span, most: nice(span, most)[1]):
             number = math.ceil((piece.begin - self.begin) / step - 1e-9)
             while self.begin + number * step <= piece.end + 1e-9 * step:
-                self.ticks.append((self.at(self.begin + number * step), '{:g}'.format(round(number * step, 6)), ''))
+                label = '{:g}'.format(round(number * step, 6))
+                self.ticks.append((self.at(self.begin + number * step), label, ''))
                 number += 1
 
     def _tick_clock(self, busy, span):
@@ -249,7 +253,7 @@ class Axis:
         """Return where a time is, in bins from the left."""
         piece = self.pieces[bisect.bisect_right(self._ends, seconds)]
         place_ = piece.left + (seconds - piece.begin) * piece.bins / (piece.end - piece.begin)
-        return 0.0 if place_ < 0 else float(BINS) if place_ > BINS else place_
+        return min(max(0.0, place_), float(BINS))
 
     def at(self, seconds):
         """Return where a time is, from 0 to 1."""
@@ -280,15 +284,18 @@ class Axis:
 
 def row(left, middle, right, kind='', height=0):
     """Return a row of the pictures that share an axis of time: the picture, and what is left and right of it."""
-    return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div><div class="r">{}</div></div>\n'.format(
-        kind, left, ' style="height:{}px"'.format(height) if height else '', middle, right)
+    style = ' style="height:{}px"'.format(height) if height else ''
+    return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div><div class="r">{}</div></div>\n' \
+        .format(kind, left, style, middle, right)
 
 
 def ticks(marks):
     """Return the labels (share, label, second label) of a horizontal axis; narrow pages show every other."""
     found = []
     for number, (share, first, second) in enumerate(marks):
-        side = 'first' if share < 0.02 else 'last' if share > 0.98 else ''
+        side = 'last' if share > 0.98 else ''
+        if share < 0.02:
+            side = 'first'
         found.append('<span class="t {}{}" style="left:{:.2f}%">{}{}</span>'.format(
             side, ' odd' if number % 2 else '', 100 * share, text(first),
             '<br/><b>{}</b>'.format(text(second)) if second else ''))
@@ -317,7 +324,8 @@ def number(value, top):
 
 def key(*names):
     """Return a legend: words behind a sample of their colour and shape."""
-    return ''.join('<span class="key"><i class="{}"></i>{}</span>'.format(kind, text(word)) for kind, word in names)
+    return ''.join('<span class="key"><i class="{}"></i>{}</span>'.format(kind, text(name))
+                   for kind, name in names)
 
 
 #: How jobs end, for people; and which of `Usage.reasons` that is, where it is not failed.
@@ -345,16 +353,22 @@ class Clocks:
             last: when the last end was heard of
         """
         least, most = [0.0] * len(usage.hosts), [0.0] * len(usage.hosts)
-        for host, submitted, started, finished in zip(usage.host, usage.submitted, usage.started, usage.finished):
+        times = usage.times
+        for host, submitted, started, finished in zip(
+                usage.host, times.submitted, times.started, times.finished):
             if submitted and started:
                 if started - submitted < least[host]:
                     least[host] = started - submitted
                 if finished - last > most[host]:
                     most[host] = finished - last
-        self.shifts = [-behind if behind < -self.SMALL else -ahead if ahead > self.SMALL else 0
-                       for behind, ahead in zip(least, most)]
-        self.shifts[0] = 0
+        self.shifts = [0] + [self._shift(behind, ahead) for behind, ahead in zip(least[1:], most[1:])]
         self._hosts = usage.hosts
+
+    def _shift(self, behind, ahead):
+        """Return the seconds to add to the times of a host, of which some are so much too early, or too late."""
+        if behind < -self.SMALL:
+            return -behind
+        return -ahead if ahead > self.SMALL else 0
 
     def sentence(self):
         """Return what was put right, '' for nothing."""
@@ -363,15 +377,93 @@ class Clocks:
         if not wrong:
             return ''
         wrong.sort(reverse=True)
-        named = ', '.join('{} ({} {})'.format(name, short_time(shift), side) for shift, name, side in wrong[:4])
-        return 'Clocks differ: times from {}{} were shifted so that no job starts before its submission.'.format(
-            named, ' and {} more'.format(len(wrong) - 4) if len(wrong) > 4 else '')
+        named = ', '.join('{} ({} {})'.format(name, short_time(shift), side)
+                          for shift, name, side in wrong[:4])
+        if len(wrong) > 4:
+            named += ' and {} more'.format(len(wrong) - 4)
+        return 'Clocks differ: times from {} were shifted so that no job starts before its submission.'.format(
+            named)
+
+
+class Attempts:
+    """All attempts of which the times are known, by the driver's clock.
+
+    Attributes:
+        shifts: list by host: seconds to add to its times
+    """
+
+    def __init__(self, usage, live, shifts):
+        """
+        Args:
+            usage: Usage
+            live: list of the records of live jobs
+            shifts: those of Clocks
+        """
+        self.shifts = shifts
+        self._usage, self._live = usage, live
+        self._codes = {name: code for code, name in enumerate(usage.hosts)}
+
+    def ended(self):
+        """Return an iterator over all attempts that have ended: (number of the job, how it ended, code of the
+        host, submitted, started, finished, whether it was the last)."""
+        usage, times = self._usage, self._usage.times
+        last = zip(itertools.count(), usage.ends, usage.host, times.submitted, times.started, times.finished,
+                   itertools.repeat(True))
+        return itertools.chain((attempt for attempt in last if attempt[1]),
+                               (attempt + (False,) for attempt in usage.earlier))
+
+    def running(self):
+        """Yield (record, code of the host, when it started) of the live jobs that run."""
+        for record in self._live:
+            if record.get('started'):
+                host = self._codes.get(record.get('host', ''), 0)
+                yield record, host, record['started'] + self.shifts[host]
+
+    def spans(self, now):
+        """Return the arrays of when attempts started, and when these ended."""
+        starts, ends, shifts = array.array('d'), array.array('d'), self.shifts
+        for _, _, host, _, started, finished, _ in self.ended():
+            if started and finished:
+                starts.append(started + shifts[host])
+                ends.append(finished + shifts[host])
+        for _, _, started in self.running():
+            starts.append(started)
+            ends.append(now)
+        return starts, ends
+
+    def first_submission(self):
+        """Return when the first attempt was submitted, 0 where none was."""
+        return min(itertools.chain(
+            (value for value in self._usage.times.submitted if value),
+            (attempt[3] for attempt in self._usage.earlier if attempt[3]),
+            (record['submitted'] for record in self._live)), default=0)
+
+    def last_dropped(self):
+        """Return when the last attempt ended that had not started, 0 where there is none."""
+        return max((finished for _, _, _, _, started, finished, _ in self.ended() if not started), default=0)
+
+
+def make_axis(begin, end, starts, ends, lasts):
+    """Return the Axis of an execution.
+
+    Args:
+        begin, end: of all, in seconds
+        starts, ends: of the attempts, as from `Attempts.spans`
+        lasts: whether some jobs are not over
+    """
+    step = 1 + len(starts) // SAMPLED
+    quiet = quiet_stretches(begin, end, sorted(starts[::step]), sorted(ends[::step]))
+    ends_quietly = bool(quiet) and quiet[-1][1] == end
+    if not lasts and not ends_quietly:    # with some room, to see what ended last
+        end += 0.02 * (end - begin - sum(last - first for first, last in quiet))
+    return Axis(begin, end, quiet)
 
 
 class Course:
     """What ran where and when, over steps of time.
 
     Attributes:
+        attempts: Attempts
         axis: Axis, None where nothing was submitted
         running: list by host of lists: jobs at once, the mean of each step
         waiting: list: jobs that were submitted and did not run yet
@@ -390,24 +482,15 @@ class Course:
             clocks: Clocks
             now: seconds since 1970
         """
-        self._usage, self._shifts = usage, clocks.shifts
-        self._codes = {name: code for code, name in enumerate(usage.hosts)}
         hosts = len(usage.hosts)
-        begin = min(itertools.chain(
-            (value for value in usage.submitted if value), (attempt[3] for attempt in usage.earlier if attempt[3]),
-            (record['submitted'] for record in live)), default=0)
-        starts, ends = self._times(live, now)
-        dropped = max((finished for _, _, _, _, started, finished, _ in self.attempts() if not started), default=0)
+        self.attempts = Attempts(usage, live, clocks.shifts)
+        starts, ends = self.attempts.spans(now)
         self.first, self.last = min(starts, default=0), max(ends, default=0)
-        begin = min((value for value in (begin, self.first) if value), default=0)
+        begin = min((value for value in (self.attempts.first_submission(), self.first) if value), default=0)
         self.axis = None
         if begin:
-            end = now if live else max(self.last, dropped)
-            step = 1 + len(starts) // SAMPLED
-            quiet = quiet_stretches(begin, end, sorted(starts[::step]), sorted(ends[::step]))
-            if not live and not (quiet and quiet[-1][1] == end):    # with some room, to see what ended last
-                end += 0.02 * (end - begin - sum(last - first for first, last in quiet))
-            self.axis = Axis(begin, end, quiet)
+            end = now if live else max(self.last, self.attempts.last_dropped())
+            self.axis = make_axis(begin, end, starts, ends, bool(live))
         self.waiting = []
         self.running = [[] for _ in range(hosts)]
         self.failed, self.earlier = [set() for _ in range(hosts)], [set() for _ in range(hosts)]
@@ -415,32 +498,10 @@ class Course:
         self.jobs, self.failures = [0] * hosts, [0] * hosts
         self.busy = 0
         if self.axis:
-            self._fill(live, now)
+            self._fill(usage, live, now)
 
-    def attempts(self):
-        """Return an iterator over all attempts that have ended: (number of the job, how it ended, code of the
-        host, submitted, started, finished, whether it was the last)."""
-        usage = self._usage
-        last = zip(itertools.count(), usage.ends, usage.host, usage.submitted, usage.started, usage.finished,
-                   itertools.repeat(True))
-        return itertools.chain((attempt for attempt in last if attempt[1]),
-                               (attempt + (False,) for attempt in usage.earlier))
-
-    def _times(self, live, now):
-        """Return when attempts started, and when these ended."""
-        starts, ends, shifts = array.array('d'), array.array('d'), self._shifts
-        for _, _, host, _, started, finished, _ in self.attempts():
-            if started and finished:
-                starts.append(started + shifts[host])
-                ends.append(finished + shifts[host])
-        for record in live:
-            if record.get('started'):
-                starts.append(record['started'] + shifts[self._codes.get(record.get('host', ''), 0)])
-                ends.append(now)
-        return starts, ends
-
-    def _fill(self, live, now):
-        usage, shifts, bin_of = self._usage, self._shifts, self.axis.bin
+    def _fill(self, usage, live, now):
+        shifts, bin_of = self.attempts.shifts, self.axis.bin
         size = BINS + 2
         running = [[0.0] * size for _ in usage.hosts]
         waiting = [0.0] * size
@@ -452,7 +513,7 @@ class Course:
             into[whole] += sign * (whole + 1 - at)
             into[whole + 1] += sign * (at - whole)
 
-        for _, end, host, submitted, started, finished, last in self.attempts():
+        for _, end, host, submitted, started, finished, last in self.attempts.ended():
             kind = KINDS.get(usage.reasons[end], 'failed')
             if started:
                 started += shifts[host]
@@ -476,13 +537,11 @@ class Course:
                 self.failures[host] += kind == 'failed'
         for record in live:
             step(waiting, bin_of(record['submitted']), 1)
-            if record.get('started'):
-                host = self._codes.get(record.get('host', ''), 0)
-                at = bin_of(record['started'] + shifts[host])
-                step(waiting, at, -1)
-                step(running[host], at, 1)
-                self.busy += max(0, now - record['started'])
-                self.jobs[host] += 1
+        for record, host, started in self.attempts.running():
+            step(waiting, bin_of(started), -1)
+            step(running[host], bin_of(started), 1)
+            self.busy += max(0, now - record['started'])
+            self.jobs[host] += 1
         self.running = [list(itertools.accumulate(values))[:BINS] for values in running]
         self.waiting = [max(0, value) for value in itertools.accumulate(waiting)][:BINS]
         self.ended = {kind: list(itertools.accumulate(values))[:BINS] for kind, values in ended.items()}
@@ -500,18 +559,18 @@ class Timeline:
         ('completed', 'completed'), ('failed', 'failed: outlined'), ('cancelled', 'cancelled'),
         ('running', 'still running: thin'), ('hollow', 'earlier attempts: hollow')])
 
-    def __init__(self, plan, ledger, usage, course, clocks, live, now):
+    def __init__(self, plan, ledger, usage, course, clocks, now):
         """
         Args:
             plan, ledger, usage: as `advice.read` returns them
             course: Course
             clocks: Clocks
-            live: list of the records of live jobs
             now: seconds since 1970
         """
         self._plan, self._ledger, self._usage = plan, ledger, usage
-        self._course, self._clocks, self._live, self._now = course, clocks, live, now
-        self.hosts = sorted((name for name, jobs in zip(usage.hosts, course.jobs) if name and jobs), key=natural)
+        self._course, self._clocks, self._now = course, clocks, now
+        self.hosts = sorted((name for name, jobs in zip(usage.hosts, course.jobs) if name and jobs),
+                            key=natural)
 
     def html(self):
         """Return the section."""
@@ -528,19 +587,19 @@ class Timeline:
         An attempt: start, end, number of the job, how it ended (an index into Usage.reasons, NOT_ENDED for
         what still runs), whether it was the last.
         """
-        usage, shifts, axis = self._usage, self._clocks.shifts, self._course.axis
+        usage, attempts, axis = self._usage, self._course.attempts, self._course.axis
+        shifts = attempts.shifts
         jobs = [(started + shifts[host], finished + shifts[host], usage.hosts[host], number, end, last)
-                for number, end, host, _, started, finished, last in self._course.attempts() if started and finished]
-        codes = {name: code for code, name in enumerate(usage.hosts)}
-        for record in self._live:
-            if record.get('started'):
-                host = record.get('host', '')
-                jobs.append((record['started'] + shifts[codes.get(host, 0)], self._now, host,
-                             self._ledger.number(record['job']), NOT_ENDED, True))
+                for number, end, host, _, started, finished, last in attempts.ended() if started and finished]
+        for record, _, started in attempts.running():
+            jobs.append((started, self._now, record.get('host', ''), self._ledger.number(record['job']),
+                         NOT_ENDED, True))
         if not 0 < len(jobs) <= DRAWN:
             return None
-        if len(jobs) > TOLD and quantile(sorted(axis.at(end) - axis.at(start) for start, end, *_ in jobs), 0.5) < 0.001:
-            return None
+        if len(jobs) > TOLD:
+            widths = sorted(axis.at(end) - axis.at(start) for start, end, *_ in jobs)
+            if quantile(widths, 0.5) < 0.001:
+                return None
         gap = 0.000002 * (axis.end - axis.begin)
         found, count = {}, 0
         for start, end, host, job, how, last in sorted(jobs):
@@ -557,7 +616,7 @@ class Timeline:
         axis = self._course.axis
         count = sum(map(len, lanes.values()))
         told = sum(len(slot) for slots in lanes.values() for slot in slots) <= TOLD
-        height = 20 if count <= 8 else 14 if count <= 24 else 10
+        height = next((height for most, height in ((8, 20), (24, 14)) if count <= most), 10)
         rows, there = [], set()
         for host in sorted(lanes, key=natural):
             slots = lanes[host]
@@ -565,7 +624,7 @@ class Timeline:
             body = ''.join('<g class="{}">{}</g>'.format(
                 kind, ''.join(paths) if told else '<path d="{}"/>'.format(''.join(paths)))
                 for kind, paths in shapes.items())
-            there.update(word for kind in shapes for word in kind.split()[-1:])
+            there.update(kind.split()[-1] for kind in shapes)
             jobs, deep = sum(1 for slot in slots for attempt in slot if attempt[4]), 10 * len(slots)
             picture = svg(axis.grid(deep, 1000) + body, '{} jobs on {}'.format(jobs, host), 1000, deep)
             totals = self._totals(jobs, len(shapes.get('failed', ())))
@@ -641,7 +700,8 @@ class Timeline:
                              ('<g class="failed hollow"><path d="{}"/></g>', course.earlier)):
             at = sorted(set().union(*(found[code] for code in codes)))
             body += shape.format(''.join('M{} 106h1v14h-1z'.format(bin_) for bin_ in at)) if at else ''
-        totals = self._totals(*(sum(figures[code] for code in codes) for figures in (course.jobs, course.failures)))
+        jobs, failed = (sum(figures[code] for code in codes) for figures in (course.jobs, course.failures))
+        totals = self._totals(jobs, failed)
         return row(text(name), svg(body, 'jobs at once on ' + name, BINS, 120), totals, 'host', 28)
 
 
@@ -681,7 +741,8 @@ class Failed:
         found = ''
         if groups:
             most, rest = groups[0].count, groups[GROUPS:]
-            found = ''.join(self._article(group, most, place < 4) for place, group in enumerate(groups[:GROUPS]))
+            found = ''.join(self._article(group, most, place < 4)
+                            for place, group in enumerate(groups[:GROUPS]))
             if rest:
                 found += note('And {} more, in {} of failures: qmap info -s failed error'.format(
                     plural(sum(group.count for group in rest), 'job'), plural(len(rest), 'other kind')))
@@ -692,12 +753,16 @@ class Failed:
         """Return the section with what was cancelled."""
         if not numbers:
             return ''
-        ran = sum(1 for number in numbers if self._usage.started[number])
-        words = '<strong>{}</strong>'.format(
-            'all of them while they ran' if ran == len(numbers) else
-            '{:,} while they ran, {:,} before'.format(ran, len(numbers) - ran) if ran else 'before they ran')
+        ran = sum(1 for number in numbers if self._usage.times.started[number])
+        if ran == len(numbers):
+            when = 'all of them while they ran'
+        elif ran:
+            when = '{:,} while they ran, {:,} before'.format(ran, len(numbers) - ran)
+        else:
+            when = 'before they ran'
         jobs = self._list([self._ledger.id(number) for number in numbers[:LISTED]], len(numbers), False)
-        return section('Cancelled', article(len(numbers), 100, 'cancelled', words, '', jobs))
+        return section('Cancelled', article(
+            len(numbers), 100, 'cancelled', '<strong>{}</strong>'.format(when), '', jobs))
 
     def _article(self, group, most, shown):
         """Return a group of failures with its jobs, and what the first of them said.
@@ -707,22 +772,25 @@ class Failed:
             most: how many jobs the largest group has
             shown: whether what it said is to be unfolded
         """
-        id = group.ids[0]
+        id, several = group.ids[0], group.count > 1
         own = own_text(self._plan, self._ledger.number(id))
         example = '{}job {}, {}<code>{}</code>'.format(
-            'example: ' if group.count > 1 else '', id, text(own) + ', ' if own else '', text(cut(self._command(id))))
-        return article(group.count, 100 * group.count / most, 'failed', self._words(group),
-                       text(self._where(group)) + example,
-                       self._stderr(id, shown) + (self._list(group.ids, group.count, not group.same)
-                                                  if group.count > 1 else ''))
+            'example: ' if several else '', id, text(own) + ', ' if own else '', text(cut(self._command(id))))
+        details = self._stderr(id, shown)
+        if several:
+            details += self._list(group.ids, group.count, not group.same)
+        return article(group.count, 100 * group.count / most, 'failed', self._message(group),
+                       text(self._where(group)) + example, details)
 
     @staticmethod
-    def _words(group):
+    def _message(group):
         """Return what a group of failures says."""
         error, what = text(cut(group.error)), '<strong>{}</strong>'.format(text(group.what))
         if group.what in group.error and group.same:
             return '<strong>{}</strong>'.format(error)
-        return '{}{} <code>{}</code>'.format(what, '' if group.same else ', such as', error) if error else what
+        if not error:
+            return what
+        return '{}{} <code>{}</code>'.format(what, '' if group.same else ', such as', error)
 
     def _where(self, group):
         """Return on which hosts a kind of failure was seen: 'on c12, c13 only; '."""
@@ -755,8 +823,9 @@ class Failed:
             lines = ['{}: {}'.format(path, error.strerror)]
         if not any(line.strip() for line in lines):
             return ''
+        last_states = (line.rstrip('\r').split('\r')[-1] for line in lines)
         return '<details{}><summary>end of its stderr</summary><pre>{}</pre></details>'.format(
-            ' open="open"' if shown else '', '\n'.join(text(cut(line.rstrip('\r').split('\r')[-1])) for line in lines))
+            ' open="open"' if shown else '', '\n'.join(text(cut(line)) for line in last_states))
 
     def _list(self, ids, count, differ):
         """Return the jobs of a group, folded.
@@ -789,11 +858,16 @@ class Failed:
                 words, ''.join('<th>{}</th>'.format(head) for head in columns), '\n'.join(rows))
 
 
-def article(count, share, kind, words, more, details):
+def article(count, share, kind, what, more, details):
     """Return a group of jobs: how many, as a number and a bar (percent of the width), and what it is."""
-    return '<article class="failure"><div class="count"><b>{:,}</b><i class="{}" style="width:{:.1f}%"></i></div>' \
-        '<div><p>{}</p>{}{}</div></article>\n'.format(
-            count, kind, max(1, share), words, '<p class="soft">{}</p>'.format(more) if more else '', details)
+    more = '<p class="soft">{}</p>'.format(more) if more else ''
+    return '<article class="failure"><div class="count"><b>{:,}</b>' \
+        '<i class="{}" style="width:{:.1f}%"></i></div>' \
+        '<div><p>{}</p>{}{}</div></article>\n'.format(count, kind, max(1, share), what, more, details)
+
+
+#: The names of the schedulers, for people.
+SCHEDULERS = {'slurm': 'Slurm', 'sge': 'Grid Engine', 'lsf': 'LSF'}
 
 
 class Report:
@@ -809,19 +883,19 @@ class Report:
         self.made = time.time()
         self.driven = beats(plan.logs)
         # Where no driver runs, nothing is known of what came after the last record.
-        self.now = self.made if self.driven else min(self.made, self._last_heard() - CLOCK)
-        self.counts = advice.counts
-        self.jobs = sum(self.counts.values())
+        self.now = self.made if self.driven else min(self.made, self._last_written() - CLOCK)
         live = list(ledger.live.values())
-        clocks = Clocks(usage, self._last_heard())
-        self.shifts = clocks.shifts
+        clocks = Clocks(usage, self._last_written())
         self.course = Course(usage, live, clocks, self.now)
-        self.timeline = Timeline(plan, ledger, usage, self.course, clocks, live, self.now)
-        self.hosts = self.timeline.hosts
-        self.failed = Failed(plan, ledger, usage, self.course, self.hosts)
-        self.retried = sum(1 for attempts in ledger.attempts if attempts > 1)
+        self.timeline = Timeline(plan, ledger, usage, self.course, clocks, self.now)
+        self.failed = Failed(plan, ledger, usage, self.course, self.timeline.hosts)
 
-    def _last_heard(self):
+    @property
+    def jobs(self):
+        """The number of jobs."""
+        return sum(self.advice.counts.values())
+
+    def _last_written(self):
         """Return when the journal was last written, or what the jobs have said since, give or take the
         clock that tells it."""
         logs = self.plan.logs
@@ -835,7 +909,8 @@ class Report:
         title = text(self.plan.info.get('name') or 'qmap')
         yield PAGE.format(title=title, style=STYLE)
         yield self.head(title)
-        for part in (self.failed.html, self.timeline.html, self.progress, self.histograms, self.advise, self.about):
+        for part in (self.failed.html, self.timeline.html, self.progress, self.histograms, self.advise,
+                     self.about):
             yield part()
         yield self.foot()
         yield '</main>\n</body>\n</html>\n'
@@ -850,25 +925,26 @@ class Report:
             state = '<strong class="state">not finished: {:,} of {} remaining, as of {}{}</strong>'.format(
                 left, plural(self.jobs, 'job'), moment(self.now),
                 '' if self.driven else '; no driver is running')
-        counts = counts_for_people(self.counts, self.advice.cancelled)
+        counts = counts_for_people(self.advice.counts, self.advice.cancelled)
         order = ('completed', 'failed', 'cancelled', 'running', 'pending', 'other', 'unsubmitted')
-        there = [word for word in order if word in counts]
-        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(word, counts[word]) for word in there)
-        legend = key(*[(word, '{:,} {}'.format(counts[word], word)) for word in there])
-        return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n<p class="lead">{}</p>\n{}</header>\n' \
+        there = [status for status in order if status in counts]
+        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(status, counts[status]) for status in there)
+        legend = key(*[(status, '{:,} {}'.format(counts[status], status)) for status in there])
+        return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n' \
+            '<p class="lead">{}</p>\n{}</header>\n' \
             '<div class="tiles">{}</div>\n<div class="bar">{}</div>\n<p class="legend">{}</p>\n'.format(
                 title, text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
 
     def _lead(self, left):
         """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10'."""
         course, executor = self.course, self.plan.info['executor']
-        words = [plural(self.jobs, 'job')]
-        if len(self.hosts) > 1:
-            words.append('on {} hosts'.format(len(self.hosts)))
-        elif self.hosts:
-            words.append('on ' + self.hosts[0])
+        parts, hosts = [plural(self.jobs, 'job')], self.timeline.hosts
+        if len(hosts) > 1:
+            parts.append('on {} hosts'.format(len(hosts)))
+        elif hosts:
+            parts.append('on ' + hosts[0])
         if executor != 'local':
-            words.append('through ' + {'slurm': 'Slurm', 'sge': 'Grid Engine', 'lsf': 'LSF'}.get(executor, executor))
+            parts.append('through ' + SCHEDULERS.get(executor, executor))
         span = ''
         if course.first:
             first, until = moment(course.first), 'now' if left and self.driven else moment(course.last)
@@ -876,34 +952,37 @@ class Report:
                 until = until.partition(', ')[2]
             span = ', {}{} ({})'.format(first, '' if first.endswith(until) else ' \u2013 ' + until,
                                         time.strftime('%Z', time.localtime(course.first)))
-        return ' '.join(words) + span
+        return ' '.join(parts) + span
 
     def tiles(self):
         """Yield the headline figures."""
         course, advice = self.course, self.advice
-        completed, failed = self.counts['COMPLETED'], self.counts['FAILED'] - advice.cancelled
+        completed, failed = advice.counts['COMPLETED'], advice.counts['FAILED'] - advice.cancelled
         share = 100 * completed / self.jobs
         shown = '{:.0f}'.format(share) if share in (0, 100) else '{:.1f}'.format(min(99.9, max(0.1, share)))
         yield tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
-        words = ['{:,} {}'.format(number, 'submission refused' if word == 'submit' else word)
-                 for word, number in sorted(advice.failed.items(), key=lambda item: -item[1]) if word != 'cancelled']
-        more = ', '.join(words[:3]) or 'none'
+        reasons = ['{:,} {}'.format(number, 'submission refused' if reason == 'submit' else reason)
+                   for reason, number in sorted(advice.failed.items(), key=lambda item: -item[1])
+                   if reason != 'cancelled']
+        more = ', '.join(reasons[:3]) or 'none'
         if advice.cancelled:
-            more = '{}{:,} cancelled'.format(more + '; ' if words else '', advice.cancelled)
+            more = '{}{:,} cancelled'.format(more + '; ' if reasons else '', advice.cancelled)
         yield tile('{:,}'.format(failed), 'failed', more)
         if course.first and course.last > course.first:
             span = course.last - course.first
             yield tile(short_time(span), 'elapsed', per_time((completed + failed) / span))
             yield tile(amount(course.busy / span), 'jobs running', 'mean; maximum {:,.0f}'.format(
                 max(course.at_once(), default=0)))
-        if advice.core_time:
-            figure, what = (short_time(advice.core_time), 'core time requested') if advice.core_time < 360 else \
-                (amount(advice.core_time / 3600), 'core-hours requested')
+        core_time, time = advice.waste.core_time, advice.needs.time
+        if core_time:
+            figure, what = amount(core_time / 3600), 'core-hours requested'
+            if core_time < 360:
+                figure, what = short_time(core_time), 'core time requested'
             yield tile(figure, what, '{:.0f}\u202f% used'.format(
-                100 - 100 * share_unused(advice.cpu_time, advice.core_time)))
-        if advice.time:
-            yield tile(short_time(advice.time['median']), 'median wall time', '95th percentile {}'.format(
-                short_time(advice.time['percentile_95'])))
+                100 - 100 * share_unused(advice.waste.cpu_time, core_time)))
+        if time:
+            yield tile(short_time(time['median']), 'median wall time', '95th percentile {}'.format(
+                short_time(time['percentile_95'])))
 
     # Job states over time
 
@@ -916,10 +995,12 @@ class Report:
         for kind in ENDS:
             total = [one + other for one, other in zip(total, course.ended[kind])]
             areas.append((kind, list(total)))
-        names = [(kind, '{:,} {}'.format(course.ended[kind][-1], kind), course.ended[kind][-1]) for kind in ENDS]
+        names = [(kind, '{:,} {}'.format(course.ended[kind][-1], kind), course.ended[kind][-1])
+                 for kind in ENDS]
         parts = [self._areas('Jobs ended, of {:,}'.format(jobs), areas[::-1], jobs, names, 150)]
         at_once = course.at_once()
-        parts.append(self._areas('Jobs running', [('running', at_once)], max(at_once), [('running', 'running', 1)], 90))
+        parts.append(self._areas('Jobs running', [('running', at_once)], max(at_once),
+                                 [('running', 'running', 1)], 90))
         if self.plan.info['executor'] != 'local':
             parts.append(self._areas('Jobs pending', [('pending', course.waiting)], max(course.waiting),
                                      [('pending', 'pending', 1)], 70))
@@ -934,7 +1015,8 @@ class Report:
         body = self.course.axis.grid() + level_lines(marks, top) + ''.join(
             '<path class="{}" d="{}"/>'.format(kind, steps(values, top)) for kind, values in areas)
         legend = '<br/>'.join(key((kind, word)) for kind, word, count in names if count)
-        return '<h3>{}</h3>{}'.format(text(title), row(levels(marks, top), svg(body, title), legend, 'curve', height))
+        return '<h3>{}</h3>{}'.format(
+            text(title), row(levels(marks, top), svg(body, title), legend, 'curve', height))
 
     # Histograms
 
@@ -942,56 +1024,64 @@ class Report:
         """Return the section with how long jobs ran, what memory they used, and how busy their cores were."""
         usage, cancelled = self.usage, self.usage.cancelled
         ran = bytes(elapsed == elapsed and end not in (NOT_ENDED, cancelled)
-                    for end, elapsed in zip(usage.ends, usage.elapsed))
+                    for end, elapsed in zip(usage.ends, usage.used.elapsed))
         if not any(ran):
             return ''
         good = bytes(end == COMPLETED for end in itertools.compress(usage.ends, ran))
-        elapsed, memory = (
-            array.array('d', itertools.compress(values, ran)) for values in (usage.elapsed, usage.memory))
-        sets, asked = usage.sets, array.array('I', itertools.compress(usage.asked, ran))
-        flags, limits = self.advice.flags, self.advice.asked
+        flags, limits = self.advice.flags, self.advice.requests.values
         found = []
         if self.plan.info['executor'] != 'local':
-            waited = array.array('d', (
-                max(0, started + self.shifts[host] - submitted) if started and submitted else UNKNOWN
-                for started, submitted, host in itertools.compress(
-                    zip(usage.started, usage.submitted, usage.host), ran)))
-            found.append(Histogram('Queue wait time', 'time', waited, good))
+            found.append(Histogram('Queue wait time', 'time', self._waited(ran), good))
+        elapsed, memory, cpu = (array.array('d', itertools.compress(values, ran)) for values in (
+            usage.used.elapsed, usage.used.memory, usage.used.cpu))
         found.append(Histogram('Wall time', 'time', elapsed, good, limits['time'], flags.get('time')))
-        bounds = [value for value in itertools.compress(usage.below, ran) if value == value]
-        found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'], flags.get('memory'),
+        bounds = [value for value in itertools.compress(usage.used.below, ran) if value == value]
+        found.append(Histogram('Peak memory (RSS)', 'memory', memory, good, limits['memory'],
+                               flags.get('memory'),
                                below=(len(bounds), less_than(max(bounds)) if bounds else '')))
+        sets, asked = usage.sets, array.array('I', itertools.compress(usage.asked, ran))
         if len(limits['memory']) > 1:
-            shares = (100 * value / sets[code][1] if sets[code][1] else UNKNOWN for value, code in zip(memory, asked))
-            found.append(Histogram('Memory efficiency (used of requested)', 'share', array.array('d', shares), good))
-        shares = (100 * cpu / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
-                  for cpu, seconds, code in zip(itertools.compress(usage.cpu, ran), elapsed, asked))
+            shares = array.array('d', (100 * value / sets[code][1] if sets[code][1] else UNKNOWN
+                                       for value, code in zip(memory, asked)))
+            found.append(Histogram('Memory efficiency (used of requested)', 'share', shares, good))
+        shares = array.array('d', (100 * busy / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
+                                   for busy, seconds, code in zip(cpu, elapsed, asked)))
         short = any(seconds < MEASURABLE for seconds in elapsed)
         found.append(Histogram(
-            'CPU efficiency (used of requested)', 'share', array.array('d', shares), good,
+            'CPU efficiency (used of requested)', 'share', shares, good,
             why=' (shorter than {} s, or not reported)'.format(MEASURABLE) if short else ''))
-        legend = key(*[('completed', 'completed')] * any(good), *[('failed', 'failed, on top')] * (not all(good)))
+        legend = key(*[('completed', 'completed')] * any(good),
+                     *[('failed', 'failed, on top')] * (not all(good)))
         return section('Resource usage', '<p class="legend">{}<span>height: number of jobs</span></p>'
                        '<div class="charts{}">{}</div>'.format(
                            legend, ' even' if len(found) == 4 else '', ''.join(one.html() for one in found)))
+
+    def _waited(self, ran):
+        """Return the array of the seconds that the jobs of a mask waited in the queue."""
+        times, shifts = self.usage.times, self.course.attempts.shifts
+        return array.array('d', (
+            max(0, started + shifts[host] - submitted) if started and submitted else UNKNOWN
+            for started, submitted, host in itertools.compress(
+                zip(times.started, times.submitted, self.usage.host), ran)))
 
     # Tables
 
     def advise(self):
         """Return the section with what to request next time."""
         advice = self.advice
-        if not advice.time:
+        if not advice.needs.time:
             return ''
         rows = []
-        for name, figures, form in (('memory', advice.memory, memory_text), ('time', advice.time, short_time),
-                                    ('cores', advice.cores, '{:.1f}'.format)):
+        for name, figures, form in (
+                ('memory', advice.needs.memory, memory_text), ('time', advice.needs.time, short_time),
+                ('cores', advice.needs.cores, '{:.1f}'.format)):
             cells = ['\u2013'] * 3
-            if name == 'memory' and advice.below and not figures:
-                cells = [peak_text({'memory_below': advice.below['maximum']})] * 3
+            if name == 'memory' and advice.needs.below and not figures:
+                cells = [peak_text({'memory_below': advice.needs.below['maximum']})] * 3
             if figures:
                 cells = [form(figures[part]) for part in ('median', 'percentile_95', 'maximum')]
-            left = {'memory': share_unused(advice.used_memory, advice.reserved_memory),
-                    'cores': share_unused(advice.cpu_time, advice.core_time)}.get(name)
+            left = {'memory': share_unused(advice.waste.used_memory, advice.waste.reserved_memory),
+                    'cores': share_unused(advice.waste.cpu_time, advice.waste.core_time)}.get(name)
             rows.append('<tr><th>{}</th><td>{}</td></tr>'.format(name, '</td><td>'.join(map(
                 text, [advice.requested(name, form)] + cells
                 + ['\u2013' if left is None else '{:.0f}\u202f%'.format(100 * left)]))))
@@ -1002,51 +1092,124 @@ class Report:
         if flags:
             big = '<p class="flags"><code>{}</code> <span>would have been enough for {}\u202f% of the jobs ' \
                 '({:,} of {:,})</span></p>'.format(
-                    text(flags), 100 * advice.fitting // advice.of, advice.fitting, advice.of)
-        return section('Recommended request', '{}<div class="scroll"><table><thead><tr><th></th><th>requested</th>'
-                       '<th>median used</th><th>95th percentile</th><th>maximum</th><th>unused</th></tr>'
-                       '</thead><tbody>{}</tbody></table></div>{}'.format(big, ''.join(rows), ''.join(
-                           '<p class="soft">{}</p>'.format(text(capital(sentence))) for sentence in sentences)))
+                    text(flags), 100 * advice.fit.fitting // advice.fit.of, advice.fit.fitting, advice.fit.of)
+        heads = ('', 'requested', 'median used', '95th percentile', 'maximum', 'unused')
+        return section('Recommended request', '{}<div class="scroll"><table><thead><tr>{}</tr></thead>'
+                       '<tbody>{}</tbody></table></div>{}'.format(
+                           big, ''.join('<th>{}</th>'.format(head) for head in heads), ''.join(rows), ''.join(
+                               '<p class="soft">{}</p>'.format(text(capital(sentence)))
+                               for sentence in sentences)))
 
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
         info = self.plan.info
-        pairs = [(name, value) for name, value in info['params'].items()]
+        retried = sum(1 for attempts in self.ledger.attempts if attempts > 1)
         facts = [
             ('map', info.get('map')), ('commands', '{:,}'.format(len(self.plan.map))),
             ('commands per job', info['group'] if info['group'] > 1 else None),
             ('max running', self.ledger.settings.get('max_running') or info.get('max_running')),
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
-            ('retried', plural(self.retried, 'job') if self.retried else None),
+            ('retried', plural(retried, 'job') if retried else None),
             ('submitted', moment(info['created_seconds']) if info.get('created_seconds') else None),
-            ('submitted from', info.get('host')), ('logs folder', info.get('logs')), ('qmap', info.get('version'))]
+            ('submitted from', info.get('host')), ('logs folder', info.get('logs')),
+            ('qmap', info.get('version'))]
         with open_regular(self.plan.map.path) as source:
             lines = [decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
         more = max(0, len(lines) - HEAD)
         head = '\n'.join(text(cut(line)) for line in lines[:HEAD])
-        changes = self.ledger.settings.get('params') or {}
+        params = list(info['params'].items())
+        params += [(name + ', later', value or 'none')
+                   for name, value in (self.ledger.settings.get('params') or {}).items()]
         return section('Map and parameters', '<div class="pair">'
                        '<div><h3>First lines of the map</h3><pre>{}{}</pre></div><div><h3>Parameters</h3>{}'
                        '<h3>Execution</h3>{}</div></div>'.format(
-                           head, '\n\u2026' if more else '',
-                           table(pairs + [(name + ', later', value or 'none') for name, value in changes.items()]),
-                           table(facts)))
+                           head, '\n\u2026' if more else '', table(params), table(facts)))
 
     def foot(self):
         """Return the last line."""
         sampled = '' if self.jobs <= DRAWN else ' Curves show means over steps of time, histograms every job.'
-        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are of the ' \
-            'last attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
+        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are of ' \
+            'the last attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
                 text(__version__), platform.python_version(), moment(self.made), sampled)
 
 
-class Histogram:
-    """How many jobs used how much of something."""
+class Scale:
+    """The horizontal axis of a histogram.
+
+    Attributes:
+        low, high: values at its ends; their logarithms where `log`
+        log: whether it is logarithmic
+        marks: values that are labelled
+        bins: number of bars
+    """
 
     BINS = 36
 
     #: How far beyond the largest value a limit may be, so that the axis goes up to it.
     NEAR = 1.6
+
+    def __init__(self, kind, values, limits):
+        """
+        Args:
+            kind: as for Histogram
+            values: numbers
+            limits: those that are to be shown if they are near
+        """
+        least, most = min(values), max(values)
+        self.low, self.log, self.bins = 0, False, self.BINS
+        if kind == 'share':
+            self.high, self.marks = 105 if most > 100 else 100, [0, 25, 50, 75, 100]
+            self.bins = self.high // 5
+            return
+        # The axis ends where the jobs do, or at a limit that is not far from them.
+        far = max([most] + [limit for limit in limits if limit <= self.NEAR * most]) or 1
+        self.log = kind == 'time' and most > 40 * max(least, 1e-9) and most > 2
+        if self.log:
+            floor = max(least, most / 1e5, 0.01)
+            self.low, self.high = math.log10(floor), math.log10(far * 1.02)
+            self.marks = [mark for mark in (0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000)
+                          if floor <= mark <= far]
+        else:
+            step = self._time_step(far) if kind == 'time' else 2 ** math.ceil(math.log(max(far, 1) / 4, 2))
+            self.high = far * 1.0001
+            self.marks = [step * number for number in range(int(far / step + 1e-9) + 1)]
+
+    @staticmethod
+    def _time_step(far):
+        """Return the seconds between two marks of an axis that ends at `far`."""
+        if far < 4:
+            power = 10 ** math.floor(math.log10(far))
+            return next(size * power for size in (0.5, 1, 2) if far < 5 * size * power)
+        return next((step for step in TIME_TICKS if far / step <= 5), TIME_TICKS[-1])
+
+    def at(self, value):
+        """Return where a value is, from 0 to 1."""
+        if self.log:
+            value = math.log10(max(value, 1e-6))
+        return min(1, max(0, (value - self.low) / (self.high - self.low)))
+
+    def holds(self, value):
+        """Tell whether a value is on the axis."""
+        return value <= (10 ** self.high if self.log else self.high) * 1.0001
+
+    def bars(self, values, good):
+        """Return a list of [completed, failed jobs], one for each bar.
+
+        Args:
+            values, good: as for Histogram
+        """
+        found = [[0, 0] for _ in range(self.bins)]
+        low, scale, last, log = self.low, self.bins / (self.high - self.low), self.bins - 1, math.log10
+        for value, fine in zip(values, good):
+            if value == value:
+                if self.log:
+                    value = log(value) if value > 1e-6 else -6
+                found[min(last, max(0, int((value - low) * scale)))][not fine] += 1
+        return found
+
+
+class Histogram:
+    """How many jobs used how much of something."""
 
     def __init__(self, title, kind, values, good, asked=(), advised=None, why='', below=(0, '')):
         """
@@ -1058,61 +1221,20 @@ class Histogram:
             asked: sorted limits
             advised: what is recommended to request
             why: some values may not be known, in brackets
-            below: of how many only an upper bound is known, and that in words
+            below: of how many only an upper bound is known, and that as text
         """
         self._why, self._below = why, below
         self.title, self.kind, self.asked, self.advised = title, kind, list(asked), advised
-        self.known = array.array('d', (value for value in values if value == value))
-        self.unknown = len(values) - len(self.known) - below[0]
+        known = array.array('d', (value for value in values if value == value))
+        self.unknown = len(values) - len(known) - below[0]
         fine = [value for value in itertools.compress(values, good) if value == value]
         #: Of those that completed, as in the advice; of all where none did.
-        self.found = spread(fine or self.known)
-        self.of = 'completed: ' if fine and len(fine) < len(self.known) else ''
-        self.log = False
-        self.bars = [[0, 0] for _ in range(self.BINS)]
-        if self.known:
-            self._scale()
-            self._count(values, good)
-
-    def _scale(self):
-        least, most = min(self.known), max(self.known)
-        if self.kind == 'share':
-            self.low, self.high, self.marks = 0, 105 if most > 100 else 100, [0, 25, 50, 75, 100]
-            self.BINS = self.high // 5
-            self.bars = [[0, 0] for _ in range(self.BINS)]
-            return
-        # The axis ends where the jobs do, or at a limit that is not far from them.
-        far = max([most] + [limit for limit in self.asked[-1:] + [self.advised or 0] if limit <= self.NEAR * most]) or 1
-        if self.kind == 'time':
-            floor = max(least, most / 1e5, 0.01)
-            self.log = most > 40 * max(least, 1e-9) and most > 2
-            if self.log:
-                self.low, self.high = math.log10(floor), math.log10(far * 1.02)
-                self.marks = [mark for mark in (0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000)
-                              if floor <= mark <= far]
-                return
-            step = next((step for step in TIME_TICKS if far / step <= 5), TIME_TICKS[-1])
-            if far < 4:
-                power = 10 ** math.floor(math.log10(far))
-                step = next(size * power for size in (0.5, 1, 2) if far < 5 * size * power)
-        else:
-            step = 2 ** math.ceil(math.log(max(far, 1) / 4, 2))
-        self.low, self.high = 0, far * 1.0001
-        self.marks = [step * number for number in range(int(far / step + 1e-9) + 1)]
-
-    def _at(self, value):
-        if self.log:
-            value = math.log10(max(value, 1e-6))
-        return min(1, max(0, (value - self.low) / (self.high - self.low)))
-
-    def _count(self, values, good):
-        low, scale, last, log = self.low, self.BINS / (self.high - self.low), self.BINS - 1, math.log10
-        for value, fine in zip(values, good):
-            if value == value:
-                if self.log:
-                    value = log(value) if value > 1e-6 else -6
-                place_ = int((value - low) * scale)
-                self.bars[min(last, max(0, place_))][not fine] += 1
+        self.found = spread(fine or known)
+        self.of = 'completed: ' if fine and len(fine) < len(known) else ''
+        self.scale, self.bars = None, []
+        if known:
+            self.scale = Scale(kind, known, self.asked[-1:] + [advised or 0])
+            self.bars = self.scale.bars(values, good)
 
     def form(self, value):
         """Return a value as the axis shows it."""
@@ -1130,33 +1252,40 @@ class Histogram:
 
     def html(self):
         """Return the figure."""
-        if not self.known:
-            words = 'Unknown{}.'.format(self._why)
-            if self._below[0]:
-                words = capital(self._below[1] + (' for {:,}; unknown for {:,}{}'.format(
-                    self._below[0], self.unknown, self._why) if self.unknown else ''))
-            return '<figure><h3>{}</h3><p class="soft">{}</p></figure>'.format(text(self.title), text(words))
+        if not self.scale:
+            return '<figure><h3>{}</h3><p class="soft">{}</p></figure>'.format(
+                text(self.title), text(self._unknown_text()))
         top = max(sum(bar) for bar in self.bars)
         marks = [mark for mark in nice(top, 3) if mark <= top]
         body = level_lines(marks, top, 1000) + ''.join(
             '<path class="{}" d="{}"/>'.format(kind, ''.join(self._bars(which, top)))
             for which, kind in enumerate(('completed', 'failed')) if any(bar[which] for bar in self.bars))
         lines, notes = self._marks()
-        words = self.of + 'median {}, 95th percentile {}, maximum {}'.format(
+        caption = self.of + 'median {}, 95th percentile {}, maximum {}'.format(
             *(self.form(self.found[part]) for part in ('median', 'percentile_95', 'maximum')))
-        if self.kind == 'share' and self.high > 100:
-            words += '; the last bar: more than 100\u202f%'
+        if self.kind == 'share' and self.scale.high > 100:
+            caption += '; the last bar: more than 100\u202f%'
         if self._below[0]:
-            words += '; {1} for {0:,}'.format(*self._below)
+            caption += '; {1} for {0:,}'.format(*self._below)
         if self.unknown:
-            words += '; unknown for {:,}{}'.format(self.unknown, self._why)
+            caption += '; unknown for {:,}{}'.format(self.unknown, self._why)
+        labels = ticks([(self.scale.at(mark), self.form(mark), '') for mark in self.scale.marks])
         return '<figure><h3>{}</h3><div class="hist"><div class="l">{}</div><div class="a">{}{}</div>' \
             '<div class="x">{}</div></div><figcaption>{}{}</figcaption></figure>\n'.format(
-                text(self.title), levels(marks, top), svg(body, self.title, 1000), lines,
-                ticks([(self._at(mark), self.form(mark), '') for mark in self.marks]), text(words), notes)
+                text(self.title), levels(marks, top), svg(body, self.title, 1000), lines, labels,
+                text(caption), notes)
+
+    def _unknown_text(self):
+        """Return what there is to say where no value is known."""
+        count, bound = self._below
+        if not count:
+            return 'Unknown{}.'.format(self._why)
+        if not self.unknown:
+            return capital(bound)
+        return capital('{} for {:,}; unknown for {:,}{}'.format(bound, count, self.unknown, self._why))
 
     def _bars(self, which, top):
-        wide = 1000 / self.BINS
+        wide = 1000 / self.scale.bins
         for place_, bar in enumerate(self.bars):
             if bar[which]:
                 tall = max(0.8, 100 * bar[which] / top)
@@ -1171,12 +1300,11 @@ class Histogram:
         marks = [('asked', 'requested', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
         if self.advised:
             marks.append(('advised', 'recommended', self.advised, 0.3))
-        edge = 10 ** self.high if self.log else self.high
-        for level, (kind, word, value, half) in enumerate(marks):
-            share = self._at(value)
-            if value <= edge * 1.0001:
+        for level, (kind, name, value, half) in enumerate(marks):
+            share = self.scale.at(value)
+            if self.scale.holds(value):
                 lines.append('<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
-                    kind, ' turned' if share > half else '', 100 * share, level, word, self.form(value)))
+                    kind, ' turned' if share > half else '', 100 * share, level, name, self.form(value)))
             elif kind == 'asked':
                 notes.append('; requested {}, off the axis'.format(self.form(value)))
         return ''.join(lines), text(''.join(notes))

@@ -10,8 +10,7 @@ import time
 from qmap import (
     ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
     encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes,
-    printable, shown_path,
-    warn)
+    printable, shown_path, warn)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
