@@ -12,7 +12,6 @@ import collections
 import curses
 import itertools
 import os
-import select
 import socket
 import sys
 import termios
@@ -86,14 +85,49 @@ class Orders:
             self._inbox.remove(id)
 
 
+class Messages:
+    """What was said: the latest at the bottom for a while, all of it on a page."""
+
+    #: Seconds for which a message stays at the bottom, and how many are there at once.
+    NOTICE, SHOWN = 12, 3
+
+    def __init__(self):
+        self._all = collections.deque(maxlen=1000)
+        self._cleared = 0
+
+    def add(self, text):
+        """Take a message."""
+        self._all.append((time.time(), text))
+
+    def clear(self):
+        """Show the messages so far no longer, except on their page."""
+        self._cleared = time.time()
+
+    def fresh(self):
+        """Return the list of those at the bottom."""
+        now = time.time()
+        latest = itertools.islice(self._all, max(0, len(self._all) - self.SHOWN), None)
+        return [' ' + text for when, text in latest if when > max(self._cleared, now - self.NOTICE)]
+
+    def lines(self, width):
+        """Return all of them, as lines for a TextPage."""
+        return [(time.strftime('%H:%M:%S', time.localtime(when)), text, '')
+                for when, text in self._all] or [('none so far', 'dim')]
+
+
 class Control:
-    """What the keys do that steer an execution, or leave it."""
+    """What the keys do that steer an execution, or leave it.
+
+    Attributes:
+        orders: Orders
+        keys: {key: function}
+    """
 
     #: Above so many jobs one is asked once more.
     MANY = 100
 
-    def __init__(self, console, orders):
-        self._console, self._orders = console, orders
+    def __init__(self, console):
+        self._console, self.orders = console, Orders(console)
         self._execution, self._listing = console.execution, console.listing
         self.keys = {'p': self._pause, 'm': self._ask_max_running, 'e': self._edit, 'r': self._retry,
                      'c': self._cancel, 'd': self._detach, 'a': self._submit_all, 'q': self._quit}
@@ -104,7 +138,7 @@ class Control:
 
     def _pause(self):
         name = 'resume' if self._execution.halted else 'pause'
-        self._orders.send({'do': name}, name)
+        self.orders.send({'do': name}, name)
 
     def _ask_max_running(self):
         def change(texts):
@@ -112,7 +146,7 @@ class Control:
                 number = parse_count(texts['number'])
             except ValueError as error:
                 raise QMapError('{}: {}'.format(texts['number'], error))
-            self._orders.send({'do': 'max-running', 'number': number}, 'max running {}'.format(number))
+            self.orders.send({'do': 'max-running', 'number': number}, 'max running {}'.format(number))
 
         self._console.dialog = Form(
             'Maximum number of jobs pending or running at once',
@@ -141,7 +175,7 @@ class Control:
         def change(texts):
             changes = self._checked({key: text for key, text in texts.items() if text != now[key]})
             if changes:
-                self._orders.send({'do': 'set', 'params': changes}, 'set ' + ' '.join(
+                self.orders.send({'do': 'set', 'params': changes}, 'set ' + ' '.join(
                     '{}={}'.format(*item) for item in changes.items()))
 
         waiting = plural(execution.ledger.count_of('UNSUBMITTED'), 'job')
@@ -219,7 +253,7 @@ class Control:
     def _retry_form(self, name, numbers, which):
         def retry(texts):
             changes = self._checked({key: text for key, text in texts.items() if text})
-            self._orders.send(dict(which, do='retry', params=changes), 'retry ({})'.format(name))
+            self.orders.send(dict(which, do='retry', params=changes), 'retry ({})'.format(name))
             self._listing.marks = bytearray(self._listing.count)
 
         self._console.dialog = Form('Retry ({}); empty: as before'.format(name), [
@@ -243,7 +277,7 @@ class Control:
         if len(numbers) > self.MANY and not sure:
             entry = ('yes, cancel them', lambda: self._cancel_these(name, numbers, which, True), 'y')
             return self._ask('Cancel {:,} jobs?'.format(len(numbers)), [entry], careful=True)
-        self._orders.send(dict(which, do='cancel'), 'cancel ({})'.format(name))
+        self.orders.send(dict(which, do='cancel'), 'cancel ({})'.format(name))
         self._listing.marks = bytearray(self._listing.count)
         return False
 
@@ -295,9 +329,9 @@ class Control:
             self._ask('Quit? This process only views.', [
                 ('quit this view: the driver continues', self._leave),
                 ('stop the driver as well: {}, nothing new is submitted'.format(going),
-                 lambda: self._orders.send({'do': 'stop'}, 'stop')),
+                 lambda: self.orders.send({'do': 'stop'}, 'stop')),
                 ('stop the driver, and cancel the {}'.format(live),
-                 lambda: self._orders.send({'do': 'stop', 'cancel': True}, 'stop and cancel'))])
+                 lambda: self.orders.send({'do': 'stop', 'cancel': True}, 'stop and cancel'))])
 
 
 ##############################################################################################################
@@ -474,9 +508,9 @@ class Console(View):
         leaves: whether this process is about to leave
     """
 
-    #: Seconds: the longest wait for a key; between two drawings at least, and at most; for which a message
-    #: stays, and for which the console stays open after the end where somebody is at the keys.
-    WAIT, SOON, DRAW, NOTICE, STAY = 0.25, 0.4, 1, 12, 60
+    #: Seconds: the longest wait for a key; between two drawings at least, and at most; for which the console
+    #: stays open after the end where somebody is at the keys.
+    WAIT, SOON, DRAW, STAY = 0.25, 0.4, 1, 60
     #: Seconds in which records are read at a time, where nobody waits for them, and where somebody does.
     READ, READ_NOW = 0.01, 0.03
 
@@ -492,17 +526,13 @@ class Console(View):
         super().__init__(execution)
         self.listing = Listing(execution)
         self.dialog, self.leaves = None, False
-        self._plain, self._closed = plain, False
-        self._orders = Orders(self)
-        self._control = Control(self, self._orders)
+        self._plain = plain
+        self._control = Control(self)
         self._head = Head(self)
-        self._messages = collections.deque(maxlen=1000)
-        self._cleared = 0
+        self._messages = Messages()
         self._pages = [ListPage(self)]
         self._touched = None
-        self._drawn, self._dirty, self._size = 0, True, None
-        self._keys = select.poll()
-        self._keys.register(0, select.POLLIN)
+        self._drawn, self._dirty = 0, True
         sys.stdout.flush()
         self._screen = Screen()
 
@@ -516,22 +546,22 @@ class Console(View):
         """
         if last:
             self.close()
-        elif self._closed:
-            self._plain.update()
-        else:
+        elif self._screen.is_open:
             self._safely(self._update)
+        else:
+            self._plain.update()
 
     def say(self, text):
         """Show a message."""
-        if self._closed:
-            self._plain.say(text)
-        else:
-            self._messages.append((time.time(), text))
+        if self._screen.is_open:
+            self._messages.add(text)
             self._dirty = True
+        else:
+            self._plain.say(text)
 
     def clear_notices(self):
         """Show the messages so far no longer, except on their page."""
-        self._cleared = time.time()
+        self._messages.clear()
 
     def finish(self, summary):
         """Print the last lines."""
@@ -539,26 +569,25 @@ class Console(View):
 
     def wait(self, seconds):
         """Wait for keys, for a moment, and obey them."""
-        if self._closed:
-            self._plain.wait(seconds)
-        else:
+        if self._screen.is_open:
             self._safely(self._wait)
+        else:
+            self._plain.wait(seconds)
 
     def holds(self):
         """Tell whether somebody looks and shall not be thrown out, although all is over."""
-        if self._closed or self.leaves or self._touched is None:
+        if not self._screen.is_open or self.leaves or self._touched is None:
             return False
-        if self._orders.waiting():
+        if self._control.orders.waiting():
             self.execution.start()    # it was retried
         return time.monotonic() - self._touched < self.STAY
 
     def close(self):
         """Give the terminal back. What is to be said from now on is said in plain lines."""
-        if not self._closed:
-            self._closed = True
+        if self._screen.is_open:
             self._screen.close()
             if not self.detaches:
-                self._orders.remove()
+                self._control.orders.remove()
 
     def _safely(self, function):
         try:
@@ -577,10 +606,9 @@ class Console(View):
             return
         listing = self.listing
         busy = listing.searching or listing.reading
-        for _, what in self._keys.poll(0 if busy else int(1000 * self.WAIT)):
-            if what & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
-                self.close()    # the terminal is gone; the jobs are not
-                return
+        if not self._screen.wait(0 if busy else self.WAIT):
+            self.close()    # the terminal is gone; the jobs are not
+            return
         for key in self._screen.keys():
             self._touched, self._dirty = time.monotonic(), True
             self._key(key)
@@ -598,11 +626,11 @@ class Console(View):
         away = self._screen.away
         if not self._screen.ready():
             return
-        if not (self._dirty or away) and self._screen.size == self._size:
+        if not (self._dirty or away or self._screen.resized):
             return
         self._dirty = False
         self.listing.look()
-        self._orders.look()
+        self._control.orders.look()
         self._draw()
         self._drawn = time.monotonic()
 
@@ -645,13 +673,9 @@ class Console(View):
         if key == '?':
             self.open(TextPage(self, 'keys', key_lines, own_key='?'))
         elif key == 'l':
-            self.open(TextPage(self, 'messages', self._message_lines, own_key='l', at_end=True))
+            self.open(TextPage(self, 'messages', self._messages.lines, own_key='l', at_end=True))
         else:
             self.open(GroupsPage(self, self._pages[0]))
-
-    def _message_lines(self, width):
-        return [(time.strftime('%H:%M:%S', time.localtime(when)), text, '')
-                for when, text in self._messages] or [('none so far', 'dim')]
 
     # What the pages ask
 
@@ -685,7 +709,6 @@ class Console(View):
 
     def _draw(self):
         screen = self._screen
-        self._size = screen.size
         screen.begin()
         y = self._head.draw(screen)
         lines = screen.size[0]
@@ -705,12 +728,10 @@ class Console(View):
         messages and some keys."""
         if self.dialog:
             return [(part, look) for text, look in self.dialog.lines() for part in self._wrapped(text)]
-        now = time.time()
-        latest = itertools.islice(self._messages, max(0, len(self._messages) - 3), None)
-        fresh = [' ' + text for when, text in latest if when > max(self._cleared, now - self.NOTICE)]
+        fresh = self._messages.fresh()
         if lines >= 20:
             fresh = [part for text in fresh for part in self._wrapped(text)]
-        below = [(text, 'bold') for text in fresh] + self._orders.lines()
+        below = [(text, 'bold') for text in fresh] + self._control.orders.lines()
         if not self.execution.working() and not self.leaves:
             text = ' All jobs finished. Press q to quit (closes after {} s idle).'.format(self.STAY)
             below.append((text, 'bold'))

@@ -198,137 +198,101 @@ class Reasons:
             self._codes, {code for key, code in self._keys.items() if wanted(key)}))
 
 
-class Listing:
-    """The jobs that are listed, and their order.
+class NewestFirst:
+    """The order of all jobs by their latest events.
 
-    A job's place among the newest is known from `_key`: of one whose status has changed while we looked the
-    place in `_log`, from 1; of all others, from 0 down, that in `_base`, which is the order in which it was
-    when we came.
+    A job's place is known from `key`: of one whose status has changed while we looked the place in `_log`,
+    from 1; of all others, from 0 down, that in `_base`, which is the order in which it was when we came.
 
     Attributes:
-        statuses: set of the letters that are wanted, all where it is empty
-        by_id: whether they stand in the order of the map; else those that run come first, the longest above,
-            then those that failed, that ended otherwise, that wait, each with the newest event above
-        reasons: Reasons
-        text: what is searched
-        marks: bytearray, 1 for each job that is marked
+        key: array of these places, by job
     """
 
-    #: Jobs that are compared at once; seconds that a search may take between two looks at the keys.
-    STEP, SLICE = 1024, 0.03
-    FAILED = {LETTERS.index('F')}
-    #: A list is made anew after so many times as long as it took.
-    RARELY = 50
+    def __init__(self, numbers, count):
+        """
+        Args:
+            numbers: of all jobs, the newest first
+            count: how many these are
+        """
+        self._count = count
+        self._start(numbers)
 
-    def __init__(self, execution):
-        self._execution = execution
-        ledger = execution.ledger
-        self.count = ledger.count
-        self.statuses, self.by_id, self.text = set(), False, ''
-        self._masks = Masks(self.count)
-        self.reasons = Reasons(execution, self._masks)
-        self.marks = bytearray(self.count)
-        self._hits, self._at, self._lines = None, 0, None
-        self._seen = bytes(ledger.status)
-        self._log = array.array('I')
-        self._order(ledger.by_newest())
-        self._rows, self._stale, self._made, self._spent = None, True, 0, 0
-
-    def _order(self, numbers):
-        self._base = numbers
+    def _start(self, numbers):
+        self._base, self._log = numbers, array.array('I')
         if isinstance(numbers, range):
-            self._key = array.array('q', range(0, -self.count, -1))
+            self.key = array.array('q', range(0, -self._count, -1))
         else:
-            self._key = array.array('q', bytes(8 * self.count))
+            self.key = array.array('q', bytes(8 * self._count))
             for place, number in enumerate(numbers):
-                self._key[number] = -place
+                self.key[number] = -place
 
-    def look(self):
-        """Take in which jobs have changed their status since the last time, and return whether any has."""
-        now = bytes(self._execution.ledger.status)
-        self.reasons.look()
-        if now == self._seen:
-            return False
-        changes = []
-        for start in range(0, self.count, self.STEP):
-            old, new = self._seen[start:start + self.STEP], now[start:start + self.STEP]
-            if old != new:
-                changes += [start + k for k, pair in enumerate(zip(old, new)) if pair[0] != pair[1]]
-        # Of what was changed at the same time, what waits comes last, and what runs first.
-        changes.sort(key=lambda number: (LETTERS[now[number]] in 'CFO') + 2 * (LETTERS[now[number]] == 'R'))
-        for number in changes:
+    def note(self, numbers):
+        """Take it that these jobs have changed, one after another."""
+        for number in numbers:
             self._log.append(number)
-            self._key[number] = len(self._log)
-        self.reasons.forget(changes)
-        self._seen, self._stale = now, True
-        if len(self._log) > 2 * self.count + FEW:
-            base = array.array('I', self._walk(None))
-            self._log = array.array('I')
-            self._order(base)
-        return True
+            self.key[number] = len(self._log)
+        if len(self._log) > 2 * self._count + FEW:
+            self._start(array.array('I', self.walk(b'\1' * self._count)))
 
-    def _walk(self, mask):
-        """Yield the wanted jobs, the newest first."""
-        log, base, key = self._log, self._base, self._key
+    def walk(self, mask):
+        """Yield the jobs of a mask, the newest first."""
+        log, base, key = self._log, self._base, self.key
         for place in range(len(log), 0, -1):
             number = log[place - 1]
-            if key[number] == place and (mask is None or mask[number]):
+            if key[number] == place and mask[number]:
                 yield number
         for place, number in enumerate(base):
-            if key[number] == -place and (mask is None or mask[number]):
+            if key[number] == -place and mask[number]:
                 yield number
 
-    def choose(self, statuses=None, by_id=None):
-        """List other statuses, or in another order."""
-        self.statuses = self.statuses if statuses is None else statuses
-        self.by_id = self.by_id if by_id is None else by_id
-        self._stale, self._made = True, 0
+    def sorted(self, numbers, newest):
+        """Return the list of some jobs, the newest first or last."""
+        return sorted(numbers, key=self.key.__getitem__, reverse=newest)
 
-    def choose_group(self, group):
-        """List only the failed jobs of a group; None for all jobs."""
-        self.reasons.group = group
-        self._stale, self._made = True, 0
 
-    @property
-    def filtered(self):
-        """Whether some jobs are not wanted."""
-        return bool(self.statuses or self.text or self.reasons.group)
+class TextSearch:
+    """The jobs with a text in their commands, or with these ids; found bit by bit.
 
-    # Searching
+    Attributes:
+        text: what is searched, '' for nothing
+        hits: bytearray, 1 for each job that was found; None where nothing is searched
+    """
 
-    def search(self, text):
-        """List only the jobs with these ids, or with a text in their commands. `seek` finds them."""
-        self.text = text
-        self._hits, self._stale, self._made, self._at = None, True, 0, 0
+    def __init__(self, execution, text=''):
+        """
+        Args:
+            execution: Execution
+            text: to be found in any case, or ids
+        """
+        self._plan = plan = execution.plan
+        self.text, self.hits = text, None
+        self._pattern, self._at = encode(text).lower(), 0
         if not text:
-            self._at = len(self._execution.plan.map)
+            self._at = len(plan.map)
             return
-        self._hits = bytearray(self.count)
-        self._pattern = encode(text).lower()
+        self.hits = bytearray(execution.ledger.count)
         try:
-            spans = parse_ids(text, self._execution.plan)
+            found = parse_ids(text, plan)
         except QMapError:
-            spans = []
-        group = self._execution.plan.group
-        for first, last in spans:
-            first, last = first // group, last // group
-            self._hits[first:last + 1] = b'\1' * (last + 1 - first)
+            found = []
+        for first, last in found:
+            first, last = first // plan.group, last // plan.group
+            self.hits[first:last + 1] = b'\1' * (last + 1 - first)
 
     @property
-    def searching(self):
+    def unfinished(self):
         """Whether there is more to look through."""
-        return self._hits is not None and self._at < len(self._execution.plan.map)
+        return self._at < len(self._plan.map)
 
-    def seek(self):
-        """Search on for a moment."""
-        end = time.perf_counter() + self.SLICE
-        while self.searching and time.perf_counter() < end:
+    def seek(self, seconds):
+        """Search on for a while."""
+        end = time.perf_counter() + seconds
+        while self.unfinished and time.perf_counter() < end:
             self._seek_slice()
-        self._stale = True
 
     def _seek_slice(self):
         """Search the text of the next commands as it stands in the file: that is faster than to read each."""
-        plan, pattern, hits = self._execution.plan, self._pattern, self._hits
+        plan, pattern, hits = self._plan, self._pattern, self.hits
         places, group, first = plan.map.places(), plan.group, self._at
         last = max(first + 1, bisect.bisect_right(places, places[first] + 64 * 1024, first))
         with open_regular(plan.map.path) as source:
@@ -347,12 +311,133 @@ class Listing:
             found = data.find(pattern, following)
         self._at = last
 
+
+class Remade:
+    """A list that is made anew where it is outdated, but seldom if that takes long."""
+
+    #: It is made after so many times as long as it took.
+    RARELY = 50
+
+    def __init__(self, make):
+        """
+        Args:
+            make: function that returns the list
+        """
+        self._make = make
+        self._rows, self._outdated = None, True
+        self._made, self._spent = 0, 0
+
+    def expire(self, at_once=False):
+        """Take it that the list is outdated; `at_once`: it is made anew however long that takes."""
+        self._outdated = True
+        if at_once:
+            self._made = 0
+
+    def rows(self):
+        """Return the list; it may be some seconds old if it is long."""
+        now = time.monotonic()
+        spent = self._spent + getattr(self._rows, 'spent', 0)
+        due = self._outdated and now >= self._made + self.RARELY * spent
+        if self._rows is None or due:
+            begun = time.perf_counter()
+            self._rows, self._outdated, self._made = self._make(), False, now
+            self._spent = time.perf_counter() - begun
+        return self._rows
+
+
+class Listing:
+    """The jobs that are listed, and their order.
+
+    Attributes:
+        count: number of all jobs
+        statuses: set of the letters that are wanted, all where it is empty
+        by_id: whether they stand in the order of the map; else those that run come first, the longest above,
+            then those that failed, that ended otherwise, that wait, each with the newest event above
+        reasons: Reasons
+        marks: bytearray, 1 for each job that is marked
+    """
+
+    #: Jobs that are compared at once; seconds that a search may take between two looks at the keys.
+    STEP, SLICE = 1024, 0.03
+    FAILED = {LETTERS.index('F')}
+
+    def __init__(self, execution):
+        self._execution = execution
+        ledger = execution.ledger
+        self.count = ledger.count
+        self.statuses, self.by_id = set(), False
+        self._masks = Masks(self.count)
+        self.reasons = Reasons(execution, self._masks)
+        self.marks = bytearray(self.count)
+        self._search = TextSearch(execution)
+        self._seen = bytes(ledger.status)
+        self._order = NewestFirst(ledger.by_newest(), self.count)
+        self._rows = Remade(self._make)
+
+    def look(self):
+        """Take in which jobs have changed their status since the last time, and return whether any has."""
+        now = bytes(self._execution.ledger.status)
+        self.reasons.look()
+        if now == self._seen:
+            return False
+        changes = []
+        for start in range(0, self.count, self.STEP):
+            old, new = self._seen[start:start + self.STEP], now[start:start + self.STEP]
+            if old != new:
+                changes += [start + place for place, pair in enumerate(zip(old, new)) if pair[0] != pair[1]]
+        # Of what was changed at the same time, what waits comes last, and what runs first.
+        changes.sort(key=lambda number: (LETTERS[now[number]] in 'CFO') + 2 * (LETTERS[now[number]] == 'R'))
+        self._order.note(changes)
+        self.reasons.forget(changes)
+        self._seen = now
+        self._rows.expire()
+        return True
+
+    def choose(self, statuses=None, by_id=None):
+        """List other statuses, or in another order."""
+        self.statuses = self.statuses if statuses is None else statuses
+        self.by_id = self.by_id if by_id is None else by_id
+        self._rows.expire(at_once=True)
+
+    def choose_group(self, group):
+        """List only the failed jobs of a group; None for all jobs."""
+        self.reasons.group = group
+        self._rows.expire(at_once=True)
+
+    @property
+    def filtered(self):
+        """Whether some jobs are not wanted."""
+        return bool(self.statuses or self.text or self.reasons.group)
+
+    # Searching
+
+    @property
+    def text(self):
+        """What is searched."""
+        return self._search.text
+
+    def search(self, text):
+        """List only the jobs with these ids, or with a text in their commands. `seek` finds them."""
+        self._search = TextSearch(self._execution, text)
+        self._rows.expire(at_once=True)
+
+    @property
+    def searching(self):
+        """Whether there is more to look through."""
+        return self._search.unfinished
+
+    def seek(self):
+        """Search on for a moment."""
+        self._search.seek(self.SLICE)
+        self._rows.expire()
+
     # The list
 
     def read_reasons(self, seconds):
         """Read for a while why jobs failed, if that is wanted; return whether there was anything to read."""
         found = self.reasons.read(self._failed(), seconds)
-        self._stale = self._stale or found
+        if found:
+            self._rows.expire()
         return found
 
     @property
@@ -376,17 +461,11 @@ class Listing:
             mask = (masks.without if 'F' in self.statuses else masks.either)(mask, cancelled)
         if self.reasons.group is not None:
             mask = masks.both(mask, self.reasons.in_group(self._failed()))
-        return mask if self._hits is None else masks.both(mask, self._hits)
+        return mask if self._search.hits is None else masks.both(mask, self._search.hits)
 
     def rows(self):
         """Return the list of the wanted jobs' numbers; it may be some seconds old if it is long."""
-        now = time.monotonic()
-        spent = self._spent + getattr(self._rows, 'spent', 0)
-        if self._rows is None or self._stale and now >= self._made + self.RARELY * spent:
-            begun = time.perf_counter()
-            self._rows, self._stale, self._made = self._make(), False, now
-            self._spent = time.perf_counter() - begun
-        return self._rows
+        return self._rows.rows()
 
     def _make(self):
         mask = self._mask()
@@ -403,14 +482,12 @@ class Listing:
             for letters in ('R', 'O', 'CF', 'P', '.'))
         failed = masks.both(ended, self._failed())
         failed = masks.without(failed, self.reasons.cancelled(failed))
-        parts = [self._sorted(running, False)]
-        parts += [self._sorted(part, True) if part.count(1) <= FEW else self._walk(part)
+        order = self._order
+        parts = [order.sorted(masks.numbers(running), newest=False)]
+        parts += [order.sorted(masks.numbers(part), newest=True) if part.count(1) <= FEW else order.walk(part)
                   for part in (failed, other, masks.without(ended, failed), pending, waiting)]
         numbers = itertools.chain.from_iterable(parts)
         return list(numbers) if total <= FEW else Walk(numbers, total)
-
-    def _sorted(self, mask, newest):
-        return sorted(self._masks.numbers(mask), key=self._key.__getitem__, reverse=newest)
 
     def index(self, number, hint):
         """Return where a job is in the list, None where it is not, or not near `hint`."""

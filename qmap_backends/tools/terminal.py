@@ -4,6 +4,7 @@ import curses
 import locale
 import os
 import re
+import select
 import signal
 import termios
 import unicodedata
@@ -151,6 +152,7 @@ class Screen:
         colours: whether it shows colours
         size: (lines, columns)
         away: whether it is somebody else's now: we were suspended, or put into the background
+        is_open: whether it was not given back yet
     """
 
     NAMES = {curses.KEY_UP: 'up', curses.KEY_DOWN: 'down', curses.KEY_LEFT: 'left', curses.KEY_RIGHT: 'right',
@@ -185,7 +187,9 @@ class Screen:
         finally:    # the jobs shall not see it
             if patience is None:
                 del os.environ['ESCDELAY']
-        self.away, self._open = False, True
+        self.away, self.is_open = False, True
+        self._input = select.poll()
+        self._input.register(0, select.POLLIN)
         try:
             self._prepare()
         except BaseException:
@@ -214,7 +218,7 @@ class Screen:
         self._signals = {number: signal.signal(number, self._signal)
                          for number in (signal.SIGTSTP, signal.SIGCONT)}
         self._stopped = self._continued = False
-        self.size = self._window.getmaxyx()
+        self.size, self._drawn_size = self._window.getmaxyx(), None
 
     def _signal(self, number, frame):
         if number == signal.SIGTSTP:
@@ -231,8 +235,8 @@ class Screen:
 
     def close(self):
         """Give the terminal back as it was."""
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             for number, handler in getattr(self, '_signals', {}).items():
                 signal.signal(number, handler)
             if not self.away:
@@ -283,6 +287,16 @@ class Screen:
         """Draw all of it the next time, not only what has changed."""
         self._window.clearok(True)
 
+    @property
+    def resized(self):
+        """Whether it has another size than what was drawn last."""
+        return self.size != self._drawn_size
+
+    def wait(self, seconds):
+        """Wait for a key, at most for some seconds. Return whether the terminal is still there."""
+        gone = select.POLLHUP | select.POLLERR | select.POLLNVAL
+        return not any(what & gone for _, what in self._input.poll(int(1000 * seconds)))
+
     def keys(self):
         """Return the list of keys that were pressed: characters, or words such as 'enter'."""
         found = []
@@ -302,6 +316,7 @@ class Screen:
 
     def begin(self):
         """Start with an empty screen."""
+        self._drawn_size = self.size
         self._window.erase()
 
     def put(self, y, x, text, look='', fill=False):
