@@ -1,7 +1,8 @@
-"""Real executions that are not left alone: drivers are killed, frozen and woken, several start at once, the scheduler
-is stopped and started, while some 1,000 jobs append a line to a file each. In the end each file has one line.
+"""Real executions that are not left alone: drivers are killed, frozen and woken, several start at once, the
+scheduler is stopped and started, while some 1,000 jobs append a line to a file each. In the end each file has
+one line.
 
-    tests/run --chaos 600                           ten minutes, on this machine, Slurm and Grid Engine at once
+    tests/run --chaos 600    ten minutes, on this machine, Slurm and Grid Engine at once
     python tests/chaos.py [--jobs N] [--seed N] SECONDS local|slurm|sge ...
 """
 
@@ -51,7 +52,7 @@ class Chaos:
     def run(self):
         """Let it all happen, and return what is wrong in the end; '' for nothing."""
         with open(os.path.join(self.folder, 'a.map'), 'w') as target:
-            if self.executor == 'local':    # short ones, which share a shell, and now and then one that blocks it
+            if self.executor == 'local':    # short ones, which share a shell; sometimes one that blocks it
                 command = 'echo ran >>ran/${QMAP_LINE}; sleep '
                 target.write(((command + '0.01\n') * 99 + command + '3\n') * (self.jobs // 100))
             else:
@@ -76,7 +77,8 @@ class Chaos:
                 time.sleep(self.random.uniform(0, 1.5))
                 self.living = [process for process in self.living if process.poll() is None]
                 self.wake(time.monotonic())
-                self.random.choice([self.kill, self.freeze, self.reattach, self.reattach, self.crowd, self.scheduler])()
+                self.random.choice([self.kill, self.freeze, self.reattach, self.reattach, self.crowd,
+                                    self.scheduler])()
         finally:
             self.wake(float('inf'))
             if self.down:

@@ -35,10 +35,10 @@ class Tool:
 
     def __init__(self, folder):
         self.folder = str(folder)
-        self.environ = dict(os.environ, QMAP_PROFILE='local', PYTHONDONTWRITEBYTECODE='1', QMAP_HOME=self.folder,
-                            XDG_CONFIG_HOME=self.folder)
-        for name in ('LOADEDMODULES', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'VIRTUAL_ENV', 'QMAP_TEMPLATE_BASE',
-                     'QMAP_TEST_SLURM', 'QMAP_TEST_SGE'):
+        self.environ = dict(os.environ, QMAP_PROFILE='local', PYTHONDONTWRITEBYTECODE='1',
+                            QMAP_HOME=self.folder, XDG_CONFIG_HOME=self.folder)
+        for name in ('LOADEDMODULES', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'VIRTUAL_ENV',
+                     'QMAP_TEMPLATE_BASE', 'QMAP_TEST_SLURM', 'QMAP_TEST_SGE'):
             self.environ.pop(name, None)
         self.program = [sys.executable, QMAP]
 
@@ -46,8 +46,8 @@ class Tool:
         """Start qmap, and return the process, in a session of its own."""
         options.setdefault('stdout', subprocess.PIPE)
         options.setdefault('stderr', subprocess.PIPE)
-        return subprocess.Popen(self.program + list(args), cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL,
-                                start_new_session=True, **options)
+        return subprocess.Popen(self.program + list(args), cwd=self.folder, env=self.environ,
+                                stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
     def __call__(self, *args, **options):
         """Run qmap to its end, and return the Result."""
@@ -139,7 +139,8 @@ def at_executor(tool, name):
         if not folder:
             pytest.skip('no real Slurm (QMAP_TEST_SLURM is not set)')
         shown = subprocess.check_output(['bash', '-c', '. "$0/env"; env', folder]).decode()
-        tool.environ.update(line.split('=', 1) for line in shown.splitlines() if line.startswith(('SLURM_', 'PATH=')))
+        tool.environ.update(line.split('=', 1) for line in shown.splitlines()
+                            if line.startswith(('SLURM_', 'PATH=')))
         return ['sbatch', 'squeue', 'sacct', 'scancel', 'scontrol', 'sinfo']
     if name == 'sge':
         if not os.environ.get('QMAP_TEST_SGE'):

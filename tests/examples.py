@@ -1,4 +1,4 @@
-"""The console blocks of README and manual: read from a page, run in a shell, and compared with what they print."""
+"""The console blocks of README and manual: read from a page, run in a shell, compared with what they print."""
 
 import os
 import re
@@ -23,7 +23,8 @@ def alike(text):
 
 
 def read_examples(text):
-    """Return the list of (command, lines that it prints) of all console blocks of a text in Markdown, in their order.
+    """Return the list of (command, lines that it prints) of all console blocks of a text in Markdown, in
+    their order.
 
     A command stands behind `$ `, and continues in the lines that begin with `>`.
     """
@@ -46,11 +47,12 @@ def matches(expected, lines):
     if expected[0] == '...':
         return any(matches(expected[1:], lines[skip:]) for skip in range(len(lines) + 1))
     pattern = re.escape(alike(expected[0])).replace(r'\.\.\.', '.*')
-    return bool(lines) and re.match(pattern + '$', alike(lines[0])) is not None and matches(expected[1:], lines[1:])
+    return bool(lines) and re.match(pattern + '$', alike(lines[0])) is not None and \
+        matches(expected[1:], lines[1:])
 
 
 def put_on_path(qmap):
-    """Give the folder `qmap.py` as in a checkout, and the commands `python3` and `qmap`, this as pip installs it."""
+    """Give the folder `qmap.py` as in a checkout, and the commands `python3` and `qmap`, as pip has it."""
     shutil.copy(QMAP, qmap.path('qmap.py'))
     shutil.copytree(os.path.join(ROOT, 'qmap_backends'), qmap.path('qmap_backends'))
     os.mkdir(qmap.path('bin'))

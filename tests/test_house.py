@@ -1,4 +1,4 @@
-"""The look at how easy the code is to read: it finds what it is there to find, and .ci/run fails where that grows."""
+"""The look at how easy the code is to read finds what it is there to find, and fails where that grows."""
 
 import ast
 import os
@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.twice, pytest.mark.skipif(not hasattr(ast, 'unparse'),
 LONG_FUNCTION = 'def long():\n' + '    pass\n' * 50
 TANGLED = 'def tangled(x):\n    return (' + ' and\n            '.join(['x'] * 21) + ')\n'
 LONG_CLASS = 'class Long:\n' + '    x = 1\n' * 350
-FULL_CLASS = 'class Full:\n    def __init__(self):\n' + ''.join('        self.a{} = 0\n'.format(n) for n in range(13))
+FULL_CLASS = 'class Full:\n    def __init__(self):\n' + ''.join(
+    '        self.a{} = 0\n'.format(number) for number in range(13))
 NESTED = 'x = (1 if a else 2) if b else 3\n'
 MIXED = 'x = a and b or c\n'
 LONG_LINE = 'x = "' + 'y' * 105 + '"\n'

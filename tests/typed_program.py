@@ -1,9 +1,9 @@
-"""A program that uses all that QMap promises to programs: the tests run it, and .ci/run has its types checked.
+"""A program that uses all that QMap promises to programs: tests run it, and .ci/run has its types checked.
 
     python3 tests/typed_program.py MAP LOGS
 
-`wrong_uses` never runs. A type checker must refuse each of its lines: `type: ignore` names the error, and mypy tells of
-a comment without an error. So an annotation that is lost, or says nothing, is noticed.
+`wrong_uses` never runs. A type checker must refuse each of its lines: `type: ignore` names the error, and
+mypy tells of a comment without an error. So an annotation that is lost, or says nothing, is noticed.
 """
 
 import os
@@ -19,8 +19,8 @@ import qmap    # noqa: E402: the one beside this folder
 def run_map(jobs_map: str, logs: str) -> qmap.Execution:
     """Run a map to its end, with all that `submit` takes."""
     execution: qmap.Execution = qmap.submit(
-        pathlib.Path(jobs_map), max_running=2, logs=logs, group=1, profile='local', keep='all', pull=0, on_finish=None,
-        params={'sample': 's1'}, cores=1)
+        pathlib.Path(jobs_map), max_running=2, logs=logs, group=1, profile='local', keep='all', pull=0,
+        on_finish=None, params={'sample': 's1'}, cores=1)
     for event in execution:
         print(event['job'], event['status'])
     ended: bool = execution.wait(timeout=60.0)
@@ -41,7 +41,8 @@ def show_jobs(execution: qmap.Execution) -> None:
 
 def resume_in_steps(logs: str) -> None:
     """Pick an execution up again, and steer it in each way."""
-    execution: qmap.Execution = qmap.reattach(logs=pathlib.Path(logs), max_running=None, force=False, takeover=False)
+    execution: qmap.Execution = qmap.reattach(
+        logs=pathlib.Path(logs), max_running=None, force=False, takeover=False)
     execution.halt()
     execution.leave()
     execution.cancel()

@@ -1,4 +1,4 @@
-"""The view for programs: `--progress json` prints each event as a line of JSON. progress.md lists the keys."""
+"""The view for programs: `--progress json` prints each event as a line of JSON; progress.md has the keys."""
 
 import collections
 import json

@@ -16,11 +16,11 @@ import re
 import time
 
 from qmap import (
-    Failures, __version__, beats, counts_for_people, decode, memory_text, message, open_regular, peak_text, plural,
-    sound_record, tail, write_parameter)
+    Failures, __version__, beats, counts_for_people, decode, memory_text, message, open_regular, peak_text,
+    plural, sound_record, tail, write_parameter)
 from qmap_backends.tools.advice import (
-    COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused, short_time,
-    spread)
+    COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused,
+    short_time, spread)
 
 #: Steps of time over which the curves take means.
 BINS = 300
@@ -47,8 +47,8 @@ LONGEST, LONGEST_IN_LIST = 300, 160
 UNSHOWN = re.compile('\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f'
                      '\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]')
 
-TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800,
-              604800, 2592000, 7776000, 31536000, 157680000, 1576800000]
+TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+              172800, 604800, 2592000, 7776000, 31536000, 157680000, 1576800000]
 
 MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
 
@@ -283,10 +283,10 @@ class Axis:
 
 
 def row(left, middle, right, kind='', height=0):
-    """Return a row of the pictures that share an axis of time: the picture, and what is left and right of it."""
+    """Return a row of the pictures that share an axis of time: the picture, and the texts beside it."""
     style = ' style="height:{}px"'.format(height) if height else ''
-    return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div><div class="r">{}</div></div>\n' \
-        .format(kind, left, style, middle, right)
+    return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div>' \
+        '<div class="r">{}</div></div>\n'.format(kind, left, style, middle, right)
 
 
 def ticks(marks):
@@ -365,7 +365,7 @@ class Clocks:
         self._hosts = usage.hosts
 
     def _shift(self, behind, ahead):
-        """Return the seconds to add to the times of a host, of which some are so much too early, or too late."""
+        """Return the seconds to add to the times of a host that are so much too early, or too late."""
         if behind < -self.SMALL:
             return -behind
         return -ahead if ahead > self.SMALL else 0
@@ -381,8 +381,8 @@ class Clocks:
                           for shift, name, side in wrong[:4])
         if len(wrong) > 4:
             named += ' and {} more'.format(len(wrong) - 4)
-        return 'Clocks differ: times from {} were shifted so that no job starts before its submission.'.format(
-            named)
+        return 'Clocks differ: times from {} were shifted so that no job starts before its submission.' \
+            .format(named)
 
 
 class Attempts:
@@ -928,7 +928,8 @@ class Report:
         counts = counts_for_people(self.advice.counts, self.advice.cancelled)
         order = ('completed', 'failed', 'cancelled', 'running', 'pending', 'other', 'unsubmitted')
         there = [status for status in order if status in counts]
-        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(status, counts[status]) for status in there)
+        bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(status, counts[status])
+                      for status in there)
         legend = key(*[(status, '{:,} {}'.format(counts[status], status)) for status in there])
         return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n' \
             '<p class="lead">{}</p>\n{}</header>\n' \
@@ -936,7 +937,7 @@ class Report:
                 title, text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
 
     def _lead(self, left):
-        """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 \u2013 15:10'."""
+        """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 - 15:10'."""
         course, executor = self.course, self.plan.info['executor']
         parts, hosts = [plural(self.jobs, 'job')], self.timeline.hosts
         if len(hosts) > 1:
@@ -1044,8 +1045,9 @@ class Report:
             shares = array.array('d', (100 * value / sets[code][1] if sets[code][1] else UNKNOWN
                                        for value, code in zip(memory, asked)))
             found.append(Histogram('Memory efficiency (used of requested)', 'share', shares, good))
-        shares = array.array('d', (100 * busy / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
-                                   for busy, seconds, code in zip(cpu, elapsed, asked)))
+        shares = array.array('d', (
+            100 * busy / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
+            for busy, seconds, code in zip(cpu, elapsed, asked)))
         short = any(seconds < MEASURABLE for seconds in elapsed)
         found.append(Histogram(
             'CPU efficiency (used of requested)', 'share', shares, good,
@@ -1128,8 +1130,9 @@ class Report:
     def foot(self):
         """Return the last line."""
         sampled = '' if self.jobs <= DRAWN else ' Curves show means over steps of time, histograms every job.'
-        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are of ' \
-            'the last attempt of each job; memory and CPU time as far as they are known.{}</p></footer>\n'.format(
+        return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are ' \
+            'of the last attempt of each job; memory and CPU time as far as they are known.{}</p>' \
+            '</footer>\n'.format(
                 text(__version__), platform.python_version(), moment(self.made), sampled)
 
 
@@ -1297,14 +1300,18 @@ class Histogram:
         """Return the lines for what was requested and is recommended, and notes on those off the axis."""
         lines, notes = [], []
         # Each with the share of the width past which its text stands left of the line: they must not cross.
-        marks = [('asked', 'requested', limit, 0.5) for limit in self.asked[-1:]] if self.kind != 'share' else []
+        marks = []
+        if self.asked and self.kind != 'share':
+            marks.append(('asked', 'requested', self.asked[-1], 0.5))
         if self.advised:
             marks.append(('advised', 'recommended', self.advised, 0.3))
         for level, (kind, name, value, half) in enumerate(marks):
             share = self.scale.at(value)
             if self.scale.holds(value):
-                lines.append('<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
-                    kind, ' turned' if share > half else '', 100 * share, level, name, self.form(value)))
+                turned = ' turned' if share > half else ''
+                lines.append(
+                    '<span class="mark {}{}" style="left:{:.2f}%;--level:{}"><b>{} {}</b></span>'.format(
+                        kind, turned, 100 * share, level, name, self.form(value)))
             elif kind == 'asked':
                 notes.append('; requested {}, off the axis'.format(self.form(value)))
         return ''.join(lines), text(''.join(notes))
@@ -1385,18 +1392,22 @@ h3{font-size:.92rem;font-weight:600;margin:0 0 .4rem}
 section{margin-top:2.8rem}
 .kind{margin:0;color:var(--soft);font-size:.8rem;letter-spacing:.08em;text-transform:uppercase}
 .lead{margin:0;color:var(--soft);font-size:1.05rem}
-.state{display:inline-block;margin-top:.7rem;padding:.2rem .7rem;border:2px solid var(--running);border-radius:1rem}
+.state{display:inline-block;margin-top:.7rem;padding:.2rem .7rem;border:2px solid var(--running);
+border-radius:1rem}
 .soft,figcaption{color:var(--soft);font-size:.86rem;margin:.35rem 0}
 .tiles{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:.8rem;margin:1.6rem 0 1.3rem}
 .tile{background:var(--card);border-radius:8px;padding:.75rem .9rem .7rem}
-.tile b{display:block;font-size:1.75rem;line-height:1.2;font-weight:650;letter-spacing:-.02em;white-space:nowrap}
+.tile b{display:block;font-size:1.75rem;line-height:1.2;font-weight:650;letter-spacing:-.02em;
+white-space:nowrap}
 .tile span{display:block;font-size:.88rem;line-height:1.3}
 .tile small{display:block;color:var(--soft);font-size:.8rem;line-height:1.35;margin-top:.15rem}
 .bar{display:flex;gap:2px;height:16px;border-radius:4px;overflow:hidden}
 .bar i{min-width:3px;flex-basis:0}
-.legend{display:flex;flex-wrap:wrap;gap:.15rem 1.2rem;margin:.55rem 0 .8rem;font-size:.86rem;color:var(--soft)}
+.legend{display:flex;flex-wrap:wrap;gap:.15rem 1.2rem;margin:.55rem 0 .8rem;font-size:.86rem;
+color:var(--soft)}
 .key{white-space:nowrap;color:var(--ink)}
-.key i{display:inline-block;width:.85em;height:.85em;border-radius:2px;margin-right:.45em;vertical-align:-.08em}
+.key i{display:inline-block;width:.85em;height:.85em;border-radius:2px;margin-right:.45em;
+vertical-align:-.08em}
 i.completed,.key .completed{background:var(--completed)}i.failed{background:var(--failed)}
 i.running{background:var(--running)}i.pending{background:var(--pending)}i.other{background:var(--other)}
 i.unsubmitted{background:var(--unsubmitted)}i.cancelled{background:var(--cancelled)}
@@ -1410,26 +1421,32 @@ svg g.hollow path{fill:none;stroke:var(--completed);stroke-width:1.5px;vector-ef
 svg g.failed.hollow path{stroke:var(--failed)}svg g.cancelled.hollow path{stroke:var(--cancelled)}
 .row{display:grid;grid-template-columns:6.5rem minmax(0,1fr) 10.5rem;column-gap:.8rem}
 .row .a{position:relative}
-.row .l{text-align:right;position:relative;font-size:.82rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.row .l{text-align:right;position:relative;font-size:.82rem;white-space:nowrap;overflow:hidden;
+text-overflow:ellipsis}
 .row .r{font-size:.82rem;color:var(--soft);white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .row .r em{font-style:normal;color:var(--ink);font-weight:600}
 .host{align-items:center;margin-bottom:5px}
 .curve{margin-bottom:1.1rem}.curve .l{overflow:visible}
 .axis{margin-top:.1rem}.axis .a{height:1.5em;font-size:.78rem;color:var(--soft)}
 .two .a{height:2.7em}.axis .r{font-size:.78rem;padding-top:.25em}
-.t{position:absolute;top:.25em;transform:translateX(-50%);white-space:nowrap;text-align:center;line-height:1.25}
+.t{position:absolute;top:.25em;transform:translateX(-50%);white-space:nowrap;text-align:center;
+line-height:1.25}
 .t.first{transform:none;text-align:left}.t.last{transform:translateX(-100%);text-align:right}
 .t b{font-weight:600;color:var(--ink)}
-.v{position:absolute;right:0;transform:translateY(50%);font-size:.78rem;color:var(--soft);line-height:1;white-space:nowrap}
+.v{position:absolute;right:0;transform:translateY(50%);font-size:.78rem;color:var(--soft);line-height:1;
+white-space:nowrap}
 .time h3{margin-left:7.3rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(18.5rem,1fr));gap:1.6rem 2rem}
 .even{grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr))}
 figure{margin:0}
-.hist{display:grid;grid-template-columns:2.9rem minmax(0,1fr);grid-template-rows:190px 1.6rem;column-gap:.5rem}
-.hist .l,.hist .a{position:relative}.hist .x{grid-column:2;position:relative;font-size:.78rem;color:var(--soft)}
+.hist{display:grid;grid-template-columns:2.9rem minmax(0,1fr);grid-template-rows:190px 1.6rem;
+column-gap:.5rem}
+.hist .l,.hist .a{position:relative}
+.hist .x{grid-column:2;position:relative;font-size:.78rem;color:var(--soft)}
 .mark{position:absolute;top:0;bottom:0;width:0;border-left:2px dashed var(--ink)}
 .mark.advised{border-left-style:dotted}
-.mark b{position:absolute;left:.45em;top:calc(var(--level)*1.55em);font-size:.76rem;line-height:1.3;font-weight:600;
+.mark b{position:absolute;left:.45em;top:calc(var(--level)*1.55em);font-size:.76rem;line-height:1.3;
+font-weight:600;
 z-index:1;white-space:nowrap;background:var(--bg);padding:0 .25em;border-radius:3px}
 .mark.turned b{left:auto;right:.55em}
 .failure{display:grid;grid-template-columns:6.5rem minmax(0,1fr);column-gap:1rem;padding:.8rem 0;
@@ -1438,7 +1455,8 @@ border-top:1px solid var(--line)}
 .count b{font-size:1.3rem;line-height:1.2;display:block}
 .count i{display:block;height:6px;border-radius:3px;margin-top:.3rem}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.84em}
-pre{background:var(--card);border-radius:6px;padding:.7rem .9rem;margin:.4rem 0 0;overflow-x:auto;line-height:1.45;
+pre{background:var(--card);border-radius:6px;padding:.7rem .9rem;margin:.4rem 0 0;overflow-x:auto;
+line-height:1.45;
 font-size:.78rem}
 summary{cursor:pointer;color:var(--soft);font-size:.86rem}
 details{margin-top:.3rem}.t.quiet{font-style:italic}
@@ -1464,13 +1482,16 @@ footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-s
 .row{grid-template-columns:4rem minmax(0,1fr);column-gap:.5rem}.row .r{grid-column:2;line-height:1.3}
 .host .r{font-size:.74rem;padding:.1rem 0 .25rem}.axis .r{text-align:center}.time h3{margin-left:4.5rem}
 .curve .r{white-space:normal}.curve .r br{display:none}.curve .r .key{margin-right:.9rem}
-.t.odd{display:none}.pair{grid-template-columns:minmax(0,1fr)}.failure{grid-template-columns:4rem minmax(0,1fr)}
+.t.odd{display:none}.pair{grid-template-columns:minmax(0,1fr)}
+.failure{grid-template-columns:4rem minmax(0,1fr)}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.tile b{font-size:1.45rem}}
 @media print{@page{margin:13mm}html{font-size:11.5px}body{font-size:1rem}main{max-width:none;padding:0}
 section{margin-top:2rem}.tile b{font-size:1.5rem}.tile{padding:.5rem .6rem}.tiles{gap:.5rem}
 .row{grid-template-columns:5.5rem minmax(0,1fr) 9.5rem}.time h3{margin-left:6.3rem}
-.time,figure,.failure,.tiles,.row,.scroll,tr,.flags,.charts,pre{break-inside:avoid}h2,h3,.legend{break-after:avoid}
+.time,figure,.failure,.tiles,.row,.scroll,tr,.flags,.charts,pre{break-inside:avoid}
+h2,h3,.legend{break-after:avoid}
 .charts{grid-template-columns:repeat(3,minmax(0,1fr));gap:1rem 1.4rem}
 .even{grid-template-columns:repeat(2,minmax(0,1fr))}.hist{grid-template-rows:150px 1.6rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere}td,th{padding-top:.25rem;padding-bottom:.25rem}footer{margin-top:1.5rem}}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}td,th{padding-top:.25rem;padding-bottom:.25rem}
+footer{margin-top:1.5rem}}
 """
