@@ -362,7 +362,7 @@ def test_what_cannot_be_drawn_is_said(qmap):
 @pytest.mark.parametrize('most, ticks', [
     (1, [0, 1]), (3, [0, 1, 2, 3]), (7, [0, 5, 10]), (100, [0, 50, 100]), (0.3, [0, 0.1, 0.2, 0.3])])
 def test_ticks_are_round(most, ticks):
-    assert [round(tick, 9) for tick in report.nice(most, 3)] == ticks
+    assert [round(tick, 9) for tick in report.round_ticks(most, 3)] == ticks
 
 
 @pytest.mark.parametrize('span', [0.01, 3, 100, 500, 4000, 50000, 400000, 4e6, 4e7, 4e8])

@@ -182,8 +182,8 @@ class Found:
     def next(self):
         """Return the command that a person wants next: to look on or resume, or to see how it ended."""
         where = quote_shown(shown_path(self.path))
-        words = 'info {} --summary' if self.state in ('finished', 'unreadable') else 'reattach {}'
-        return '{} {}'.format(program(), words.format(where))
+        over = self.state in ('finished', 'unreadable')
+        return '{} {}'.format(program(), ('info {} --summary' if over else 'reattach {}').format(where))
 
     def advice(self):
         """Return how to continue it, behind a semicolon; '' if all jobs completed, or it cannot be read."""

@@ -119,15 +119,15 @@ class Reasons:
         self._attempts = b''
         self.group = None
 
-    def key_of(self, what, message, coarse=False):
+    def key_of(self, what, error, coarse=False):
         """Return what the failures of a group have in common.
 
         Args:
             what: in a few words, how they ended
-            message: the last line of stderr of one of them
+            error: the last line of stderr of one of them
             coarse: whether they may differ in names, not only in numbers
         """
-        alike = NUMBERS.sub('#', message or '')
+        alike = NUMBERS.sub('#', error or '')
         return what, NAMES.sub('*', alike) if coarse else alike
 
     def forget(self, numbers):
@@ -172,10 +172,10 @@ class Reasons:
     def _code(self, record):
         if record['status'] != 'FAILED':    # it has just been taken up again
             return 0
-        what, said = describe_end(record), message(record)
-        key = self.key_of(what, said)
+        what, error = describe_end(record), message(record)
+        key = self.key_of(what, error)
         if key not in self._keys and len(self._keys) >= self.EXACT:
-            key = self.key_of(what, said, True)
+            key = self.key_of(what, error, True)
         if key not in self._keys and len(self._keys) >= self.LIMIT:
             return 255
         return self._keys.setdefault(key, len(self._keys) + 1)

@@ -60,9 +60,9 @@ def explain_status(execution, record, params):
             cores = params.get('cores', 1)
             return 'It waits for {} of this machine.'.format(
                 '{} free cores'.format(cores) if cores > 1 else 'a free core')
-        words = record.get('words')
+        its_reason = record.get('words')
         return 'It waits in the queue of the scheduler{}.'.format(
-            ', which says: ' + words if words else ', which gives no reason yet')
+            ', which says: ' + its_reason if its_reason else ', which gives no reason yet')
     if status == 'UNSUBMITTED':
         if execution.halted:
             return 'It is not submitted yet: submission is paused. Resume: p.'

@@ -1,7 +1,7 @@
 """`qmap report`: one HTML file that shows an execution, and needs only a browser: no script, font or network.
 
 Shapes are SVG that stretches with the page; all text is HTML beside it, so that it stays readable from a
-phone to a projector, and on paper. Whatever comes from the execution goes through `text`.
+phone to a projector, and on paper. Whatever comes from the execution goes through `html_text`.
 """
 
 import array
@@ -53,7 +53,7 @@ TIME_TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 108
 MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
 
 
-def text(value):
+def html_text(value):
     """Return text as HTML shows it: escaped, and with a sign in place of what is not text."""
     def sign_for(match):
         is_escape_sequence = match.group()[0] == '\x1b' and match.group()[1:]
@@ -62,23 +62,23 @@ def text(value):
     return html.escape(UNSHOWN.sub(sign_for, str(value)))
 
 
-def cut(line, most=LONGEST):
+def cut_line(line, most=LONGEST):
     """Return a line, shortened where it is very long."""
     return line if len(line) <= most else line[:most] + '\u2026'
 
 
-def natural(name):
+def natural_key(name):
     """Return what sorts c2 before c10."""
     return [int(part) if part.isdigit() else part for part in re.split('([0-9]+)', name)]
 
 
-def place(value):
+def short_number(value):
     """Return a coordinate as short as it can be written."""
     shown = '{:.1f}'.format(value)
     return shown[:-2] if shown.endswith('.0') else shown
 
 
-def nice(most, count):
+def round_ticks(most, count):
     """Return ticks from 0 to `most` or just beyond, some `count` of them, at round numbers."""
     raw = most / count
     power = 10 ** math.floor(math.log10(raw)) if raw > 0 else 1
@@ -88,19 +88,19 @@ def nice(most, count):
     return [number * step for number in range(int(math.ceil(most / step - 1e-9)) + 1)]
 
 
-def date(seconds):
+def date_text(seconds):
     """Return '27 Nov' of a local time."""
     local = time.localtime(seconds)
     return '{} {}'.format(local.tm_mday, MONTHS[local.tm_mon - 1])
 
 
-def moment(seconds):
+def moment_text(seconds):
     """Return '27 Nov 2026, 14:03' of a local time."""
     local = time.localtime(seconds)
-    return '{} {}, {:02d}:{:02d}'.format(date(seconds), local.tm_year, local.tm_hour, local.tm_min)
+    return '{} {}, {:02d}:{:02d}'.format(date_text(seconds), local.tm_year, local.tm_hour, local.tm_min)
 
 
-def steps(values, top, height=100):
+def steps_path(values, top, height=100):
     """Return the path of an area under steps, one unit of x wide each.
 
     Args:
@@ -210,7 +210,7 @@ class Axis:
         return found + [last._replace(bins=BINS - last.left)]
 
     def _tick_seconds(self, busy, span):
-        for piece, step in self._steps(busy, span, lambda span, most: nice(span, most)[1]):
+        for piece, step in self._steps(busy, span, lambda span, most: round_ticks(span, most)[1]):
             number = math.ceil((piece.begin - self.begin) / step - 1e-9)
             while self.begin + number * step <= piece.end + 1e-9 * step:
                 label = '{:g}'.format(round(number * step, 6))
@@ -225,10 +225,10 @@ class Axis:
             coarse = coarse and step >= 86400
             while value <= piece.end:
                 now = time.localtime(value)
-                first, second = date(value), ''
+                first, second = date_text(value), ''
                 if step < 86400:
                     first = time.strftime('%H:%M:%S' if step < 60 else '%H:%M', now)
-                    second = date(value) if now.tm_yday != day else ''
+                    second = date_text(value) if now.tm_yday != day else ''
                 elif step >= 2592000:
                     second = str(now.tm_year)
                 day = now.tm_yday
@@ -265,15 +265,16 @@ class Axis:
         marks = ''.join('<span class="t quiet" style="left:{:.2f}%">{}</span>'.format(
             100 * (piece.left + piece.bins / 2) / BINS, short_time(piece.end - piece.begin))
             for piece in self.pieces if piece.quiet)
-        return row('', ticks(self.ticks) + marks, text(self.unit), 'axis two' if two else 'axis')
+        kind = 'axis two' if two else 'axis'
+        return time_row('', axis_labels(self.ticks) + marks, html_text(self.unit), kind)
 
     def grid(self, height=100, width=BINS):
         """Return its grid lines, and what marks the stretches that are drawn narrower."""
         marks = ''.join('<path class="quiet" d="M{} 0h{}v{}h-{}z"/>'.format(
-            place(width * piece.left / BINS), place(width * piece.bins / BINS), height,
-            place(width * piece.bins / BINS)) for piece in self.pieces if piece.quiet)
-        return '{}<path class="grid" d="{}"/>'.format(
-            marks, ''.join('M{} 0v{}'.format(place(width * share), height) for share, _, _ in self.ticks))
+            short_number(width * piece.left / BINS), short_number(width * piece.bins / BINS), height,
+            short_number(width * piece.bins / BINS)) for piece in self.pieces if piece.quiet)
+        lines = ('M{} 0v{}'.format(short_number(width * share), height) for share, _, _ in self.ticks)
+        return '{}<path class="grid" d="{}"/>'.format(marks, ''.join(lines))
 
     def sentence(self):
         """Return what is to be said of stretches that are drawn narrower, '' where there are none."""
@@ -282,14 +283,14 @@ class Axis:
             ' and '.join(spans))
 
 
-def row(left, middle, right, kind='', height=0):
+def time_row(left, middle, right, kind='', height=0):
     """Return a row of the pictures that share an axis of time: the picture, and the texts beside it."""
     style = ' style="height:{}px"'.format(height) if height else ''
     return '<div class="row {}"><div class="l">{}</div><div class="a"{}>{}</div>' \
         '<div class="r">{}</div></div>\n'.format(kind, left, style, middle, right)
 
 
-def ticks(marks):
+def axis_labels(marks):
     """Return the labels (share, label, second label) of a horizontal axis; narrow pages show every other."""
     found = []
     for number, (share, first, second) in enumerate(marks):
@@ -297,24 +298,24 @@ def ticks(marks):
         if share < 0.02:
             side = 'first'
         found.append('<span class="t {}{}" style="left:{:.2f}%">{}{}</span>'.format(
-            side, ' odd' if number % 2 else '', 100 * share, text(first),
-            '<br/><b>{}</b>'.format(text(second)) if second else ''))
+            side, ' odd' if number % 2 else '', 100 * share, html_text(first),
+            '<br/><b>{}</b>'.format(html_text(second)) if second else ''))
     return ''.join(found)
 
 
-def svg(body, label, width=BINS, height=100):
+def svg_picture(body, label, width=BINS, height=100):
     """Return a picture that stretches."""
     return '<svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'.format(
-        width, height, text(label), body)
+        width, height, html_text(label), body)
 
 
-def levels(marks, top):
+def level_labels(marks, top):
     """Return the labels of a vertical axis."""
     return ''.join('<span class="v{}" style="bottom:{:.1f}%">{}</span>'.format(
-        '' if mark else ' zero', 100 * mark / top, number(mark, top)) for mark in marks)
+        '' if mark else ' zero', 100 * mark / top, axis_number(mark, top)) for mark in marks)
 
 
-def number(value, top):
+def axis_number(value, top):
     """Return a number for an axis that goes up to `top`: 0, 500; 0, 0.5k, 20k; 0, 1.5M."""
     for size, unit in ((1e6, 'M'), (1e4, 'k')):
         if top >= size and value:
@@ -322,9 +323,9 @@ def number(value, top):
     return '{:,.0f}'.format(value) if value == int(value) else '{:g}'.format(value)
 
 
-def key(*names):
+def legend_keys(*names):
     """Return a legend: words behind a sample of their colour and shape."""
-    return ''.join('<span class="key"><i class="{}"></i>{}</span>'.format(kind, text(name))
+    return ''.join('<span class="key"><i class="{}"></i>{}</span>'.format(kind, html_text(name))
                    for kind, name in names)
 
 
@@ -570,16 +571,16 @@ class Timeline:
         self._plan, self._ledger, self._usage = plan, ledger, usage
         self._course, self._clocks, self._now = course, clocks, now
         self.hosts = sorted((name for name, jobs in zip(usage.hosts, course.jobs) if name and jobs),
-                            key=natural)
+                            key=natural_key)
 
     def html(self):
         """Return the section."""
         if not self._course.first:
-            return section('Timeline', '<p>No job has run.</p>')
+            return page_section('Timeline', '<p>No job has run.</p>')
         lanes = self._lanes()
         notes = [self._course.axis.sentence(), self._clocks.sentence()]
-        return section('Timeline', (self._bars(lanes) if lanes else self._density())
-                       + ''.join(note(words) for words in notes if words))
+        picture = self._bars(lanes) if lanes else self._density()
+        return page_section('Timeline', picture + ''.join(map(small_note, filter(None, notes))))
 
     def _lanes(self):
         """Return {host: list of slots, each a list of attempts}; None where there is too much.
@@ -618,7 +619,7 @@ class Timeline:
         told = sum(len(slot) for slots in lanes.values() for slot in slots) <= TOLD
         height = next((height for most, height in ((8, 20), (24, 14)) if count <= most), 10)
         rows, there = [], set()
-        for host in sorted(lanes, key=natural):
+        for host in sorted(lanes, key=natural_key):
             slots = lanes[host]
             shapes = self._shapes(slots, told)
             body = ''.join('<g class="{}">{}</g>'.format(
@@ -626,10 +627,12 @@ class Timeline:
                 for kind, paths in shapes.items())
             there.update(kind.split()[-1] for kind in shapes)
             jobs, deep = sum(1 for slot in slots for attempt in slot if attempt[4]), 10 * len(slots)
-            picture = svg(axis.grid(deep, 1000) + body, '{} jobs on {}'.format(jobs, host), 1000, deep)
+            label = '{} jobs on {}'.format(jobs, host)
+            picture = svg_picture(axis.grid(deep, 1000) + body, label, 1000, deep)
             totals = self._totals(jobs, len(shapes.get('failed', ())))
-            rows.append(row(text(host or '(unknown)'), picture, totals, 'host', height * len(slots)))
-        legend = key(*[item for item in self.LEGEND.items() if item[0] in there])
+            rows.append(time_row(
+                html_text(host or '(unknown)'), picture, totals, 'host', height * len(slots)))
+        legend = legend_keys(*[item for item in self.LEGEND.items() if item[0] in there])
         return '<p class="legend">{}<span>a bar for each job, a line for each slot of a host</span></p>\n' \
             '<div class="time">{}{}</div>'.format(legend, ''.join(rows), axis.labels())
 
@@ -642,15 +645,15 @@ class Timeline:
                 path = self._bar(1000 * axis.at(start), 1000 * axis.at(end), 10 * line, kind)
                 shapes.setdefault(kind if last else kind + ' hollow', []).append(
                     path if not told else '<path d="{}"><title>{}</title></path>'.format(
-                        path, text(self._tell(job, start, end, how, last))))
+                        path, html_text(self._tell(job, start, end, how, last))))
         return shapes
 
     @staticmethod
     def _bar(left, right, top, kind):
         """Return the path of a job's bar in a line of height 10, with a gap to the next if there is room."""
         wide, thick = max(0.8, right - left), 4 if kind == 'running' else 8
-        wide = place(wide - 0.6 if wide > 3 else wide)
-        return 'M{} {}h{}v{}h-{}z'.format(place(left), top + (10 - thick) // 2, wide, thick, wide)
+        wide = short_number(wide - 0.6 if wide > 3 else wide)
+        return 'M{} {}h{}v{}h-{}z'.format(short_number(left), top + (10 - thick) // 2, wide, thick, wide)
 
     def _tell(self, number, start, end, how, last):
         """Return what a bar says when it is pointed at."""
@@ -658,7 +661,7 @@ class Timeline:
         return 'job {}{}: {}, {}\n{}{}'.format(
             self._ledger.id(number), '' if last else ', earlier attempt',
             self._usage.reasons[how] or 'running', short_time(end - start), own + '\n' if own else '',
-            cut(self._plan.map.command(number * self._plan.group)[0]))
+            cut_line(self._plan.map.command(number * self._plan.group)[0]))
 
     def _totals(self, jobs, failed):
         """Return how many jobs a host ran, and how many of them failed."""
@@ -680,13 +683,14 @@ class Timeline:
         top = max(itertools.chain(*curves), default=0) or 1
         rows = [self._density_row(group, [codes[name] for name in group], curve, top)
                 for group, curve in zip(groups, curves)]
-        words = 'height: jobs running at once on {}, maximum {}; steps of {}'.format(
+        scale = 'height: jobs running at once on {}, maximum {}; steps of {}'.format(
             'a host' if share == 1 else 'a host, the mean of {} neighbours'.format(share), amount(top),
             short_time(course.axis.width))
-        legend = key(('running', 'running'), *[('failed', 'failed: below the line')] * any(course.failed),
-                     *[('hollow', 'earlier attempts: hollow')] * any(course.earlier))
+        legend = legend_keys(
+            ('running', 'running'), *[('failed', 'failed: below the line')] * any(course.failed),
+            *[('hollow', 'earlier attempts: hollow')] * any(course.earlier))
         return '<p class="legend">{}<span>{}</span></p>\n<div class="time">{}{}</div>'.format(
-            legend, text(words), ''.join(rows), course.axis.labels())
+            legend, html_text(scale), ''.join(rows), course.axis.labels())
 
     def _density_row(self, names, codes, curve, top):
         """Return the row of one host, or of neighbours."""
@@ -695,14 +699,15 @@ class Timeline:
         if len(names) > 1:
             alike = os.path.commonprefix([name, names[-1]]).rstrip('0123456789')
             name = '{}\u2009\u2026\u2009{}'.format(name, names[-1][len(alike):])
-        body = course.axis.grid(120) + '<path class="running" d="{}"/>'.format(steps(curve, top))
+        body = course.axis.grid(120) + '<path class="running" d="{}"/>'.format(steps_path(curve, top))
         for shape, found in (('<path class="failed" d="{}"/>', course.failed),
                              ('<g class="failed hollow"><path d="{}"/></g>', course.earlier)):
             at = sorted(set().union(*(found[code] for code in codes)))
             body += shape.format(''.join('M{} 106h1v14h-1z'.format(bin_) for bin_ in at)) if at else ''
         jobs, failed = (sum(figures[code] for code in codes) for figures in (course.jobs, course.failures))
         totals = self._totals(jobs, failed)
-        return row(text(name), svg(body, 'jobs at once on ' + name, BINS, 120), totals, 'host', 28)
+        picture = svg_picture(body, 'jobs at once on ' + name, BINS, 120)
+        return time_row(html_text(name), picture, totals, 'host', 28)
 
 
 def own_text(plan, number):
@@ -744,9 +749,9 @@ class Failed:
             found = ''.join(self._article(group, most, place < 4)
                             for place, group in enumerate(groups[:GROUPS]))
             if rest:
-                found += note('And {} more, in {} of failures: qmap info -s failed error'.format(
+                found += small_note('And {} more, in {} of failures: qmap info -s failed error'.format(
                     plural(sum(group.count for group in rest), 'job'), plural(len(rest), 'other kind')))
-            found = section('Failures', found)
+            found = page_section('Failures', found)
         return found + self._cancelled(list(self._numbers(lambda code: code == cancelled)))
 
     def _cancelled(self, numbers):
@@ -761,7 +766,7 @@ class Failed:
         else:
             when = 'before they ran'
         jobs = self._list([self._ledger.id(number) for number in numbers[:LISTED]], len(numbers), False)
-        return section('Cancelled', article(
+        return page_section('Cancelled', job_group(
             len(numbers), 100, 'cancelled', '<strong>{}</strong>'.format(when), '', jobs))
 
     def _article(self, group, most, shown):
@@ -775,17 +780,18 @@ class Failed:
         id, several = group.ids[0], group.count > 1
         own = own_text(self._plan, self._ledger.number(id))
         example = '{}job {}, {}<code>{}</code>'.format(
-            'example: ' if several else '', id, text(own) + ', ' if own else '', text(cut(self._command(id))))
+            'example: ' if several else '', id, html_text(own) + ', ' if own else '',
+            html_text(cut_line(self._command(id))))
         details = self._stderr(id, shown)
         if several:
             details += self._list(group.ids, group.count, not group.same)
-        return article(group.count, 100 * group.count / most, 'failed', self._message(group),
-                       text(self._where(group)) + example, details)
+        return job_group(group.count, 100 * group.count / most, 'failed', self._message(group),
+                         html_text(self._where(group)) + example, details)
 
     @staticmethod
     def _message(group):
         """Return what a group of failures says."""
-        error, what = text(cut(group.error)), '<strong>{}</strong>'.format(text(group.what))
+        error, what = html_text(cut_line(group.error)), '<strong>{}</strong>'.format(html_text(group.what))
         if group.what in group.error and group.same:
             return '<strong>{}</strong>'.format(error)
         if not error:
@@ -797,7 +803,7 @@ class Failed:
         only = group.only_on(self._jobs)
         if only:
             return 'on {} only; '.format(', '.join(only))
-        names = sorted((name for name in group.hosts or () if name), key=natural)
+        names = sorted((name for name in group.hosts or () if name), key=natural_key)
         if group.hosts is None:
             return 'on many hosts; '
         if not names or len(self._hosts) < 2:
@@ -825,7 +831,7 @@ class Failed:
             return ''
         last_states = (line.rstrip('\r').split('\r')[-1] for line in lines)
         return '<details{}><summary>end of its stderr</summary><pre>{}</pre></details>'.format(
-            ' open="open"' if shown else '', '\n'.join(text(cut(line)) for line in last_states))
+            ' open="open"' if shown else '', '\n'.join(html_text(cut_line(line)) for line in last_states))
 
     def _list(self, ids, count, differ):
         """Return the jobs of a group, folded.
@@ -850,7 +856,7 @@ class Failed:
                      'last line of stderr': message(record), 'host': record.get('host', '')}
             rows.append('<tr>{}</tr>'.format(''.join('<td{}>{}</td>'.format(
                 ' class="w"' if head in ('command', 'last line of stderr') else '',
-                text(cut(cells[head].replace('\n', ' '), LONGEST_IN_LIST))) for head in columns)))
+                html_text(cut_line(cells[head].replace('\n', ' '), LONGEST_IN_LIST))) for head in columns)))
         words = 'all {:,} jobs'.format(count) if len(ids) == count else \
             'the first {:,} of {:,} jobs'.format(len(ids), count)
         return '<details><summary>{}</summary><div class="scroll"><table class="jobs">' \
@@ -858,7 +864,7 @@ class Failed:
                 words, ''.join('<th>{}</th>'.format(head) for head in columns), '\n'.join(rows))
 
 
-def article(count, share, kind, what, more, details):
+def job_group(count, share, kind, what, more, details):
     """Return a group of jobs: how many, as a number and a bar (percent of the width), and what it is."""
     more = '<p class="soft">{}</p>'.format(more) if more else ''
     return '<article class="failure"><div class="count"><b>{:,}</b>' \
@@ -906,7 +912,7 @@ class Report:
 
     def parts(self):
         """Yield the page, piece by piece."""
-        title = text(self.plan.info.get('name') or 'qmap')
+        title = html_text(self.plan.info.get('name') or 'qmap')
         yield PAGE.format(title=title, style=STYLE)
         yield self.head(title)
         for part in (self.failed.html, self.timeline.html, self.progress, self.histograms, self.advise,
@@ -923,18 +929,18 @@ class Report:
         state = ''
         if left:
             state = '<strong class="state">not finished: {:,} of {} remaining, as of {}{}</strong>'.format(
-                left, plural(self.jobs, 'job'), moment(self.now),
+                left, plural(self.jobs, 'job'), moment_text(self.now),
                 '' if self.driven else '; no driver is running')
         counts = counts_for_people(self.advice.counts, self.advice.cancelled)
         order = ('completed', 'failed', 'cancelled', 'running', 'pending', 'other', 'unsubmitted')
         there = [status for status in order if status in counts]
         bar = ''.join('<i class="{}" style="flex-grow:{}"></i>'.format(status, counts[status])
                       for status in there)
-        legend = key(*[(status, '{:,} {}'.format(counts[status], status)) for status in there])
+        legend = legend_keys(*[(status, '{:,} {}'.format(counts[status], status)) for status in there])
         return '<header>\n<p class="kind">QMap report</p>\n<h1>{}</h1>\n' \
             '<p class="lead">{}</p>\n{}</header>\n' \
             '<div class="tiles">{}</div>\n<div class="bar">{}</div>\n<p class="legend">{}</p>\n'.format(
-                title, text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
+                title, html_text(self._lead(left)), state, ''.join(self.tiles()), bar, legend)
 
     def _lead(self, left):
         """Return the line below the title: '12 jobs on c01 through Slurm, 27 Nov 2026, 14:03 - 15:10'."""
@@ -948,7 +954,8 @@ class Report:
             parts.append('through ' + SCHEDULERS.get(executor, executor))
         span = ''
         if course.first:
-            first, until = moment(course.first), 'now' if left and self.driven else moment(course.last)
+            first = moment_text(course.first)
+            until = 'now' if left and self.driven else moment_text(course.last)
             if first.partition(', ')[0] == until.partition(', ')[0]:
                 until = until.partition(', ')[2]
             span = ', {}{} ({})'.format(first, '' if first.endswith(until) else ' \u2013 ' + until,
@@ -961,28 +968,28 @@ class Report:
         completed, failed = advice.counts['COMPLETED'], advice.counts['FAILED'] - advice.cancelled
         share = 100 * completed / self.jobs
         shown = '{:.0f}'.format(share) if share in (0, 100) else '{:.1f}'.format(min(99.9, max(0.1, share)))
-        yield tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
+        yield headline_tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
         reasons = ['{:,} {}'.format(number, 'submission refused' if reason == 'submit' else reason)
                    for reason, number in sorted(advice.failed.items(), key=lambda item: -item[1])
                    if reason != 'cancelled']
         more = ', '.join(reasons[:3]) or 'none'
         if advice.cancelled:
             more = '{}{:,} cancelled'.format(more + '; ' if reasons else '', advice.cancelled)
-        yield tile('{:,}'.format(failed), 'failed', more)
+        yield headline_tile('{:,}'.format(failed), 'failed', more)
         if course.first and course.last > course.first:
             span = course.last - course.first
-            yield tile(short_time(span), 'elapsed', per_time((completed + failed) / span))
-            yield tile(amount(course.busy / span), 'jobs running', 'mean; maximum {:,.0f}'.format(
+            yield headline_tile(short_time(span), 'elapsed', per_time((completed + failed) / span))
+            yield headline_tile(amount(course.busy / span), 'jobs running', 'mean; maximum {:,.0f}'.format(
                 max(course.at_once(), default=0)))
         core_time, time = advice.waste.core_time, advice.needs.time
         if core_time:
             figure, what = amount(core_time / 3600), 'core-hours requested'
             if core_time < 360:
                 figure, what = short_time(core_time), 'core time requested'
-            yield tile(figure, what, '{:.0f}\u202f% used'.format(
+            yield headline_tile(figure, what, '{:.0f}\u202f% used'.format(
                 100 - 100 * share_unused(advice.waste.cpu_time, core_time)))
         if time:
-            yield tile(short_time(time['median']), 'median wall time', '95th percentile {}'.format(
+            yield headline_tile(short_time(time['median']), 'median wall time', '95th percentile {}'.format(
                 short_time(time['percentile_95'])))
 
     # Job states over time
@@ -1005,19 +1012,20 @@ class Report:
         if self.plan.info['executor'] != 'local':
             parts.append(self._areas('Jobs pending', [('pending', course.waiting)], max(course.waiting),
                                      [('pending', 'pending', 1)], 70))
-        return section('Job states over time', '<div class="time">{}{}</div>'.format(
+        return page_section('Job states over time', '<div class="time">{}{}</div>'.format(
             ''.join(parts), course.axis.labels()))
 
     def _areas(self, title, areas, top, names, height):
         """Return areas over time, those behind first, from a list of (kind, values); '' if they are empty."""
         if not top:
             return ''
-        marks = [mark for mark in nice(top, 4) if mark <= top * 1.001]
+        marks = [mark for mark in round_ticks(top, 4) if mark <= top * 1.001]
         body = self.course.axis.grid() + level_lines(marks, top) + ''.join(
-            '<path class="{}" d="{}"/>'.format(kind, steps(values, top)) for kind, values in areas)
-        legend = '<br/>'.join(key((kind, word)) for kind, word, count in names if count)
+            '<path class="{}" d="{}"/>'.format(kind, steps_path(values, top)) for kind, values in areas)
+        legend = '<br/>'.join(legend_keys((kind, word)) for kind, word, count in names if count)
+        picture = svg_picture(body, title)
         return '<h3>{}</h3>{}'.format(
-            text(title), row(levels(marks, top), svg(body, title), legend, 'curve', height))
+            html_text(title), time_row(level_labels(marks, top), picture, legend, 'curve', height))
 
     # Histograms
 
@@ -1052,11 +1060,12 @@ class Report:
         found.append(Histogram(
             'CPU efficiency (used of requested)', 'share', shares, good,
             why=' (shorter than {} s, or not reported)'.format(MEASURABLE) if short else ''))
-        legend = key(*[('completed', 'completed')] * any(good),
-                     *[('failed', 'failed, on top')] * (not all(good)))
-        return section('Resource usage', '<p class="legend">{}<span>height: number of jobs</span></p>'
-                       '<div class="charts{}">{}</div>'.format(
-                           legend, ' even' if len(found) == 4 else '', ''.join(one.html() for one in found)))
+        legend = legend_keys(*[('completed', 'completed')] * any(good),
+                             *[('failed', 'failed, on top')] * (not all(good)))
+        return page_section(
+            'Resource usage', '<p class="legend">{}<span>height: number of jobs</span></p>'
+            '<div class="charts{}">{}</div>'.format(
+                legend, ' even' if len(found) == 4 else '', ''.join(one.html() for one in found)))
 
     def _waited(self, ran):
         """Return the array of the seconds that the jobs of a mask waited in the queue."""
@@ -1085,22 +1094,23 @@ class Report:
             left = {'memory': share_unused(advice.waste.used_memory, advice.waste.reserved_memory),
                     'cores': share_unused(advice.waste.cpu_time, advice.waste.core_time)}.get(name)
             rows.append('<tr><th>{}</th><td>{}</td></tr>'.format(name, '</td><td>'.join(map(
-                text, [advice.requested(name, form)] + cells
+                html_text, [advice.requested(name, form)] + cells
                 + ['\u2013' if left is None else '{:.0f}\u202f%'.format(100 * left)]))))
         sentences = [advice.basis()] + advice.notes() + [
             sentence for sentence in advice.advice() if not sentence.startswith('recommended')]
         flags = advice.flag_text()
         big = ''
         if flags:
+            fitting, total = advice.fit.fitting, advice.fit.of
             big = '<p class="flags"><code>{}</code> <span>would have been enough for {}\u202f% of the jobs ' \
-                '({:,} of {:,})</span></p>'.format(
-                    text(flags), 100 * advice.fit.fitting // advice.fit.of, advice.fit.fitting, advice.fit.of)
+                '({:,} of {:,})</span></p>'.format(html_text(flags), 100 * fitting // total, fitting, total)
         heads = ('', 'requested', 'median used', '95th percentile', 'maximum', 'unused')
-        return section('Recommended request', '{}<div class="scroll"><table><thead><tr>{}</tr></thead>'
-                       '<tbody>{}</tbody></table></div>{}'.format(
-                           big, ''.join('<th>{}</th>'.format(head) for head in heads), ''.join(rows), ''.join(
-                               '<p class="soft">{}</p>'.format(text(capital(sentence)))
-                               for sentence in sentences)))
+        return page_section(
+            'Recommended request', '{}<div class="scroll"><table><thead><tr>{}</tr></thead>'
+            '<tbody>{}</tbody></table></div>{}'.format(
+                big, ''.join('<th>{}</th>'.format(head) for head in heads), ''.join(rows), ''.join(
+                    '<p class="soft">{}</p>'.format(html_text(as_sentence(sentence)))
+                    for sentence in sentences)))
 
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
@@ -1112,20 +1122,21 @@ class Report:
             ('max running', self.ledger.settings.get('max_running') or info.get('max_running')),
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
             ('retried', plural(retried, 'job') if retried else None),
-            ('submitted', moment(info['created_seconds']) if info.get('created_seconds') else None),
+            ('submitted', moment_text(info['created_seconds']) if info.get('created_seconds') else None),
             ('submitted from', info.get('host')), ('logs folder', info.get('logs')),
             ('qmap', info.get('version'))]
         with open_regular(self.plan.map.path) as source:
             lines = [decode(line.rstrip(b'\r\n')) for line in itertools.islice(source, HEAD + 1)]
         more = max(0, len(lines) - HEAD)
-        head = '\n'.join(text(cut(line)) for line in lines[:HEAD])
+        head = '\n'.join(html_text(cut_line(line)) for line in lines[:HEAD])
         params = list(info['params'].items())
         params += [(name + ', later', value or 'none')
                    for name, value in (self.ledger.settings.get('params') or {}).items()]
-        return section('Map and parameters', '<div class="pair">'
-                       '<div><h3>First lines of the map</h3><pre>{}{}</pre></div><div><h3>Parameters</h3>{}'
-                       '<h3>Execution</h3>{}</div></div>'.format(
-                           head, '\n\u2026' if more else '', table(params), table(facts)))
+        return page_section(
+            'Map and parameters', '<div class="pair">'
+            '<div><h3>First lines of the map</h3><pre>{}{}</pre></div><div><h3>Parameters</h3>{}'
+            '<h3>Execution</h3>{}</div></div>'.format(
+                head, '\n\u2026' if more else '', facts_table(params), facts_table(facts)))
 
     def foot(self):
         """Return the last line."""
@@ -1133,7 +1144,7 @@ class Report:
         return '<footer><p>Made by <code>qmap report</code> {} with Python {} on {}. Counts and usage are ' \
             'of the last attempt of each job; memory and CPU time as far as they are known.{}</p>' \
             '</footer>\n'.format(
-                text(__version__), platform.python_version(), moment(self.made), sampled)
+                html_text(__version__), platform.python_version(), moment_text(self.made), sampled)
 
 
 class Scale:
@@ -1257,9 +1268,9 @@ class Histogram:
         """Return the figure."""
         if not self.scale:
             return '<figure><h3>{}</h3><p class="soft">{}</p></figure>'.format(
-                text(self.title), text(self._unknown_text()))
+                html_text(self.title), html_text(self._unknown_text()))
         top = max(sum(bar) for bar in self.bars)
-        marks = [mark for mark in nice(top, 3) if mark <= top]
+        marks = [mark for mark in round_ticks(top, 3) if mark <= top]
         body = level_lines(marks, top, 1000) + ''.join(
             '<path class="{}" d="{}"/>'.format(kind, ''.join(self._bars(which, top)))
             for which, kind in enumerate(('completed', 'failed')) if any(bar[which] for bar in self.bars))
@@ -1272,11 +1283,11 @@ class Histogram:
             caption += '; {1} for {0:,}'.format(*self._below)
         if self.unknown:
             caption += '; unknown for {:,}{}'.format(self.unknown, self._why)
-        labels = ticks([(self.scale.at(mark), self.form(mark), '') for mark in self.scale.marks])
+        labels = axis_labels([(self.scale.at(mark), self.form(mark), '') for mark in self.scale.marks])
         return '<figure><h3>{}</h3><div class="hist"><div class="l">{}</div><div class="a">{}{}</div>' \
             '<div class="x">{}</div></div><figcaption>{}{}</figcaption></figure>\n'.format(
-                text(self.title), levels(marks, top), svg(body, self.title, 1000), lines, labels,
-                text(caption), notes)
+                html_text(self.title), level_labels(marks, top), svg_picture(body, self.title, 1000), lines,
+                labels, html_text(caption), notes)
 
     def _unknown_text(self):
         """Return what there is to say where no value is known."""
@@ -1284,8 +1295,8 @@ class Histogram:
         if not count:
             return 'Unknown{}.'.format(self._why)
         if not self.unknown:
-            return capital(bound)
-        return capital('{} for {:,}; unknown for {:,}{}'.format(bound, count, self.unknown, self._why))
+            return as_sentence(bound)
+        return as_sentence('{} for {:,}; unknown for {:,}{}'.format(bound, count, self.unknown, self._why))
 
     def _bars(self, which, top):
         wide = 1000 / self.scale.bins
@@ -1294,7 +1305,7 @@ class Histogram:
                 tall = max(0.8, 100 * bar[which] / top)
                 base = 100 - (100 * bar[0] / top if which else 0)
                 yield 'M{} {}h{}v-{}h-{}z'.format(
-                    place(place_ * wide + 1), place(base), place(wide - 2), place(tall), place(wide - 2))
+                    *map(short_number, (place_ * wide + 1, base, wide - 2, tall, wide - 2)))
 
     def _marks(self):
         """Return the lines for what was requested and is recommended, and notes on those off the axis."""
@@ -1314,35 +1325,35 @@ class Histogram:
                         kind, turned, 100 * share, level, name, self.form(value)))
             elif kind == 'asked':
                 notes.append('; requested {}, off the axis'.format(self.form(value)))
-        return ''.join(lines), text(''.join(notes))
+        return ''.join(lines), html_text(''.join(notes))
 
 
 def level_lines(marks, top, width=BINS):
     """Return the grid lines of a vertical axis."""
     return '<path class="grid" d="{}"/>'.format(
-        ''.join('M0 {}h{}'.format(place(100 - 100 * mark / top), width) for mark in marks))
+        ''.join('M0 {}h{}'.format(short_number(100 - 100 * mark / top), width) for mark in marks))
 
 
-def section(title, body):
+def page_section(title, body):
     """Return a chapter of the page."""
-    return '<section>\n<h2>{}</h2>\n{}\n</section>\n'.format(text(title), body)
+    return '<section>\n<h2>{}</h2>\n{}\n</section>\n'.format(html_text(title), body)
 
 
-def note(words):
+def small_note(words):
     """Return a small remark."""
-    return '<p class="soft">{}</p>\n'.format(text(words))
+    return '<p class="soft">{}</p>\n'.format(html_text(words))
 
 
-def tile(figure, what, more):
+def headline_tile(figure, what, more):
     """Return a headline figure."""
     return '<div class="tile"><b>{}</b><span>{}</span><small>{}</small></div>'.format(
-        text(figure), text(what), text(more))
+        html_text(figure), html_text(what), html_text(more))
 
 
-def table(pairs):
+def facts_table(pairs):
     """Return a table of names and values, without those that have none."""
     return '<table class="facts"><tbody>{}</tbody></table>'.format(''.join(
-        '<tr><th>{}</th><td>{}</td></tr>'.format(text(name), text(value).replace('/', '/<wbr/>'))
+        '<tr><th>{}</th><td>{}</td></tr>'.format(html_text(name), html_text(value).replace('/', '/<wbr/>'))
         for name, value in pairs if value not in (None, '')) or '<tr><td>none</td></tr>')
 
 
@@ -1354,7 +1365,7 @@ def per_time(rate):
     return '{} jobs per hour'.format(amount(3600 * rate))
 
 
-def capital(sentence):
+def as_sentence(sentence):
     """Return a sentence with a large first letter and a full stop."""
     return sentence[0].upper() + sentence[1:] + '.'
 
