@@ -91,16 +91,16 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 FOR_TOOLS = (
     '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
     'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
-    'ENDED_CODES', 'exact_memory', 'Execution', 'EXECUTION_FIELDS', 'EXECUTORS', 'FAILED', 'Failures',
+    'ENDED_CODES', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures',
     'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_final_record', 'is_record',
     'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text',
     'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
     'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'peak_text',
     'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown',
     'read_json', 'read_last_line', 'REASONS', 'remove', 'retried_numbers', 'RUNNING', 'seems_alive',
-    'shown_path', 'sound_record', 'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'strict_json',
-    'tail', 'time_text', 'unreadable', 'UsageTotals', 'View', 'warn', 'whoami', 'with_unmerged',
-    'write_parameter')
+    'shown_path', 'sound_record', 'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session',
+    'strict_json', 'tail', 'time_text', 'unreadable', 'UsageTotals', 'View', 'warn', 'whoami',
+    'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -9084,6 +9084,176 @@ def running_event(record, start):
 
 
 ########################################################################################################################
+# An execution as its logs folder tells it
+########################################################################################################################
+
+class ExecutionReader:
+    """An execution, to be asked: what `info`, a summary and the views show. Nothing is written.
+
+    Attributes:
+        path: of the logs folder
+        logs: Logs
+        plan: Plan
+        warnings: list of sentences about what looks odd in the map, the profile or the journal
+        has_journal: whether there is a journal, which folders of qmap 0.4 have none of
+        driving: whether this process is the driver
+    """
+
+    has_journal = True
+
+    def __init__(self, path, map=None):
+        """Read an execution from its logs folder.
+
+        Args:
+            path: of the folder
+            map: Map, if it has been read already
+
+        Raises:
+            QMapError: there is none in the folder, or it cannot be read
+        """
+        self.logs = Logs(path)
+        self.path: str = self.logs.path
+        self.plan = Plan(self.logs, map)
+        self.warnings: 'typing.List[str]' = []
+        self._merged = None    # the ledger with what the jobs have written since, None before anybody has asked
+        try:
+            self._read_anew()
+        except OSError as error:
+            raise unreadable(error, self.path)
+        self.warnings += self._ledger.damage_texts()
+
+    def _read_anew(self):
+        """Read the journal from its beginning."""
+        leads = None
+        while True:
+            driver, ledger, before = self.logs.driver_now(), self.plan.ledger(), leads
+            ledger.load()
+            if not ledger.outdated():
+                break
+            leads = [(epoch, Ledger.first(self.logs, epoch)) for epoch in self.logs.epochs()]
+            if leads == before:    # no driver has come since the last time
+                ledger.accept()
+                break
+        ledger.miss(driver)
+        self._ledger = ledger
+
+    def _take(self, ledger):
+        """Take a ledger for all that is known, the words of jobs included: a driver merges those itself."""
+        self._ledger = self._merged = ledger
+
+    def look(self, on_event=None):
+        """Read what has been added, for one who does not drive: to the journal, and by the jobs where nobody does.
+
+        Args:
+            on_event: function that is called with each event of the journal; None for none
+
+        Raises:
+            OSError: it cannot be read
+        """
+        if self._ledger.outdated():
+            self._read_anew()
+        self._ledger.load(on_event)
+        self._merged = with_unmerged(self.plan, self._ledger)
+
+    @property
+    def ledger(self):
+        """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs have written
+        since where nobody drives. Not to be kept: it may be replaced.
+
+        Raises:
+            QMapError: what they have written cannot be read
+        """
+        if self._merged is None:
+            try:
+                self._merged = with_unmerged(self.plan, self._ledger)
+            except OSError as error:
+                raise unreadable(error, self.path)
+        return self._merged
+
+    @property
+    def driving(self) -> bool:
+        """Whether this process is the driver."""
+        return False
+
+    @property
+    def failures(self):
+        """The Failures so far."""
+        return self.ledger.failures
+
+    @property
+    def created(self):
+        """When it was submitted, in seconds since 1970."""
+        return self.plan.info['created_seconds']
+
+    @property
+    def name(self):
+        """The prefix of the names of its jobs."""
+        return self.plan.info['name']
+
+    @property
+    def repeat(self):
+        """The options with which a rest of the map is submitted in the same way."""
+        return self.plan.info['repeat']
+
+    @property
+    def halted(self):
+        """Whether nothing is submitted until somebody resumes it."""
+        return bool(self.ledger.settings.get('halted'))
+
+    def figures(self):
+        """Return the UsageTotals so far."""
+        return self.ledger.totals
+
+    def left(self) -> int:
+        """Return how many jobs have not reached a final status."""
+        return self.ledger.left()
+
+    def counts(self) -> 'typing.Dict[str, int]':
+        """Return {status: number of jobs}, in the order of STATUSES."""
+        return dict(zip(STATUSES, self.ledger.counts))
+
+    def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
+             fields: 'typing.Optional[typing.Iterable[str]]' = None
+             ) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
+        """Yield the metadata of jobs, as in their .info files, in the order of the map.
+
+        Args:
+            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED, such as
+                cancelled; separated by commas, or a list of them
+            fields: names of the fields that are wanted, all by default
+        """
+        fields = [fields] if isinstance(fields, str) else fields
+        wanted, ledger = parse_statuses([status] if isinstance(status, str) else status), self.ledger
+        quick = fields is not None and not set(fields) - {'id', 'status'}
+        for number in ledger.chosen(wanted):
+            record = {'job': ledger.id(number), 'status': STATUSES[ledger.status[number]]} if quick else \
+                ledger.record(number)
+            yield self.plan.info_of(record, ledger, fields)
+
+    def changed_params(self):
+        """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
+        index that returns what a retry of its job changed."""
+        ledger = self.ledger
+        params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
+        return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
+
+    def pending_reason(self):
+        """Return what the scheduler says of a job that waits, '' where it says nothing."""
+        try:
+            return next((record['words'] for record in self.ledger.live.values() if record.get('words')), '')
+        except RuntimeError:    # the driver has just changed it
+            return ''
+
+    def driver(self):
+        """Return who drives, as driver.json has it; {} where nobody does."""
+        try:
+            driver = self.logs.driver_now()
+        except OSError:
+            return {'pid': 'unknown', 'host': 'unknown'}
+        return {} if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver) else driver
+
+
+########################################################################################################################
 # The summary of an execution
 ##############################################################################################################
 
@@ -9120,7 +9290,7 @@ class Summary:
     def __init__(self, execution):
         """
         Args:
-            execution: Execution, or Folder04
+            execution: ExecutionReader, or Folder04
         """
         self._execution = execution
         self.counts = execution.counts()
@@ -9220,7 +9390,7 @@ class Summary:
 
 
 ########################################################################################################################
-# Executions: what programs use
+# Sessions: a process at work on an execution
 ########################################################################################################################
 
 def load_backend(executor, settings=None, wake=None):
@@ -9243,122 +9413,281 @@ def load_backend(executor, settings=None, wake=None):
         raise QMapError('profile: {}'.format(error))
 
 
-class Execution:
-    """An execution, driven from here or viewed. It works in a thread of its own; nothing is printed.
+def whoami():
+    """Return user@host, for those who read what was done."""
+    import getpass
+    try:
+        return '{}@{}'.format(getpass.getuser(), os.uname().nodename)
+    except (KeyError, OSError):    # a user without a name
+        return '{}@{}'.format(os.getuid(), os.uname().nodename)
+
+
+class Admission:
+    """Whether this process may drive an execution, and why not.
 
     Attributes:
-        path: of the logs folder
-        warnings: list of sentences about what looks odd in the map, the profile or the journal
-        viewing: whether another process drives
-        news: deque of sentences about what was done on demand, or went wrong, for a view to show
-        hear: function that is called with each event of the journal, in the thread that works; None for none
-        passed_on: whether this process leaves because another is to go on
-        has_journal: whether there is a journal, which folders of qmap 0.4 have none of
+        force: whether to drive although some records cannot be read, or the folder is a copy
+        takeover: whether to take the place of a driver on another host without waiting for its beat to stand still
+        obstacle: why this process cannot drive, '' for nothing
+        permitted: whether that is not for want of a permission
     """
 
-    has_journal = True
+    def __init__(self, logs, host, news, force, takeover):
+        """
+        Args:
+            logs: Logs
+            host: Host
+            news: deque of sentences, to which is added what people should know
+            force, takeover: as above
+        """
+        self._logs, self._host, self._news = logs, host, news
+        self.force, self.takeover = force, takeover
+        self.obstacle, self.permitted = '', True
+        self._foreign = None    # the beat of a driver elsewhere, since when it stands still, whether that was told
 
-    def __init__(self, path, max_running=None, force=False, takeover=False, map=None):
+    def check(self, plan):
+        """Tell whether this process may drive, as far as that can be told before it tries.
+
+        Raises:
+            QMapError: it may not, and nobody else drives
+        """
+        self.obstacle, self.permitted = '', True
+        self._refuse_copy(plan)
+        return self._trusted()
+
+    def _refuse_copy(self, plan):
+        """Keep a copy of the folder from running the jobs of the first one again."""
+        info, path = plan.info, self._logs.path
+        other = Logs(file_name(info.get('logs') or native(path)))
+        if self.force or other.path == path or info.get('inode') == os.stat(self._logs.qmap).st_ino:
+            return    # where it was, or moved
+        try:
+            there = of_types(read_json(other.execution), EXECUTION_FIELDS).get('token') == info['token']
+            if there and os.path.samefile(other.execution, self._logs.execution):
+                return    # the same folder by another name
+        except OSError:
+            there = True    # for all that can be seen from here
+        raise QMapError('{} is a copy of {}, and both would run the same jobs; resume {}, or this one with --force'
+                        .format(path, other.path, 'that one' if there else 'the original'))
+
+    def _trusted(self):
+        """Tell whether the folder can be trusted: what others may write says what runs as this user."""
+        distrust = '' if self.force else self._logs.distrusted()
+        if not distrust:
+            return True
+        path = shown_path(self._logs.path)
+        if beats(self._logs) or not os.access(self._logs.qmap, os.W_OK):
+            self.obstacle = '{}: {}'.format(path, os.strerror(errno.EACCES))
+            return False
+        raise QMapError('{}: {}; to drive it anyway: reattach --force'.format(path, distrust))
+
+    def note_error(self, error):
+        """Note the OSError for which this process cannot drive."""
+        self.permitted = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
+        self.obstacle = str(unreadable(error, self._logs.path))
+        if not self.permitted:
+            self.obstacle = 'no write permission in {}; viewing only'.format(shown_path(self._logs.path))
+
+    def beats_elsewhere(self, driver):
+        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long.
+
+        Args:
+            driver: dict of what is known of it
+        """
+        beat, now = (driver['epoch'], driver.get('nonce'), driver.get('beat')), self._host.monotonic()
+        if self._foreign is None or self._foreign[0] != beat:
+            self._foreign = (beat, now, [])
+        since, told = self._foreign[1:]
+        if now - since > 3 * Beat.EVERY and not told:
+            told.append(True)
+            self._news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
+                              '(--takeover: at once)'.format(
+                                  driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
+                                  Beat.SILENCE))
+        return now - since < Beat.SILENCE
+
+
+class WorkThread:
+    """A thread that calls a function; where none can be started, whoever asks whether it works tries again.
+
+    Attributes:
+        error: what the function raised, None for nothing
+        trouble: why there is no thread yet, '' for nothing
+        started: whether it was ever to begin
+    """
+
+    def __init__(self, on_end=None):
+        """
+        Args:
+            on_end: function that is called in the thread at its end; None for none
+        """
+        self._on_end = on_end
+        self._pid = os.getpid()
+        self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
+        self._idle.set()
+        self._due = None    # the function, as long as there is no thread for it
+        self.error, self.trouble, self.started = None, '', False
+
+    def start(self, function):
+        """Call the function in a thread, as soon as one can be started."""
+        self.error, self.started = None, True
+        self._idle.clear()
+        self._due = function
+        self._try()
+
+    def _try(self):
+        self.trouble = ''
+        try:
+            threading.Thread(target=self._run, args=(self._due,), name='qmap-driver', daemon=True).start()
+            self._due = None
+        except RuntimeError:
+            self.trouble = 'this machine: ' + NO_THREAD
+
+    def _run(self, function):
+        try:
+            function()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._idle.set()
+            if self._on_end:
+                self._on_end()
+
+    def is_due(self):
+        """Tell whether it is to begin, and there is no thread for it yet."""
+        return self._due is not None
+
+    def give_up(self):
+        """Do not begin any more, where there is no thread yet."""
+        if self.is_due():
+            self._due = None
+            self._idle.set()
+
+    def working(self):
+        """Tell whether it works at the moment, or is about to."""
+        if self._idle.is_set() or self._pid != os.getpid():    # in a fork there is no thread
+            return False
+        if self.is_due():
+            self._try()
+        return not self._idle.is_set()
+
+    def wait(self, seconds):
+        """Wait until it has ended, at most so many seconds; None for as long as it takes."""
+        self._idle.wait(seconds)
+
+
+class Session(ExecutionReader):
+    """A process at work on an execution: it drives, or views where another process drives. It works in a thread of its
+    own; nothing is printed. Views show a session, and `follow` lets it work.
+
+    Attributes: those of ExecutionReader, and
+        viewing: whether another process drives
+        leaving: how this process is to stop, as `stop` has it; '' before
+        successor: who goes on with the jobs that are left when this process leaves: 'scheduler', to which all were
+            submitted; 'background', a driver there; '' for nobody
+        news: deque of sentences about what was done on demand, or went wrong, for a view to show
+        on_event: function that is called with each event of the journal, in the thread that works; None for none
+    """
+
+    def __init__(self, path, max_running=None, force=False, takeover=False, map=None, on_end=None):
         """Load an execution from its logs folder; `start` sets it going.
 
         Args:
             path: of the folder
-            max_running: jobs in the scheduler at once, from now on
+            max_running: jobs in the scheduler at once, from now on; None for as many as before
             force: go on although some records cannot be read
             takeover: take the place of a driver on another host without waiting for its beat to stand still
             map: Map, if it has been read already
+            on_end: function that is called when it works no longer, in the thread that did; None for none
 
         Raises:
             QMapError: there is none in the folder
         """
-        self.logs = Logs(path)
-        self.path: str = self.logs.path
-        self.plan = Plan(self.logs, map)
-        self.warnings: 'typing.List[str]' = []
-        self._max_running = None if max_running is None else positive_number('max_running', max_running)
-        self._force = force
-        self._takeover = takeover
-        self._here = Host()
-        self._driver = None
-        self._leaving = ''
-        self.viewing = self.handed_over = False
-        self._error = None
-        self._foreign = None
-        self._barred = ''    # why this process cannot drive
-        self._may_drive = True    # whether that is not for want of a permission
-        self._unread = ''    # what could not be read at the last look
-        self._started = False
+        super().__init__(path, map)
+        self._max_running = max_running
+        self._host = Host()
+        self._inbox = Inbox(self.logs, self._host)
+        self.news = collections.deque(maxlen=1000)
+        self.on_event = None
+        self._admission = Admission(self.logs, self._host, self.news, force, takeover)
+        self._thread = WorkThread(on_end)
         self._prepared = None    # a backend that `start` made
-        self._seen = None    # the ledger with what the jobs have written since, where this process only looks
-        self._waits = False    # it is to drive, and there is no thread for that yet
-        self._listeners = []
-        self._drove = self.passed_on = False
-        self.hear: 'typing.Optional[typing.Callable[[typing.Dict[str, typing.Any]], object]]' = None
-        self.news: 'typing.Deque[str]' = collections.deque(maxlen=1000)
-        self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
-        self._idle.set()
-        self._inbox = Inbox(self.logs, self._here)
-        try:
-            self._read_anew()
-        except OSError as error:
-            raise unreadable(error, self.path)
-        self.warnings += self._ledger.damage_texts()
-
-    def __repr__(self) -> str:
-        counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
-        return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
+        self._driver = None
+        self._drove = False
+        self._unread = ''    # what could not be read at the last look
+        self.viewing, self.leaving, self.successor = False, '', ''
 
     # The thread
 
-    def start(self) -> 'Execution':
+    def start(self):
         """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
         Nothing happens where it is at work already."""
         if self.working():
-            return self
-        self._seen = None
-        if self._started:
-            self._error, self._leaving = None, ''
-        self._started = True
-        self._idle.clear()
+            return
+        if self._thread.started:
+            self.leaving = ''
+        self._take(self._ledger)
+        self._admission.obstacle = ''
         if sys.version_info[:2] == (3, 12) and self.plan.info['executor'] == 'local':
-            self._prepared = load_backend('local', wake=self._here.wake)
+            self._prepared = load_backend('local', wake=self._host.wake)
             self._prepared.start_threads()
-        self._start_thread()
-        return self
+        self._thread.start(self._work)
 
-    def _start_thread(self):
-        """Start the thread, if there is one to be had; else `working` tries again."""
-        self._barred = ''
-        try:
-            threading.Thread(target=self._work, name='qmap-driver', daemon=True).start()
-            self._waits = False
-        except RuntimeError:
-            self._waits, self._barred = True, 'this machine: ' + NO_THREAD
+    def working(self) -> bool:
+        """Tell whether this process drives or views it at the moment, or is about to."""
+        if self.leaving == 'leave':
+            self._thread.give_up()
+        return self._thread.working()
 
-    def _await_thread(self, end=float('inf')):
+    def await_thread(self, end=float('inf')):
         """Wait until the thread has started, at most until `end` on the monotonic clock."""
-        while self._waits and self.working() and self._waits and time.monotonic() < end:
+        while self._thread.is_due() and self.working() and self._thread.is_due() and time.monotonic() < end:
             time.sleep(max(0, min(1, end - time.monotonic())))
 
+    def wait(self, timeout: 'typing.Optional[float]' = None) -> bool:
+        """Wait until all jobs have ended, or until it was left; see `Execution.wait`."""
+        end = float('inf') if timeout is None else time.monotonic() + timeout
+        self.await_thread(end)
+        if self.working():
+            self._thread.wait(None if timeout is None else max(0, end - time.monotonic()))
+        if self._thread.error and not self.working():
+            raise self._thread.error
+        return not self.left()
+
+    def stop(self, how):
+        """Have this process stop its work.
+
+        Args:
+            how: what becomes of the jobs. 'halt': submit nothing more, and follow what was submitted; 'leave': stop
+                driving, what was submitted goes on; 'cancel': submit nothing more, and cancel what was submitted; 'hand
+                over': submit all that the scheduler takes, whatever max_running says, and leave
+        """
+        if how == 'hand over':
+            self.successor = 'scheduler'
+        self.leaving, driver = how, self._driver
+        if driver:
+            driver.leaving = how
+        self._host.wake()
+
+    def obey_orders(self):
+        """Drive for a moment, only to do what the inbox asks for. Return whether nobody else drives."""
+        self.leaving = 'obey'
+        return self._drive()
+
     def _work(self):
+        """Drive or view until nothing is left to do, or this process leaves."""
         try:
             late = True    # once is enough: whoever drives takes in what came late
-            while self._leaving in ('', 'cancel', 'hand over') and self._undone(late):
-                late, self.viewing = False, not self._lead()
+            while self.leaving in ('', 'cancel', 'hand over') and self._undone(late):
+                late, self.viewing = False, not self._drive()
                 if self.viewing:
                     self._view()
-                elif self._leaving:
+                elif self.leaving:
                     break
-            if self._drove and not (self.left() and (self.handed_over or self.passed_on)):
-                self._on_finish()
+            if self._drove and not (self.left() and self.successor):
+                self.news.extend(tell_of_end(self.plan.info.get('on_finish'), Summary(self)))
         except OSError as error:
-            self._error = unreadable(error, self.path)
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._idle.set()
-            for listener in list(self._listeners):
-                listener.put(None)
+            raise unreadable(error, self.path)
 
     def _undone(self, late):
         """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were called failed
@@ -9367,53 +9696,59 @@ class Execution:
         Args:
             late: whether to look for such words
         """
-        if not self._may_drive:
+        if not self._admission.permitted:
             return bool(self.left())
         if self._ledger.left():
             return True
+        if self._admission.obstacle:
+            return False
         try:
-            return not self._barred and bool(self._inbox.waiting(self._ledger.obeyed) or
-                                             late and unmerged_events(self.plan, self._ledger))
+            return bool(self._inbox.waiting(self._ledger.obeyed)
+                        or (late and unmerged_events(self.plan, self._ledger)))
         except OSError as error:
-            self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
+            self._admission.obstacle = str(unreadable(error, self.path))
             return False
 
-    def _bar_driving(self, error):
-        """Note why this process cannot drive."""
-        self._may_drive = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
-        self._barred = '{}: {}'.format(error.filename or self.path, error.strerror)
-        if not self._may_drive:
-            self._barred = 'no write permission in {}; viewing only'.format(shown_path(self.path))
+    # Driving
 
-    def _lead(self):
+    def _drive(self):
         """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
-        self._barred, self._may_drive = '', True
-        self._refuse_copy()
-        if not self._trusted():
+        admission = self._admission
+        if not admission.check(self.plan):
             return False
+        backend = self._backend()
+        driver = Driver(self.logs, self.plan, backend, self._host, self._pass_on)
+        leads = nobody_drives = False
+        try:
+            leads = driver.lead(admission.force, None if admission.takeover else admission.beats_elsewhere,
+                                self.leaving == 'obey', self._ledger)
+            nobody_drives = True
+        except NotDriver:
+            pass
+        except OSError as error:
+            admission.note_error(error)
+        if nobody_drives:
+            self._take(driver.ledger)
+        if leads:
+            return self._drive_with(driver)
+        backend.close()
+        return nobody_drives
+
+    def _backend(self):
+        """Return the backend to drive with."""
         backend, self._prepared = self._prepared, None
         if not backend:
-            backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._here.wake)
+            backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._host.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
-        driver = Driver(self.logs, self.plan, backend, self._here, self._heard)
-        try:
-            if not driver.lead(self._force, None if self._takeover else self._beats_elsewhere,
-                               self._leaving == 'obey', self._ledger):
-                self._ledger, self._seen = driver.ledger, None
-                backend.close()
-                return True
-        except NotDriver:
-            backend.close()
-            return False
-        except OSError as error:
-            backend.close()
-            self._bar_driving(error)
-            return False
-        self._ledger, self._driver, self._seen, self._unread = driver.ledger, driver, None, ''
+        return backend
+
+    def _drive_with(self, driver):
+        """Drive, as the driver that this process has become. Return False where it has been overtaken."""
+        self._driver, self._unread = driver, ''
         if self.viewing:
             self.viewing = False
             self.news.append('the driver has exited; this process is the driver now')
-        driver.leaving = self._leaving
+        driver.leaving = self.leaving
         try:
             try:
                 self._note_move()
@@ -9421,93 +9756,20 @@ class Execution:
                     driver.set(max_running=self._max_running)
                     self._max_running = None
             except OSError as error:
-                self.news.append('{}: {}'.format(error.filename or self.path, error.strerror))
-            self._drove = self._leaving != 'obey'
+                self.news.append(str(unreadable(error, self.path)))
+            self._drove = self.leaving != 'obey'
             driver.drive()
-            self._leaving = driver.leaving
+            self.leaving = driver.leaving
             return True
         except NotDriver:
             self._drove = False
             self.news.append('another process is the driver now; this one only views')
-            self._takeover = False
+            self._admission.takeover = False
             self._read_anew()    # what this one wrote last may not count
+            self._take(self._ledger)
             return False
         finally:
             self._driver = None
-
-    def _on_finish(self):
-        """Run the command that is to be told of the end. What it says, and that it failed, is news."""
-        import shutil
-        import subprocess
-        import tempfile
-        command = self.plan.info.get('on_finish')
-        if not command:
-            return
-        summary = Summary(self)
-        try:
-            # Files, not pipes: what it leaves in the background may write on when this process is gone.
-            with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as said:
-                source.write(json_text(summary.as_dict()).encode() + b'\n')
-                source.seek(0)
-                status = subprocess.Popen(
-                    [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=said,
-                    stderr=subprocess.STDOUT, start_new_session=True,
-                    env=dict(outer_environment(), **summary.variables())).wait()
-                said.seek(0)
-                self.news.extend(last_line(line) for line in decode(said.read(1 << 16)).splitlines()[-20:])
-            words = status and 'exit status {}'.format(status)
-        except (OSError, ValueError) as error:
-            words = getattr(error, 'strerror', None) or str(error)
-        if words:
-            self.news.append('warning: --on-finish: {}'.format(words))
-
-    def _read_anew(self):
-        """Read the journal from its beginning."""
-        leads = None
-        while True:
-            driver, ledger, before = self.logs.driver_now(), self.plan.ledger(), leads
-            ledger.load()
-            if not ledger.outdated():
-                break
-            leads = [(epoch, Ledger.first(self.logs, epoch)) for epoch in self.logs.epochs()]
-            if leads == before:    # no driver has come since the last time
-                ledger.accept()
-                break
-        ledger.miss(driver)
-        self._ledger = ledger
-
-    def _refuse_copy(self):
-        """Keep a copy of the folder from running the jobs of the first one again.
-
-        Raises:
-            QMapError: it is a copy, and the first one is still there
-        """
-        info = self.plan.info
-        other = Logs(file_name(info.get('logs') or native(self.path)))
-        if self._force or other.path == self.path or info.get('inode') == os.stat(self.logs.qmap).st_ino:
-            return    # where it was, or moved
-        try:
-            there = of_types(read_json(other.execution), EXECUTION_FIELDS).get('token') == info['token']
-            if there and os.path.samefile(other.execution, self.logs.execution):
-                return    # the same folder by another name
-        except OSError:
-            there = True    # for all that can be seen from here
-        raise QMapError('{} is a copy of {}, and both would run the same jobs; resume {}, or this one with --force'
-                        .format(self.path, other.path, 'that one' if there else 'the original'))
-
-    def _trusted(self):
-        """Tell whether this process may drive here: what others may write says what runs as this user.
-
-        Raises:
-            QMapError: it may not, and nobody else drives
-        """
-        words = '' if self._force else self.logs.distrusted()
-        if not words:
-            return True
-        if beats(self.logs) or not os.access(self.logs.qmap, os.W_OK):
-            self._barred = '{}: {}'.format(shown_path(self.path), os.strerror(errno.EACCES))
-            return False
-        raise QMapError('{}: {}; to drive it anyway: reattach --force'.format(shown_path(self.path), words))
 
     def _note_move(self):
         """Write down where the folder is now, and say what that means for what was submitted before."""
@@ -9520,15 +9782,12 @@ class Execution:
             self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
             write_json(self.logs.execution, self.plan.info)
 
-    def obey(self) -> bool:
-        """Drive for a moment, only to do what the inbox asks for. Return whether nobody else drives."""
-        self._leaving = 'obey'
-        return self._lead()
+    # Viewing
 
     def _view(self):
         """Follow the journal for a while, and what the jobs write where nobody drives."""
-        if self._leaving == 'cancel':
-            self._leaving = 'leave'
+        if self.leaving == 'cancel':
+            self.leaving = 'leave'
         if self._max_running:
             try:
                 self._inbox.drop({'do': 'max-running', 'number': self._max_running, 'by': whoami()})
@@ -9537,58 +9796,23 @@ class Execution:
             self._max_running = None
         for _ in range(3):
             try:
-                self.look(self._heard)
+                self.look(self._pass_on)
                 self._unread = ''
                 over = not self._undone(False)
             except OSError as error:
-                over, self._unread = False, '{}: {}'.format(error.filename or self.path, error.strerror)
-            if self._leaving or over:
+                over, self._unread = False, str(unreadable(error, self.path))
+            if self.leaving or over:
                 break
-            self._here.sleep(1)
+            self._host.sleep(1)
 
-    def look(self, heard: 'typing.Optional[typing.Callable]' = None) -> None:
-        """Read what has been added, for one who does not drive: to the journal, and by the jobs where nobody does.
-
-        Args:
-            heard: function that is called with each event of the journal; None for none
-
-        Raises:
-            OSError: it cannot be read
-        """
-        if self._ledger.outdated():
-            self._read_anew()
-        self._ledger.load(heard)
-        self._seen = with_unmerged(self.plan, self._ledger)
-
-    def _beats_elsewhere(self, driver):
-        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long."""
-        beat, now = (driver['epoch'], driver.get('nonce'), driver.get('beat')), self._here.monotonic()
-        if self._foreign is None or self._foreign[0] != beat:
-            self._foreign = (beat, now, [])
-        since, told = self._foreign[1:]
-        if now - since > 3 * Beat.EVERY and not told:
-            told.append(True)
-            self.news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
-                             '(--takeover: at once)'.format(
-                                 driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
-                                 Beat.SILENCE))
-        return now - since < Beat.SILENCE
-
-    def _heard(self, event):
+    def _pass_on(self, event):
+        """Tell of an event of the journal."""
         if is_reply(event):
             self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
-        if self.hear:
-            self.hear(event)
-        if not self._listeners:
-            return
-        if is_record(event):
-            heard = {'job': event['job'], 'status': event['status'],
-                     'time': event.get('finished') or event.get('started'),
-                     'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
-            for listener in list(self._listeners):
-                listener.put(heard)
+        if self.on_event:
+            self.on_event(event)
 
-    # Asking
+    # What views ask
 
     @property
     def driving(self) -> bool:
@@ -9596,100 +9820,145 @@ class Execution:
         return self._driver is not None
 
     @property
-    def trouble(self) -> str:
+    def stopping(self):
+        """Whether this process submits nothing more, since it is to leave."""
+        driver = self._driver
+        return (driver.leaving if driver else self.leaving) in ('halt', 'leave', 'cancel')
+
+    @property
+    def trouble(self):
         """What keeps the execution from going on, '' for nothing."""
         driver = self._driver
         if driver:
             return driver.trouble
-        return self._unread or ('' if self.driver().get('born') else self._barred)
+        if self._unread or self.driver().get('born'):
+            return self._unread
+        return self._admission.obstacle or self._thread.trouble
 
     @property
-    def load(self) -> 'typing.Dict[str, int]':
+    def load(self):
         """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
         mine (percent of the cores)."""
         driver = self._driver
         return driver.queue.load if driver else {}
 
-    def peak(self, number: int) -> 'typing.Optional[int]':
+    def peak(self, number):
         """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
         driver = self._driver
         return driver.attempts.peak(number) if driver else None
 
-    @property
-    def ledger(self) -> 'Ledger':
-        """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs have written
-        since where nobody drives. Not to be kept: it may be replaced.
+
+def tell_of_end(command, summary):
+    """Run the command that is to be told of the end, and return its last lines, and a warning if it failed.
+
+    Args:
+        command: for bash; None or '' for none
+        summary: Summary
+    """
+    import shutil
+    import subprocess
+    import tempfile
+    if not command:
+        return []
+    lines = []
+    try:
+        # Files, not pipes: what it leaves in the background may write on when this process is gone.
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
+            source.write(json_text(summary.as_dict()).encode() + b'\n')
+            source.seek(0)
+            status = subprocess.Popen(
+                [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+                env=dict(outer_environment(), **summary.variables())).wait()
+            output.seek(0)
+            lines += [last_line(line) for line in decode(output.read(1 << 16)).splitlines()[-20:]]
+        problem = 'exit status {}'.format(status) if status else ''
+    except (OSError, ValueError) as error:
+        problem = getattr(error, 'strerror', None) or str(error)
+    return lines + (['warning: --on-finish: {}'.format(problem)] if problem else [])
+
+
+########################################################################################################################
+# Executions: what programs use
+########################################################################################################################
+
+class Listeners(list):
+    """The queues of those who iterate over an execution: what happens to jobs, and None at the end."""
+
+    def on_event(self, event):
+        """Pass on an event of the journal, if it is about a job's attempt."""
+        if self and is_record(event):
+            told = {'job': event['job'], 'status': event['status'],
+                    'time': event.get('finished') or event.get('started'),
+                    'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
+            for queue in list(self):
+                queue.put(told)
+
+    def on_end(self):
+        """Tell that nothing more comes."""
+        for queue in list(self):
+            queue.put(None)
+
+
+class Execution:
+    """An execution, driven from here or viewed. It works in a thread of its own; nothing is printed.
+
+    Attributes:
+        path: of the logs folder
+        warnings: list of sentences about what looks odd in the map, the profile or the journal
+    """
+
+    def __init__(self, path, max_running=None, force=False, takeover=False, map=None):
+        """Load an execution from its logs folder; `start` sets it going.
+
+        Args:
+            path: of the folder
+            max_running: jobs in the scheduler at once, from now on; None for as many as before
+            force: go on although some records cannot be read
+            takeover: take the place of a driver on another host without waiting for its beat to stand still
+            map: Map, if it has been read already
 
         Raises:
-            QMapError: what they have written cannot be read
+            QMapError: there is none in the folder
         """
-        if self._seen is None and not self._started:
-            try:
-                self._seen = with_unmerged(self.plan, self._ledger)
-            except OSError as error:
-                raise unreadable(error, self.path)
-        return self._seen or self._ledger
+        max_running = None if max_running is None else positive_number('max_running', max_running)
+        self._listeners = Listeners()
+        self._session = Session(path, max_running, force, takeover, map, self._listeners.on_end)
+        self._session.on_event = self._listeners.on_event
+        self.path: str = self._session.path
+        self.warnings: 'typing.List[str]' = self._session.warnings
 
-    def figures(self) -> 'UsageTotals':
-        """Return the UsageTotals so far."""
-        return self.ledger.totals
+    def __repr__(self) -> str:
+        counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
+        return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
 
-    @property
-    def failures(self) -> 'Failures':
-        """The Failures so far."""
-        return self.ledger.failures
-
-    @property
-    def created(self) -> float:
-        """When it was submitted, in seconds since 1970."""
-        return self.plan.info['created_seconds']
+    def start(self) -> 'Execution':
+        """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
+        Nothing happens where it is at work already. A program that ends before waits for what it drives."""
+        self._session.start()
+        return self
 
     @property
-    def name(self) -> str:
-        """The prefix of the names of its jobs."""
-        return self.plan.info['name']
+    def driving(self) -> bool:
+        """Whether this process is the driver."""
+        return self._session.driving
 
     @property
-    def repeat(self) -> 'typing.List[str]':
-        """The options with which a rest of the map is submitted in the same way."""
-        return self.plan.info['repeat']
-
-    def left(self) -> int:
-        """Return how many jobs have not reached a final status."""
-        return self.ledger.left()
-
-    @property
-    def halted(self) -> bool:
-        """Whether nothing is submitted until somebody resumes it."""
-        return bool(self.ledger.settings.get('halted'))
-
-    @property
-    def stopping(self) -> bool:
-        """Whether this process submits nothing more, since it is to leave."""
-        driver = self._driver
-        return (driver.leaving if driver else self._leaving) in ('halt', 'leave', 'cancel')
-
-    def waits_for(self) -> str:
-        """Return what the scheduler says of a job that waits, '' where it says nothing."""
-        try:
-            return next((record['words'] for record in self.ledger.live.values() if record.get('words')), '')
-        except RuntimeError:    # the driver has just changed it
-            return ''
+    def viewing(self) -> bool:
+        """Whether another process drives."""
+        return self._session.viewing
 
     def working(self) -> bool:
         """Tell whether this process drives or views it at the moment, or is about to."""
-        if self._idle.is_set() or self._here.pid != os.getpid():    # in a fork there is no thread
-            return False
-        if self._waits and self._leaving == 'leave':
-            self._waits = False
-            self._idle.set()
-        elif self._waits:
-            self._start_thread()
-        return not self._idle.is_set()
+        return self._session.working()
+
+    def left(self) -> int:
+        """Return how many jobs have not reached a final status."""
+        return self._session.left()
 
     def counts(self) -> 'typing.Dict[str, int]':
         """Return {status: number of jobs}, in the order of STATUSES."""
-        return dict(zip(STATUSES, self.ledger.counts))
+        return self._session.counts()
 
     def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
              fields: 'typing.Optional[typing.Iterable[str]]' = None) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
@@ -9700,20 +9969,7 @@ class Execution:
                 cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
         """
-        fields = [fields] if isinstance(fields, str) else fields
-        wanted, ledger = parse_statuses([status] if isinstance(status, str) else status), self.ledger
-        quick = fields is not None and not set(fields) - {'id', 'status'}
-        for number in ledger.chosen(wanted):
-            record = {'job': ledger.id(number), 'status': STATUSES[ledger.status[number]]} if quick else \
-                ledger.record(number)
-            yield self.plan.info_of(record, ledger, fields)
-
-    def changed_params(self) -> 'typing.Tuple[dict, typing.Callable]':
-        """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
-        index that returns what a retry of its job changed."""
-        ledger = self.ledger
-        params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
-        return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
+        return self._session.jobs(status, fields)
 
     def __iter__(self) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
@@ -9725,7 +9981,7 @@ class Execution:
         import queue
         listener: 'queue.Queue[typing.Any]' = queue.Queue()
         self._listeners.append(listener)
-        self._await_thread()
+        self._session.await_thread()
         if not self.working():
             listener.put(None)
         return self._events(listener)
@@ -9737,16 +9993,6 @@ class Execution:
         finally:
             self._listeners.remove(listener)
         self.wait(0)
-
-    def driver(self) -> 'typing.Dict[str, typing.Any]':
-        """Return who drives, as driver.json has it; {} where nobody does."""
-        try:
-            driver = self.logs.driver_now()
-        except OSError:
-            return {'pid': 'unknown', 'host': 'unknown'}
-        return {} if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver) else driver
-
-    # Steering
 
     def wait(self, timeout: 'typing.Optional[float]' = None) -> bool:
         """Wait until all jobs have ended, or until it was left.
@@ -9760,45 +10006,23 @@ class Execution:
         Raises:
             QMapError: the execution cannot go on
         """
-        end = float('inf') if timeout is None else time.monotonic() + timeout
-        self._await_thread(end)
-        if self.working():
-            self._idle.wait(None if timeout is None else max(0, end - time.monotonic()))
-        if self._error and not self.working():
-            raise self._error
-        return not self.left()
-
-    def _steer(self, leaving):
-        self._leaving, driver = leaving, self._driver
-        if driver:
-            driver.leaving = leaving
-        self._here.wake()
+        return self._session.wait(timeout)
 
     def halt(self) -> None:
         """Submit nothing more; go on following what was submitted."""
-        self._steer('halt')
+        self._session.stop('halt')
 
     def leave(self) -> None:
         """Stop driving. What was submitted goes on; `reattach` picks it up."""
-        self._steer('leave')
+        self._session.stop('leave')
 
     def cancel(self) -> None:
         """Submit nothing more, and cancel what was submitted."""
-        self._steer('cancel')
+        self._session.stop('cancel')
 
     def hand_over(self) -> None:
         """Submit all that the scheduler takes, whatever max_running says, and leave."""
-        self.handed_over = True
-        self._steer('hand over')
-
-
-def whoami():
-    """Return user@host, for those who read what was done."""
-    import getpass
-    try:
-        return '{}@{}'.format(getpass.getuser(), os.uname().nodename)
-    except (KeyError, OSError):    # a user without a name
-        return '{}@{}'.format(os.getuid(), os.uname().nodename)
+        self._session.stop('hand over')
 
 
 def positive_number(name, value):
@@ -9884,7 +10108,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
         None if on_finish is None else str(on_finish))
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
-    wait_at_exit(execution)
+    wait_at_exit(execution._session)
     return execution.start()
 
 
@@ -9903,15 +10127,15 @@ def reattach(logs: 'typing.Union[str, os.PathLike[str]]' = '.', max_running: 'ty
         QMapError: there is no execution in the folder
     """
     execution = Execution(path_text('logs', logs), max_running, force, takeover)
-    wait_at_exit(execution)
+    wait_at_exit(execution._session)
     return execution.start()
 
 
-#: The executions that programs have asked for: weak references, None before the first.
+#: The sessions that programs have begun: weak references, None before the first.
 ASKED_FOR = None
 
 
-def wait_at_exit(execution):
+def wait_at_exit(session):
     """See to it that a program does not end while it drives an execution."""
     global ASKED_FOR
     if ASKED_FOR is None:
@@ -9921,22 +10145,22 @@ def wait_at_exit(execution):
         ASKED_FOR = weakref.WeakSet()
         # From 3.9 on, concurrent.futures starts nothing more by the time that atexit calls.
         getattr(threading, '_register_atexit', atexit.register)(finish_executions)
-    ASKED_FOR.add(execution)
+    ASKED_FOR.add(session)
 
 
 def finish_executions():
     """Wait for the executions that this process drives, as concurrent.futures waits for what was submitted to it."""
-    for execution in [execution for execution in ASKED_FOR if execution.working()]:
+    for session in [session for session in ASKED_FOR if session.working()]:
         try:
-            if execution.viewing:
-                execution.leave()
-            elif execution.left() and not execution._leaving:
+            if session.viewing:
+                session.stop('leave')
+            elif session.left() and not session.leaving:
                 complain('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'.format(
-                    execution.path, plural(execution.left(), 'job')))
-            execution.wait()
+                    session.path, plural(session.left(), 'job')))
+            session.wait()
         except KeyboardInterrupt:
-            execution.leave()
-            execution.wait(10)
+            session.stop('leave')
+            session.wait(10)
         except (QMapError, OSError) as error:
             complain('error: {}'.format(error))
 
@@ -10153,14 +10377,14 @@ def made_by_04(path):
 
 
 def open_folder(path):
-    """Return what a logs folder holds: an Execution, or a Folder04, which can only be asked.
+    """Return what answers questions about a logs folder: an ExecutionReader, or a Folder04.
 
     Raises:
         QMapError: it holds none, or one of qmap 0.4 while its tool is not there
     """
     if made_by_04(path):
         return load_tool('folder04', '{}: made by qmap 0.4'.format(path)).Folder04(path)
-    return Execution(path)
+    return ExecutionReader(path)
 
 
 #: The first line of the maps that `info` makes, which it may therefore overwrite.
@@ -10194,14 +10418,11 @@ class View:
     All is called by one thread. Nothing that a view does, or cannot do any more, may harm the execution.
 
     Attributes:
-        execution: Execution
-        detaches: whether a driver in the background is to go on when this process has left
+        session: Session
     """
 
-    detaches = False
-
-    def __init__(self, execution):
-        self.execution = execution
+    def __init__(self, session):
+        self.session = session
 
     def update(self, last=False):
         """Show what has changed, if it is time to. Called some times a second.
@@ -10225,7 +10446,7 @@ class View:
         Raises:
             QMapError: the execution cannot go on
         """
-        self.execution.wait(seconds)
+        self.session.wait(seconds)
 
     def holds(self):
         """Tell whether it shall stay although all is over."""
@@ -10253,15 +10474,15 @@ class PlainView(View):
     #: So many failures are told of in a second, elsewhere in LINE.
     FAILURES = 10
 
-    def __init__(self, execution, stream, quiet=False, bell=False):
+    def __init__(self, session, stream, quiet=False, bell=False):
         """
         Args:
-            execution: Execution
+            session: Session
             stream: text file to write to
             quiet: whether to say nothing but what failed, at the end
             bell: whether to ring the terminal at the end
         """
-        super().__init__(execution)
+        super().__init__(session)
         self._stream = stream
         self._terminal = stream.isatty()
         self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
@@ -10270,7 +10491,7 @@ class PlainView(View):
         self._heard, self._told = collections.Counter(), collections.Counter()
         self._shown = self._window = 0
         if not quiet:
-            execution.hear = self._hear
+            session.on_event = self._note_failure
         self._drawn = 0
         self._next = 0
         self._last = None
@@ -10288,7 +10509,7 @@ class PlainView(View):
     def _painted(self, text):
         return COLOURED.sub(painted, text) if self._colours else text
 
-    def _hear(self, event):
+    def _note_failure(self, event):
         """Note a failure. Called by the thread that works: the deque is bounded, whatever the terminal does."""
         if is_failure(event):
             self._failed.append(event)
@@ -10315,7 +10536,7 @@ class PlainView(View):
             end, text = self._end(event), failure_text(event)
             self._told[end] += 1
             # Of what was cancelled the text begins with that word.
-            self._stamped('{} {}'.format(self.execution.plan.named(event['job']),
+            self._stamped('{} {}'.format(self.session.plan.named(event['job']),
                                          text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
@@ -10350,9 +10571,9 @@ class PlainView(View):
         self._show_failures(now, last)
         if now < self._next and not last:
             return
-        counts = self.execution.counts()
-        trouble = self.execution.trouble
-        state = (tuple(counts.values()), trouble, self.execution.viewing)
+        counts = self.session.counts()
+        trouble = self.session.trouble
+        state = (tuple(counts.values()), trouble, self.session.viewing)
         if self._terminal:
             self._next = now + self.REDRAW
             line = printable(self._line(counts, trouble, now))
@@ -10383,7 +10604,7 @@ class PlainView(View):
         import shutil
         total = sum(counts.values())
         ended = counts[COMPLETED] + counts[FAILED]
-        shown = counts_for_people(counts, self.execution.failures.cancelled)
+        shown = counts_for_people(counts, self.session.failures.cancelled)
         self._points.append((now, ended - shown.get('cancelled', 0)))
         while now - self._points[0][0] > 120 and len(self._points) > 2:
             self._points.popleft()
@@ -10395,17 +10616,17 @@ class PlainView(View):
             parts.append('{:.1f} jobs/s'.format(more / seconds))
             if total > ended and counts[RUNNING]:
                 parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
-        if self.execution.viewing and total > ended:
-            driver = self.execution.driver()
+        if self.session.viewing and total > ended:
+            driver = self.session.driver()
             parts.append('viewing; {}'.format('driver: pid {} on {}'.format(driver['pid'], driver['host'])
                                               if driver else 'no driver is running'))
-        load = self.execution.load
+        load = self.session.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
-        reason = self.execution.waits_for() if counts[PENDING] and not counts[RUNNING] else ''
+        reason = self.session.pending_reason() if counts[PENDING] and not counts[RUNNING] else ''
         if reason:
             parts.append('waiting: ' + reason)
-        if self.execution.halted and counts[UNSUBMITTED]:
+        if self.session.halted and counts[UNSUBMITTED]:
             parts.append('paused')
         if trouble:
             parts.append('! ' + trouble)
@@ -10611,12 +10832,12 @@ def tool_submit(options):
             jobs_text(request), at_once(request, options.leave), shown_path(path)))
     if options.detach:
         return detach(path, options)
-    execution = Execution(path, map=request.map)
+    session = Session(path, map=request.map)
     if sys.stdout.isatty() and not options.no_console:    # the console hides what was said until now
-        execution.news.extend(notices + ['warning: ' + sentence for sentence in request.warnings])
+        session.news.extend(notices + ['warning: ' + sentence for sentence in request.warnings])
     if options.leave:
-        execution.hand_over()
-    return follow(execution, options)
+        session.stop('hand over')
+    return follow(session, options)
 
 
 #: What a pipe is not: text in quotes, what a backslash makes harmless, `||`, and `>|`.
@@ -10752,135 +10973,198 @@ def tool_reattach(options):
     if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4, without a journal; only `info` can read it'.format(
             options.logs))
-    execution = Execution(options.logs, options.max_running, options.force, options.takeover)
-    warn(execution.warnings)
-    if options.detach and not options.force and execution.logs.distrusted():
+    session = Session(options.logs, options.max_running, options.force, options.takeover)
+    warn(session.warnings)
+    if options.detach and not options.force and session.logs.distrusted():
         raise QMapError('{}: {}; to drive it anyway: --force'.format(
-            shown_path(execution.path), execution.logs.distrusted()))
+            shown_path(session.path), session.logs.distrusted()))
     if options.detach:
         given = ['-r', str(options.max_running)] if options.max_running else []
         given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
-        return detach(execution.path, options, *given)
-    if execution.left() and not (options.quiet or options.progress):
+        return detach(session.path, options, *given)
+    if session.left() and not (options.quiet or options.progress):
         say('{}, {} remaining, logs folder {}'.format(
-            plural(sum(execution.counts().values()), 'job'), execution.left(), shown_path(execution.path)))
-    return follow(execution, options)
+            plural(sum(session.counts().values()), 'job'), session.left(), shown_path(session.path)))
+    return follow(session, options)
 
 
-def make_view(execution, options):
+def make_view(session, options):
     """Return the view that the options of the command line ask for, and this terminal can show."""
     if options.progress:
-        return load_tool('progress', '--progress').Progress(execution, sys.stdout)
-    plain = PlainView(execution, sys.stdout, options.quiet, options.bell)
-    if options.no_console or options.quiet or not execution.left() or not (sys.stdin.isatty() and sys.stdout.isatty()
-                                                                           and in_foreground(sys.stdout)):
+        return load_tool('progress', '--progress').Progress(session, sys.stdout)
+    plain = PlainView(session, sys.stdout, options.quiet, options.bell)
+    on_screen = sys.stdin.isatty() and sys.stdout.isatty() and in_foreground(sys.stdout)
+    if options.no_console or options.quiet or not session.left() or not on_screen:
         return plain
     console = load_tool('console')    # None for qmap.py alone, and for a Python without curses
-    return console and console.open_console(execution, plain) or plain
+    return (console.open_console(session, plain) if console else None) or plain
 
 
-def follow(execution, options):
-    """Let an execution work, show it, obey signals, and return the exit status.
+#: A way in which a process is told to stop its work on an execution.
+#:   how: what becomes of the jobs, as Session.stop has it
+#:   message: what is said; {live}: '3 jobs', those that the scheduler or this machine has; {going}: what continues, and
+#:       how to end that as well; {resume}: the command to resume with
+#:   seconds: after which it leaves in any case; None: as soon as all is done
+#:   status: exit status where jobs remain; None for that of every end, see `StopSignals.exit_status`
+WayToStop = collections.namedtuple('WayToStop', 'how message seconds status')
+
+#: The ways. Beside them, `--leave` is 'submit all' from the beginning, and `control stop` tells the driver.
+STOPS = {
+    'first Ctrl-C': WayToStop('halt', 'Stopping: no new jobs.{going}\nResume with: {resume}', 10, 130),
+    'second Ctrl-C': WayToStop('cancel', 'Cancelling {live}.', None, 130),
+    'third Ctrl-C': WayToStop('leave', '', 0, 130),
+    'Ctrl-C in a view': WayToStop('leave', 'Stopped viewing.', 0, 130),
+    'SIGTERM, SIGHUP': WayToStop('leave', '', 0, None),
+    'quit': WayToStop('leave', 'quitting', None, None),
+    'detach': WayToStop('leave', 'quitting', None, None),    # a driver in the background is started then
+    'cancel': WayToStop('cancel', 'cancelling what was submitted, then quitting', None, None),
+    'submit all': WayToStop('hand over', 'submitting all jobs to the scheduler, then quitting', None, None),
+}
+
+
+def stop_session(session, way, say):
+    """Stop a session in one of the ways in STOPS, and say so.
 
     Args:
-        execution: Execution
+        session: Session
+        way: key of STOPS
+        say: function that shows a line
+    """
+    stop = STOPS[way]
+    counts = session.counts()
+    text = stop.message.format(live=plural(counts[RUNNING] + counts[PENDING], 'job'), going=going_sentence(session),
+                               resume='{} reattach -l {}'.format(program(), quote_shown(shown_path(session.path))))
+    session.stop(stop.how)
+    for line in text.splitlines():
+        say(line)
+
+
+def going_sentence(session):
+    """Return a blank, and what goes on where nothing more is submitted; '' where nothing does."""
+    counts, local = session.counts(), session.plan.info['executor'] == 'local'
+    number = counts[RUNNING] + (0 if local else counts[PENDING])    # on this machine, what only waits is taken back
+    if not number:
+        return ''
+    return ' {} {}; qmap exits in 10 s. Press Ctrl-C again to cancel {}.'.format(
+        plural(number, 'running job' if local else 'submitted job'), 'continues' if number == 1 else 'continue',
+        'it' if number == 1 else 'them')
+
+
+class StopSignals:
+    """The signals that tell this process to stop its work on an execution. They are obeyed between two looks.
+
+    Attributes:
+        way: the key of STOPS for what was asked for, None for nothing
+    """
+
+    #: Seconds that the last things may take once it is time to leave: a file system that hangs must not keep us.
+    PATIENCE = 10
+
+    def __init__(self, session):
+        self._session = session
+        self._received = []
+        self._interrupts = 0
+        self._leave_at = None    # on the monotonic clock
+        self.way = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:    # nohup
+                signal.signal(number, lambda number, frame: self._received.append(number))
+
+    def obey(self, say):
+        """Obey what has come. Return False where this process must leave now, whatever is still to be done.
+
+        Args:
+            say: function that shows a line
+        """
+        while self._received:
+            if self._received.pop(0) == signal.SIGINT:
+                self._interrupts += 1
+                self._stop(self._way_of_interrupt(), say)
+            else:
+                self._stop('SIGTERM, SIGHUP', say)
+        if self._leave_at is None or time.monotonic() <= self._leave_at:
+            return True
+        self._session.stop('leave')
+        return time.monotonic() <= self._leave_at + self.PATIENCE
+
+    def _way_of_interrupt(self):
+        if not self._session.driving:
+            return 'Ctrl-C in a view'
+        return {1: 'first Ctrl-C', 2: 'second Ctrl-C'}.get(self._interrupts, 'third Ctrl-C')
+
+    def _stop(self, way, say):
+        stop_session(self._session, way, say)
+        if way == 'SIGTERM, SIGHUP' and self.way:    # it only hastens what was begun
+            self._leave_at = self._leave_at or time.monotonic()
+            return
+        seconds, self.way = STOPS[way].seconds, way
+        self._leave_at = None if seconds is None else time.monotonic() + seconds
+
+    def exit_status(self):
+        """Return the exit status: that of Ctrl-C where jobs remain, or where it was pressed again; 3 where jobs remain
+        that nobody has taken over; 1 where jobs failed; 0."""
+        counts, left = self._session.counts(), self._session.left()
+        status = STOPS[self.way].status if self.way else None
+        if status and (left or self._interrupts > 1):
+            return status
+        if self._session.successor == 'scheduler' and not counts[UNSUBMITTED]:
+            left = 0
+        if left:
+            return 3
+        return 1 if counts[FAILED] else 0
+
+
+def follow(session, options):
+    """Let a session work, show it, obey signals, and return the exit status.
+
+    Args:
+        session: Session
         options: of the command line
     """
-    received = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:    # nohup
-            signal.signal(number, lambda number, frame: received.append(number))
-    view = make_view(execution, options)
+    signals = StopSignals(session)
+    view = make_view(session, options)
     try:
-        execution.start()
-        interrupts = attend(execution, view, received)
+        session.start()
+        attend(session, view, signals)
     finally:
         view.close()
-    execution.wait(0)
+    session.wait(0)
     view.update(last=True)
-    driver = driver_alive(execution.logs) if execution.viewing and execution.left() and not view.detaches else None
+    detaches = session.successor == 'background'
+    driver = driver_alive(session.logs) if session.viewing and session.left() and not detaches else None
     if driver:
-        execution.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
-                              '{} control {} stop'.format(program(), quote_shown(shown_path(execution.path))))
-    while execution.news:
-        view.note(execution.news.popleft())
-    if view.detaches and execution.left():
-        return detach(execution.path, options)
-    view.finish(Summary(execution))
-    counts = execution.counts()
-    if interrupts > 0 and execution.left() or interrupts > 1:
-        return 130
-    if execution.handed_over and not counts[UNSUBMITTED]:
-        return 1 if counts[FAILED] else 0
-    return 3 if execution.left() else 1 if counts[FAILED] else 0
+        session.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
+                            '{} control {} stop'.format(program(), quote_shown(shown_path(session.path))))
+    while session.news:
+        view.note(session.news.popleft())
+    if detaches and session.left():
+        return detach(session.path, options)
+    view.finish(Summary(session))
+    return signals.exit_status()
 
 
-def attend(execution, view, received):
-    """Show an execution and obey signals until it is over or left.
+def attend(session, view, signals):
+    """Show a session and obey signals until it is over or left.
 
     Args:
-        execution: Execution
+        session: Session
         view: View
-        received: list to which the numbers of signals come
-
-    Returns:
-        how often Ctrl-C was pressed; -1 where another signal came
+        signals: StopSignals
     """
-    interrupts, leave_at = 0, None
-    while execution.working() or not interrupts and view.holds():
+    def stays():
+        """Tell whether it is shown although all is over."""
+        return not signals.way and view.holds()
+
+    while session.working() or stays():
         view.update()
-        while execution.news:
-            view.note(execution.news.popleft())
+        while session.news:
+            view.note(session.news.popleft())
         try:
             view.wait(0.1)
         except QMapError:
             break
-        while received:
-            number = received.pop(0)
-            if number != signal.SIGINT:
-                execution.leave()
-                leave_at = leave_at or time.monotonic()
-                interrupts = interrupts or -1
-            else:
-                interrupts = max(interrupts, 0) + 1
-                leave_at = interrupted(execution, view, interrupts)
-        if leave_at is not None and time.monotonic() > leave_at:
-            execution.leave()
-            if time.monotonic() > leave_at + 10:
-                break    # a file system that hangs must not keep us
-    return interrupts
-
-
-def interrupted(execution, view, interrupts):
-    """Obey a Ctrl-C, and return when to leave, None for as soon as all is over."""
-    counts = execution.counts()
-    submitted = counts[RUNNING] + counts[PENDING]
-    if not execution.driving:
-        view.say('Stopped viewing.')
-        execution.leave()
-        return time.monotonic()
-    if interrupts == 1:
-        execution.halt()
-        view.say(stop_message(execution))
-        view.say('Resume with: {} reattach -l {}'.format(program(), quote_shown(shown_path(execution.path))))
-        return time.monotonic() + 10
-    if interrupts == 2:
-        view.say('Cancelling {}.'.format(plural(submitted, 'job')))
-        execution.cancel()
-        return None
-    execution.leave()
-    return time.monotonic()
-
-
-def stop_message(execution):
-    """Return what to say of the first Ctrl-C: what goes on, and how to end that as well."""
-    counts, local = execution.counts(), execution.plan.info['executor'] == 'local'
-    number = counts[RUNNING] + (0 if local else counts[PENDING])    # on this machine, what only waits is taken back
-    if not number:
-        return 'Stopping: no new jobs.'
-    return 'Stopping: no new jobs. {} {}; qmap exits in 10 s. Press Ctrl-C again to cancel {}.'.format(
-        plural(number, 'running job' if local else 'submitted job'), 'continues' if number == 1 else 'continue',
-        'it' if number == 1 else 'them')
+        if not signals.obey(view.say):
+            break
 
 
 #: Seconds after which a driver that does not obey is named, and after which the command is taken back.
@@ -10899,7 +11183,7 @@ def tool_control(options):
         return 2
     logs = Logs(options.logs)
     driver, resume = driver_alive(logs), ''
-    if not driver and options.do != 'stop' and Execution(options.logs).left():
+    if not driver and options.do != 'stop' and ExecutionReader(options.logs).left():
         resume = '{} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path)))
     if options.format:
         write_output(None, [json_text(collections.OrderedDict([
@@ -10928,13 +11212,13 @@ def give_order(options):
     except OSError as error:
         raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
             shown_path(logs.path), error.strerror))
-    since, named, answer, execution = time.monotonic(), False, None, None
+    since, named, answer, session = time.monotonic(), False, None, None
     try:
         while answer is None:
-            if execution is None and not beats(logs):
-                execution = Execution(options.logs)
-            if execution and execution.obey():
-                execution.plan = Plan(logs)
+            if session is None and not beats(logs):
+                session = Session(options.logs)
+            if session and session.obey_orders():
+                session.plan = Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
                 driver = logs.driver_now()
                 warn(['waiting for the driver (pid {} on {})'.format(driver.get('pid'), driver.get('host'))])
@@ -10944,7 +11228,7 @@ def give_order(options):
                 if time.monotonic() - since > TAKEN_BACK:
                     raise QMapError('{}: the driver does not answer; the order was withdrawn'.format(
                         shown_path(logs.path)))
-                time.sleep(1 if execution else 0.1)
+                time.sleep(1 if session else 0.1)
     finally:
         inbox.remove(id)
     if answer.get('refused'):

@@ -5,7 +5,7 @@ seed decides what goes wrong. After each run the rules of `qmap help reliability
     python tests/simulation.py --seed 7 one seed, with the story of it
     python tests/simulation.py --plant claim 200    with a bug planted: see PLANTED
 
-Drivers and viewers are the real `qmap.Execution`, each in a thread; one runs at a time, and the others stand where
+Drivers and viewers are the real `qmap.Session`, each in a thread; one runs at a time, and the others stand where
 they last waited or touched a file, so that a seed repeats exactly. What they touch is real files; what they see of
 those that another host has written is up to a minute old. The runner is the one thing that is played: RUNNER in
 qmap.py is bash, and `Copy` does the same steps, any of which may be its last.
@@ -13,6 +13,7 @@ qmap.py is bash, and `Copy` does the same steps, any of which may be its last.
 
 import argparse
 import collections
+import contextlib
 import errno
 import heapq
 import itertools
@@ -971,13 +972,12 @@ class World:
     # The run
 
     def reattach(self, host, takeover=False):
-        """Start a process with an Execution in it."""
+        """Start a process with a Session in it."""
         def work(actor):
-            execution = actor.execution = module.Execution(self.logs.path, takeover=takeover)
-            execution._work()
-            if execution._error and not isinstance(execution._error, Crash):
-                raise execution._error
-            actor.rest = execution.left()
+            session = actor.session = module.Session(self.logs.path, takeover=takeover)
+            with contextlib.suppress(Crash):
+                session._work()
+            actor.rest = session.left()
         self.say('reattach on {}{}', host, ' --takeover' if takeover else '')
         actor = Actor(self, host, work)
         self.actors.append(actor)
@@ -1194,7 +1194,7 @@ REAL = {name: getattr(module, name) for name in (
     'Steering', 'Pools', 'Submitter', 'Recall', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
-           (module.Execution, '_beats_elsewhere')]
+           (module.Admission, 'beats_elsewhere')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['returned'] = module.EVENTS['returned']
 
@@ -1349,11 +1349,11 @@ def listing(logs):
                   and not (blind and name.endswith('.start')))
 
 
-def beats_elsewhere(execution, driver):
+def beats_elsewhere(admission, driver):
     """Rule: a driver on another host is taken for dead only after a long silence."""
-    beats = REAL[module.Execution, '_beats_elsewhere'](execution, driver)
+    beats = REAL[module.Admission, 'beats_elsewhere'](admission, driver)
     if WORLD.plant == 'beat':
-        beats = execution._here.monotonic() - execution._foreign[1] < 60
+        beats = admission._host.monotonic() - admission._foreign[1] < 60
     since = WORLD.now - WORLD.beats.get(driver['epoch'], float('-inf'))
     if not beats and since < module.Beat.SILENCE - 1:
         raise Broken('the driver of segment {}, which beat {} s ago, is taken for dead'.format(driver['epoch'], since))
@@ -1761,7 +1761,7 @@ def install():
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
-    module.Logs.listing, module.Execution._beats_elsewhere = listing, beats_elsewhere
+    module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load = load
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4

@@ -48,7 +48,7 @@ def folder(made, qmap):
 def told(path):
     """Return all that is told of an execution, and the words about what is wrong, which may be all there is."""
     try:
-        execution = module.Execution(path)
+        execution = module.ExecutionReader(path)
         jobs = json.loads(json.dumps(list(execution.jobs('all'))))
         summary = module.Summary(execution)
         lines = list(summary.lines()) + [json.dumps(summary.as_dict())]

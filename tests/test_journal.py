@@ -86,7 +86,7 @@ def test_small_journals_are_left_alone(folder):
 
 
 def test_a_viewer_goes_on(folder, monkeypatch):
-    viewer = module.Execution(folder.path('out'))
+    viewer = module.Session(folder.path('out'))
     counts = viewer.counts()
     compact(folder, monkeypatch)
     with pytest.raises(module.QMapError, match='try again'):

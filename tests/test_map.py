@@ -272,10 +272,10 @@ def test_it_is_refused_by_control_and_from_python_too(qmap):
         with pytest.raises(module.QMapError) as error:
             module.Request(qmap.path('out', 'qmap_input'), profile='local', params={name: '5'})
         assert 'reserved name' in str(error.value)
-    execution = module.Execution(qmap.path('out'))
-    inbox = module.Inbox(execution.logs, module.Host())
+    session = module.Session(qmap.path('out'))
+    inbox = module.Inbox(session.logs, module.Host())
     id = inbox.drop({'do': 'set', 'params': {'line': '5'}, 'by': 'me'})
-    execution.obey()
+    session.obey_orders()
     assert 'reserved name' in inbox.answer(id)['said'] and inbox.answer(id)['refused']
 
 

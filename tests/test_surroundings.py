@@ -153,11 +153,11 @@ def test_a_view_whose_disk_is_full_goes_on_when_there_is_room(qmap):
                     raise OSError(errno.ENOSPC, 'No space left on device')
                 return super().write(text)
 
-        class Execution:
-            hear = None
+        class Session:
+            on_event = None
 
         stream = Full()
-        view = qmap.PlainView(Execution(), stream)
+        view = qmap.PlainView(Session(), stream)
         view.say('lost')
         stream.full = False
         view.say('heard')

@@ -20,7 +20,7 @@ import traceback
 
 from qmap import (
     Host, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed,
-    parse_count, plural, seems_alive, shown_path, spans, time_text, whoami, write_parameter)
+    parse_count, plural, seems_alive, shown_path, spans, stop_session, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
@@ -37,8 +37,8 @@ class Orders:
     SLOW, TAKEN_BACK = 4, 120
 
     def __init__(self, console):
-        self._console, self._execution = console, console.execution
-        self._inbox = Inbox(console.execution.logs, Host())
+        self._console, self._session = console, console.session
+        self._inbox = Inbox(console.session.logs, Host())
         self._sent = {}
 
     def send(self, order, name):
@@ -52,7 +52,7 @@ class Orders:
             id = self._inbox.drop(dict(order, by=whoami()))
         except OSError as error:
             self._console.say('cannot {}: {}: {}'.format(
-                name, error.filename or self._execution.path, error.strerror))
+                name, error.filename or self._session.path, error.strerror))
             return
         self._console.clear_notices()
         self._sent[id] = (time.monotonic(), name)
@@ -60,7 +60,7 @@ class Orders:
     def look(self):
         """Forget what has been obeyed, and take back what nobody obeys."""
         for id, (since, name) in list(self._sent.items()):
-            if id in self._execution.ledger.obeyed:
+            if id in self._session.ledger.obeyed:
                 del self._sent[id]
             elif time.monotonic() - since > self.TAKEN_BACK:
                 del self._sent[id]
@@ -69,7 +69,7 @@ class Orders:
 
     def waiting(self):
         """Tell whether there is any that has not been obeyed."""
-        return any(id not in self._execution.ledger.obeyed for id in self._sent)
+        return any(id not in self._session.ledger.obeyed for id in self._sent)
 
     def lines(self):
         """Return the lines about the orders that wait, as (text, look)."""
@@ -128,7 +128,7 @@ class Control:
 
     def __init__(self, console):
         self._console, self.orders = console, Orders(console)
-        self._execution, self._listing = console.execution, console.listing
+        self._session, self._listing = console.session, console.listing
         self.keys = {'p': self._pause, 'm': self._ask_max_running, 'e': self._edit, 'r': self._retry,
                      'c': self._cancel, 'd': self._detach, 'a': self._submit_all, 'q': self._quit}
 
@@ -137,7 +137,7 @@ class Control:
         return True
 
     def _pause(self):
-        name = 'resume' if self._execution.halted else 'pause'
+        name = 'resume' if self._session.halted else 'pause'
         self.orders.send({'do': name}, name)
 
     def _ask_max_running(self):
@@ -166,10 +166,10 @@ class Control:
         return found
 
     def _edit(self):
-        execution = self._execution
-        labels = execution.plan.info.get('editable_params') or dict(
+        session = self._session
+        labels = session.plan.info.get('editable_params') or dict(
             cores='cores', memory='memory', time='time')
-        params = changed(execution.plan.params, execution.ledger.settings.get('params'))
+        params = changed(session.plan.params, session.ledger.settings.get('params'))
         now = {key: write_parameter(key, params[key]) if key in params else '' for key in labels}
 
         def change(texts):
@@ -178,7 +178,7 @@ class Control:
                 self.orders.send({'do': 'set', 'params': changes}, 'set ' + ' '.join(
                     '{}={}'.format(*item) for item in changes.items()))
 
-        waiting = plural(execution.ledger.count_of('UNSUBMITTED'), 'job')
+        waiting = plural(session.ledger.count_of('UNSUBMITTED'), 'job')
         self._console.dialog = Form(
             'Parameters of the {} not submitted yet'.format(waiting),
             [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError)
@@ -187,7 +187,7 @@ class Control:
 
     def _targets(self, letters):
         """Return a list of (name, numbers, what an order says): the job here, the marked, the listed ones."""
-        ledger, found = self._execution.ledger, []
+        ledger, found = self._session.ledger, []
 
         def add(name, numbers):
             numbers = [number for number in numbers if LETTERS[ledger.status[number]] in letters]
@@ -209,15 +209,15 @@ class Control:
         params = self._console.record(number)[1]
         own = ['{}={}'.format(key, write_parameter(key, params[key]))
                for key in self._console.own_parameters if key in params]
-        name = self._execution.ledger.id(number) + (' ({})'.format(' '.join(own)) if own else '')
+        name = self._session.ledger.id(number) + (' ({})'.format(' '.join(own)) if own else '')
         return name.replace('{', '{{').replace('}', '}}')
 
     def _spans(self, numbers):
-        group = self._execution.plan.group
+        group = self._session.plan.group
         return [[first * group, last * group] for first, last in spans(numbers)]
 
     def _retry(self):
-        targets, failed = self._targets('CF'), self._execution.ledger.count_of('FAILED')
+        targets, failed = self._targets('CF'), self._session.ledger.count_of('FAILED')
         kinds = self._listing.failed() if failed else ((), ())
         if kinds is None:
             targets.append(('all failed and cancelled: {}'.format(plural(failed, 'job')), None,
@@ -237,7 +237,7 @@ class Control:
 
     def _requested(self, key, numbers):
         """Return the note on what jobs have requested so far."""
-        plan, ledger, found = self._execution.plan, self._execution.ledger, set()
+        plan, ledger, found = self._session.plan, self._session.ledger, set()
         if numbers is not None and not ledger.changes:
             if plan.alike or len(numbers) > 1000:
                 numbers = numbers[:1]
@@ -258,11 +258,11 @@ class Control:
 
         self._console.dialog = Form('Retry ({}); empty: as before'.format(name), [
             [key, key, '', self._requested(key, numbers)] for key in ('cores', 'memory', 'time')],
-            retry, QMapError, ' '.join(map_changed(self._execution.plan)))
+            retry, QMapError, ' '.join(map_changed(self._session.plan)))
         return True
 
     def _cancel(self):
-        targets, left = self._targets('.PRO'), self._execution.left()
+        targets, left = self._targets('.PRO'), self._session.left()
         if left and left not in [len(numbers) for _, numbers, _ in targets]:
             targets.append(('all unfinished: {}'.format(plural(left, 'job')), range(left), {}))
         if not targets:
@@ -283,47 +283,48 @@ class Control:
 
     # Leaving
 
-    def _leave(self, how='leave', detaches=False):
+    def _leave(self, way='quit'):
         self._console.leaves = True
-        self._console.detaches = self._execution.passed_on = detaches
-        getattr(self._execution, how)()
-        self._console.say({'leave': 'quitting', 'cancel': 'cancelling what was submitted, then quitting',
-                           'hand_over': 'submitting all jobs to the scheduler, then quitting'}[how])
+        if way == 'detach':
+            self._session.successor = 'background'
+        elif self._session.successor == 'background':    # on second thoughts
+            self._session.successor = ''
+        stop_session(self._session, way, self._console.say)
 
     def _detach(self):
-        if not self._execution.driving:
+        if not self._session.driving:
             self._ask('The driver is another process, and continues. Quit this view?', [
                 ('yes, quit', self._leave, 'y')])
             return
         self._ask('Continue in the background, without this terminal?', [
-            ('yes, detach; `qmap reattach` shows it again', lambda: self._leave(detaches=True), 'y')])
+            ('yes, detach; `qmap reattach` shows it again', lambda: self._leave('detach'), 'y')])
 
     def _submit_all(self):
-        if self._execution.plan.info['executor'] == 'local':
+        if self._session.plan.info['executor'] == 'local':
             self._console.say('submit all: needs a scheduler; d continues in the background')
-        elif not self._execution.driving:
+        elif not self._session.driving:
             self._console.say('submit all: only in the process that is the driver')
         else:
             self._ask('Submit all jobs to the scheduler now, ignoring max running, and quit?', [
-                ('yes; `qmap reattach` collects them later', lambda: self._leave('hand_over'), 'y')])
+                ('yes; `qmap reattach` collects them later', lambda: self._leave('submit all'), 'y')])
 
     def _quit(self):
-        counts = self._execution.counts()
-        local = self._execution.plan.info['executor'] == 'local'
+        counts = self._session.counts()
+        local = self._session.plan.info['executor'] == 'local'
         number = counts['RUNNING'] + (0 if local else counts['PENDING'] + counts['OTHER'])
         live = plural(number, 'running job' if local else 'submitted job')
         going = '{} {}'.format(live, 'continues' if number == 1 else 'continue')
-        if not self._execution.left():
+        if not self._session.left():
             self._console.leaves = True    # as soon as the driver has written all of it
-        elif not self._execution.working():
+        elif not self._session.working():
             self._leave()
-        elif self._execution.driving:
+        elif self._session.driving:
             entries = [('quit: {}, nothing new is submitted'.format(going), self._leave),
-                       ('detach: everything continues in the background', lambda: self._leave(detaches=True)),
+                       ('detach: everything continues in the background', lambda: self._leave('detach')),
                        ('cancel the {}, and quit'.format(live), lambda: self._leave('cancel'))]
             if not local:
                 entries.insert(2, ('submit all jobs to the scheduler, and quit',
-                                   lambda: self._leave('hand_over')))
+                                   lambda: self._leave('submit all')))
             self._ask('Quit?', entries)
         else:
             self._ask('Quit? This process only views.', [
@@ -345,28 +346,28 @@ class Head:
     SHORT = {'.': 'unsub', 'P': 'pend', 'R': 'run', 'C': 'done', 'F': 'fail', CANCELLED: 'canc', 'O': 'other'}
 
     def __init__(self, console):
-        self._console, self._execution = console, console.execution
-        self._pace = Pace(console.execution, time.monotonic)
+        self._console, self._session = console, console.session
+        self._pace = Pace(console.session, time.monotonic)
         self._driver = (float('-inf'), {})
 
     def _who(self):
         """Return the list of ways to say who drives, the longest first, and what troubles there are."""
-        execution, host = self._execution, socket.gethostname()
-        if execution.driving:
+        session, host = self._session, socket.gethostname()
+        if session.driving:
             return ['driver: this process (pid {} on {})'.format(os.getpid(), host),
-                    'driver: pid {}'.format(os.getpid())], execution.trouble
-        if not execution.working():
-            return ['finished' if not execution.left() else 'stopped'], ''
-        if not execution.viewing:
+                    'driver: pid {}'.format(os.getpid())], session.trouble
+        if not session.working():
+            return ['finished' if not session.left() else 'stopped'], ''
+        if not session.viewing:
             return ['starting'], ''
         if time.monotonic() - self._driver[0] >= 1:
-            driver = execution.driver()
+            driver = session.driver()
             if driver.get('host') == host and not seems_alive(driver['pid'], driver['born']):
                 driver = {}
             self._driver = (time.monotonic(), driver)
         driver = self._driver[1]
         if not driver:
-            return ['viewing; no driver is running', 'no driver'], execution.trouble
+            return ['viewing; no driver is running', 'no driver'], session.trouble
         return ['viewing; driver: pid {} on {}{}'.format(
             driver['pid'], driver['host'], ' (this machine)' if driver['host'] == host else ''),
             'viewing; driver: pid {}'.format(driver['pid']), 'viewing'], driver.get('trouble') or ''
@@ -374,7 +375,7 @@ class Head:
     def draw(self, screen):
         """Draw it, and return how many lines that took."""
         self._pace.look()
-        lines, execution, counts = screen.size[0], self._execution, self._console.counts()
+        lines, session, counts = screen.size[0], self._session, self._console.counts()
         who, trouble = self._who()
         y = 0
         if lines >= 10:
@@ -389,7 +390,7 @@ class Head:
         if lines >= 3:
             self._counts(screen, y, counts)
             y += 1
-        load = execution.load
+        load = session.load
         if load and lines >= 12:
             dot = (screen.dot, 'dim')
             screen.put_parts(y, 0, [
@@ -403,8 +404,8 @@ class Head:
 
     def _first_line(self, screen, who):
         """Draw the folder, and as much on who drives as there is room for."""
-        executor, columns = self._execution.plan.info['executor'], screen.size[1]
-        x = screen.put(0, 0, ' ' + shown_path(self._execution.path), 'bold')
+        executor, columns = self._session.plan.info['executor'], screen.size[1]
+        x = screen.put(0, 0, ' ' + shown_path(self._session.path), 'bold')
         for text in who + ['']:
             text = screen.dot.join(filter(None, [executor, text])) + ' '
             if x + 2 + text_cells(clean_text(text)) <= columns:
@@ -413,20 +414,20 @@ class Head:
 
     def _state(self):
         """Return (what the execution does, look)."""
-        execution = self._execution
-        if not execution.left():
+        session = self._session
+        if not session.left():
             return 'finished', 'bold'
-        if execution.halted:
+        if session.halted:
             return 'PAUSED', 'P'
-        if self._console.leaves or execution.stopping:
+        if self._console.leaves or session.stopping:
             return 'stopping', 'P'
-        return ('submitting' if execution.ledger.count_of('UNSUBMITTED') else 'all submitted'), 'bold'
+        return ('submitting' if session.ledger.count_of('UNSUBMITTED') else 'all submitted'), 'bold'
 
     def _figures(self, screen, y):
-        execution = self._execution
+        session = self._session
         text, look = self._state()
         limit, cores = self._console.max_running, 0
-        if execution.plan.info['executor'] == 'local' and execution.driving:
+        if session.plan.info['executor'] == 'local' and session.driving:
             cores = machine_cores()
         few_cores = ' ({} cores)'.format(cores) if 0 < cores < limit else ''
         figures = [('max running', '{:,}{}'.format(limit, few_cores)),
@@ -438,9 +439,9 @@ class Head:
             figures.append(('rate', '{:.1f} jobs/h'.format(3600 * rate)))
         if eta is not None:
             figures.append(('ETA', rough_time(eta)))
-        ledger = execution.ledger
+        ledger = session.ledger
         nothing_runs = ledger.count_of('PENDING') and not ledger.count_of('RUNNING')
-        reason = execution.waits_for() if nothing_runs else ''
+        reason = session.pending_reason() if nothing_runs else ''
         if reason:
             figures.append(('waiting:', reason))
         for dropped in ('', 'max running', 'rate', 'elapsed', 'waiting:'):
@@ -454,8 +455,8 @@ class Head:
 
     def _elapsed(self):
         """Return the seconds since it was submitted, until the last job ended."""
-        last = self._execution.figures().last if not self._execution.left() else 0
-        return (last or time.time()) - self._execution.created
+        last = self._session.figures().last if not self._session.left() else 0
+        return (last or time.time()) - self._session.created
 
     def _bar(self, screen, y, counts):
         ended, total = counts['C'] + counts['F'] + counts[CANCELLED], max(1, sum(counts.values()))
@@ -514,7 +515,7 @@ class Console(View):
     #: Seconds in which records are read at a time, where nobody waits for them, and where somebody does.
     READ, READ_NOW = 0.01, 0.03
 
-    def __init__(self, execution, plain):
+    def __init__(self, session, plain):
         """Take the terminal.
 
         Args:
@@ -523,8 +524,8 @@ class Console(View):
         Raises:
             curses.error, OSError: it cannot be drawn on
         """
-        super().__init__(execution)
-        self.listing = Listing(execution)
+        super().__init__(session)
+        self.listing = Listing(session)
         self.dialog, self.leaves = None, False
         self._plain = plain
         self._control = Control(self)
@@ -579,14 +580,14 @@ class Console(View):
         if not self._screen.is_open or self.leaves or self._touched is None:
             return False
         if self._control.orders.waiting():
-            self.execution.start()    # it was retried
+            self.session.start()    # it was retried
         return time.monotonic() - self._touched < self.STAY
 
     def close(self):
         """Give the terminal back. What is to be said from now on is said in plain lines."""
         if self._screen.is_open:
             self._screen.close()
-            if not self.detaches:
+            if self.session.successor != 'background':
                 self._control.orders.remove()
 
     def _safely(self, function):
@@ -682,7 +683,7 @@ class Console(View):
     @property
     def max_running(self):
         """How many jobs may be pending or running at once."""
-        return self.execution.ledger.settings.get('max_running') or self.execution.plan.info['max_running']
+        return self.session.ledger.settings.get('max_running') or self.session.plan.info['max_running']
 
     @property
     def own_parameters(self):
@@ -691,14 +692,14 @@ class Console(View):
 
     def counts(self):
         """Return {letter: number of jobs}, in the order of the bar."""
-        counts = dict(zip(LETTERS, self.execution.ledger.counts))
-        counts[CANCELLED] = min(self.execution.failures.cancelled, counts['F'])
+        counts = dict(zip(LETTERS, self.session.ledger.counts))
+        counts[CANCELLED] = min(self.session.failures.cancelled, counts['F'])
         counts['F'] -= counts[CANCELLED]
         return collections.OrderedDict((letter, counts[letter]) for letter in 'CFXORP.')
 
     def record(self, number):
         """Return the last record of a job, and its parameters."""
-        ledger, plan = self.execution.ledger, self.execution.plan
+        ledger, plan = self.session.ledger, self.session.plan
         record = ledger.record(number)
         changes = record.get('params')
         if record['status'] == 'UNSUBMITTED':
@@ -732,7 +733,7 @@ class Console(View):
         if lines >= 20:
             fresh = [part for text in fresh for part in self._wrapped(text)]
         below = [(text, 'bold') for text in fresh] + self._control.orders.lines()
-        if not self.execution.working() and not self.leaves:
+        if not self.session.working() and not self.leaves:
             text = ' All jobs finished. Press q to quit (closes after {} s idle).'.format(self.STAY)
             below.append((text, 'bold'))
         if lines >= 7:
@@ -746,7 +747,7 @@ class Console(View):
         """Return the keys of the page that fit into a line, as parts: important ones first, q and ? last."""
         room, found = self._screen.size[1], []
         for key, label in self.page.KEYS:
-            label = 'resume' if key == 'p' and self.execution.halted else label
+            label = 'resume' if key == 'p' and self.session.halted else label
             if len(key) + len(label) + 3 <= room:
                 room -= len(key) + len(label) + 3
                 found.append((key, label))
@@ -754,14 +755,14 @@ class Console(View):
         return [part for key, label in found for part in ((key, 'key'), (' ' + label + '  ', ''))]
 
 
-def open_console(execution, plain):
+def open_console(session, plain):
     """Return a Console on this process's terminal, None where it is none that could show one.
 
     Args:
-        execution: Execution
+        session: Session
         plain: View
     """
     try:
-        return Console(execution, plain)
+        return Console(session, plain)
     except (curses.error, OSError, termios.error):
         return None

@@ -10,7 +10,7 @@ import os
 import time
 
 from qmap import (
-    COMPLETED, EXECUTION_FIELDS, Execution, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING,
+    COMPLETED, EXECUTION_FIELDS, ExecutionReader, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING,
     STATUSES, beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
 from qmap_backends.tools.watch import aligned
 
@@ -125,7 +125,7 @@ class Found:
             size = self._size()
             if size > most:
                 return 0
-            execution = Execution(self.path)
+            execution = ExecutionReader(self.path)
             self.counts, self.cancelled = execution.counts(), execution.failures.cancelled
             self.paused = execution.halted
             return size

@@ -11,7 +11,7 @@ from qmap import (
 class Folder04:
     """A logs folder of qmap 0.4: it has a .info for each job, and no journal. It can be asked, not driven.
 
-    It has those attributes and methods of `Execution` and `Plan` that questions need.
+    It has those attributes and methods of `ExecutionReader` and `Plan` that questions need.
     """
 
     has_journal = False

@@ -112,8 +112,8 @@ class Reasons:
     #: So many groups are told apart; then those that differ in names fall together, and at last all others.
     EXACT, LIMIT = 150, 250
 
-    def __init__(self, execution, masks):
-        self._execution, self._masks = execution, masks
+    def __init__(self, session, masks):
+        self._session, self._masks = session, masks
         self._codes = bytearray(len(masks.none))
         self._keys, self._known = {}, 0
         self._attempts = b''
@@ -140,7 +140,7 @@ class Reasons:
         """Forget what is known of jobs that have been submitted again."""
         if not self._known:
             return
-        now, step = self._execution.ledger.attempts.tobytes(), 2048
+        now, step = self._session.ledger.attempts.tobytes(), 2048
         if self._attempts and now != self._attempts:
             for start in range(0, len(now), step):
                 if now[start:start + step] != self._attempts[start:start + step]:
@@ -149,7 +149,7 @@ class Reasons:
 
     def mixed(self, failed):
         """Tell whether of so many jobs that FAILED some were cancelled, and some were not."""
-        return 0 < self._execution.failures.cancelled < failed
+        return 0 < self._session.failures.cancelled < failed
 
     def unread(self, failed):
         """Return the mask of those jobs of a mask of failed ones whose records are still to be read: none
@@ -163,7 +163,7 @@ class Reasons:
         end, found = time.perf_counter() + seconds, False
         for number in self._masks.numbers(self.unread(failed)):
             found = True
-            self._codes[number] = self._code(self._execution.ledger.record(number))
+            self._codes[number] = self._code(self._session.ledger.record(number))
             self._known += 1
             if time.perf_counter() > end:
                 break
@@ -182,7 +182,7 @@ class Reasons:
 
     def cancelled(self, failed):
         """Return the mask of those of a mask of failed jobs that were cancelled, as far as it is known."""
-        cancelled = self._execution.failures.cancelled
+        cancelled = self._session.failures.cancelled
         if not cancelled:
             return self._masks.none
         if not self.mixed(failed.count(1)):
@@ -258,19 +258,19 @@ class TextSearch:
         hits: bytearray, 1 for each job that was found; None where nothing is searched
     """
 
-    def __init__(self, execution, text=''):
+    def __init__(self, session, text=''):
         """
         Args:
-            execution: Execution
+            session: Session
             text: to be found in any case, or ids
         """
-        self._plan = plan = execution.plan
+        self._plan = plan = session.plan
         self.text, self.hits = text, None
         self._pattern, self._at = encode(text).lower(), 0
         if not text:
             self._at = len(plan.map)
             return
-        self.hits = bytearray(execution.ledger.count)
+        self.hits = bytearray(session.ledger.count)
         try:
             found = parse_ids(text, plan)
         except QMapError:
@@ -361,22 +361,22 @@ class Listing:
     STEP, SLICE = 1024, 0.03
     FAILED = {LETTERS.index('F')}
 
-    def __init__(self, execution):
-        self._execution = execution
-        ledger = execution.ledger
+    def __init__(self, session):
+        self._session = session
+        ledger = session.ledger
         self.count = ledger.count
         self.statuses, self.by_id = set(), False
         self._masks = Masks(self.count)
-        self.reasons = Reasons(execution, self._masks)
+        self.reasons = Reasons(session, self._masks)
         self.marks = bytearray(self.count)
-        self._search = TextSearch(execution)
+        self._search = TextSearch(session)
         self._seen = bytes(ledger.status)
         self._order = NewestFirst(ledger.by_newest(), self.count)
         self._rows = Remade(self._make)
 
     def look(self):
         """Take in which jobs have changed their status since the last time, and return whether any has."""
-        now = bytes(self._execution.ledger.status)
+        now = bytes(self._session.ledger.status)
         self.reasons.look()
         if now == self._seen:
             return False
@@ -418,7 +418,7 @@ class Listing:
 
     def search(self, text):
         """List only the jobs with these ids, or with a text in their commands. `seek` finds them."""
-        self._search = TextSearch(self._execution, text)
+        self._search = TextSearch(self._session, text)
         self._rows.expire(at_once=True)
 
     @property
@@ -537,20 +537,20 @@ class Pace:
     #: Jobs that are looked at to know how long they take, and seconds between two such looks.
     SAMPLE, LOOK = 200, 30
 
-    def __init__(self, execution, time_of):
+    def __init__(self, session, time_of):
         """
         Args:
-            execution: Execution
+            session: Session
             time_of: function that returns seconds, of a clock that is never set
         """
-        self._execution, self._time = execution, time_of
+        self._session, self._time = session, time_of
         self._points = collections.deque()
         self._looked, self._ratio, self._took = float('-inf'), 1, []
 
     def _ended(self):
         """Return how many jobs have run to their end."""
-        ledger = self._execution.ledger
-        return ledger.count_of('COMPLETED') + ledger.count_of('FAILED') - self._execution.failures.cancelled
+        ledger = self._session.ledger
+        return ledger.count_of('COMPLETED') + ledger.count_of('FAILED') - self._session.failures.cancelled
 
     def look(self):
         """Take in how many have ended by now."""
@@ -567,7 +567,7 @@ class Pace:
 
     def rate(self):
         """Return jobs per second, 0 where it is not known, or nothing is left."""
-        if not self._points or not self._execution.ledger.left():
+        if not self._points or not self._session.ledger.left():
             return 0
         since, before = self._points[0]
         seconds = self._time() - since
@@ -576,8 +576,8 @@ class Pace:
     def eta(self):
         """Return the seconds until all has ended, None where nobody can know: nothing has ended yet, nothing
         is submitted any more, or what runs takes longer than all that has ended."""
-        execution, ledger = self._execution, self._execution.ledger
-        if not ledger.left() or execution.halted or execution.stopping:
+        session, ledger = self._session, self._session.ledger
+        if not ledger.left() or session.halted or session.stopping:
             return None
         patience = self.LOOK if len(self._took) >= self.SAMPLE // 10 else self.LOOK // 10
         if self._time() - self._looked > patience:
@@ -590,7 +590,7 @@ class Pace:
 
     def _durations(self):
         """Return the sorted durations of some jobs that have completed."""
-        ledger, found = self._execution.ledger, set()
+        ledger, found = self._session.ledger, set()
         for part in range(self.SAMPLE):
             found.add(ledger.status.find(3, part * ledger.count // self.SAMPLE))
         records = [ledger.record(number) for number in found if number >= 0]
@@ -602,7 +602,7 @@ class Pace:
         that has run for so long, those that took longer tell how much longer it will."""
         now, longest = time.time(), 0
         try:
-            live = list(itertools.islice(self._execution.ledger.live.values(), 1000))
+            live = list(itertools.islice(self._session.ledger.live.values(), 1000))
         except RuntimeError:    # the driver has just changed it
             return None
         for record in live:
@@ -616,7 +616,7 @@ class Pace:
 
     def _length_ratio(self):
         """Return how much longer the remaining jobs are than the ended ones, by their time limits."""
-        plan, ledger = self._execution.plan, self._execution.ledger
+        plan, ledger = self._session.plan, self._session.ledger
         sums = {True: [0, 0], False: [0, 0]}
         if plan.group > 1:
             return 1

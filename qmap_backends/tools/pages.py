@@ -36,11 +36,11 @@ WHY_FAILED = {
 }
 
 
-def explain_status(execution, record, params):
+def explain_status(session, record, params):
     """Return in plain words what is with a job.
 
     Args:
-        execution: Execution
+        session: Session
         record: dict, its last event
         params: dict of its parameters
     """
@@ -56,7 +56,7 @@ def explain_status(execution, record, params):
     if status == 'FAILED':
         return WHY_FAILED.get(reason, 'It failed for an unknown reason.')
     if status == 'PENDING':
-        if execution.plan.info['executor'] == 'local':
+        if session.plan.info['executor'] == 'local':
             cores = params.get('cores', 1)
             return 'It waits for {} of this machine.'.format(
                 '{} free cores'.format(cores) if cores > 1 else 'a free core')
@@ -64,7 +64,7 @@ def explain_status(execution, record, params):
         return 'It waits in the queue of the scheduler{}.'.format(
             ', which says: ' + its_reason if its_reason else ', which gives no reason yet')
     if status == 'UNSUBMITTED':
-        if execution.halted:
+        if session.halted:
             return 'It is not submitted yet: submission is paused. Resume: p.'
         return 'It is not submitted yet: other jobs come first, and max running (m) limits how many are ' \
             'pending or running at once.'
@@ -255,10 +255,10 @@ class Columns:
     #: Own parameters that get a column.
     SHOWN = 3
 
-    def __init__(self, execution):
-        self._execution = execution
-        self._width = {'id': max(2, execution.ledger.width), 'time': 4}
-        count, group, plan = execution.ledger.count, execution.plan.group, execution.plan
+    def __init__(self, session):
+        self._session = session
+        self._width = {'id': max(2, session.ledger.width), 'time': 4}
+        count, group, plan = session.ledger.count, session.plan.group, session.plan
         sample = [plan.map.command(part * count // self.SAMPLE * group) for part in range(self.SAMPLE)] \
             if count > self.SAMPLE else [plan.map.command(number * group) for number in range(count)]
         found = collections.Counter(key for _, own in sample for key in own if key not in PARAMETERS)
@@ -280,15 +280,15 @@ class Columns:
         """Return {title: text} of a job, and note how wide they are."""
         used, requested = peak_text(record), params.get('memory')
         if record['status'] == 'RUNNING':
-            used = peak_text({'memory': self._execution.peak(number)})
-        attempts, letter = self._execution.ledger.attempts[number], letter_of(record)
+            used = peak_text({'memory': self._session.peak(number)})
+        attempts, letter = self._session.ledger.attempts[number], letter_of(record)
         values = {
-            'id': self._execution.ledger.id(number), 'letter': letter,
+            'id': self._session.ledger.id(number), 'letter': letter,
             'status': '{} {}'.format(letter, state_text(record)),
             'try': str(attempts) if attempts > 1 else '',
             'time': elapsed_text(record), 'host': '', 'memory': '{}/{}'.format(
                 used or '-', memory_text(requested) if requested else '-') if used or requested else ''}
-        if self._execution.plan.info['executor'] != 'local':
+        if self._session.plan.info['executor'] != 'local':
             values['host'] = (record.get('host') or '').partition('.')[0]
         for key in self.own:
             values[key] = write_parameter(key, params[key]) if key in params else ''
@@ -312,7 +312,7 @@ class Columns:
 
     def command(self, number, shift, ellipsis):
         """Return the command of a job, from where it differs from the others; scrolled right or left."""
-        plan = self._execution.plan
+        plan = self._session.plan
         command = plan.map.command(number * plan.group)[0].replace('\n', ' ')
         more = len(plan.commands(number)) - 1
         if more:
@@ -338,7 +338,7 @@ class ListPage:
 
     def __init__(self, console):
         self._console, self._listing = console, console.listing
-        self._columns = Columns(console.execution)
+        self._columns = Columns(console.session)
         self._index = self._top = self._shift = 0
         self._height = 1
         self.number = None
@@ -605,7 +605,7 @@ class GroupsPage:
 
     def _look(self):
         """Take in the groups as they are now: those of cancelled jobs last."""
-        groups = self._console.execution.failures.groups()
+        groups = self._console.session.failures.groups()
         self._groups = sorted(groups, key=lambda group: group.what == 'cancelled')
         self._at = max(0, min(self._at, len(self._groups) - 1))
 
@@ -638,7 +638,7 @@ class GroupsPage:
     def draw(self, screen, y, height):
         """Draw it on lines y to y + height - 1."""
         self._look()
-        hosts = self._console.execution.figures().hosts
+        hosts = self._console.session.figures().hosts
         what = max([6] + [len(group.what) for group in self._groups])
         count = max([4] + [len('{:,}'.format(group.count)) for group in self._groups])
         if height > 2:
@@ -730,7 +730,7 @@ class JobPage(TextPage):
         self._show(screen, y, height, lines)
 
     def _path(self, suffix):
-        return self._console.execution.plan.path(self._console.execution.ledger.id(self.number), suffix)
+        return self._console.session.plan.path(self._console.session.ledger.id(self.number), suffix)
 
     def _output(self, screen):
         path = self._path(self.SUFFIXES[self.PARTS[self._part]])
@@ -749,7 +749,7 @@ class JobPage(TextPage):
         part = read_part(self._path('.sh'), False)
         if part:
             return text_lines(part[0], screen.ascii_only)
-        plan = self._console.execution.plan
+        plan = self._console.session.plan
         note = 'The script exists only while a job is submitted (or, with --keep failed, if it failed). ' \
             'It runs:'
         return [(note, 'dim'), ''] + [line for index in plan.commands(self.number)
@@ -766,24 +766,24 @@ class JobText:
 
     def __init__(self, console, number, record, params):
         self._console, self._number, self._record, self._params = console, number, record, params
-        self._execution = console.execution
+        self._session = console.session
 
     def lines(self):
         """Return the list of lines."""
         letter = letter_of(self._record)
-        lines = [(explain_status(self._execution, self._record, self._params), letter), '']
+        lines = [(explain_status(self._session, self._record, self._params), letter), '']
         if self._record['status'] == 'FAILED':
             lines += self._error()
         lines += [field for field in self._fields() if field[1] not in (None, '')]
         if self._record['status'] != 'FAILED':
             tail = self._tail('.err', 'stderr', 3)
             lines += [''] + tail[:-1] if tail else []
-        for past in self._execution.ledger.earlier(self._number):
+        for past in self._session.ledger.earlier(self._number):
             lines += self._past(past)
         return lines
 
     def _path(self, suffix):
-        return self._execution.plan.path(self._execution.ledger.id(self._number), suffix)
+        return self._session.plan.path(self._session.ledger.id(self._number), suffix)
 
     def _tail(self, suffix, name, key):
         """Return the last lines of what a job has written."""
@@ -806,8 +806,8 @@ class JobText:
 
     def _fields(self):
         """Return a list of (label, text, look)."""
-        execution, record, params = self._execution, self._record, self._params
-        ledger, plan = execution.ledger, execution.plan
+        session, record, params = self._session, self._record, self._params
+        ledger, plan = session.ledger, session.plan
         info = plan.info_of(record, ledger, ['line', 'command', 'executor_id', 'job_cmd', 'commands'])
         own = [key for key in params if key not in PARAMETERS]
         fields = [('status', '{} {}'.format(letter_of(record), self._status()), letter_of(record))]
@@ -841,7 +841,7 @@ class JobText:
         """Return the fields of what was requested, and used."""
         record, params = self._record, self._params
         if record['status'] == 'RUNNING':
-            record = dict(record, memory=self._execution.peak(self._number))
+            record = dict(record, memory=self._session.peak(self._number))
         peak = record.get('memory')
         memory, limit = params.get('memory'), params.get('time')
         elapsed = elapsed_text(record)

@@ -24,22 +24,22 @@ class Progress(View):
     #: Seconds between two lines with counts.
     PAUSE = 1
 
-    def __init__(self, execution, stream):
+    def __init__(self, session, stream):
         """
         Args:
-            execution: Execution
+            session: Session
             stream: text file to write to
         """
-        super().__init__(execution)
+        super().__init__(session)
         self._stream = stream
         self._events = collections.deque()
         self._next, self._last = 0, None
-        execution.hear = self._events.append
-        info = execution.plan.info
+        session.on_event = self._events.append
+        info = session.plan.info
         self._write(line(
-            'start', logs=execution.path, version=__version__, profile=info['profile'],
+            'start', logs=session.path, version=__version__, profile=info['profile'],
             executor=info['executor'], jobs=info['jobs'], commands=info['commands'],
-            max_running=info['max_running'], counts=execution.counts()))
+            max_running=info['max_running'], counts=session.counts()))
 
     def _write(self, text):
         try:
@@ -63,15 +63,15 @@ class Progress(View):
                 changes = []
         self._write(''.join(changes))
         now = time.monotonic()
-        execution = self.execution
-        state = (execution.counts(), execution.trouble, execution.driving)
+        session = self.session
+        state = (session.counts(), session.trouble, session.driving)
         due = last or now >= self._next
         if due and state != self._last:
             self._next, self._last = now + self.PAUSE, state
             self._write(line('counts', counts=state[0], trouble=state[1], driving=state[2]))
 
     def _changes(self, event):
-        for change in status_changes(event, self.execution.ledger):
+        for change in status_changes(event, self.session.ledger):
             told = OF_END if change['status'] in (COMPLETED, FAILED) else ()
             keys = {key: change[key] for key in told if change.get(key) not in (None, '')}
             yield line('job', id=change['job'], status=change['status'], attempt=change['attempt'], **keys)

@@ -8,7 +8,7 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, Execution, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
+    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
     encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes,
     printable, shown_path, warn)
 
@@ -26,7 +26,7 @@ class Output:
     def __init__(self, source, id, suffix, attempt=None):
         """
         Args:
-            source: Execution, or Folder04
+            source: ExecutionReader, or Folder04
             id: of the job, with its zeros or without
             suffix: '.out' or '.err'
             attempt: number of the attempt, from 1; by default the last one
@@ -186,7 +186,7 @@ class Table:
     def __init__(self, execution, statuses, fields):
         """
         Args:
-            execution: Execution
+            execution: ExecutionReader
             statuses: set of them
             fields: list of dotted paths; empty for the latest jobs
         """
@@ -269,7 +269,7 @@ def watch(options, statuses):
     import shutil
     if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
-    execution = Execution(options.logs)
+    execution = ExecutionReader(options.logs)
     warn(execution.warnings)
     params, _ = execution.changed_params()
     check_fields(options.fields, [*params, *execution.plan.map.names])
