@@ -10165,14 +10165,27 @@ def finish_executions():
             complain('error: {}'.format(error))
 
 
+def options_to_repeat(profile, max_running, group, keep, pull, on_finish):
+    """Return the options with which a rest of a map is submitted in the same way, from what was given to `Request`."""
+    given = [('-p', absolute_path(profile) if profile and os.sep in profile else profile), ('-r', max_running),
+             ('-g', group), ('--keep', keep), ('--pull', None if pull is None else str(pull)),
+             ('--on-finish', on_finish)]
+    return [word for option, value in given if value for word in (option, str(value))]
+
+
 class Request:
     """What somebody wants to be submitted: all that is checked before a folder is made.
 
     Attributes:
         profile: Profile
         map: Map
+        given: dict of the parameters for all jobs that do not come from the profile
         params: dict of the parameters for all jobs
+        name: prefix of the names of the jobs
         warnings: list of sentences about what looks odd
+        repeat: what has to be given again to submit a rest of the map in the same way
+        keep, pull, group, max_running, on_finish: what was given, else what the profile says, else what is usual
+        backend: Backend
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
@@ -10195,25 +10208,52 @@ class Request:
         pull = positive_number('pull', pull) if pull else pull
         self.profile = Profile(profile)
         self.map = Map(map)
-        #: What has to be given again to submit a rest of the map in the same way.
-        self.repeat = (['-p', absolute_path(profile) if os.sep in profile else profile] if profile else []) \
-            + (['-r', str(max_running)] if max_running else []) + (['-g', str(group)] if group else []) \
-            + (['--keep', keep] if keep else []) + ([] if pull is None else ['--pull', str(pull)]) \
-            + (['--on-finish', on_finish] if on_finish else [])
-        self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
-        self.keep = keep or self.profile.settings.get('keep') or 'all'
-        if self.keep not in ('all', 'failed'):
-            raise QMapError('{}keep = {}: must be all or failed'.format(
-                '' if keep else 'profile {}: '.format(self.profile.name), self.keep))
-        if pull and self.profile.executor == 'local':
-            raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a shell anyway')
-        self.pull = self.profile.number('pull') or 0 if pull is None else pull
-        if self.profile.executor == 'local':
-            self.pull = 0
-        self.group = group or 1
         self.warnings = self.profile.warnings + self.map.warnings
+        self.repeat = options_to_repeat(profile, max_running, group, keep, pull, on_finish)
+        self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
+        self.keep = self._files_to_keep(keep)
+        self.pull = self._workers(pull)
+        self.group = group or 1
+        self.given = self._given_params(params or {})
+        self.params = collections.OrderedDict(self.profile.params)
+        self.params.update(self.given)
+        check_case(itertools.chain(self.params, self.map.names))
+        self.map.check_line_ids()
+        self._check_group(group)
+        self.backend = load_backend(self.profile.executor, self.profile.settings)
+        self.max_running = self._places(max_running)
+        self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
+        if self.params.get('name', '').isdigit():
+            self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
+                                 .format(self.params['name']))
+
+    @property
+    def jobs(self):
+        """The number of jobs."""
+        return -(-len(self.map) // self.group)
+
+    def _files_to_keep(self, keep):
+        """Return the files of which jobs stay, from what was given or the profile says."""
+        chosen = keep or self.profile.settings.get('keep') or 'all'
+        if chosen not in ('all', 'failed'):
+            raise QMapError('{}keep = {}: must be all or failed'.format(
+                '' if keep else 'profile {}: '.format(self.profile.name), chosen))
+        return chosen
+
+    def _workers(self, pull):
+        """Return how many workers take the jobs from a list, from what was given or the profile says."""
+        if self.profile.executor != 'local':
+            return (self.profile.number('pull') or 0) if pull is None else pull
+        if pull:
+            raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a shell anyway')
+        if pull is None:
+            self.profile.number('pull')    # or it is wrong
+        return 0
+
+    def _given_params(self, texts):
+        """Return the parameters of the map with those that were given: a dict of texts, None for what is left open."""
         given = collections.OrderedDict(self.map.params)
-        for key, value in (params or {}).items():
+        for key, value in texts.items():
             if value is not None:
                 given[key] = checked(key, value)
                 self.warnings += foreign_parameters([key])
@@ -10222,32 +10262,29 @@ class Request:
         if not os.path.isdir(folder):
             raise QMapError('{}: no such working directory'.format(folder))
         given['working_directory'] = native(folder)
-        self.given = given
-        self.params = collections.OrderedDict(self.profile.params)
-        self.params.update(given)
-        check_case(itertools.chain(self.params, self.map.names))
-        self.map.check_line_ids()
+        return given
+
+    def _check_group(self, group):
+        """Look whether the commands fit to the number of commands in a job: the given one, None for none."""
         most = self.profile.number('max_ungrouped')
         if not group and most and len(self.map) > most:
             raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per job '
                             '(1 is allowed)'.format(
-                                map, plural(len(self.map), 'command'), self.profile.name, most))
+                                self.map.path, plural(len(self.map), 'command'), self.profile.name, most))
         if self.group > 1 and self.map.owns:
             self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'.format(
                 self.map.path))
-        self.jobs = -(-len(self.map) // self.group)
-        self.backend = load_backend(self.profile.executor, self.profile.settings)
-        if self.backend.refusal(self.params):
-            raise QMapError('each job {}; request less (jobs at once: --max-running)'.format(
-                self.backend.refusal(self.params)))
-        self.max_running = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
-        if self.profile.executor == 'local' and self.max_running > self.backend.holds(self.params):
+
+    def _places(self, max_running):
+        """Return how many jobs may be in the scheduler at once, from what was given, or the profile says, or fits."""
+        refusal = self.backend.refusal(self.params)
+        if refusal:
+            raise QMapError('each job {}; request less (jobs at once: --max-running)'.format(refusal))
+        most = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
+        if self.profile.executor == 'local' and most > self.backend.holds(self.params):
             self.warnings.append('--max-running {1}: this machine has room for {0} at once'.format(
-                plural(self.backend.holds(self.params), 'such job'), self.max_running))
-        if self.params.get('name', '').isdigit():
-            self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
-                                 .format(self.params['name']))
-        self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
+                plural(self.backend.holds(self.params), 'such job'), most))
+        return most
 
     def default_folders(self):
         """Yield the logs folders that are taken where none is given, the first that is not there: MAP_YYYYMMDD here,
@@ -11298,11 +11335,7 @@ def tool_info(options):
     overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
     if options.log is not None:
         return load_tool('watch', '--log').log(options)
-    if options.err or options.follow or options.attempt:
-        raise QMapError('--err, --follow, --attempt: only with --log ID')
-    for given, other in (('every', 'watch'), ('force', 'output')):
-        if getattr(options, given) and not getattr(options, other):
-            raise QMapError('--{}: only with --{}'.format(given, other))
+    check_info_options(options)
     if options.watch:
         return load_tool('watch', '--watch').watch(options, parse_statuses(options.status or ['all']))
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
@@ -11314,30 +11347,58 @@ def tool_info(options):
     source = open_folder(options.logs)
     warn(source.warnings)
     if source.has_journal:
-        plan = source.plan
-        params, own = source.changed_params()
         warn_outdated(source.logs, source.ledger)
-    else:
-        plan, params, own = source, source.params, None
     if options.fields:
-        options.fields = [path for path in options.fields if path != 'id'] or ['status']
-        if source.has_journal:    # of which version 0.4 knew others
-            check_fields(options.fields, list(collections.OrderedDict.fromkeys([*params, *plan.map.names])))
-        jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in options.fields])
-        lines = table(jobs, options.fields, options.format or ('pipe' if options.collapse else 'tsv'))
+        lines = field_lines(source, statuses, options)
     elif options.format == 'json':
         lines = table(source.jobs(statuses), None, 'json')
     elif options.format:
         raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(options.format))
     else:
-        jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
-        if not jobs:
-            warn(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
-        lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
-        if options.collapse:
-            lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
+        lines = map_lines(source, statuses, options)
     write_output(options.output, lines)
     return 0
+
+
+def check_info_options(options):
+    """Raise QMapError where options of `qmap info` need another one."""
+    if options.err or options.follow or options.attempt:
+        raise QMapError('--err, --follow, --attempt: only with --log ID')
+    for given, other in (('every', 'watch'), ('force', 'output')):
+        if getattr(options, given) and not getattr(options, other):
+            raise QMapError('--{}: only with --{}'.format(given, other))
+
+
+def field_lines(source, statuses, options):
+    """Return the lines of a table of the fields that the options of `qmap info` name.
+
+    Args:
+        source: ExecutionReader, or Folder04
+        statuses: set of statuses and reasons
+        options: of the command line
+    """
+    fields = [path for path in options.fields if path != 'id'] or ['status']
+    if source.has_journal:    # of which version 0.4 knew others
+        params, _ = source.changed_params()
+        check_fields(fields, list(collections.OrderedDict.fromkeys([*params, *source.plan.map.names])))
+    jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in fields])
+    return table(jobs, fields, options.format or ('pipe' if options.collapse else 'tsv'))
+
+
+def map_lines(source, statuses, options):
+    """Return the lines of a map of jobs, or of their commands alone; arguments as for `field_lines`."""
+    if source.has_journal:
+        plan = source.plan
+        params, own = source.changed_params()
+    else:
+        plan, params, own = source, source.params, None
+    jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
+    if not jobs:
+        warn(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
+    lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
+    if options.collapse:
+        lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
+    return lines
 
 
 def warn_outdated(logs, ledger):
@@ -11580,8 +11641,8 @@ def usage_error(message):
     return '{}: {}'.format(name, text) if name.startswith('-') else text
 
 
-def make_parser():
-    """Return the parser of the command line."""
+def parser_classes():
+    """Return the classes of a parser of QMap's command line and of the help of a tool."""
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -11613,37 +11674,36 @@ def make_parser():
             values = '{%s}' % ','.join(action.choices) if action.choices else action.metavar
             return ', '.join(names) + (' ' + values if action.nargs != 0 and values else '')
 
-    def tool(name, function, summary, examples, usage=None):
-        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', usage=usage,
-                                epilog='examples:\n' + examples, formatter_class=Help)
-        made.set_defaults(function=function)
-        return made
+    return Parser, Help
 
-    def logs_folder(made):
-        made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this folder)')
-        made.add_argument('-l', '--logs', metavar='DIR', help='same as DIR')
 
-    def profile(made):
-        made.add_argument('-p', '--profile', metavar='PROFILE',
-                          help='local, slurm, sge, lsf, or the name or path of another')
+def add_folder(made):
+    """Add the words for a logs folder to the parser of a tool."""
+    made.add_argument('folder', nargs='?', metavar='DIR', help='logs folder (default: this folder)')
+    made.add_argument('-l', '--logs', metavar='DIR', help='same as DIR')
 
-    def watched(made, now):
-        made.add_argument('-r', '-j', '--max-running', '--jobs', metavar='N', type=number_option,
-                          help='maximum number of jobs running or pending at once' + now)
-        made.add_argument('--no-console', action='store_true', help='print plain lines instead of the console')
-        made.add_argument('-q', '--quiet', action='store_true', help='print only failures, at the end')
-        made.add_argument('--progress', choices=('json',), help='print each change as a line of JSON')
-        made.add_argument('--bell', action='store_true', help='ring the terminal bell at the end')
 
-    parser = Parser(prog='qmap',
-                    description='Run many similar shell commands in parallel, on this machine or a cluster.',
-                    epilog='qmap TOOL --help: options of a tool; qmap help: the manual')
-    parser.add_argument('-V', '--version', action='store_true', help='print the version and exit')
-    tools = parser.add_subparsers(dest='tool', metavar='TOOL')
+def add_profile(made):
+    """Add the option for a profile."""
+    made.add_argument('-p', '--profile', metavar='PROFILE',
+                      help='local, slurm, sge, lsf, or the name or path of another')
 
-    made = tool('template', tool_template, 'write a jobs map file from a command with wildcards',
-                "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
-                "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
+
+def add_view_options(made, from_when=''):
+    """Add what concerns an execution that is shown; from_when: of the maximum number of jobs."""
+    made.add_argument('-r', '-j', '--max-running', '--jobs', metavar='N', type=number_option,
+                      help='maximum number of jobs running or pending at once' + from_when)
+    made.add_argument('--no-console', action='store_true', help='print plain lines instead of the console')
+    made.add_argument('-q', '--quiet', action='store_true', help='print only failures, at the end')
+    made.add_argument('--progress', choices=('json',), help='print each change as a line of JSON')
+    made.add_argument('--bell', action='store_true', help='ring the terminal bell at the end')
+
+
+def describe_template(add_tool):
+    """Describe the command line of `qmap template`."""
+    made = add_tool('template', tool_template, 'write a jobs map file from a command with wildcards',
+                    "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
+                    "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
     made.add_argument('command', nargs='?',
                       help='command with wildcards, or file of such commands (default: an empty map)')
     made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map to FILE (default: standard output)')
@@ -11655,19 +11715,22 @@ def make_parser():
                       help='copy the sections of this map (default: QMAP_TEMPLATE_BASE)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('submit', tool_submit, 'run the commands of a jobs map file',
-                '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n',
-                'qmap submit MAP [OPTION]...')
+
+def describe_submit(add_tool):
+    """Describe the command line of `qmap submit`."""
+    made = add_tool('submit', tool_submit, 'run the commands of a jobs map file',
+                    '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n',
+                    'qmap submit MAP [OPTION]...')
     made.add_argument('map', help='jobs map file')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
-    watched(made, '')
+    add_view_options(made)
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
                       help='commands per job, run one after another (default: 1)')
     add_resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='folder in which the commands run (default: this one)')
     made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
-    profile(made)
+    add_profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: remove most files of completed jobs')
     made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
@@ -11677,19 +11740,26 @@ def make_parser():
     made.add_argument('--leave', action='store_true', help='submit all jobs to the scheduler at once, and exit')
     made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
 
-    made = tool('reattach', tool_reattach, 'resume an execution, or view a running one',
-                '  qmap reattach jobs_20260131\n', 'qmap reattach [DIR] [OPTION]...')
-    logs_folder(made)
-    watched(made, ' from now on')
+
+def describe_reattach(add_tool):
+    """Describe the command line of `qmap reattach`."""
+    made = add_tool('reattach', tool_reattach, 'resume an execution, or view a running one',
+                    '  qmap reattach jobs_20260131\n', 'qmap reattach [DIR] [OPTION]...')
+    add_folder(made)
+    add_view_options(made, ' from now on')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--takeover', action='store_true',
                       help='replace a driver on another host at once, not after three minutes without a heartbeat')
     made.add_argument('--force', action='store_true',
                       help='continue although records are unreadable or the folder is a copy')
 
-    made = tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
-                '  qmap control out pause\n  qmap control out retry -m 32G\n'
-                '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
+
+def describe_control(add_tool):
+    """Describe the command line of `qmap control`."""
+    import argparse
+    made = add_tool('control', tool_control, 'pause, resume, cancel, retry: control an execution',
+                    '  qmap control out pause\n  qmap control out retry -m 32G\n'
+                    '  qmap control out cancel 3,7-12\n', 'qmap control [DIR] ORDER [OPTION]...')
     made.add_argument('-l', '--logs', metavar='DIR', default='.', help='same as DIR (default: this folder)')
     made.add_argument('--format', choices=('json',), help='print the reply as a JSON object')
     orders = made.add_subparsers(dest='do', metavar='ORDER', prog='qmap control')
@@ -11704,10 +11774,13 @@ def make_parser():
                           help='print the reply as a JSON object')
         order.add_options(made)
 
-    made = tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
-                '  qmap info out -s all status exit_code usage.time.elapsed\n'
-                '  qmap info out -s failed -o rerun.map\n  qmap info out --log 17 --err\n',
-                'qmap info [DIR] [OPTION]... [FIELD]...')
+
+def describe_info(add_tool):
+    """Describe the command line of `qmap info`."""
+    made = add_tool('info', tool_info, 'query job metadata, or write a map of selected jobs',
+                    '  qmap info out -s all status exit_code usage.time.elapsed\n'
+                    '  qmap info out -s failed -o rerun.map\n  qmap info out --log 17 --err\n',
+                    'qmap info [DIR] [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
                       help='fields to print, such as status or usage.memory.peak (default: a map of the jobs); a first '
                       'word that is a logs folder is DIR')
@@ -11728,34 +11801,75 @@ def make_parser():
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('report', tool_report, 'write an HTML report: failures, timeline, resource usage',
-                '  qmap report out\n  qmap report out -o talk.html\n', 'qmap report [DIR] [OPTION]...')
-    logs_folder(made)
+
+def describe_report(add_tool):
+    """Describe the command line of `qmap report`."""
+    made = add_tool('report', tool_report, 'write an HTML report: failures, timeline, resource usage',
+                    '  qmap report out\n  qmap report out -o talk.html\n', 'qmap report [DIR] [OPTION]...')
+    add_folder(made)
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE (default: FOLDER.html)')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('run', tool_run, 'run one command now with its own resources',
-                "  qmap run -c 4 -m 16G make -j4\n  qmap run -t 1h 'sort x.txt | uniq -c > x.counts'\n",
-                'qmap run [OPTION]... [--] COMMAND [ARGUMENT]...')
+
+def describe_run(add_tool):
+    """Describe the command line of `qmap run`."""
+    import argparse
+    made = add_tool('run', tool_run, 'run one command now with its own resources',
+                    "  qmap run -c 4 -m 16G make -j4\n  qmap run -t 1h 'sort x.txt | uniq -c > x.counts'\n",
+                    'qmap run [OPTION]... [--] COMMAND [ARGUMENT]...')
     made.add_argument('command', nargs=argparse.REMAINDER, metavar='COMMAND',
                       help='shell command in quotes, or program and arguments; options stand before it')
     add_resources(made)
-    profile(made)
+    add_profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
 
-    made = tool('bundle', tool_bundle, 'write qmap and its modules to one file, for other machines',
-                '  qmap bundle qmap-all.py\n')
+
+def describe_bundle(add_tool):
+    """Describe the command line of `qmap bundle`."""
+    made = add_tool('bundle', tool_bundle, 'write qmap and its modules to one file, for other machines',
+                    '  qmap bundle qmap-all.py\n')
     made.add_argument('file', metavar='FILE', help='file to write')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
-    made = tool('completion', tool_completion, 'print the completion script for a shell',
-                '  . <(qmap completion bash)    in ~/.bashrc (zsh: completion zsh, in ~/.zshrc)\n')
+
+def describe_completion(add_tool):
+    """Describe the command line of `qmap completion`."""
+    made = add_tool('completion', tool_completion, 'print the completion script for a shell',
+                    '  . <(qmap completion bash)    in ~/.bashrc (zsh: completion zsh, in ~/.zshrc)\n')
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
-    made = tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
-                '  qmap help\n'
-                '  qmap help fields\n')
+
+def describe_help(add_tool):
+    """Describe the command line of `qmap help`."""
+    made = add_tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
+                    '  qmap help\n'
+                    '  qmap help fields\n')
     made.add_argument('topic', nargs='*', help='topic, title of a section, or tool')
+
+
+#: What describes the command line of each tool, in the order of the help.
+DESCRIPTIONS = (
+    describe_template, describe_submit, describe_reattach, describe_control, describe_info,
+    describe_report, describe_run, describe_bundle, describe_completion, describe_help)
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    Parser, Help = parser_classes()
+    parser = Parser(prog='qmap',
+                    description='Run many similar shell commands in parallel, on this machine or a cluster.',
+                    epilog='qmap TOOL --help: options of a tool; qmap help: the manual')
+    parser.add_argument('-V', '--version', action='store_true', help='print the version and exit')
+    tools = parser.add_subparsers(dest='tool', metavar='TOOL')
+
+    def add_tool(name, function, summary, examples, usage=None):
+        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', usage=usage,
+                                epilog='examples:\n' + examples, formatter_class=Help)
+        made.set_defaults(function=function)
+        return made
+
+    for describe in DESCRIPTIONS:
+        describe(add_tool)
     parser.tools = tools.choices
     return parser
 
