@@ -10501,6 +10501,61 @@ class View:
         raise NotImplementedError
 
 
+class FailureNotices:
+    """What a plain view says of failures: so many in a while as one can read, and how many more there were.
+
+    It is told of them by the thread that works: the deque is bounded, whatever the terminal does.
+    """
+
+    #: So many failures are told of, each on a line, in a while.
+    SHOWN = 10
+
+    def __init__(self, seconds):
+        """
+        Args:
+            seconds: how long a while is
+        """
+        self._seconds = seconds
+        self._since = self._shown = 0    # of this while: when it began, and how many were shown
+        self._failed = collections.deque(maxlen=100)
+        self._counted, self._told = collections.Counter(), collections.Counter()
+
+    def note(self, event):
+        """Note an event of the journal, if it is a failure."""
+        if is_failure(event):
+            self._failed.append(event)
+            self._counted[self._kind(event)] += 1
+
+    @staticmethod
+    def _kind(event):
+        return 'cancelled' if event.get('error_reason') == 'cancelled' else 'failed'
+
+    def lines(self, now, last, named):
+        """Yield the lines that are due.
+
+        Args:
+            now: on the monotonic clock
+            last: whether nothing more will come
+            named: function that returns how people call a job, by its id
+        """
+        if now - self._since >= self._seconds or last:
+            if self._shown >= self.SHOWN and self._counted != self._told:
+                counted = self._counted.copy()
+                more = counted - self._told
+                self._told = counted
+                self._failed.clear()
+                yield 'and ' + ', '.join(
+                    '{:,} more {}'.format(number, kind) for kind, number in sorted(more.items(), reverse=True))
+            self._since, self._shown = now, 0
+        while self._failed and self._shown < self.SHOWN:
+            event = self._failed.popleft()
+            self._shown += 1
+            kind, text = self._kind(event), failure_text(event)
+            self._told[kind] += 1
+            # Of what was cancelled the text begins with that word.
+            yield '{} {}'.format(named(event['job']), text if kind == 'cancelled' else 'failed: ' + text)
+
+
 class PlainView(View):
     """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
 
@@ -10508,8 +10563,8 @@ class PlainView(View):
     REDRAW = 0.5
     LINE = 5
 
-    #: So many failures are told of in a second, elsewhere in LINE.
-    FAILURES = 10
+    #: Seconds that are looked back on to say how fast it goes.
+    WINDOW = 120
 
     def __init__(self, session, stream, quiet=False, bell=False):
         """
@@ -10524,11 +10579,9 @@ class PlainView(View):
         self._terminal = stream.isatty()
         self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
         self._quiet, self._bell = quiet, bell
-        self._failed = collections.deque(maxlen=100)
-        self._heard, self._told = collections.Counter(), collections.Counter()
-        self._shown = self._window = 0
+        self._failures = FailureNotices(1 if self._terminal else self.LINE)
         if not quiet:
-            session.on_event = self._note_failure
+            session.on_event = self._failures.note
         self._drawn = 0
         self._next = 0
         self._last = None
@@ -10545,36 +10598,6 @@ class PlainView(View):
 
     def _painted(self, text):
         return COLOURED.sub(painted, text) if self._colours else text
-
-    def _note_failure(self, event):
-        """Note a failure. Called by the thread that works: the deque is bounded, whatever the terminal does."""
-        if is_failure(event):
-            self._failed.append(event)
-            self._heard[self._end(event)] += 1
-
-    @staticmethod
-    def _end(event):
-        return 'cancelled' if event.get('error_reason') == 'cancelled' else 'failed'
-
-    def _show_failures(self, now, last):
-        """Print the failures that were heard of, as many as one can read, and how many more there were."""
-        if now - self._window >= (1 if self._terminal else self.LINE) or last:
-            if self._shown >= self.FAILURES and self._heard != self._told:
-                heard = self._heard.copy()
-                more = heard - self._told
-                self._told = heard
-                self._failed.clear()
-                self._stamped('and ' + ', '.join(
-                    '{:,} more {}'.format(number, end) for end, number in sorted(more.items(), reverse=True)))
-            self._window, self._shown = now, 0
-        while self._failed and self._shown < self.FAILURES:
-            event = self._failed.popleft()
-            self._shown += 1
-            end, text = self._end(event), failure_text(event)
-            self._told[end] += 1
-            # Of what was cancelled the text begins with that word.
-            self._stamped('{} {}'.format(self.session.plan.named(event['job']),
-                                         text if end == 'cancelled' else 'failed: ' + text))
 
     def _stamped(self, text):
         self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
@@ -10605,7 +10628,8 @@ class PlainView(View):
         now = time.monotonic()
         if self._quiet or self._terminal and not in_foreground(self._stream):
             return
-        self._show_failures(now, last)
+        for line in self._failures.lines(now, last, self.session.plan.named):
+            self._stamped(line)
         if now < self._next and not last:
             return
         counts = self.session.counts()
@@ -10638,42 +10662,61 @@ class PlainView(View):
             self._write('\a')
 
     def _line(self, counts, trouble, now):
+        """Return the line that says how far it is."""
         import shutil
-        total = sum(counts.values())
+        session, total = self.session, sum(counts.values())
         ended = counts[COMPLETED] + counts[FAILED]
-        shown = counts_for_people(counts, self.session.failures.cancelled)
-        self._points.append((now, ended - shown.get('cancelled', 0)))
-        while now - self._points[0][0] > 120 and len(self._points) > 2:
-            self._points.popleft()
-        seconds, more = now - self._points[0][0], self._points[-1][1] - self._points[0][1]
+        shown = counts_for_people(counts, session.failures.cancelled)
         parts = ['{:,}/{:,}'.format(ended, total)]
         parts += ['{:,} {}'.format(number, word) for word, number in shown.items()
                   if word not in ('unsubmitted', 'completed')]
-        if more > 0 and seconds > 0.5:
-            parts.append('{:.1f} jobs/s'.format(more / seconds))
-            if total > ended and counts[RUNNING]:
-                parts.append('ETA {}'.format(time_text((total - ended) * seconds / more)))
-        if self.session.viewing and total > ended:
-            driver = self.session.driver()
-            parts.append('viewing; {}'.format('driver: pid {} on {}'.format(driver['pid'], driver['host'])
-                                              if driver else 'no driver is running'))
-        load = self.session.load
+        parts += self._pace(now, ended - shown.get('cancelled', 0), total - ended if counts[RUNNING] else 0)
+        if session.viewing and total > ended:
+            parts.append('viewing; ' + self._driver_text())
+        load = session.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
-        reason = self.session.pending_reason() if counts[PENDING] and not counts[RUNNING] else ''
+        reason = session.pending_reason() if counts[PENDING] and not counts[RUNNING] else ''
         if reason:
             parts.append('waiting: ' + reason)
-        if self.session.halted and counts[UNSUBMITTED]:
+        if session.halted and counts[UNSUBMITTED]:
             parts.append('paused')
         if trouble:
             parts.append('! ' + trouble)
         if not self._terminal:
             return ', '.join(parts)
-        done = 20 * ended // total
-        failed, cancelled = (max(20 * number // total, 1 if number else 0)
-                             for number in (shown.get('failed', 0), shown.get('cancelled', 0)))
-        bar = '[{:.<20}] '.format(('#' * (done - failed - cancelled) + 'x' * failed + '-' * cancelled)[:20])
-        return (bar if shutil.get_terminal_size().columns > 60 else '') + '  '.join(parts)
+        wide = shutil.get_terminal_size().columns > 60
+        bar = progress_bar(total, ended, shown.get('failed', 0), shown.get('cancelled', 0)) + ' ' if wide else ''
+        return bar + '  '.join(parts)
+
+    def _pace(self, now, run, left):
+        """Return how fast it goes, and how long it takes, as far as that can be said.
+
+        Args:
+            now: on the monotonic clock
+            run: how many jobs have run to their end
+            left: how many are left, 0 where nobody can say how long they take
+        """
+        points = self._points
+        points.append((now, run))
+        while now - points[0][0] > self.WINDOW and len(points) > 2:
+            points.popleft()
+        seconds, more = now - points[0][0], points[-1][1] - points[0][1]
+        if more <= 0 or seconds <= 0.5:
+            return []
+        eta = ['ETA {}'.format(time_text(left * seconds / more))] if left else []
+        return ['{:.1f} jobs/s'.format(more / seconds)] + eta
+
+    def _driver_text(self):
+        driver = self.session.driver()
+        return 'driver: pid {} on {}'.format(driver['pid'], driver['host']) if driver else 'no driver is running'
+
+
+def progress_bar(total, ended, failed, cancelled):
+    """Return a bar of 20 characters in brackets: '[####x-....]', for numbers of jobs."""
+    done = 20 * ended // total
+    failed, cancelled = (max(20 * number // total, 1 if number else 0) for number in (failed, cancelled))
+    return '[{:.<20}]'.format(('#' * (done - failed - cancelled) + 'x' * failed + '-' * cancelled)[:20])
 
 
 #: What has a colour on a terminal, and which (ECMA-48, SGR).
