@@ -1083,75 +1083,150 @@ def continues(line):
     return (len(line) - len(line.rstrip(b'\\'))) % 2 == 1
 
 
-class Map:
-    """A jobs map file: sections, and commands that stay in the file and are read from there when they are needed.
+class CommandPlaces:
+    """Where the commands of a map stand in its file, and what they are called: some bytes for each.
 
     Attributes:
-        path: of the file
-        sections: {'pre': [lines], 'post': [lines]}, as text
-        params: dict of the parameters for all jobs
-        names: of all parameters in it, in their order
-        warnings: list of sentences about what looks odd in it
-        owns: whether there are commands with parameters of their own
+        offsets: array of the places in the file where the commands begin
+        lines: array of the numbers of the lines, from 1, on which they begin
+        width: digits of an identifier that no command has of its own
     """
 
-    def __init__(self, path, empty=False, submitted=False):
-        """Read a map once from end to end, and keep the place of each command.
+    def __init__(self):
+        self.offsets = array.array('Q')
+        self.lines = array.array('L')
+        self.width = 1
+        self._ids = array.array('Q')    # of commands with an identifier of their own: its digits, with a 1 before them
 
+    def __len__(self):
+        return len(self.offsets)
+
+    def identify(self, digits):
+        """Note the identifier of the command that was read last: digits, as text or bytes."""
+        gap = len(self.offsets) - 1 - len(self._ids)
+        self._ids.frombytes(bytes(self._ids.itemsize * gap))
+        self._ids.append(int('1' + digits if isinstance(digits, str) else b'1' + digits))
+
+    def line_id(self, index):
+        """Return the identifier of a command; see `Map.line_id`."""
+        number = self._ids[index] if index < len(self._ids) else 0
+        return str(number)[1:] if number else '{:0{}d}'.format(index, self.width)
+
+    def same_id(self):
+        """Return the indices of two commands with the same identifier, None where there are none."""
+        ids = self._ids
+        in_order = len(ids) == len(self) and ids[0] and all(map(int.__lt__, ids, itertools.islice(ids, 1, None)))
+        if not ids or in_order:
+            return None
+        ordered = sorted(int('1' + self.line_id(index)) for index in range(len(self)))
+        twice = next(itertools.compress(ordered, map(int.__eq__, ordered, ordered[1:])), None)
+        if twice is None:
+            return None
+        return tuple(itertools.islice(
+            (index for index in range(len(self)) if self.line_id(index) == str(twice)[1:]), 2))
+
+
+class MapScan:
+    """One pass through a map file from end to end.
+
+    Attributes:
+        sections, params, names, owns: those of the Map
+        places: CommandPlaces
+        status: of the file, as os.stat_result
+    """
+
+    def __init__(self, path, submitted):
+        """
         Args:
             path: of the file
-            empty: whether it may be without commands
             submitted: whether it was taken before: then it is read as it was, though now something may be refused
-
-        Raises:
-            QMapError: the file cannot be read or is wrong, with its name and the number of the line
         """
-        import functools
         self.path = path
         self.sections = {'pre': [], 'post': []}
         self.params = {}
         self.names = collections.OrderedDict()
         self.owns = False
+        self.places = CommandPlaces()
         self._submitted = submitted
+        self._section = 'jobs'
+        self._sectioned = False    # whether there was a header
+        self._first = None    # the number of the line with the first command, where no header stands above it
         self._odd = collections.OrderedDict()    # what looks odd: {kind: [line, text, how often]}
-        self._ids = array.array('Q')    # of commands with an identifier of their own: its digits, with a 1 before them
-        self._reading = threading.Lock()    # the driver and those who ask share the file
-        self._offsets = array.array('Q')
-        self._lines = array.array('L')
-        self._file = self._close_file = None
-        try:
-            self._scan()
-        except ABSENT as error:
-            raise QMapError('{}: {}{}'.format(path, error.strerror, near_file(path)))
-        except OSError as error:
-            raise QMapError('{}: {}{}'.format(path, error.strerror or error, what_folder(path)))
-        if not len(self) and not empty:
-            pre = len(self.sections['pre'])
-            raise QMapError('{}: contains no commands; {}'.format(path, 'write one per line' if not pre else
-                            'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)))
-        self._file, self._close_file = open_for(self, self.path)
-        self._width = len(str(len(self) - 1))
-        #: The driver asks for the same commands again and again, those of the jobs at work.
-        self.command = functools.lru_cache(4096)(self._command)
 
-    def copy(self, path):
-        """Copy the file, and read it there from now on.
+    def read(self):
+        """Read it.
 
         Raises:
-            QMapError: it has changed since it was read
-            OSError: it cannot be copied
+            QMapError: something in it is wrong
+            OSError: it cannot be read
         """
-        import shutil
-        mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open_regular(self.path) as source, open(os.open(path, mode, FILE_MODE), 'wb') as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        now = os.stat(self.path)
-        if [now.st_size, now.st_mtime_ns, now.st_ino] != [
-                self._seen.st_size, self._seen.st_mtime_ns, self._seen.st_ino] or os.path.getsize(path) != now.st_size:
-            raise QMapError('{}: changed while it was read; submit it again'.format(self.path))
-        self._close_file()
-        self._file, self._close_file = open_for(self, path)
-        self.path = path
+        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
+            raise QMapError('{}: pipes are not supported; save the map to a file'.format(self.path))
+        offsets, numbers, plain = self.places.offsets, self.places.lines, PLAIN.match
+        number, among_commands = 0, False
+        with open_regular(self.path) as lines:
+            self.status = os.fstat(lines.fileno())
+            offset = text_start(lines.readline(), self.path)
+            lines.seek(offset)
+            for line in lines:
+                number, start = number + 1, offset
+                offset += len(line)
+                command = plain(line) if among_commands else None
+                if command:
+                    offsets.append(start)
+                    numbers.append(number)
+                    if command.lastindex:
+                        self.places.identify(command.group(1))
+                    continue
+                for more in self._read_line(line, start, number, lines):
+                    number, offset = number + 1, offset + len(more)
+                among_commands = self._section == 'jobs' and bool(self._first or self._sectioned)
+        self.places.width = len(str(len(self.places) - 1))
+
+    def _read_line(self, line, start, number, lines):
+        """Take in a line, and return the list of the lines that continue it.
+
+        Args:
+            line: bytes
+            start: its place in the file
+            number: of it, from 1
+            lines: file from which those that continue it are read
+        """
+        text = line.strip()
+        if not text or text.startswith(b'#'):
+            if DIRECTIVE.match(text):
+                self._note('directive', number, '{}: not read; put resources below [params], and other options of the '
+                                                'scheduler into extra'.format(decode(text)))
+            return []
+        self._check_bytes(line, number)
+        header = text.startswith(b'[') and self._header(decode(text), number)
+        if header:
+            self._section, self._sectioned = header, True
+            if self._first:
+                raise self._wrong(self._first, 'text before the first section; move it below [jobs]')
+            return []
+        if self._section == 'jobs':
+            self._begin_command(text, start, number)
+        whole, continued = line, []
+        for more in self._continued(lines, line):
+            continued.append(more)
+            self._check_bytes(more, number + len(continued))
+            whole = whole.rstrip(b'\r\n')[:-1] + more
+        if self._section == 'params':
+            self._param(decode(whole.strip()), number)
+        elif self._section != 'jobs':
+            self.sections[self._section].append(decode(whole.rstrip(b'\r\n')))
+        elif b'##' in whole:
+            self._own(decode(whole.rstrip(b'\r\n')), number)
+        return continued
+
+    def _begin_command(self, text, start, number):
+        """Note the place of a command; text: the first line of it, as bytes."""
+        if not self._sectioned and self._first is None:
+            self._first = number
+            self._check_first(text, number)
+        self.places.offsets.append(start)
+        self.places.lines.append(number)
 
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
@@ -1166,59 +1241,6 @@ class Map:
         if mark and key.strip() in PARAMETERS and len(value.split()) == 1:
             self._note('first', number, '{} is taken as a command; put parameters below [params], and commands below '
                                         '[jobs]'.format(decode(line)))
-
-    def _scan(self):
-        section, sectioned, first, offset, number = 'jobs', False, None, 0, 0
-        plain = PLAIN.match
-        if os.path.exists(self.path) and not os.path.isfile(self.path) and not os.path.isdir(self.path):
-            raise QMapError('{}: pipes are not supported; save the map to a file'.format(self.path))
-        with open_regular(self.path) as lines:
-            self._seen = os.fstat(lines.fileno())
-            offset = text_start(lines.readline(), self.path)
-            lines.seek(offset)
-            for line in lines:
-                number, start = number + 1, offset
-                offset += len(line)
-                if section == 'jobs' and (first or sectioned):
-                    command = plain(line)
-                    if command:
-                        self._offsets.append(start)
-                        self._lines.append(number)
-                        if command.lastindex:
-                            self._identify(command.group(1))
-                        continue
-                text = line.strip()
-                if not text or text.startswith(b'#'):
-                    if DIRECTIVE.match(text):
-                        self._note('directive', number, '{}: not read; put resources below [params], and other options '
-                                                        'of the scheduler into extra'.format(decode(text)))
-                    continue
-                self._check_bytes(line, number)
-                header = text.startswith(b'[') and self._header(decode(text), number)
-                if header:
-                    section = header
-                    if first:
-                        raise self._wrong(first, 'text before the first section; move it below [jobs]')
-                    sectioned = True
-                    continue
-                if section == 'jobs':
-                    if not sectioned and first is None:
-                        first = number
-                        self._check_first(text, number)
-                    self._offsets.append(start)
-                    self._lines.append(number)
-                whole, begun = line, number
-                for more in self._continued(lines, line):
-                    number, offset = number + 1, offset + len(more)
-                    self._check_bytes(more, number)
-                    whole = whole.rstrip(b'\r\n')[:-1] + more
-                if section == 'jobs':
-                    if b'##' in whole:
-                        self._own(decode(whole.rstrip(b'\r\n')), begun)
-                elif section == 'params':
-                    self._param(decode(whole.strip()), begun)
-                else:
-                    self.sections[section].append(decode(whole.rstrip(b'\r\n')))
 
     @staticmethod
     def _continued(lines, line):
@@ -1258,7 +1280,7 @@ class Map:
             else:
                 self._keep(own, key, value, number)
         if id is not None:
-            self._identify(id)
+            self.places.identify(id)
         self.owns = self.owns or bool(own)
         meant = MEANT.search(command)
         if meant:
@@ -1284,58 +1306,108 @@ class Map:
         """Note what looks odd in a line: of each kind the first one, and how many there are."""
         self._odd.setdefault(kind, [number, text, 0])[2] += 1
 
-    @property
     def warnings(self):
-        """List of sentences about what looks odd in it."""
+        """Return a list of sentences about what looks odd in it."""
         found = []
         for number, text, count in self._odd.values():
             more = ' and {:,} more'.format(count - 1) if count > 1 else ''
             found.append('{}, line {}{}: {}'.format(self.path, number, more, text))
         return found
 
-    def _identify(self, digits):
-        """Note the identifier of the command that was read last: digits, as text or bytes."""
-        gap = len(self._offsets) - 1 - len(self._ids)
-        self._ids.frombytes(bytes(self._ids.itemsize * gap))
-        self._ids.append(int('1' + digits if isinstance(digits, str) else b'1' + digits))
+
+class Map:
+    """A jobs map file: sections, and commands that stay in the file and are read from there when they are needed.
+
+    Attributes:
+        path: of the file
+        sections: {'pre': [lines], 'post': [lines]}, as text
+        params: dict of the parameters for all jobs
+        names: of all parameters in it, in their order
+        warnings: list of sentences about what looks odd in it
+        owns: whether there are commands with parameters of their own
+    """
+
+    def __init__(self, path, empty=False, submitted=False):
+        """Read a map once from end to end, and keep the place of each command.
+
+        Args:
+            path: of the file
+            empty: whether it may be without commands
+            submitted: whether it was taken before: then it is read as it was, though now something may be refused
+
+        Raises:
+            QMapError: the file cannot be read or is wrong, with its name and the number of the line
+        """
+        import functools
+        self.path = path
+        scan = MapScan(path, submitted)
+        try:
+            scan.read()
+        except ABSENT as error:
+            raise QMapError('{}: {}{}'.format(path, error.strerror, near_file(path)))
+        except OSError as error:
+            raise QMapError('{}: {}{}'.format(path, error.strerror or error, what_folder(path)))
+        self.sections, self.params, self.names, self.owns = scan.sections, scan.params, scan.names, scan.owns
+        self.warnings = scan.warnings()
+        self._places, self._status = scan.places, scan.status
+        self._reading = threading.Lock()    # the driver and those who ask share the file
+        if not len(self) and not empty:
+            pre = len(self.sections['pre'])
+            raise QMapError('{}: contains no commands; {}'.format(path, 'write one per line' if not pre else
+                            'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)))
+        self._file, self._close_file = open_for(self, self.path)
+        #: The driver asks for the same commands again and again, those of the jobs at work.
+        self.command = functools.lru_cache(4096)(self._command)
+
+    def copy(self, path):
+        """Copy the file, and read it there from now on.
+
+        Raises:
+            QMapError: it has changed since it was read
+            OSError: it cannot be copied
+        """
+        import shutil
+        mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open_regular(self.path) as source, open(os.open(path, mode, FILE_MODE), 'wb') as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        now = os.stat(self.path)
+        before = self._status
+        changed = [now.st_size, now.st_mtime_ns, now.st_ino] != [before.st_size, before.st_mtime_ns, before.st_ino]
+        if changed or os.path.getsize(path) != now.st_size:
+            raise QMapError('{}: changed while it was read; submit it again'.format(self.path))
+        self._close_file()
+        self._file, self._close_file = open_for(self, path)
+        self.path = path
 
     def line_id(self, index):
         """Return the identifier of a command: the one that it had in the map from which `info` took it, else its place
         from 0, padded with zeros."""
-        number = self._ids[index] if index < len(self._ids) else 0
-        return str(number)[1:] if number else '{:0{}d}'.format(index, self._width)
+        return self._places.line_id(index)
 
     def check_line_ids(self):
         """Raise QMapError where two commands have the same identifier."""
-        ids = self._ids
-        in_order = len(ids) == len(self) and ids[0] and all(map(int.__lt__, ids, itertools.islice(ids, 1, None)))
-        if not ids or in_order:
-            return
-        ordered = sorted(int('1' + self.line_id(index)) for index in range(len(self)))
-        twice = next(itertools.compress(ordered, map(int.__eq__, ordered, ordered[1:])), None)
-        if twice is None:
-            return
-        first, second = itertools.islice(
-            (index for index in range(len(self)) if self.line_id(index) == str(twice)[1:]), 2)
-        raise self._wrong(self._lines[second], 'identifier {} (QMAP_LINE) is also that of line {}; delete line=, '
-                          'or give another number'.format(self.line_id(second), self._lines[first]))
+        same = self._places.same_id()
+        if same:
+            raise QMapError('{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or give '
+                            'another number'.format(self.path, self.line(same[1]), self.line_id(same[1]),
+                                                    self.line(same[0])))
 
     def __len__(self):
         """Return the number of commands."""
-        return len(self._offsets)
+        return len(self._places)
 
     def places(self):
         """Return the array of the places in the file where the commands begin. Not to be changed."""
-        return self._offsets
+        return self._places.offsets
 
     def line(self, index):
         """Return the number of the line, from 1, on which a command begins."""
-        return self._lines[index]
+        return self._places.lines[index]
 
     def raw(self, index):
         """Return a command as it stands in the map, own parameters included, continued lines joined."""
         with self._reading:
-            self._file.seek(self._offsets[index])
+            self._file.seek(self._places.offsets[index])
             line = self._file.readline().rstrip(b'\r\n')
             while continues(line):
                 more = self._file.readline()

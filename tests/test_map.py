@@ -143,7 +143,7 @@ def test_a_million_lines_are_read_in_little_memory(tmp_path):
     path.write_bytes(b''.join(b'echo %d\n' % number for number in range(200000)))
     map = module.Map(str(path))
     assert len(map) == 200000 and map.command(199999) == ('echo 199999', {})
-    assert map._offsets.itemsize + map._lines.itemsize <= 16
+    assert map._places.offsets.itemsize + map._places.lines.itemsize <= 16
 
 
 def test_a_map_written_again_is_the_same_map(tmp_path):
