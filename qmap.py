@@ -273,8 +273,9 @@ def name_is_free(name):
 
 # The modules beside this file say `from qmap import ...`, also where this file is run as a script, or has another name.
 # A module of somebody else's that is called qmap keeps its name: see `import_beside`.
-if __name__ in sys.modules and (__name__ == '__main__' or name_is_free('qmap')):
-    sys.modules.setdefault('qmap', sys.modules[__name__])
+if __name__ in sys.modules:
+    if __name__ == '__main__' or name_is_free('qmap'):
+        sys.modules.setdefault('qmap', sys.modules[__name__])
 
 
 def backends_there():
@@ -942,14 +943,15 @@ def read_header(text):
         ValueError: the line was meant for a header, and is none
     """
     header, slip = HEADER.match(text), SLIP.match(text.strip())
-    name = header and header.group(1) or slip and slip.group(2)
+    found = header.group(1) if header else None
+    name = found or (slip.group(2) if slip else None)
     if name and name not in SECTIONS:
         raise ValueError('[{}]: unknown section{}; known sections: {}'.format(
             name, did_you_mean(name, SECTIONS), ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
         wrong = '{}: text after a section header; move it to the next line'
         raise ValueError((wrong if ']' in text else '{}: missing closing bracket; write [name]').format(text.strip()))
-    return header and name
+    return found
 
 
 def check_name(key):
@@ -1199,7 +1201,7 @@ class MapScan:
                                                 'scheduler into extra'.format(decode(text)))
             return []
         self._check_bytes(line, number)
-        header = text.startswith(b'[') and self._header(decode(text), number)
+        header = text.startswith(b'[') and self._section_begun(decode(text), number)
         if header:
             self._section, self._sectioned = header, True
             if self._first:
@@ -1213,11 +1215,11 @@ class MapScan:
             self._check_bytes(more, number + len(continued))
             whole = whole.rstrip(b'\r\n')[:-1] + more
         if self._section == 'params':
-            self._param(decode(whole.strip()), number)
+            self._read_param(decode(whole.strip()), number)
         elif self._section != 'jobs':
             self.sections[self._section].append(decode(whole.rstrip(b'\r\n')))
         elif b'##' in whole:
-            self._own(decode(whole.rstrip(b'\r\n')), number)
+            self._read_own(decode(whole.rstrip(b'\r\n')), number)
         return continued
 
     def _begin_command(self, text, start, number):
@@ -1250,7 +1252,7 @@ class MapScan:
             if line:
                 yield line
 
-    def _header(self, text, number):
+    def _section_begun(self, text, number):
         """Return the section that a line begins, None where it is a command."""
         try:
             return read_header(text)
@@ -1259,13 +1261,13 @@ class MapScan:
                 return None
             raise self._wrong(number, str(error))
 
-    def _param(self, text, number):
+    def _read_param(self, text, number):
         key, mark, value = (part.strip() for part in text.partition('='))
         if not mark:
             raise self._wrong(number, '{}: not a parameter; write key = value'.format(text))
-        self._keep(self.params, key, value, number)
+        self._add_param(self.params, key, value, number)
 
-    def _own(self, text, number):
+    def _read_own(self, text, number):
         """Check a command's own parameters, and note its identifier."""
         command, pairs = split_own(text)
         id, own = None, {}
@@ -1278,7 +1280,7 @@ class MapScan:
                 raise self._wrong(number, 'line = {}: reserved for the identifier that `info` gives to a command (at '
                                           'most 18 digits); delete it, or rename the parameter'.format(value))
             else:
-                self._keep(own, key, value, number)
+                self._add_param(own, key, value, number)
         if id is not None:
             self.places.identify(id)
         self.owns = self.owns or bool(own)
@@ -1287,7 +1289,7 @@ class MapScan:
             self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, after one '
                                         '" ## ", as key=value key=value'.format(meant.group(1)))
 
-    def _keep(self, params, key, value, number):
+    def _add_param(self, params, key, value, number):
         try:
             if key not in self.names and not self._submitted:
                 check_name(key)
@@ -1297,8 +1299,8 @@ class MapScan:
             raise self._wrong(number, str(error))
         if key in params:
             self._note((key, 'twice'), number, '{}: given twice; the last value counts'.format(key))
-        for words in foreign_parameters([key]):
-            self._note(key, number, words)
+        for warning in foreign_parameters([key]):
+            self._note(key, number, warning)
         params[key] = given
         self.names[key] = True
 
@@ -1589,28 +1591,47 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
         commands = [(own.line(index), file_name(own.raw(index))) for index in range(len(own))]
     elif command is not None:
         check_program(command)
+    activating = map(native, environment_lines(conda_env, modules))
     pre, post = ([line for part in maps for line in part.sections[section]] for section in ('pre', 'post'))
-    activating = [line for line in map(native, environment_lines(conda_env, modules)) if line not in pre]
-    if activating and UNSET.findall('\n'.join(pre))[-1:] == ['-']:    # the scripts of conda are not made for this
-        activating = ['set +u'] + activating + ['set -u']
-    pre += activating
+    pre += added_lines(list(activating), pre)
     merged = collections.OrderedDict()
     for part in [part.params for part in maps] + [params or {}]:
         merged.update(part)
     settings = ['{} = {}'.format(key, write_parameter(key, value)) for key, value in merged.items()]
-
-    jobs, cache = [], {}
-    for number, text in commands:
-        try:
-            jobs += [native(line) for line in expand(text.replace('\\\n', ''), cache)]
-        except QMapError as error:
-            place = '{}, line {}: '.format(command, number) if number else ''
-            raise QMapError(place + str(error).replace('\n', '\\n'))
+    jobs = expand_all(commands, command)
     lines = []
     for section, content in (('pre', pre), ('post', post), ('params', settings)):
         if content:
             lines += ['[{}]'.format(section)] + content + ['']
     return lines + ['[jobs]'] + jobs
+
+
+def added_lines(activating, pre):
+    """Return those of the lines that bring an environment which [pre] lacks, so that they work behind it."""
+    lines = [line for line in activating if line not in pre]
+    if lines and UNSET.findall('\n'.join(pre))[-1:] == ['-']:    # the scripts of conda are not made for this
+        return ['set +u'] + lines + ['set -u']
+    return lines
+
+
+def expand_all(commands, path):
+    """Return the list of all commands that templates stand for.
+
+    Args:
+        commands: list of (number of the line, template); the number is None for one that stands in no file
+        path: of the file
+
+    Raises:
+        QMapError: as for `template`; it names the line
+    """
+    jobs, cache = [], {}
+    for number, text in commands:
+        try:
+            jobs += [native(line) for line in expand(text.replace('\\\n', ''), cache)]
+        except QMapError as error:
+            place = '{}, line {}: '.format(path, number) if number else ''
+            raise QMapError(place + str(error).replace('\n', '\\n'))
+    return jobs
 
 
 def check_program(command):
@@ -1654,21 +1675,13 @@ def read_groups(pieces):
     lists, references = [], []
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
-            if '{{' in piece:
-                raise QMapError('{}: unclosed or nested braces; to pass braces to the command, write '
-                                '\\{{{{'.format(as_typed(piece[piece.index('{{'):])))
+            check_braces(piece)
             continue
         pieces[index] = written = '{{' + piece + '}}'
         if REFERENCE.fullmatch(piece):
             references.append((piece[2:], index))
             continue
-        name, body = NAMED.fullmatch(piece).groups('')
-        if not body or body.startswith('?') and not name:
-            raise QMapError('{}: invalid group; write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or '
-                            '{{{{?=name}}}} (names: letters, digits and _)'.format(as_typed(written)))
-        if name in names:
-            raise QMapError('{}: the name {} is used twice; refer to the first group with {{{{?={}}}}}'.format(
-                as_typed(written), name, name))
+        name, body = read_group(piece, written, names)
         found, as_lines = read_items(body, as_typed(written))
         if name:
             names[name] = None if found is None else len(lists)
@@ -1688,6 +1701,32 @@ def read_groups(pieces):
         elif place is not None:
             lists[place][1].append((index, 1))
     return lists
+
+
+def check_braces(text):
+    """Raise QMapError where braces stand in a text between groups."""
+    if '{{' in text:
+        raise QMapError('{}: unclosed or nested braces; to pass braces to the command, write \\{{{{'.format(
+            as_typed(text[text.index('{{'):])))
+
+
+def read_group(group, written, names):
+    """Return the name of a group, '' for none, and what stands in it.
+
+    Args:
+        group: what stands between the braces
+        written: the same, with the braces
+        names: those of the groups before
+    """
+    name, body = NAMED.fullmatch(group).groups('')
+    misnamed = body.startswith('?') and not name
+    if misnamed or not body:
+        raise QMapError('{}: invalid group; write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or '
+                        '{{{{?=name}}}} (names: letters, digits and _)'.format(as_typed(written)))
+    if name in names:
+        raise QMapError('{}: the name {} is used twice; refer to the first group with {{{{?={}}}}}'.format(
+            as_typed(written), name, name))
+    return name, body
 
 
 def read_items(body, written):
@@ -1716,7 +1755,9 @@ def as_typed(text, values=None):
     """Return text as it was typed, for people: without marks, or with what they stand for."""
     def typed(match):
         name = match.group(1)
-        return values[name] if values else '{{...}}' if name.isdigit() else '{{?=' + name + '}}'
+        if values:
+            return values[name]
+        return '{{...}}' if name.isdigit() else '{{?=' + name + '}}'
     return re.sub(LINE_OF.format(r'(\w+)'), typed, text).replace(BRACES, '\\{{')
 
 
@@ -1772,7 +1813,7 @@ def split_words(text):
     while position < len(text):
         match = TOKENS[quote].match(text, position)
         kind, value, start, position = match.lastgroup, match.group(), position, match.end()
-        name, before = '', quote
+        before = quote
         if kind in ('end', 'unknown') and LINE_MARK in value:    # the lines of files in it are words all the same
             literal, depth = (literal, depth) if start < literal else (position, len(outer))
             value = OPENING.match(value).group()
@@ -1783,50 +1824,63 @@ def split_words(text):
             word = []
             if value == ')' and len(outer) > (depth if start < literal else 0):
                 quote, word = outer.pop()
-            continue
-        if kind == 'group' and REFERENCE.fullmatch(value[2:-2]):
-            kind, name = 'ref', value[4:-2]
-        elif kind == 'value':
-            name = value[1:-1]
-        elif kind == 'group' and WILDCARD.search(value):
-            name, value = NAMED.fullmatch(value[2:-2]).groups('')
-            value = os.path.expanduser(os.path.expandvars(value))
-        elif kind == 'var':
-            kind, value = read_variable(value.strip('${}'), text)
-        elif kind == 'home':
-            kind, value = 'text', os.path.expanduser(value)
-        elif kind == 'escape':
-            kind, value = 'text', value[1:]
-        elif kind == 'quote':
-            quote = '' if quote else value
-            kind, value = 'text', ''
-        elif kind in ('closed', 'ansi'):
-            if GROUP.search(value) or LINE_MARK in value:
-                raise QMapError("{}: groups cannot stand in backticks or $'...'; write $(...) or "
-                                '"..."'.format(as_typed(value)))
-            kind = 'unknown'
-        elif kind == 'group' or kind == 'wild' and start < literal:
-            kind = 'text'
-        if kind in ('inside', 'nested'):
+        elif kind in ('inside', 'nested'):
             word.append(Piece('unknown', '', '', start, position, before, quote))
             outer.append((quote, word))
             quote, word = '', []
         else:
+            if kind == 'quote':
+                quote = '' if quote else value
+            kind, value, name = read_token(kind, value, text, start < literal)
             word.append(Piece(kind, value, name, start, position, before, quote))
     return words + [word] + [word for _, word in outer]
+
+
+#: What tokens stand for that are text, and are not written as they are meant.
+MEANINGS = {'home': os.path.expanduser, 'escape': lambda token: token[1:], 'quote': lambda token: ''}
+
+
+def read_token(kind, value, text, literal):
+    """Return the kind, the value and the name of the piece of a word that a token stands for.
+
+    Args:
+        kind, value: of the token, as TOKENS has found it
+        text: the command
+        literal: whether wildcards stay as typed there
+    """
+    if kind == 'group':
+        return read_path_group(value)
+    if kind == 'value':
+        return kind, value, value[1:-1]
+    if kind == 'var':
+        return read_variable(value.strip('${}'), text) + ('',)
+    if kind in ('closed', 'ansi'):
+        if GROUP.search(value) or LINE_MARK in value:
+            raise QMapError("{}: groups cannot stand in backticks or $'...'; write $(...) or \"...\"".format(
+                as_typed(value)))
+        return 'unknown', value, ''
+    if kind == 'wild' and literal:
+        return 'text', value, ''
+    if kind in MEANINGS:
+        return 'text', MEANINGS[kind](value), ''
+    return kind, value, ''
+
+
+def read_path_group(written):
+    """Return the kind, the value and the name of the piece that a group stands for, once lists are replaced."""
+    if REFERENCE.fullmatch(written[2:-2]):
+        return 'ref', written, written[4:-2]
+    if not WILDCARD.search(written):
+        return 'text', written, ''
+    name, pattern = NAMED.fullmatch(written[2:-2]).groups('')
+    return 'group', os.path.expanduser(os.path.expandvars(pattern)), name
 
 
 def split_parts(text, values, cache):
     """Return the parts of a command that change, in their order, each as a list of pieces. values: {name: line}."""
     parts = []
     for word in split_words(text):
-        kinds = {piece.kind for piece in word}
-        chosen = [word]
-        if kinds & {'wild', 'group'} and ('unknown' in kinds or not match_paths(word, values, cache)):
-            stops = [piece for piece in word if piece.kind == 'split'
-                     and ('group' in kinds or piece.value in '=,' and not piece.before)]
-            chosen = [list(part) for stop, part in itertools.groupby(word, stops.__contains__) if not stop]
-        for part in chosen:
+        for part in word_parts(word, values, cache):
             kinds = {piece.kind for piece in part}
             if 'unknown' in kinds and 'group' in kinds:
                 raise QMapError('{}: only the shell of the job can expand part of this; move the group to another word'
@@ -1836,6 +1890,20 @@ def split_parts(text, values, cache):
             else:
                 parts += [[piece] for piece in part if piece.kind in ('ref', 'value')]
     return sorted(parts, key=lambda part: part[0].start)
+
+
+def word_parts(word, values, cache):
+    """Return what is matched each by itself of a word: the whole, or where that matches nothing, what lies between some
+    signs. A word and its parts are lists of pieces."""
+    kinds = {piece.kind for piece in word}
+    if not kinds & {'wild', 'group'}:
+        return [word]
+    if 'unknown' not in kinds and match_paths(word, values, cache):
+        return [word]
+    signs = [piece for piece in word if piece.kind == 'split']
+    if 'group' not in kinds:
+        signs = [piece for piece in signs if piece.value in '=,' and not piece.before]
+    return [list(part) for is_sign, part in itertools.groupby(word, signs.__contains__) if not is_sign]
 
 
 def take_apart(text, values, cache):
@@ -1967,7 +2035,9 @@ def as_regex(match):
         return ('(?:.*/)?' if text.endswith('/') else '.*') + (')' if '\0' in text else '')
     if kind == 'name':
         name = text.strip('\0=')
-        return '(?P={})'.format(name) if '=' in text else '(?P<{}>'.format(name) if name else ')'
+        if '=' in text:
+            return '(?P={})'.format(name)
+        return '(?P<{}>'.format(name) if name else ')'
     if kind == 'set':
         inside = re.sub(r'([\\^[&|~])', r'\\\1', text[1:-1])
         return '[{}]'.format('^' + inside[1:] if inside[0] == '!' else inside)
@@ -2044,7 +2114,8 @@ def conda_lines(conda_env):
         line = 'eval "$({} shell.bash hook)" || :'.format(quote_word(conda or 'conda'))
     command = 'conda'
     in_conda, in_mamba = (os.path.isdir(os.path.join(folder, 'envs', wanted)) for folder in (root, mamba_root))
-    if mamba and (not conda or in_mamba and not in_conda):
+    only_in_mamba = in_mamba and not in_conda
+    if mamba and (only_in_mamba or not conda):
         line = 'export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'.format(
             quote_word(mamba), quote_word(mamba_root))
         command = os.path.basename(mamba)
@@ -8889,7 +8960,7 @@ class Driver:
 
 
 class Inbox:
-    """What others tell the driver: commands as files, dropped whole by whoever may write the folder.
+    """What others tell the driver: orders as files, dropped whole by whoever may write the folder.
 
     Attributes:
         junk: ids of what lay there the last time that `waiting` looked, and is none
@@ -8901,32 +8972,32 @@ class Inbox:
     #: Makes the names of one process differ.
     _count = itertools.count(1)
 
-    def __init__(self, logs, here):
+    def __init__(self, logs, host):
         self._logs = logs
-        self._here = here
+        self._host = host
         self._folder = os.path.join(logs.qmap, 'inbox')
         self._places = {}
         self.trouble = ''    # which order could not be read at the last look, and why
         self.junk = []
 
-    def drop(self, command):
-        """Put a command there, and return its id.
+    def drop(self, order):
+        """Put an order there, and return its id.
 
         Args:
-            command: dict: do, and what belongs to it
+            order: dict: do, and what belongs to it
 
         Raises:
             OSError: the folder cannot be written
         """
-        id = '{:020d}-{}-{}-{}'.format(int(self._here.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._here.host),
-                                       self._here.pid, next(self._count))
+        id = '{:020d}-{}-{}-{}'.format(int(self._host.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._host.host),
+                                       self._host.pid, next(self._count))
         try:
-            self._drop(id, command)
+            self._drop(id, order)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._logs.path)
         return id
 
-    def _drop(self, id, command):
+    def _drop(self, id, order):
         path = self._path(id)
         self._places = {}
         for epoch in self._logs.epochs():
@@ -8935,14 +9006,14 @@ class Inbox:
             except FileNotFoundError:    # it was compacted just now
                 pass
         with open(path + '.tmp', 'x') as target:
-            target.write(json.dumps(command) + '\n')
+            target.write(json.dumps(order) + '\n')
             target.flush()
             os.fchmod(target.fileno(), 0o644)    # the driver may be another user
             sync_file(target.fileno())
         os.rename(path + '.tmp', path)
 
     def answer(self, id):
-        """Return the event that a driver has written of a command since it was dropped; None for nothing yet."""
+        """Return the event that a driver has written of an order since it was dropped; None for nothing yet."""
         paths = [self._logs.snapshot(epoch) for epoch in self._logs.epochs('snapshot')]
         for path in paths + [self._logs.journal(epoch) for epoch in self._logs.epochs()]:
             place = self._places.get(path, 0)
@@ -8968,7 +9039,7 @@ class Inbox:
         return os.path.join(self._folder, id + '.json')
 
     def waiting(self, obeyed=()):
-        """Return a list of (id, command) of those that nobody has taken, the oldest first, with the number of the user
+        """Return a list of (id, order) of those that nobody has taken, the oldest first, with the number of the user
         whose file it is as `owner`. One that cannot be read is left out, and is the trouble: others are to be obeyed
         all the same. What is none is put into `junk`.
 
@@ -8986,9 +9057,9 @@ class Inbox:
                         found.append(name.name[:-5])
         except ABSENT:    # some copies leave out empty folders
             return []
-        return [(id, command) for id, command in zip(sorted(found), map(self._order, sorted(found))) if command]
+        return [(id, order) for id, order in zip(sorted(found), map(self._read_order, sorted(found))) if order]
 
-    def _order(self, id):
+    def _read_order(self, id):
         """Return the order with this id, None where it is none."""
         path = self._path(id)
         try:
@@ -8999,14 +9070,14 @@ class Inbox:
         except OSError as error:
             self.trouble = '{}: {}'.format(error.filename or path, error.strerror)
             return None
-        command = parse_json(data)
-        if isinstance(command, dict):
-            return dict(command, owner=owner)
+        order = parse_json(data)
+        if isinstance(order, dict):
+            return dict(order, owner=owner)
         self.junk.append(id)
         return None
 
     def remove(self, id):
-        """Take a command away."""
+        """Take an order away."""
         remove(self._path(id))
 
 
@@ -9085,7 +9156,9 @@ def unmerged_event(plan, ledger, key, names):
         names: set of what lies in run/
     """
     record, ended = open_record(ledger, key), key + '.end' in names
-    if not record or not ended and record.get('started'):
+    if not record:
+        return None
+    if record.get('started') and not ended:
         return None
     path = os.path.join(plan.logs.run, key)
     start = read_start(path + '.start')
@@ -9376,7 +9449,9 @@ class Summary:
     def status(self):
         """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended."""
         left = sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
-        return 3 if left else 1 if self.counts[FAILED] else 0
+        if left:
+            return 3
+        return 1 if self.counts[FAILED] else 0
 
     def head(self):
         """Return the first line."""
@@ -9414,7 +9489,8 @@ class Summary:
         retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
         if self.counts[FAILED] > self.cancelled and not old:
             yield 'to retry what failed', retry.format(program(), where, '')
-        if self.counts[FAILED] and (old or not self.cancelled):    # the map has all that are FAILED
+        for_map = old or not self.cancelled    # the map has all that are FAILED
+        if for_map and self.counts[FAILED]:
             yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
                 program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
         if self.cancelled and not old:
@@ -9775,8 +9851,9 @@ class Session(ExecutionReader):
         if self._admission.obstacle:
             return False
         try:
-            return bool(self._inbox.waiting(self._ledger.obeyed)
-                        or (late and unmerged_events(self.plan, self._ledger)))
+            if self._inbox.waiting(self._ledger.obeyed):
+                return True
+            return late and bool(unmerged_events(self.plan, self._ledger))
         except OSError as error:
             self._admission.obstacle = str(unreadable(error, self.path))
             return False
@@ -10432,8 +10509,8 @@ def check_fields(paths, names):
         if path in names and path not in FIELDS:
             path = paths[place] = 'params.' + path
         kind, _, key = path.partition('.')
-        if path in FIELDS or kind == 'params' and (key in names or key in PARAMETERS) or \
-                kind == 'seconds' and key in ('submitted', 'started', 'finished'):
+        known = {'params': [*names, *PARAMETERS], 'seconds': ['submitted', 'started', 'finished']}
+        if path in FIELDS or key in known.get(kind, ()):
             continue
         if kind == 'params':
             hint = did_you_mean(key, [*names, *PARAMETERS], 'params.') or \
@@ -10698,7 +10775,8 @@ class PlainView(View):
         """
         import shutil
         now = time.monotonic()
-        if self._quiet or self._terminal and not in_foreground(self._stream):
+        hidden = self._terminal and not in_foreground(self._stream)
+        if self._quiet or hidden:
             return
         for line in self._failures.lines(now, last, self.session.plan.named):
             self._stamped(line)
@@ -11028,8 +11106,8 @@ def run_already(map, folder, new=None, unfinished=False):
 def python_words():
     """Return the words that start this Python in the way in which it was started itself."""
     flags = sys.flags
-    words = (('-I', flags.isolated), ('-E', flags.ignore_environment), ('-S', flags.no_site))
-    return [sys.executable] + [word for word, given in words if given]
+    options = (('-I', flags.isolated), ('-E', flags.ignore_environment), ('-S', flags.no_site))
+    return [sys.executable] + [option for option, given in options if given]
 
 
 def detach(path, options, *more):
@@ -11257,7 +11335,8 @@ class StopSignals:
         that nobody has taken over; 1 where jobs failed; 0."""
         counts, left = self._session.counts(), self._session.left()
         status = STOPS[self.way].status if self.way else None
-        if status and (left or self._interrupts > 1):
+        cut_short = left or self._interrupts > 1
+        if status and cut_short:
             return status
         if self._session.successor == 'scheduler' and not counts[UNSUBMITTED]:
             left = 0
@@ -11319,8 +11398,8 @@ def attend(session, view, signals):
             break
 
 
-#: Seconds after which a driver that does not obey is named, and after which the command is taken back.
-SLOW, TAKEN_BACK = 5, 120
+#: Seconds after which a driver that does not obey is named, and after which the order is withdrawn.
+SLOW, WITHDRAWN = 5, 120
 
 
 def tool_control(options):
@@ -11377,7 +11456,7 @@ def give_order(options):
                 named = True
             answer = inbox.answer(id)
             if answer is None:
-                if time.monotonic() - since > TAKEN_BACK:
+                if time.monotonic() - since > WITHDRAWN:
                     raise QMapError('{}: the driver does not answer; the order was withdrawn'.format(
                         shown_path(logs.path)))
                 time.sleep(1 if session else 0.1)
@@ -11633,9 +11712,10 @@ def tool_help(options):
     except KeyError:
         if topic not in tools:
             near, pages = did_you_mean(topic, [*manual.topics(), *tools]), manual.pages_with(topic)
-            raise QMapError('{}: no such topic{}{}'.format(
-                topic, near, '; pages with this word: ' + ', '.join(pages) if pages else
-                '' if near else '; topics: ' + ', '.join(manual.topics())))
+            more = '' if near else '; topics: ' + ', '.join(manual.topics())
+            if pages:
+                more = '; pages with this word: ' + ', '.join(pages)
+            raise QMapError('{}: no such topic{}{}'.format(topic, near, more))
         tools[topic].print_help()
         return 0
     if not manual.page_through(lines):
@@ -12039,9 +12119,10 @@ def with_named_folder(argv, parser):
     """
     word = argv[1] if argv[:1] == ['control'] and len(argv) > 1 else '-'
     orders = parser.tools['control'].orders
-    if word.startswith('-') or word in orders or not (os.path.isdir(word) or argv[2:] and argv[2] in orders):
+    if word.startswith('-') or word in orders:
         return argv
-    return ['control', '-l'] + argv[1:]
+    before_order = len(argv) > 2 and argv[2] in orders
+    return ['control', '-l'] + argv[1:] if before_order or os.path.isdir(word) else argv
 
 
 def words_to_run(options, parser):
@@ -12084,7 +12165,9 @@ def names_folder(word):
     """Tell whether the first word behind `info` is a logs folder, and no field."""
     if os.path.isdir(os.path.join(word, '.qmap')) or made_by_04(word):
         return True
-    return word not in FIELDS and (os.sep in word or os.path.isdir(word))
+    if word in FIELDS:
+        return False
+    return os.sep in word or os.path.isdir(word)
 
 
 def list_executions(folder, stream):
@@ -12149,6 +12232,13 @@ def open_missing_streams():
     sys.stderr = sys.stderr or open(2, 'w', closefd=False)
 
 
+def pass_signal(child, number):
+    """Send a signal to a process, unless a terminal has sent it to both."""
+    if number == signal.SIGINT and on_terminal():
+        return
+    os.kill(child, number)
+
+
 def attend_orphans():
     """As the first process of a container, go on as its child, and let this one wait for processes without parents.
 
@@ -12163,7 +12253,7 @@ def attend_orphans():
     if not child:
         return
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda number, frame: on_terminal() and number == signal.SIGINT or os.kill(child, number))
+        signal.signal(number, lambda number, frame: pass_signal(child, number))
     while True:
         pid, status = os.wait()
         if pid == child:

@@ -192,7 +192,7 @@ def execution_running():
 while not execution.wait(0.1):
     running = [int(id) for id in execution_running()]
     if running:
-        qmap.Inbox(execution.logs, execution._here).drop(
+        qmap.Inbox(qmap.Logs(execution.path), qmap.Host()).drop(
             {'do': 'cancel', 'ids': [[id, id] for id in running], 'by': 'me'})
         asked += 1
 sys.exit(0 if asked > 5 else 9)
