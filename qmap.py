@@ -120,7 +120,7 @@ FLAT = 10000
 
 
 class QMapError(Exception):
-    """A mistake that a user can mend, or a state of the folder that QMap will not touch. The message is one line."""
+    """A mistake that a user can mend, or a folder that QMap will not touch. The message is one line."""
 
 
 class NoExecution(QMapError):
@@ -177,7 +177,7 @@ def absolute_path(path):
 
 
 def joined(text):
-    """Return text in which each character is one, also where Python read it byte by byte, in a locale without UTF-8."""
+    """Return text in which each character is one, also if a locale without UTF-8 made bytes of it."""
     try:
         return decode(encode(text))
     except UnicodeEncodeError:    # half a surrogate pair, which no name holds
@@ -185,9 +185,9 @@ def joined(text):
 
 
 def printable(text):
-    """Return text in which each character is shown by a terminal, and none obeyed: others are written as in Python.
+    """Return text of which a terminal shows each character, and obeys none: others are written as in Python.
 
-    Not even those that turn the direction of writing, or what no UTF-8 can be; but what joins letters or signs.
+    Shown are not those that turn the direction of writing, nor what no UTF-8 can be; but what joins letters.
     """
     text = joined(text)
     if text.isprintable():
@@ -204,7 +204,7 @@ def escaped(char):
 
 
 def quote_shown(text):
-    """Return text quoted for a shell, to be pasted, in characters that a terminal shows: $'...' where need be."""
+    """Return text quoted for a shell, in characters that a terminal shows: with $'...' where need be."""
     text = joined(text)
     if text.isprintable():
         return shlex.quote(text)
@@ -243,8 +243,8 @@ def complain(text):
 
 
 def print_aside(line):
-    """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is told: the
-    exit status says it, too."""
+    """Print a line for people on standard error, whatever the locale. Where it cannot be written, nobody is
+    told: the exit status says it, too."""
     try:
         sys.stderr.flush()
         sys.stderr.buffer.write(readable_bytes(printable(line) + '\n'))
@@ -271,8 +271,8 @@ def name_is_free(name):
     return find_spec(name) is None
 
 
-# The modules beside this file say `from qmap import ...`, also where this file is run as a script, or has another name.
-# A module of somebody else's that is called qmap keeps its name: see `import_beside`.
+# The modules beside this file say `from qmap import ...`, also where this file is run as a script, or has
+# another name. A module of somebody else's that is called qmap keeps its name: see `import_beside`.
 if __name__ in sys.modules:
     if __name__ == '__main__' or name_is_free('qmap'):
         sys.modules.setdefault('qmap', sys.modules[__name__])
@@ -289,10 +289,10 @@ LOADING = threading.Lock()
 
 
 def import_beside(name):
-    """Return a module of qmap_backends. While that is loaded, the name of qmap is this module's, whoever has it else.
+    """Return a module of qmap_backends. While it is loaded, the name qmap belongs to this module.
 
     Raises:
-        QMapError: what was loaded before belongs to another copy of this file: the classes of two do not fit together
+        QMapError: what was loaded before belongs to another copy of this file, whose classes do not fit
         ImportError: it cannot be loaded, or is of another release
     """
     from importlib import import_module
@@ -385,8 +385,8 @@ class Carried:
 
 
 class Beside:
-    """Finds the folder qmap_backends that belongs to this file, however Python was told to look for modules (-I, -P,
-    PYTHONSAFEPATH) and whatever else is installed: what a bundle carries, else what lies beside."""
+    """Finds the folder qmap_backends that belongs to this file, however Python was told to look for modules
+    (-I, -P, PYTHONSAFEPATH) and whatever else is installed: what a bundle carries, else what lies beside."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -424,7 +424,7 @@ def parse_memory(text):
 
 
 def memory_text(size):
-    """Return bytes as '1.5G', '512M' or '300': at most one decimal, nothing that a unit below would say exactly."""
+    """Return bytes as '1.5G', '512M' or '0.3K': at most one decimal, in the largest unit that fits."""
     for power in range(len(MEMORY_UNITS), 0, -1):
         if size >= 1024 ** power:
             value = '{:.1f}'.format(size / 1024 ** power)
@@ -433,7 +433,7 @@ def memory_text(size):
 
 
 def peak_text(record):
-    """Return the peak memory of a record: '1.5G'; '<43M' where only an upper bound is known; '' where nothing is."""
+    """Return the peak memory of a record: '1.5G'; '<43M' if only an upper bound is known; '' for unknown."""
     if record.get('memory'):
         return memory_text(record['memory'])
     below = record.get('memory_below')
@@ -497,7 +497,7 @@ def iso(seconds):
 # Files
 ########################################################################################################################
 
-#: Bytes at the most of a file that is read as a whole, and of a line of the journal: far more than QMap writes.
+#: Bytes at the most of a file that is read whole, and of a line of the journal: far more than QMap writes.
 LARGEST, LONGEST = 1 << 26, 1 << 28
 
 
@@ -508,9 +508,9 @@ class NotRegular(OSError):
 def open_regular(path):
     """Open a file to read its bytes, whoever may have put something else there.
 
-    A FIFO would keep the reader waiting, a device never end; and a link of another user could lead to a file that he
-    may not read himself, of which he would then be shown what the reader shows. Links of the reader's own, or to a
-    file of whoever made the link, are followed.
+    A FIFO would keep the reader waiting, a device never end; and a link of another user could lead to a file
+    that he may not read himself, of which he would then be shown what the reader shows. Links of the reader's
+    own, or to a file of whoever made the link, are followed.
 
     Raises:
         OSError: it cannot be opened, or is no regular file
@@ -601,8 +601,8 @@ def read_bytes(path):
 
 
 def read_owned(path):
-    """Return what a file holds, None where there is none or something else in its place, and the number of the user
-    whose file it is.
+    """Return what a file holds, None where there is none or something else in its place, and the number of
+    the user whose file it is.
 
     Raises:
         OSError: it cannot be read
@@ -635,8 +635,8 @@ def read_json(path):
 
 
 def of_types(value, types):
-    """Return of a dict that was read from a file those items that are what they should be, {} where it is no dict:
-    the file may be damaged, or another's.
+    """Return of a dict that was read from a file those items that are what they should be, {} where it is no
+    dict: the file may be damaged, or another's.
 
     Args:
         value: of any kind
@@ -665,8 +665,8 @@ NUMBER = (int, float)
 def write_json(path, value):
     """Replace a JSON file: its readers see the old one or the new one, never half of it.
 
-    Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a text of JSON,
-    in which \\udcNN stands for the byte NN, and `read_json` returns that.
+    Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a
+    text of JSON, in which \\udcNN stands for the byte NN, and `read_json` returns that.
 
     Raises:
         OSError: it could not be written; the old one stands
@@ -683,14 +683,14 @@ def write_json(path, value):
         raise
 
 
-#: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever write
-#: them, because they say what runs.
+#: The modes of files and folders that QMap makes, of which the umask takes some away. Not every user may ever
+#: write them, because they say what runs.
 FILE_MODE, FOLDER_MODE = 0o664, 0o775
 
 
 def write_new(path, data):
-    """Write a file that is not there; one that is there, as of a process that was killed, is removed first, and so is
-    a link that would lead elsewhere.
+    """Write a file that is not there; one that is there, as of a process that was killed, is removed first,
+    and so is a link that would lead elsewhere.
 
     Raises:
         OSError: it could not be made, or not all of it written
@@ -731,8 +731,8 @@ ESCAPE = re.compile(r'\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)')
 
 
 def strict_json(text):
-    """Return JSON as every parser reads it: a byte that is not UTF-8, which `decode` makes a lone surrogate, is U+FFFD
-    in it."""
+    """Return JSON as every parser reads it: a byte that is not UTF-8, which `decode` makes a lone surrogate,
+    is U+FFFD in it."""
     if '\\ud' not in text:
         return text
     return ESCAPE.sub(lambda found: '\\ufffd' if found.group(1) else found.group(), text)
@@ -748,7 +748,7 @@ NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def sync_file(handle, sync=os.fsync):
-    """Wait until an open file is on the disk, where the file system can do that (some FUSE and network ones cannot).
+    """Wait until an open file is on the disk, where the file system can do that: some network ones cannot.
 
     Args:
         handle: file descriptor
@@ -776,7 +776,7 @@ def bring_to_disk(path):
 
 
 def space_lacking(path, wanted):
-    """Return what a file system has left, where that is too little: '12K of space' or '3 files'; '' where it is enough.
+    """Return what a file system has left, where that is too little: '12K' or '3 files'; '' for enough.
 
     Quotas do not show here (statvfs(3)).
 
@@ -821,8 +821,8 @@ def tail(path, size=4096):
 
 
 def read_last_line(path):
-    """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done anything
-    to its own output, and its end is known all the same."""
+    """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done
+    anything to its own output, and its end is known all the same."""
     try:
         return last_line(tail(path))
     except OSError as error:
@@ -896,16 +896,16 @@ PARAMETERS = collections.OrderedDict([
 SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
             'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory'}
 
-#: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in the
-#: scripts of jobs.
+#: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in
+#: the scripts of jobs.
 RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home', 'template_base',
             'commands', 'i', 'ids', 'post', 'set', 'told')
 
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 
 HEADER = re.compile(r'\s*\[\s*(\w+)\s*\]\s*$')
-#: What was meant for a header: a section's name in brackets with something behind it, or without the second bracket;
-#: any name in brackets with a comment or a colon behind it. `[ post = x ]` is a command.
+#: What was meant for a header: a section's name in brackets with something behind it, or without the second
+#: bracket; any name in brackets with a comment or a colon behind it. `[ post = x ]` is a command.
 SLIP = re.compile(r'\[\s*({})\s*(?:\]|[#:]|$)|\[(\w+)\]\s*[#:;]'.format('|'.join(SECTIONS)))
 #: A line that is a command, nothing else but its identifier, and whole: most lines of a large map.
 PLAIN = re.compile(rb'[^\s#\[\\\0][^#\\\0]*(?:\n| ## line=(\d{1,18})\r?\n)\Z')
@@ -965,7 +965,7 @@ def check_name(key):
 
 
 def check_case(keys):
-    """Raise QMapError where two names of parameters differ in upper and lower case only: they are one variable."""
+    """Raise QMapError where two names of parameters differ in case only: they would be one variable."""
     seen = {}
     for key in keys:
         other = seen.setdefault(key.upper(), key)
@@ -1003,7 +1003,7 @@ def foreign_parameters(keys):
 
 
 def meant_parameter(key, known):
-    """Return ' (did you mean that one?)' where a name is like a known one, or is what other tools call it, else ''."""
+    """Return ' (did you mean that one?)' for a name like a known one, or that other tools have; else ''."""
     near = SYNONYMS.get(key.lower().replace('_', ''))
     return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
 
@@ -1063,7 +1063,7 @@ def open_for(owner, path):
 
 
 def near_file(path):
-    """Return what to do where a map is not there: the file of a like name, or how to run a command; '' for nothing."""
+    """Return what to do where a map is missing: a file of a like name, or a command to run; '' for nothing."""
     folder, name = os.path.split(path)
     try:
         near = did_you_mean(name, [other for other in os.listdir(folder or '.') if other != name],
@@ -1081,7 +1081,7 @@ def what_folder(path):
 
 
 def continues(line):
-    """Tell whether a raw line, without its end, goes on in the next: it ends in an odd number of backslashes."""
+    """Tell whether a line of bytes goes on in the next: it ends in an odd number of backslashes."""
     return (len(line) - len(line.rstrip(b'\\'))) % 2 == 1
 
 
@@ -1141,7 +1141,7 @@ class MapScan:
         """
         Args:
             path: of the file
-            submitted: whether it was taken before: then it is read as it was, though now something may be refused
+            submitted: whether it was taken before: then it is read, though now something may be refused
         """
         self.path = path
         self.sections = {'pre': [], 'post': []}
@@ -1318,7 +1318,7 @@ class MapScan:
 
 
 class Map:
-    """A jobs map file: sections, and commands that stay in the file and are read from there when they are needed.
+    """A jobs map file: its sections, and its commands, which are read from the file when they are needed.
 
     Attributes:
         path: of the file
@@ -1335,7 +1335,7 @@ class Map:
         Args:
             path: of the file
             empty: whether it may be without commands
-            submitted: whether it was taken before: then it is read as it was, though now something may be refused
+            submitted: whether it was taken before: then it is read, though now something may be refused
 
         Raises:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
@@ -1382,8 +1382,8 @@ class Map:
         self.path = path
 
     def line_id(self, index):
-        """Return the identifier of a command: the one that it had in the map from which `info` took it, else its place
-        from 0, padded with zeros."""
+        """Return the identifier of a command: the one that it had in the map from which `info` took it, else
+        its place from 0, padded with zeros."""
         return self._places.line_id(index)
 
     def check_line_ids(self):
@@ -1428,13 +1428,13 @@ class Map:
                          if key != 'line' or not LINE_ID.fullmatch(value)}
 
     def text(self, indices, params=None, own=None):
-        """Yield the lines of a map with these commands and all its sections, as `submit` takes it. Each command keeps
-        its identifier.
+        """Yield the lines of a map with these commands and all its sections, as `submit` takes it. Each
+        command keeps its identifier.
 
         Args:
             indices: the commands to keep
             params: dict of the parameters to write, the map's own by default
-            own: function of an index that returns a dict of texts, to be added to the command's own parameters
+            own: function of an index that returns a dict of texts, which join the command's own parameters
         """
         params = self.params if params is None else params
         for section in ('pre', 'post', 'params'):
@@ -1508,11 +1508,11 @@ def checked(key, text):
 #   {{?=name}}         its value once more, anywhere in the command
 #   \{{                two braces of the command's own
 #
-# Lists and raw files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would. Where
-# nothing is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group, between other
-# signs and quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay replaced. What only the
-# shell can know stays as typed: a word with $(...), ${x%.*}, or a variable that is not set here or that the command
-# sets; also [[ ]], case and (( )) without wildcards in groups.
+# Lists and raw files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would.
+# Where nothing is found, so is each of its parts between = and , (--in=*.txt), and where it holds a group,
+# between other signs and quoted blanks ("-i {{*.txt}}"). ~ and variables are replaced to match, and stay
+# replaced. What only the shell can know stays as typed: a word with $(...), ${x%.*}, or a variable that is
+# not set here or that the command sets; also [[ ]], case and (( )) without wildcards in groups.
 
 GROUP = re.compile(r'\{\{(?!\{)((?:\{[^{}]*\}|[^{}]|\}(?!\}))*)\}\}')
 NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
@@ -1520,8 +1520,8 @@ REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)')
 RAW = 'raw:'
 #: What a list is made of: a comma parts it, unless it stands behind a backslash, in quotes or in braces.
 ITEMS = re.compile(r"""\\.|\{[^{}]*\}|(?<!\w)"(?:\\.|[^"\\])*"(?!\w)|(?<!\w)'[^']*'(?!\w)|(?P<comma>,)|.""", re.DOTALL)
-#: What stands in a command for braces of its own, and for the line of a file, by name or number: no text that was read
-#: holds these.
+#: What stands in a command for braces of its own, and for the line of a file, by name or number: no text that
+#: was read holds these.
 BRACES = '\ud800'
 LINE_MARK = '\ud801'
 LINE_OF = LINE_MARK + '{}\ud802'
@@ -1552,15 +1552,15 @@ TOKENS = {quote: re.compile(pattern, re.VERBOSE | re.DOTALL) for quote, pattern 
         (?P<home>(?<![^\s;&|<>(=,:])~[\w.-]*(?=[/\s]|\Z))|(?P<text>[\w./%+@-]+|.)""",
 }.items()}
 
-#: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such a group;
-#: value, the line of a file; unknown, which only the shell can read. value: what it means. name: of a group, ref or
-#: value. start, end: its place in the command. before, after: the quote that is open there.
+#: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such
+#: a group; value, the line of a file; unknown, which only the shell can read. value: what it means. name: of
+#: a group, ref or value. start, end: its place in the command. before, after: the quote that is open there.
 Piece = collections.namedtuple('Piece', 'kind value name start end before after')
 
 #: Any number of folders, in a pattern for `glob`.
 DEEP = re.compile(r'(?:(?<=/)|\A)\*\*(?:/|\Z)')
-#: What a pattern for `glob` is made of, with \0name\0 where a named group begins, \0\0 at its end, and \0=name\0 where
-#: its value stands again.
+#: What a pattern for `glob` is made of, with \0name\0 where a named group begins, \0\0 at its end, and
+#: \0=name\0 where its value stands again.
 GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>\0=?\w*\0)|(?P<set>\[[^]]+\])|
     (?P<star>\*+)|(?P<one>\?)|(?P<text>.)""", re.VERBOSE | re.DOTALL)
 
@@ -1568,12 +1568,12 @@ GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>
 def template(command, params=None, base=None, conda_env=None, modules=None):
     """Return the lines of a map with every command that a template stands for.
 
-    All combinations are made, the first group varying slowest: lists and files first, in the order of the command, then
-    the wildcards, sorted.
+    All combinations are made, the first group varying slowest: lists and files first, in the order of the
+    command, then the wildcards, sorted.
 
     Args:
-        command: the command, or the path of a file of commands: a list, or a map, whose sections are kept; None for a
-            map without commands
+        command: the command, or the path of a file of commands: a list, or a map, whose sections are kept;
+            None for a map without commands
         params: dict of parameters; they go before those of the file, and these before those of the base
         base: path of a map whose sections are carried over; its commands are not
         conda_env: name or path of a conda environment; by default the active one, and Python's active virtual
@@ -1643,7 +1643,7 @@ def check_program(command):
 
 
 def expand(command, cache):
-    """Yield every command that a template stands for. cache: a dict, kept between calls: what each pattern matched."""
+    """Yield every command that a template stands for. cache: dict of what each pattern has matched so far."""
     pieces = GROUP.split(OWN_BRACES.sub(lambda match: match.group(1) + BRACES, command))
     lists = read_groups(pieces)
     values = {}
@@ -1664,12 +1664,13 @@ def read_groups(pieces):
     """Find out what the groups of a command stand for.
 
     Args:
-        pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is written, or by a
-            mark where it stands for the lines of a file
+        pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is written,
+            or by a mark where it stands for the lines of a file
 
     Returns:
-        list of (items, places, name) of lists and files: of each item of a list what stands in its places, (index, 0),
-        and where it is referred to, (index, 1), name ''; the lines of a file, no places, and the name of the mark
+        list of (items, places, name) of lists and files: of each item of a list what stands in its places,
+        (index, 0), and where it is referred to, (index, 1), name ''; the lines of a file, no places, and the
+        name of the mark
     """
     names = {}      # of lists and files: their place in lists; of others None
     lists, references = [], []
@@ -1730,7 +1731,7 @@ def read_group(group, written, names):
 
 
 def read_items(body, written):
-    """Return what a group stands for, and whether it is the lines of a file, one word each; None, where it is paths."""
+    """Return what a group stands for, None for paths; and whether that is lines of a file, a word each."""
     found = split_items(body)
     if len(found) > 1:
         return found, False
@@ -1867,7 +1868,7 @@ def read_token(kind, value, text, literal):
 
 
 def read_path_group(written):
-    """Return the kind, the value and the name of the piece that a group stands for, once lists are replaced."""
+    """Return the kind, the value and the name of the piece that a group of paths stands for."""
     if REFERENCE.fullmatch(written[2:-2]):
         return 'ref', written, written[4:-2]
     if not WILDCARD.search(written):
@@ -1877,7 +1878,7 @@ def read_path_group(written):
 
 
 def split_parts(text, values, cache):
-    """Return the parts of a command that change, in their order, each as a list of pieces. values: {name: line}."""
+    """Return the parts of a command that change, in order, each a list of pieces. values: {name: line}."""
     parts = []
     for word in split_words(text):
         for part in word_parts(word, values, cache):
@@ -1893,8 +1894,8 @@ def split_parts(text, values, cache):
 
 
 def word_parts(word, values, cache):
-    """Return what is matched each by itself of a word: the whole, or where that matches nothing, what lies between some
-    signs. A word and its parts are lists of pieces."""
+    """Return what is matched each by itself of a word: the whole, or where that matches nothing, what lies
+    between some signs. A word and its parts are lists of pieces."""
     kinds = {piece.kind for piece in word}
     if not kinds & {'wild', 'group'}:
         return [word]
@@ -1910,8 +1911,8 @@ def take_apart(text, values, cache):
     """Take a command apart into what stays and what changes.
 
     Returns:
-        (list of texts, '' for what changes; {name: [(index, piece)]} of references; list of parts with wildcards:
-        (index, pieces, names in it, names of others that it needs))
+        (list of texts, '' for what changes; {name: [(index, piece)]} of references; list of parts with
+        wildcards: (index, pieces, names in it, names of others that it needs))
     """
     if (text,) in cache:
         return cache[text,]
@@ -2001,8 +2002,8 @@ def match_paths(part, values, cache):
 
 
 def find_paths(pattern):
-    """Return the set of the paths that match a pattern for `glob`. But ** enters no folder that is a link: it may lead
-    back, and each file would be there many times."""
+    """Return the set of the paths that match a pattern for `glob`. But ** enters no folder that is a link: it
+    may lead back, and each file would be there many times."""
     import glob
     deep = DEEP.search(pattern)
     if not deep:
@@ -2045,26 +2046,26 @@ def as_regex(match):
 
 
 def quote_word(text):
-    """Return text as one word for the shell, on one line, and so that nothing in it means anything to a map."""
+    """Return text as one word for the shell, on one line, in which nothing means anything to a map."""
     if re.search(r'[\0-\x1f\x7f]|\$\{QMAP| ## ', text):
         return "$'" + re.sub(r"[\0-\x1f\x7f\\'$#]", lambda match: '\\x{:02x}'.format(ord(match.group())), text) + "'"
     return shlex.quote(text)
 
 
 def insert(value, before, after):
-    """Return a value as it has to be written where these quotes are open, so that the shell reads it as it is."""
+    """Return a value as it is written where these quotes are open, so that the shell reads it as it is."""
     plain = {'"': r'[^\0-\x1f\x7f"\\$`!#]*', "'": r"[^\0-\x1f\x7f'$#]*"}.get(before)
     if plain and before == after and re.fullmatch(plain, value):
         return value
     return before + quote_word(value) + after
 
 
-# What the job's shell has to do to stand where this one stands. It is no login shell and has read no start-up file, so
-# `module` and `conda activate` are unknown to it. It may also stop at the first command that fails, even one within a
-# file that it sources: hence `|| :` behind those. What they leave undone, the next line notices.
+# What the job's shell has to do to stand where this one stands. It is no login shell and has read no start-up
+# file, so `module` and `conda activate` are unknown to it. It may also stop at the first command that fails, even
+# within a file that it sources: hence `|| :` behind those. What they leave undone, the next line notices.
 
 def environment_lines(conda_env, modules):
-    """Return the lines for [pre] that bring modules, a conda environment and a virtual environment; see `template`."""
+    """Return the lines for [pre] that bring modules, a conda and a virtual environment; see `template`."""
     lines = module_lines(modules)
     conda = conda_lines(conda_env)
     venv = os.path.join(os.environ.get('VIRTUAL_ENV', ''), 'bin')
@@ -2078,10 +2079,10 @@ def environment_lines(conda_env, modules):
 
 
 def module_lines(modules):
-    """Return the lines that load Environment Modules, of either make (modules.readthedocs.io, lmod.readthedocs.io).
+    """Return the lines that load Environment Modules (modules.readthedocs.io, lmod.readthedocs.io).
 
-    Both leave LOADEDMODULES, MODULEPATH and MODULESHOME in the environment, Lmod also LMOD_PKG; the file init/bash of
-    either defines `module`, and keeps a MODULEPATH that is set.
+    Both makes leave LOADEDMODULES, MODULEPATH and MODULESHOME in the environment, Lmod also LMOD_PKG; the
+    file init/bash of either defines `module`, and keeps a MODULEPATH that is set.
     """
     names = os.environ.get('LOADEDMODULES', '').split(':') if modules is None else modules
     names = ' '.join(quote_word(name) for name in names if name)
@@ -2097,11 +2098,11 @@ def module_lines(modules):
 
 
 def conda_lines(conda_env):
-    """Return the lines that activate a conda environment: the active one by its path, which is good everywhere.
+    """Return the lines that activate a conda environment: the active one by its path.
 
-    CONDA_EXE is ROOT/bin/conda, and ROOT/etc/profile.d/conda.sh defines `conda activate` (conda 4.4 and newer); other
-    layouts have `conda shell.bash hook`. MAMBA_EXE and MAMBA_ROOT_PREFIX are set by micromamba and mamba 2, whose hook
-    defines a function with the name of the program (mamba.readthedocs.io).
+    CONDA_EXE is ROOT/bin/conda, and ROOT/etc/profile.d/conda.sh defines `conda activate` (conda 4.4 and
+    newer); other layouts have `conda shell.bash hook`. MAMBA_EXE and MAMBA_ROOT_PREFIX are set by micromamba
+    and mamba 2, whose hook defines a function with the name of the program (mamba.readthedocs.io).
     """
     import shutil
     wanted = os.environ.get('CONDA_PREFIX', '') if conda_env is None else conda_env
@@ -2165,8 +2166,8 @@ class Profile:
         """Load a profile.
 
         Args:
-            name: of a built-in profile, of a file NAME.conf, or a path; by default QMAP_PROFILE, else the scheduler
-                that this machine has, else local
+            name: of a built-in profile, of a file NAME.conf, or a path; by default QMAP_PROFILE, else the
+                scheduler that this machine has, else local
 
         Raises:
             QMapError: there is no such profile, or something in it is wrong
@@ -2226,7 +2227,7 @@ class Profile:
         parser = configparser.RawConfigParser(delimiters=('=',), comment_prefixes=('#',), strict=False)
         parser.optionxform = str
         try:
-            # The settings stand above the first section, where configparser wants one: on line 0, to keep the numbers.
+            # Above the settings configparser wants a section: it stands on line 0, to keep the numbers.
             parser.read_string('\n'.join(['[settings]'] + lines), path)
         except configparser.Error as error:
             number = getattr(error, 'lineno', None) or (getattr(error, 'errors', None) or [(1, '')])[0][0]
@@ -9013,7 +9014,7 @@ class Inbox:
         os.rename(path + '.tmp', path)
 
     def answer(self, id):
-        """Return the event that a driver has written of an order since it was dropped; None for nothing yet."""
+        """Return the event that a driver has written of an order since it was dropped; None before."""
         paths = [self._logs.snapshot(epoch) for epoch in self._logs.epochs('snapshot')]
         for path in paths + [self._logs.journal(epoch) for epoch in self._logs.epochs()]:
             place = self._places.get(path, 0)
@@ -9039,9 +9040,9 @@ class Inbox:
         return os.path.join(self._folder, id + '.json')
 
     def waiting(self, obeyed=()):
-        """Return a list of (id, order) of those that nobody has taken, the oldest first, with the number of the user
-        whose file it is as `owner`. One that cannot be read is left out, and is the trouble: others are to be obeyed
-        all the same. What is none is put into `junk`.
+        """Return a list of (id, order) of those that nobody has taken, the oldest first, with the number of
+        the user whose file it is as `owner`. One that cannot be read is left out, and is the trouble: others
+        are to be obeyed all the same. What is none is put into `junk`.
 
         Args:
             obeyed: ids of those that are not meant: their files may be another's, and stay
@@ -9119,7 +9120,7 @@ def why_outdated(logs):
 
 
 def with_unmerged(plan, ledger):
-    """Return a ledger that tells also what the jobs themselves have written since, where no driver takes that in: a
+    """Return a ledger that tells also what the jobs have written since, where no driver takes that in: a
     copy, and nothing is written. A job that went without a word is not judged: only a driver may do that.
 
     Args:
@@ -9134,8 +9135,8 @@ def with_unmerged(plan, ledger):
 
 
 def unmerged_events(plan, ledger):
-    """Return the events, run and end, that the jobs' own files tell beyond a ledger, the oldest first. What they say
-    of a job that was called failed without its own words is among them."""
+    """Return the events, run and end, that the jobs' own files tell beyond a ledger, the oldest first. What
+    they say of a job that was called failed without its own words is among them."""
     try:
         names = set(plan.logs.listing())
     except FileNotFoundError:    # the folder is gone, and with it what they said
@@ -9207,8 +9208,8 @@ def unmerged_share(plan, ledger, file, names):
 
 
 def open_record(ledger, key):
-    """Return the record of an attempt of which its own words still count: it is live, or was called failed without
-    them. None for any other."""
+    """Return the record of an attempt of which its own words still count: it is live, or was called failed
+    without them. None for any other."""
     id, _, attempt = key.partition('.')
     try:
         number = ledger.number(id)
@@ -9287,7 +9288,7 @@ class ExecutionReader:
         self._ledger = self._merged = ledger
 
     def look(self, on_event=None):
-        """Read what has been added, for one who does not drive: to the journal, and by the jobs where nobody does.
+        """Read what has been added to the journal, and by the jobs where nobody drives. Not for the driver.
 
         Args:
             on_event: function that is called with each event of the journal; None for none
@@ -9302,8 +9303,8 @@ class ExecutionReader:
 
     @property
     def ledger(self):
-        """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs have written
-        since where nobody drives. Not to be kept: it may be replaced.
+        """The Ledger as this process knows it: the driver's own, or what was read last, with what the jobs
+        have written since where nobody drives. Not to be kept: it may be replaced.
 
         Raises:
             QMapError: what they have written cannot be read
@@ -9363,8 +9364,8 @@ class ExecutionReader:
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
-            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED, such as
-                cancelled; separated by commas, or a list of them
+            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED,
+                such as cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
         """
         fields = [fields] if isinstance(fields, str) else fields
@@ -9376,8 +9377,8 @@ class ExecutionReader:
             yield self.plan.info_of(record, ledger, fields)
 
     def changed_params(self):
-        """Return the parameters of the map and the command line with what `set` changed, and a function of a command's
-        index that returns what a retry of its job changed."""
+        """Return the parameters of the map and the command line with what `set` changed, and a function of a
+        command's index that returns what a retry of its job changed."""
         ledger = self.ledger
         params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
         return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
@@ -9403,7 +9404,7 @@ class ExecutionReader:
 ##############################################################################################################
 
 def counts_for_people(counts, cancelled):
-    """Return an ordered dict of the jobs by status, as people see it: cancelled is not failed, and 0 is left out.
+    """Return an ordered dict of the jobs by status, for people: cancelled is not failed, and 0 is left out.
 
     Args:
         counts: {status: number of jobs}
@@ -9575,7 +9576,7 @@ class Admission:
 
     Attributes:
         force: whether to drive although some records cannot be read, or the folder is a copy
-        takeover: whether to take the place of a driver on another host without waiting for its beat to stand still
+        takeover: whether to take the place of a driver on another host although its beat goes on
         obstacle: why this process cannot drive, '' for nothing
         permitted: whether that is not for want of a permission
     """
@@ -9637,7 +9638,7 @@ class Admission:
             self.obstacle = 'no write permission in {}; viewing only'.format(shown_path(self._logs.path))
 
     def beats_elsewhere(self, driver):
-        """Tell whether a driver on another host must be taken for alive: its beat has not stood still for long.
+        """Tell whether a driver on another host must be taken for alive: its beat went on lately.
 
         Args:
             driver: dict of what is known of it
@@ -9725,16 +9726,15 @@ class WorkThread:
 
 
 class Session(ExecutionReader):
-    """A process at work on an execution: it drives, or views where another process drives. It works in a thread of its
-    own; nothing is printed. Views show a session, and `follow` lets it work.
+    """A process at work on an execution: it drives, or views where another process drives. It works in a
+    thread of its own; nothing is printed. Views show a session, and `follow` lets it work.
 
-    Attributes: those of ExecutionReader, and
-        viewing: whether another process drives
-        leaving: how this process is to stop, as `stop` has it; '' before
-        successor: who goes on with the jobs that are left when this process leaves: 'scheduler', to which all were
-            submitted; 'background', a driver there; '' for nobody
-        news: deque of sentences about what was done on demand, or went wrong, for a view to show
-        on_event: function that is called with each event of the journal, in the thread that works; None for none
+    Attributes: those of ExecutionReader, and viewing: whether another process drives leaving: how this
+        process is to stop, as `stop` has it; '' before successor: who goes on with the jobs that are left
+        when this process leaves: 'scheduler', to which all were submitted; 'background', a driver there; ''
+        for nobody news: deque of sentences about what was done on demand, or went wrong, for a view to show
+        on_event: function that is called with each event of the journal, in the thread that works; None for
+        none
     """
 
     def __init__(self, path, max_running=None, force=False, takeover=False, map=None, on_end=None):
@@ -9744,7 +9744,7 @@ class Session(ExecutionReader):
             path: of the folder
             max_running: jobs in the scheduler at once, from now on; None for as many as before
             force: go on although some records cannot be read
-            takeover: take the place of a driver on another host without waiting for its beat to stand still
+            takeover: take the place of a driver on another host although its beat goes on
             map: Map, if it has been read already
             on_end: function that is called when it works no longer, in the thread that did; None for none
 
@@ -9768,8 +9768,8 @@ class Session(ExecutionReader):
     # The thread
 
     def start(self):
-        """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
-        Nothing happens where it is at work already."""
+        """Drive what is left, or view where another process drives; also once more after all has ended, or
+        was left. Nothing happens where it is at work already."""
         if self.working():
             return
         if self._thread.started:
@@ -9806,9 +9806,10 @@ class Session(ExecutionReader):
         """Have this process stop its work.
 
         Args:
-            how: what becomes of the jobs. 'halt': submit nothing more, and follow what was submitted; 'leave': stop
-                driving, what was submitted goes on; 'cancel': submit nothing more, and cancel what was submitted; 'hand
-                over': submit all that the scheduler takes, whatever max_running says, and leave
+            how: what becomes of the jobs. 'halt': submit nothing more, follow what was submitted;
+                'leave': stop driving, what was submitted goes on;
+                'cancel': submit nothing more, cancel what was submitted;
+                'hand over': submit all that the scheduler takes, whatever max_running says, and leave
         """
         if how == 'hand over':
             self.successor = 'scheduler'
@@ -9838,8 +9839,8 @@ class Session(ExecutionReader):
             raise unreadable(error, self.path)
 
     def _undone(self, late):
-        """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were called failed
-        without them.
+        """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were
+        called failed without them.
 
         Args:
             late: whether to look for such words
@@ -9861,7 +9862,7 @@ class Session(ExecutionReader):
     # Driving
 
     def _drive(self):
-        """Drive, if nobody else does. Return False where another process drives, or this one has been overtaken."""
+        """Drive, if nobody else does. Return False where another process drives, or has taken over."""
         admission = self._admission
         if not admission.check(self.plan):
             return False
@@ -9986,8 +9987,8 @@ class Session(ExecutionReader):
 
     @property
     def load(self):
-        """The load of the cluster, where the profile wants it and this process drives: nodes (that are up), used and
-        mine (percent of the cores)."""
+        """The load of the cluster, where the profile wants it and this process drives: nodes (that are up),
+        used and mine (percent of the cores)."""
         driver = self._driver
         return driver.queue.load if driver else {}
 
@@ -10064,7 +10065,7 @@ class Execution:
             path: of the folder
             max_running: jobs in the scheduler at once, from now on; None for as many as before
             force: go on although some records cannot be read
-            takeover: take the place of a driver on another host without waiting for its beat to stand still
+            takeover: take the place of a driver on another host although its beat goes on
             map: Map, if it has been read already
 
         Raises:
@@ -10082,8 +10083,8 @@ class Execution:
         return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
 
     def start(self) -> 'Execution':
-        """Drive what is left, or view where another process drives; also once more after all has ended, or was left.
-        Nothing happens where it is at work already. A program that ends before waits for what it drives."""
+        """Drive what is left, or view where another process drives; also once more after all has ended, or
+        was left. Nothing happens where it is at work already."""
         self._session.start()
         return self
 
@@ -10114,15 +10115,15 @@ class Execution:
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
-            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED, such as
-                cancelled; separated by commas, or a list of them
+            status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED,
+                such as cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
         """
         return self._session.jobs(status, fields)
 
     def __iter__(self) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
-        """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time, error_reason,
-        error.
+        """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time,
+        error_reason, error.
 
         Raises:
             QMapError: the execution cannot go on
@@ -10238,7 +10239,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
 
     Args:
         map: path of the map
-        max_running: jobs in the scheduler at once; by default what the profile says, or what the machine holds
+        max_running: jobs in the scheduler at once; by default what the profile says, or the machine holds
         logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD
         group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
@@ -10246,7 +10247,8 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
         pull: workers that take the jobs from a list, on a cluster; 0 for none, whatever the profile says
         on_finish: shell command that is run when the execution ends, or its driver does
         params: dict of parameters, as in a map, with those of your own, which are exported to the jobs
-        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x', working_directory='/x'...
+        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x',
+            working_directory='/x'...
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
@@ -10263,8 +10265,8 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
 
 def reattach(logs: 'typing.Union[str, os.PathLike[str]]' = '.', max_running: 'typing.Optional[int]' = None,
              force: bool = False, takeover: bool = False) -> 'Execution':
-    """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where another
-    process drives. A program that ends before that waits for it, if it drives.
+    """Pick up an execution from its logs folder, and return it, already at work: it drives, or views where
+    another process drives. A program that ends before that waits for it, if it drives.
 
     Args:
         logs: path of the folder
@@ -10298,7 +10300,7 @@ def wait_at_exit(session):
 
 
 def finish_executions():
-    """Wait for the executions that this process drives, as concurrent.futures waits for what was submitted to it."""
+    """Wait for the executions that this process drives, as concurrent.futures waits for its calls."""
     for session in [session for session in ASKED_FOR if session.working()]:
         try:
             if session.viewing:
@@ -10315,7 +10317,7 @@ def finish_executions():
 
 
 def options_to_repeat(profile, max_running, group, keep, pull, on_finish):
-    """Return the options with which a rest of a map is submitted in the same way, from what was given to `Request`."""
+    """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
     given = [('-p', absolute_path(profile) if profile and os.sep in profile else profile), ('-r', max_running),
              ('-g', group), ('--keep', keep), ('--pull', None if pull is None else str(pull)),
              ('--on-finish', on_finish)]
@@ -10333,7 +10335,7 @@ class Request:
         name: prefix of the names of the jobs
         warnings: list of sentences about what looks odd
         repeat: what has to be given again to submit a rest of the map in the same way
-        keep, pull, group, max_running, on_finish: what was given, else what the profile says, else what is usual
+        keep, pull, group, max_running, on_finish: as given, else as the profile says, else the defaults
         backend: Backend
     """
 
@@ -10400,7 +10402,7 @@ class Request:
         return 0
 
     def _given_params(self, texts):
-        """Return the parameters of the map with those that were given: a dict of texts, None for what is left open."""
+        """Return the parameters of the map with those given: a dict of texts, None for what is left open."""
         given = collections.OrderedDict(self.map.params)
         for key, value in texts.items():
             if value is not None:
@@ -10425,7 +10427,7 @@ class Request:
                 self.map.path))
 
     def _places(self, max_running):
-        """Return how many jobs may be in the scheduler at once, from what was given, or the profile says, or fits."""
+        """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
         refusal = self.backend.refusal(self.params)
         if refusal:
             raise QMapError('each job {}; request less (jobs at once: --max-running)'.format(refusal))
@@ -10436,8 +10438,8 @@ class Request:
         return most
 
     def default_folders(self):
-        """Yield the logs folders that are taken where none is given, the first that is not there: MAP_YYYYMMDD here,
-        then with -2, -3..."""
+        """Yield the logs folders that are taken where none is given, the first that is not there:
+        MAP_YYYYMMDD here, then with -2, -3..."""
         base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
         yield base
         for count in itertools.count(2):
@@ -10499,7 +10501,7 @@ def check_fields(paths, names):
     """Look whether jobs have these fields.
 
     Args:
-        paths: list of dotted paths; a parameter of the jobs' own may be called by its name alone, and gets its path
+        paths: list of dotted paths; the bare name of a parameter of the jobs' own is replaced by its path
         names: of the parameters of the jobs
 
     Raises:
@@ -10543,7 +10545,7 @@ def field_text(value):
 
 
 def cell_text(info, path):
-    """Return a field of a job's metadata as text for a table: of a peak that is not known, the upper bound."""
+    """Return a field of a job's metadata as text for a table: of an unknown peak the upper bound."""
     value = field(info, path)
     if value is None and path == 'usage.memory.peak':
         return peak_text({'memory_below': field(info, 'usage.memory.below')})
@@ -10599,7 +10601,7 @@ def left_map(plan, jobs, params, more=None):
 ########################################################################################################################
 
 class View:
-    """What shows an execution to somebody, while `attend` and `follow` let it work: the interface, and what most do.
+    """What shows an execution to somebody, while `follow` lets it work: the interface, and what most do.
 
     All is called by one thread. Nothing that a view does, or cannot do any more, may harm the execution.
 
@@ -10920,7 +10922,7 @@ def run_here(command, params, quiet=False):
     pending = []
 
     def forward(number, frame):
-        """Pass on a signal that came to this process alone: Ctrl-C on a terminal goes to the command by itself."""
+        """Pass on a signal that came to this process alone: a terminal sends Ctrl-C to the command, too."""
         if number == signal.SIGINT and on_terminal():
             return
         if running.pid is None:
@@ -11000,7 +11002,7 @@ def run_there(backend, command, params, quiet=False):
 
 
 def on_terminal():
-    """Tell whether this process is in the foreground of a terminal, which then signals the whole group itself."""
+    """Tell whether this process is in the foreground of a terminal, which then signals its whole group."""
     try:
         with open('/dev/tty') as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -11091,7 +11093,7 @@ def likely_slips(request, options):
 
 
 def run_already(map, folder, new=None, unfinished=False):
-    """Return a list with the sentence about the newest execution of the same map in a folder, empty where none is.
+    """Return a list with a sentence about the newest execution of the same map in a folder, if any.
 
     Args:
         map: path of the map
@@ -11111,7 +11113,7 @@ def python_words():
 
 
 def detach(path, options, *more):
-    """Let a driver go on with an execution in the background, in a session of its own; return the exit status.
+    """Start a driver of an execution in the background, in a session of its own; return the exit status.
 
     Args:
         path: of the logs folder
@@ -11287,7 +11289,7 @@ class StopSignals:
         way: the key of STOPS for what was asked for, None for nothing
     """
 
-    #: Seconds that the last things may take once it is time to leave: a file system that hangs must not keep us.
+    #: Seconds that the last things may take when it is time to leave: file systems may hang.
     PATIENCE = 10
 
     def __init__(self, session):
@@ -11331,8 +11333,8 @@ class StopSignals:
         self._leave_at = None if seconds is None else time.monotonic() + seconds
 
     def exit_status(self):
-        """Return the exit status: that of Ctrl-C where jobs remain, or where it was pressed again; 3 where jobs remain
-        that nobody has taken over; 1 where jobs failed; 0."""
+        """Return the exit status: that of Ctrl-C where jobs remain, or where it was pressed again; 3 where
+        jobs remain that nobody has taken over; 1 where jobs failed; 0."""
         counts, left = self._session.counts(), self._session.left()
         status = STOPS[self.way].status if self.way else None
         cut_short = left or self._interrupts > 1
@@ -11427,7 +11429,7 @@ def tool_control(options):
 
 
 def give_order(options):
-    """Give the order of the options of `qmap control` to the driver, or obey it where there is none; return the reply.
+    """Give the order of `qmap control` to the driver, or obey it where there is none; return the reply.
 
     Raises:
         QMapError: the order is wrong, it was refused, or nobody answers
@@ -11602,7 +11604,7 @@ def warn_outdated(logs, ledger):
 
 
 def outdated_sentence(logs, ledger):
-    """Return that jobs may have ended without a word, and what to do; '' where a driver knows, or none can have."""
+    """Return that jobs may have ended unnoticed, and what to do; '' where that cannot be."""
     why = ledger.live and why_outdated(logs)
     return '{}: submitted jobs may have ended since; update with: {} reattach -l {}'.format(
         why, program(), quote_shown(shown_path(logs.path))) if why else ''
@@ -11673,8 +11675,8 @@ def tool_run(options):
 
 
 def shell_command(words):
-    """Return the words behind the options of `qmap run` as a shell command: one word is a command already, several are
-    a program and its arguments, as they are.
+    """Return the words behind the options of `qmap run` as a shell command: one word is a command already,
+    several are a program and its arguments, as they are.
 
     Raises:
         QMapError: there is none
@@ -11730,7 +11732,7 @@ def warn(sentences):
 
 
 def say(line):
-    """Print a line about what was done, whatever the locale. Where it cannot be written, it was done all the same."""
+    """Print a line about what was done, whatever the locale. If it cannot be written, nobody is told."""
     try:
         write_output(None, [printable(line)])
     except (QMapError, OSError):
@@ -11784,7 +11786,7 @@ def write_output(path, lines):
 
 
 def special_file(path):
-    """Tell whether a path names a device or a pipe, such as /dev/stdout, which is written to and not replaced."""
+    """Tell whether a path names a device or a pipe, such as /dev/stdout, which is not to be replaced."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
@@ -12126,8 +12128,8 @@ def with_named_folder(argv, parser):
 
 
 def words_to_run(options, parser):
-    """Return the words behind the options of `run`. Behind a shell command in quotes options of QMap may follow, as
-    always; behind the name of a program all words are its arguments.
+    """Return the words behind the options of `run`. Behind a shell command in quotes options of QMap may
+    follow, as always; behind the name of a program all words are its arguments.
 
     Raises:
         QMapError: what follows a shell command is no option
@@ -12144,8 +12146,8 @@ def words_to_run(options, parser):
 def chosen_folder(options):
     """Return the logs folder that a command line names, with --logs or without.
 
-    Of `info` the first word is one where it holds an execution, also if there is a field of that name, or where it is a
-    folder and no field. Then it is no field any more.
+    Of `info` the first word is one where it holds an execution, also if there is a field of that name, or
+    where it is a folder and no field. Then it is no field any more.
 
     Raises:
         QMapError: it names two
@@ -12171,8 +12173,8 @@ def names_folder(word):
 
 
 def list_executions(folder, stream):
-    """Return the lines that tell of the executions at and below a folder, none where there are none, or where no
-    qmap_backends is there to find them.
+    """Return the lines that tell of the executions at and below a folder, none where there are none, or where
+    no qmap_backends is there to find them.
 
     Args:
         folder: path
@@ -12185,14 +12187,14 @@ def list_executions(folder, stream):
 
 
 def explained(error, argv):
-    """Return the text of an error of the command line; a better one where a word of it belongs to another tool."""
+    """Return the text of an error of the command line; a better one where another tool has such a word."""
     slips = load_tool('slips')
     return slips.explain(make_parser(), argv, str(error)) if slips else str(error)
 
 
 def main(argv=None):
-    """Run QMap's command line, and return its exit status: 0 all completed, 1 some failed, 2 wrong usage or input,
-    3 left before the end, 130 interrupted; of `run` that of the command.
+    """Run QMap's command line, and return its exit status: 0 all completed, 1 some failed, 2 wrong usage or
+    input, 3 left before the end, 130 interrupted; of `run` that of the command.
 
     Args:
         argv: list of words; the process's own by default
@@ -12216,8 +12218,8 @@ def main(argv=None):
 
 
 def open_missing_streams():
-    """Fill the places of standard streams with which this process was started without: else the next files that are
-    opened would get their numbers, and be written to as if they were the terminal.
+    """Fill the places of standard streams with which this process was started without: else the next files
+    that are opened would get their numbers, and be written to as if they were the terminal.
 
     What is read or written there fails, as it would where nothing is open (as in gnulib's stdopen.c).
     """
@@ -12240,11 +12242,11 @@ def pass_signal(child, number):
 
 
 def attend_orphans():
-    """As the first process of a container, go on as its child, and let this one wait for processes without parents.
+    """As the first process of a container, go on as its child, and let this one wait for orphans.
 
-    What a job leaves behind becomes a child of process 1, and stays a zombie until that waits for it. As what is waited
-    for might be a child that other code waits for, process 1 does nothing else. Signals are passed on; those that a
-    terminal sends reach the child by themselves.
+    What a job leaves behind becomes a child of process 1, and stays a zombie until that waits for it. As what
+    is waited for might be a child that other code waits for, process 1 does nothing else. Signals are passed
+    on; those that a terminal sends reach the child by themselves.
     """
     try:
         child = os.fork()
