@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""QMap runs a long list of similar shell commands in parallel, on one machine or through Slurm, Grid Engine or LSF,
-throttled so that nobody hogs the cluster, and never loses one.
+"""QMap runs a long list of similar shell commands in parallel, on one machine or through Slurm, Grid Engine
+or LSF, throttled so that nobody hogs the cluster, and never loses one.
 
-Five tools: `template` expands wildcards into a jobs map file, `submit` runs the map, `reattach` picks an execution up
-again from its logs folder, `info` queries the jobs, `run` runs one command now. `qmap help` is the manual. From Python:
+Five tools: `template` expands wildcards into a jobs map file, `submit` runs the map, `reattach` picks an
+execution up again from its logs folder, `info` queries the jobs, `run` runs one command now. `qmap help` is
+the manual. From Python:
 
     import qmap
     execution = qmap.submit('jobs.map', max_running=4, logs='out')
     execution.wait()
     print(execution.counts())
 
-Promised to programs: `submit`, `reattach`, `Execution` and `QMapError`. All else may change from release to release.
+Promised to programs: `submit`, `reattach`, `Execution` and `QMapError`. All else may change from release to
+release.
 
-The words: a *map* holds *commands*; a *job* is a command or a group of them; an *attempt* is one run of a job; a
-*batch* is what one submission hands over; an *execution* is all of it. The one process that submits is the *driver*,
-any other that looks is a *viewer*. What they share lies in the logs folder:
+The words: a *map* holds *commands*; a *job* is a command or a group of them; an *attempt* is one run of a
+job; a *batch* is what one submission hands over; an *execution* is all of it. The one process that submits is
+the *driver*, any other that looks is a *viewer*. What they share lies in the logs folder:
 
     LOGS/qmap_input            the map, as submitted
     LOGS/execution.info        JSON: all that concerns the whole execution
@@ -26,16 +28,16 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
     LOGS/.qmap/driver.json     who drives, with a beat that counts up
     LOGS/.qmap/journal.0007    JSON lines, an event each; written by the driver of epoch 7 and by nobody else
     LOGS/.qmap/snapshot.0006   what still counts of the segments up to 6, where most of them was history
-    LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and its list of attempts
+    LOGS/.qmap/batch/12        the script that was handed over as batch 12: the runner and a list of attempts
     LOGS/.qmap/batch/12.3      on this machine: the list of the short jobs that its third shell runs in turn
     LOGS/.qmap/batch/12.out.3  what the scheduler itself, or the runner, had to say of its third task
     LOGS/.qmap/run/<id>.<attempt>.start  .end  .done
-                               what a job says, written where it runs: that it began, how it ended, and each command of
-                               a group that did; merged into the journal and removed
+                               what a job says, written where it runs: that it began, how it ended, and each
+                               command of a group that did; merged into the journal and removed
     LOGS/.qmap/run/<id>.<attempt>.why
                                why the driver, or the worker, ended an attempt
     LOGS/.qmap/run/share.<batch>.<k>
-                               what several short jobs say that one shell of this machine runs, a line for each word
+                               what several short jobs say that one shell of this machine runs, a line each
     LOGS/.qmap/run/left.<crew>.<k>
                                a worker, which pulled jobs from lists, has said its last word
     LOGS/.qmap/run/home.<crew> the index of the last worker that is still wanted
@@ -43,21 +45,23 @@ any other that looks is a *viewer*. What they share lies in the logs folder:
                                the attempt that this worker is to end
     LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
-Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to the disk;
-then it looks whether another has begun a newer segment, which ends it; only then it acts. A new driver begins its
-segment before it reads the older ones. So whatever an old one may still do after a sleep, the new one knows of.
+Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to
+the disk; then it looks whether another has begun a newer segment, which ends it; only then it acts. A new
+driver begins its segment before it reads the older ones. So whatever an old one may still do after a sleep,
+the new one knows of.
 
-Nothing that a job did not say itself is believed while it may still say it. The runner claims an attempt by creating
-`.start` (O_EXCL), and leaves its exit status in `.end`. The claims stay until the script of their batch is gone, and
-without that script no copy of the batch that comes late runs anything. So no attempt runs twice, whoever submits it.
+Nothing that a job did not say itself is believed while it may still say it. The runner claims an attempt by
+creating `.start` (O_EXCL), and leaves its exit status in `.end`. The claims stay until the script of their
+batch is gone, and without that script no copy of the batch that comes late runs anything. So no attempt runs
+twice, whoever submits it.
 """
 
 import os
 import sys
 
 if __name__ == '__main__':
-    # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty part, in
-    # the current one. A json.py or queue.py that happens to lie there is not the standard library's.
+    # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty part,
+    # in the current one. A json.py or queue.py that happens to lie there is not the standard library's.
     try:
         searched_last = ['', os.path.dirname(os.path.realpath(__file__)), os.getcwd()]
     except OSError:    # the current folder was removed
@@ -172,8 +176,8 @@ def absolute_path(path):
     try:
         return os.path.abspath(path)
     except OSError as error:
-        raise QMapError('{}: the current folder does not exist ({}); cd to another one, or give absolute paths'.format(
-            path, error.strerror))
+        raise QMapError('{}: the current folder does not exist ({}); cd to another one, or give absolute '
+                        'paths'.format(path, error.strerror))
 
 
 def joined(text):
@@ -200,7 +204,9 @@ def printable(text):
 def escaped(char):
     """Return a character as Python writes it; of a byte that is no UTF-8, as bytes are written."""
     code = ord(char)
-    return '\\x{:02x}'.format(code - 0xdc00) if 0xdc80 <= code <= 0xdcff else char.encode('unicode_escape').decode()
+    if 0xdc80 <= code <= 0xdcff:
+        return '\\x{:02x}'.format(code - 0xdc00)
+    return char.encode('unicode_escape').decode()
 
 
 def quote_shown(text):
@@ -258,8 +264,8 @@ def print_aside(line):
 ########################################################################################################################
 
 #: What to do where there is only the code for one machine.
-MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with everything '
-                  '(`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
+MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with '
+                  'everything (`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
 MISSING_BACKENDS = MISSING_FOLDER + ', or run on this machine with -p local'
 
 
@@ -312,8 +318,9 @@ def import_beside(name):
                 del sys.modules['qmap']
     taken = getattr(package, 'job_environment', None)
     if taken is not job_environment:
-        raise QMapError('{}: another copy of QMap is in use in this process, {}; import only one of them'.format(
-            FILE, taken.__globals__['FILE'] if taken else package.__file__))
+        other = taken.__globals__['FILE'] if taken else package.__file__
+        raise QMapError('{}: another copy of QMap is in use in this process, {}; import only one of them'
+                        .format(FILE, other))
     return module
 
 
@@ -356,7 +363,8 @@ class Carried:
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a carried module, None for others (importlib.abc.MetaPathFinder)."""
         from importlib.machinery import ModuleSpec
-        for path, package in ((name.replace('.', '/') + '.py', False), (name.replace('.', '/') + '/__init__.py', True)):
+        start = name.replace('.', '/')
+        for path, package in ((start + '.py', False), (start + '/__init__.py', True)):
             if path in self.sources:
                 return ModuleSpec(name, self, origin=os.path.join(FILE, path), is_package=package)
         return None
@@ -720,7 +728,8 @@ def write_bytes(path, flags, data):
 def pretty(value):
     """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
     encode = ENCODER.encode
-    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part)) for key, part in value.items()]
+    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part))
+             for key, part in value.items()]
     return '{\n' + ',\n'.join(lines) + '\n}\n'
 
 
@@ -898,8 +907,8 @@ SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memor
 
 #: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in
 #: the scripts of jobs.
-RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home', 'template_base',
-            'commands', 'i', 'ids', 'post', 'set', 'told')
+RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home',
+            'template_base', 'commands', 'i', 'ids', 'post', 'set', 'told')
 
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 
@@ -949,17 +958,24 @@ def read_header(text):
         raise ValueError('[{}]: unknown section{}; known sections: {}'.format(
             name, did_you_mean(name, SECTIONS), ' '.join('[{}]'.format(known) for known in SECTIONS)))
     if slip and not header:
-        wrong = '{}: text after a section header; move it to the next line'
-        raise ValueError((wrong if ']' in text else '{}: missing closing bracket; write [name]').format(text.strip()))
+        wrong = 'missing closing bracket; write [name]'
+        if ']' in text:
+            wrong = 'text after a section header; move it to the next line'
+        raise ValueError('{}: {}'.format(text.strip(), wrong))
     return found
+
+
+#: What is said of a name that no parameter may have.
+INVALID_NAME = '{}: invalid parameter name; use letters, digits and _, and no digit first'
 
 
 def check_name(key):
     """Raise ValueError where a parameter must not have this name."""
     if not KEY.match(key):
-        raise ValueError('{}: invalid parameter name; use letters, digits and _, and no digit first'.format(key))
+        raise ValueError(INVALID_NAME.format(key))
     if key.lower() in RESERVED:
-        raise ValueError('{}: reserved name (QMap sets QMAP_{} itself); rename the parameter'.format(key, key.upper()))
+        raise ValueError('{}: reserved name (QMap sets QMAP_{} itself); rename the parameter'.format(
+            key, key.upper()))
     if key not in PARAMETERS and key.lower() in PARAMETERS:
         raise ValueError('{}: parameter names are in lower case; write {}'.format(key, key.lower()))
 
@@ -981,7 +997,7 @@ def read_parameter(key, value):
         ValueError: the value cannot be read; the message says what would be right
     """
     if not KEY.match(key):
-        raise ValueError('{}: invalid parameter name; use letters, digits and _, and no digit first'.format(key))
+        raise ValueError(INVALID_NAME.format(key))
     if key not in PARAMETERS:
         return value
     try:
@@ -1063,7 +1079,7 @@ def open_for(owner, path):
 
 
 def near_file(path):
-    """Return what to do where a map is missing: a file of a like name, or a command to run; '' for nothing."""
+    """Return what to do where a map is missing: a file of a like name, a command to run; '' for nothing."""
     folder, name = os.path.split(path)
     try:
         near = did_you_mean(name, [other for other in os.listdir(folder or '.') if other != name],
@@ -1077,7 +1093,9 @@ def near_file(path):
 
 def what_folder(path):
     """Return what to do where a map is a folder: a logs folder can be resumed; '' for nothing."""
-    return '; resume an execution with reattach -l ' + path if os.path.isdir(os.path.join(path, '.qmap')) else ''
+    if os.path.isdir(os.path.join(path, '.qmap')):
+        return '; resume an execution with reattach -l ' + path
+    return ''
 
 
 def continues(line):
@@ -1098,7 +1116,7 @@ class CommandPlaces:
         self.offsets = array.array('Q')
         self.lines = array.array('L')
         self.width = 1
-        self._ids = array.array('Q')    # of commands with an identifier of their own: its digits, with a 1 before them
+        self._ids = array.array('Q')    # of own identifiers of commands: the digits, behind a 1
 
     def __len__(self):
         return len(self.offsets)
@@ -1117,8 +1135,10 @@ class CommandPlaces:
     def same_id(self):
         """Return the indices of two commands with the same identifier, None where there are none."""
         ids = self._ids
-        in_order = len(ids) == len(self) and ids[0] and all(map(int.__lt__, ids, itertools.islice(ids, 1, None)))
-        if not ids or in_order:
+        if not ids:
+            return None
+        complete = len(ids) == len(self) and ids[0]
+        if complete and all(map(int.__lt__, ids, itertools.islice(ids, 1, None))):    # in order
             return None
         ordered = sorted(int('1' + self.line_id(index)) for index in range(len(self)))
         twice = next(itertools.compress(ordered, map(int.__eq__, ordered, ordered[1:])), None)
@@ -1197,8 +1217,8 @@ class MapScan:
         text = line.strip()
         if not text or text.startswith(b'#'):
             if DIRECTIVE.match(text):
-                self._note('directive', number, '{}: not read; put resources below [params], and other options of the '
-                                                'scheduler into extra'.format(decode(text)))
+                self._note('directive', number, '{}: not read; put resources below [params], and other '
+                                                'options of the scheduler into extra'.format(decode(text)))
             return []
         self._check_bytes(line, number)
         header = text.startswith(b'[') and self._section_begun(decode(text), number)
@@ -1241,8 +1261,8 @@ class MapScan:
         """Look whether a list of commands begins with a parameter, which a shell takes for a variable."""
         key, mark, value = decode(line).partition('=')
         if mark and key.strip() in PARAMETERS and len(value.split()) == 1:
-            self._note('first', number, '{} is taken as a command; put parameters below [params], and commands below '
-                                        '[jobs]'.format(decode(line)))
+            self._note('first', number, '{} is taken as a command; put parameters below [params], and '
+                                        'commands below [jobs]'.format(decode(line)))
 
     @staticmethod
     def _continued(lines, line):
@@ -1277,8 +1297,9 @@ class MapScan:
                     self._note('line', number, 'line: given twice; the last value counts')
                 id = value
             elif key == 'line' and not self._submitted:
-                raise self._wrong(number, 'line = {}: reserved for the identifier that `info` gives to a command (at '
-                                          'most 18 digits); delete it, or rename the parameter'.format(value))
+                raise self._wrong(number, 'line = {}: reserved for the identifier that `info` gives to a '
+                                          'command (at most 18 digits); delete it, or rename the parameter'
+                                  .format(value))
             else:
                 self._add_param(own, key, value, number)
         if id is not None:
@@ -1286,8 +1307,8 @@ class MapScan:
         self.owns = self.owns or bool(own)
         meant = MEANT.search(command)
         if meant:
-            self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, after one '
-                                        '" ## ", as key=value key=value'.format(meant.group(1)))
+            self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, '
+                                        'after one " ## ", as key=value key=value'.format(meant.group(1)))
 
     def _add_param(self, params, key, value, number):
         try:
@@ -1354,9 +1375,10 @@ class Map:
         self._places, self._status = scan.places, scan.status
         self._reading = threading.Lock()    # the driver and those who ask share the file
         if not len(self) and not empty:
-            pre = len(self.sections['pre'])
-            raise QMapError('{}: contains no commands; {}'.format(path, 'write one per line' if not pre else
-                            'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)))
+            pre, mend = len(self.sections['pre']), 'write one per line'
+            if pre:
+                mend = 'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)
+            raise QMapError('{}: contains no commands; {}'.format(path, mend))
         self._file, self._close_file = open_for(self, self.path)
         #: The driver asks for the same commands again and again, those of the jobs at work.
         self.command = functools.lru_cache(4096)(self._command)
@@ -1373,8 +1395,8 @@ class Map:
         with open_regular(self.path) as source, open(os.open(path, mode, FILE_MODE), 'wb') as target:
             shutil.copyfileobj(source, target, 1 << 20)
         now = os.stat(self.path)
-        before = self._status
-        changed = [now.st_size, now.st_mtime_ns, now.st_ino] != [before.st_size, before.st_mtime_ns, before.st_ino]
+        changed = any(getattr(now, name) != getattr(self._status, name)
+                      for name in ('st_size', 'st_mtime_ns', 'st_ino'))
         if changed or os.path.getsize(path) != now.st_size:
             raise QMapError('{}: changed while it was read; submit it again'.format(self.path))
         self._close_file()
@@ -1390,9 +1412,10 @@ class Map:
         """Raise QMapError where two commands have the same identifier."""
         same = self._places.same_id()
         if same:
+            first, second = same
             raise QMapError('{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or give '
-                            'another number'.format(self.path, self.line(same[1]), self.line_id(same[1]),
-                                                    self.line(same[0])))
+                            'another number'.format(self.path, self.line(second), self.line_id(second),
+                                                    self.line(first)))
 
     def __len__(self):
         """Return the number of commands."""
@@ -1519,7 +1542,8 @@ NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
 REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)')
 RAW = 'raw:'
 #: What a list is made of: a comma parts it, unless it stands behind a backslash, in quotes or in braces.
-ITEMS = re.compile(r"""\\.|\{[^{}]*\}|(?<!\w)"(?:\\.|[^"\\])*"(?!\w)|(?<!\w)'[^']*'(?!\w)|(?P<comma>,)|.""", re.DOTALL)
+ITEMS = re.compile(r"""\\.|\{[^{}]*\}|(?<!\w)"(?:\\.|[^"\\])*"(?!\w)|(?<!\w)'[^']*'(?!\w)|(?P<comma>,)|.""",
+                   re.DOTALL)
 #: What stands in a command for braces of its own, and for the line of a file, by name or number: no text that
 #: was read holds these.
 BRACES = '\ud800'
@@ -1638,8 +1662,8 @@ def check_program(command):
     """Raise QMapError where a command of one word looks like the name of a file that is not there."""
     import shutil
     if re.fullmatch(r'[\w./~+-]*[./][\w./~+-]*', command) and not shutil.which(os.path.expanduser(command)):
-        raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write "command {0}"'
-                        .format(native(command)))
+        raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write "command '
+                        '{0}"'.format(native(command)))
 
 
 def expand(command, cache):
@@ -1690,18 +1714,24 @@ def read_groups(pieces):
             pieces[index] = LINE_OF.format(name or index)
             lists.append((found, [], name or str(index)))
         elif found:
-            items = [('{{?' + name + ':' + item + '}}', '{{?=' + name + '}}') if name and PATTERN.fullmatch(item) else
-                     (item, item) for item in found]
-            lists.append((items, [(index, 0)], ''))
+            lists.append(([list_item(item, name) for item in found], [(index, 0)], ''))
     for name, index in references:
         if name not in names:
-            raise QMapError('{{{{?={0}}}}}: no group is named {0}; name one with {{{{?{0}:...}}}}'.format(name))
+            raise QMapError('{{{{?={0}}}}}: no group is named {0}; name one with {{{{?{0}:...}}}}'.format(
+                name))
         place = names[name]
         if place is not None and lists[place][2]:
             pieces[index] = LINE_OF.format(name)
         elif place is not None:
             lists[place][1].append((index, 1))
     return lists
+
+
+def list_item(item, name):
+    """Return how an item of a list is written, and a reference to it: a path with wildcards as a group."""
+    if name and PATTERN.fullmatch(item):
+        return '{{?' + name + ':' + item + '}}', '{{?=' + name + '}}'
+    return item, item
 
 
 def check_braces(text):
@@ -1786,8 +1816,8 @@ def read_list(path, written, as_lines):
         with open(os.path.expanduser(os.path.expandvars(path)), 'rb') as source:
             text = source.read()
     except OSError as error:
-        raise QMapError('{}: {} (a list needs a comma, a pattern a wildcard; to pass braces to the command, write '
-                        '\\{{{{)'.format(written, error.strerror))
+        raise QMapError('{}: {} (a list needs a comma, a pattern a wildcard; to pass braces to the command, '
+                        'write \\{{{{)'.format(written, error.strerror))
     lines = [(number, os.fsdecode(line.strip()))
              for number, line in enumerate(text[text_start(text, path):].splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith('#')]
@@ -1795,8 +1825,8 @@ def read_list(path, written, as_lines):
         raise QMapError('{}: the file {}'.format(written, NUL_BYTE if lines else 'is empty'))
     tab = next((number for number, line in lines if '\t' in line), None)
     if as_lines and tab:
-        raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; keep one column, as with cut -f 1'
-                        .format(written, path, tab))
+        raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; keep one column, as '
+                        'with cut -f 1'.format(written, path, tab))
     return [line for _, line in lines]
 
 
@@ -1815,7 +1845,7 @@ def split_words(text):
         match = TOKENS[quote].match(text, position)
         kind, value, start, position = match.lastgroup, match.group(), position, match.end()
         before = quote
-        if kind in ('end', 'unknown') and LINE_MARK in value:    # the lines of files in it are words all the same
+        if kind in ('end', 'unknown') and LINE_MARK in value:    # lines of files in it are words all the same
             literal, depth = (literal, depth) if start < literal else (position, len(outer))
             value = OPENING.match(value).group()
             kind = {'$(': 'inside', '(': 'nested', '${': 'unknown', '$[': 'unknown'}.get(value, 'text')
@@ -1884,8 +1914,8 @@ def split_parts(text, values, cache):
         for part in word_parts(word, values, cache):
             kinds = {piece.kind for piece in part}
             if 'unknown' in kinds and 'group' in kinds:
-                raise QMapError('{}: only the shell of the job can expand part of this; move the group to another word'
-                                .format(as_typed(text[part[0].start:part[-1].end], values)))
+                raise QMapError('{}: only the shell of the job can expand part of this; move the group to '
+                                'another word'.format(as_typed(text[part[0].start:part[-1].end], values)))
             if kinds & {'wild', 'group'} and 'unknown' not in kinds:
                 parts.append(part)
             else:
@@ -1923,8 +1953,8 @@ def take_apart(text, values, cache):
         if part[0].kind in ('ref', 'value') and len(part) == 1:
             references.setdefault(part[0].name, []).append((len(cells) - 1, part[0]))
         else:
-            own = {piece.name for piece in part if piece.kind == 'group'}
-            waiting.append((len(cells) - 1, part, own, {piece.name for piece in part if piece.kind == 'ref'} - own))
+            own, others = ({piece.name for piece in part if piece.kind == kind} for kind in ('group', 'ref'))
+            waiting.append((len(cells) - 1, part, own, others - own))
     cells.append(text[position:])
     if not waiting and len(cache) < 10000:    # else it is not the same with other lines of the files
         cache[text,] = cells, references, waiting
@@ -1989,16 +2019,23 @@ def match_paths(part, values, cache):
             pattern += piece.value if piece.kind in ('wild', 'group') else glob.escape(piece.value)
     pattern = pattern.replace(BRACES, '{{')
     if pattern not in cache:
-        wanted = re.sub('\0=?(\\w*)\0', lambda match: own[match.group(1)] if '=' in match.group() else '', pattern)
+        wanted = re.sub('\0=?(\\w*)\0',
+                        lambda match: own[match.group(1)] if '=' in match.group() else '', pattern)
         try:
             found = sorted(find_paths(wanted))
             regex = re.compile(GLOB.sub(as_regex, pattern), re.DOTALL)
         except re.error as error:
             raise QMapError('{}: {}'.format(wanted, error))
         matches = [(path, regex.fullmatch(path)) for path in found]
-        cache[pattern] = [(path, {name: value.rstrip('/') or value or '.' if own[name].endswith('**') else value
-                                  for name, value in match.groupdict().items()}) for path, match in matches if match]
+        cache[pattern] = [(path, {name: folder_text(value) if own[name].endswith('**') else value
+                                  for name, value in match.groupdict().items()})
+                          for path, match in matches if match]
     return cache[pattern]
+
+
+def folder_text(matched):
+    """Return what ** has matched as the path of a folder."""
+    return matched.rstrip('/') or matched or '.'
 
 
 def find_paths(pattern):
@@ -2048,7 +2085,8 @@ def as_regex(match):
 def quote_word(text):
     """Return text as one word for the shell, on one line, in which nothing means anything to a map."""
     if re.search(r'[\0-\x1f\x7f]|\$\{QMAP| ## ', text):
-        return "$'" + re.sub(r"[\0-\x1f\x7f\\'$#]", lambda match: '\\x{:02x}'.format(ord(match.group())), text) + "'"
+        return "$'{}'".format(re.sub(r"[\0-\x1f\x7f\\'$#]",
+                                     lambda match: '\\x{:02x}'.format(ord(match.group())), text))
     return shlex.quote(text)
 
 
@@ -2061,8 +2099,8 @@ def insert(value, before, after):
 
 
 # What the job's shell has to do to stand where this one stands. It is no login shell and has read no start-up
-# file, so `module` and `conda activate` are unknown to it. It may also stop at the first command that fails, even
-# within a file that it sources: hence `|| :` behind those. What they leave undone, the next line notices.
+# file, so `module` and `conda activate` are unknown to it. It may also stop at the first command that fails,
+# even within a file that it sources: hence `|| :` behind those. The next line notices what they leave undone.
 
 def environment_lines(conda_env, modules):
     """Return the lines for [pre] that bring modules, a conda and a virtual environment; see `template`."""
@@ -2114,11 +2152,12 @@ def conda_lines(conda_env):
     if not os.path.isfile(script):
         line = 'eval "$({} shell.bash hook)" || :'.format(quote_word(conda or 'conda'))
     command = 'conda'
-    in_conda, in_mamba = (os.path.isdir(os.path.join(folder, 'envs', wanted)) for folder in (root, mamba_root))
+    in_conda, in_mamba = (os.path.isdir(os.path.join(folder, 'envs', wanted))
+                          for folder in (root, mamba_root))
     only_in_mamba = in_mamba and not in_conda
     if mamba and (only_in_mamba or not conda):
-        line = 'export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'.format(
-            quote_word(mamba), quote_word(mamba_root))
+        line = ('export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'
+                .format(quote_word(mamba), quote_word(mamba_root)))
         command = os.path.basename(mamba)
     return [line, '{} activate {}'.format(command, quote_word(wanted))] if wanted else []
 
@@ -2192,9 +2231,10 @@ class Profile:
             self.settings['executor'] = name
         else:
             raise QMapError(
-                'profile {0}: not found{1}; built in: {2}; others: {0}.conf in {3}; for a partition or queue, write '
-                'queue = {0} below [params] in the map'.format(
-                    name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS), ' or '.join(profile_folders())))
+                'profile {0}: not found{1}; built in: {2}; others: {0}.conf in {3}; for a partition or '
+                'queue, write queue = {0} below [params] in the map'.format(
+                    name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS),
+                    ' or '.join(profile_folders())))
         self.executor = self.settings.get('executor', name if name in EXECUTORS else 'local')
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: unknown executor; known: {}'.format(
@@ -8990,8 +9030,8 @@ class Inbox:
         Raises:
             OSError: the folder cannot be written
         """
-        id = '{:020d}-{}-{}-{}'.format(int(self._host.time() * 1e9), re.sub('[^A-Za-z0-9_.-]', '_', self._host.host),
-                                       self._host.pid, next(self._count))
+        name = re.sub('[^A-Za-z0-9_.-]', '_', self._host.host)
+        id = '{:020d}-{}-{}-{}'.format(int(self._host.time() * 1e9), name, self._host.pid, next(self._count))
         try:
             self._drop(id, order)
         except OSError as error:
@@ -9058,7 +9098,8 @@ class Inbox:
                         found.append(name.name[:-5])
         except ABSENT:    # some copies leave out empty folders
             return []
-        return [(id, order) for id, order in zip(sorted(found), map(self._read_order, sorted(found))) if order]
+        orders = [(id, self._read_order(id)) for id in sorted(found)]
+        return [(id, order) for id, order in orders if order]
 
     def _read_order(self, id):
         """Return the order with this id, None where it is none."""
@@ -9261,7 +9302,7 @@ class ExecutionReader:
         self.path: str = self.logs.path
         self.plan = Plan(self.logs, map)
         self.warnings: 'typing.List[str]' = []
-        self._merged = None    # the ledger with what the jobs have written since, None before anybody has asked
+        self._merged = None    # the ledger with what the jobs have written since; None before anybody asks
         try:
             self._read_anew()
         except OSError as error:
@@ -9458,12 +9499,13 @@ class Summary:
         """Return the first line."""
         parts = ['{:,} {}'.format(number, word)
                  for word, number in counts_for_people(self.counts, self.cancelled).items()]
-        return '{}: {}{}{}'.format(
-            plural(sum(self.counts.values()), 'job'), ', '.join(parts),
-            '' if self.elapsed is None else ', in {}'.format(time_text(self.elapsed)),
-            '; core-hours: {:,.1f} used, {:,.1f} requested'.format(
+        line = '{}: {}'.format(plural(sum(self.counts.values()), 'job'), ', '.join(parts))
+        if self.elapsed is not None:
+            line += ', in {}'.format(time_text(self.elapsed))
+        if self.figures.requested >= self.WORTH:
+            line += '; core-hours: {:,.1f} used, {:,.1f} requested'.format(
                 self.figures.used / 3600, self.figures.requested / 3600)
-            if self.figures.requested >= self.WORTH else '')
+        return line
 
     def commands(self):
         """Return an ordered dict of what to do next: {'to see one': command, ...}."""
@@ -9474,9 +9516,11 @@ class Summary:
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
-            found['to see one'] = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '') \
-                if backends_there() else 'cat ' + quote_shown(shown_path(execution.plan.path(
-                    id, '.err' if err else '.out')))
+            if backends_there():
+                command = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '')
+            else:
+                command = 'cat ' + quote_shown(shown_path(execution.plan.path(id, '.err' if err else '.out')))
+            found['to see one'] = command
         if not driven:
             found.update(self._reruns(where, old))
         if self.status == 3 and not old and execution.halted:
@@ -9492,8 +9536,9 @@ class Summary:
             yield 'to retry what failed', retry.format(program(), where, '')
         for_map = old or not self.cancelled    # the map has all that are FAILED
         if for_map and self.counts[FAILED]:
+            again = ' '.join(map(shlex.quote, ['rerun.map'] + self._execution.repeat))
             yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
-                program(), where, ' '.join(shlex.quote(word) for word in ['rerun.map'] + self._execution.repeat))
+                program(), where, again)
         if self.cancelled and not old:
             yield 'to run what was cancelled', retry.format(program(), where, ' -s cancelled')
 
@@ -9513,9 +9558,10 @@ class Summary:
         """Return the environment variables that tell it to a command."""
         found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
         found['QMAP_CANCELLED'] = str(self.cancelled)
-        found.update(QMAP_LOGS=file_name(native(self._execution.path)), QMAP_NAME=file_name(self._execution.name),
-                     QMAP_STATUS=str(self.status), QMAP_JOBS=str(sum(self.counts.values())),
-                     QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0), QMAP_SUMMARY=self.head())
+        found.update(QMAP_LOGS=file_name(native(self._execution.path)),
+                     QMAP_NAME=file_name(self._execution.name), QMAP_STATUS=str(self.status),
+                     QMAP_JOBS=str(sum(self.counts.values())), QMAP_SUMMARY=self.head(),
+                     QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0))
         return found
 
     def as_dict(self):
@@ -9592,7 +9638,7 @@ class Admission:
         self._logs, self._host, self._news = logs, host, news
         self.force, self.takeover = force, takeover
         self.obstacle, self.permitted = '', True
-        self._foreign = None    # the beat of a driver elsewhere, since when it stands still, whether that was told
+        self._foreign = None    # of a driver elsewhere: its beat, since when that stands, whether it was told
 
     def check(self, plan):
         """Tell whether this process may drive, as far as that can be told before it tries.
@@ -9616,8 +9662,8 @@ class Admission:
                 return    # the same folder by another name
         except OSError:
             there = True    # for all that can be seen from here
-        raise QMapError('{} is a copy of {}, and both would run the same jobs; resume {}, or this one with --force'
-                        .format(path, other.path, 'that one' if there else 'the original'))
+        raise QMapError('{} is a copy of {}, and both would run the same jobs; resume {}, or this one with '
+                        '--force'.format(path, other.path, 'that one' if there else 'the original'))
 
     def _trusted(self):
         """Tell whether the folder can be trusted: what others may write says what runs as this user."""
@@ -9649,9 +9695,9 @@ class Admission:
         since, told = self._foreign[1:]
         if now - since > 3 * Beat.EVERY and not told:
             told.append(True)
-            self._news.append('no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
-                              '(--takeover: at once)'.format(
-                                  driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
+            self._news.append(
+                'no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s (--takeover: '
+                'at once)'.format(driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
                                   Beat.SILENCE))
         return now - since < Beat.SILENCE
 
@@ -9672,7 +9718,8 @@ class WorkThread:
         """
         self._on_end = on_end
         self._pid = os.getpid()
-        self._idle = threading.Event()    # not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12)
+        # Not Thread.join: once interrupted, it no longer waits (Python 3.9 to 3.12).
+        self._idle = threading.Event()
         self._idle.set()
         self._due = None    # the function, as long as there is no thread for it
         self.error, self.trouble, self.started = None, '', False
@@ -9926,9 +9973,10 @@ class Session(ExecutionReader):
         here, there = native(self.path), self.plan.info.get('logs')
         if there and there != here:
             if self._ledger.live:
-                self.news.append('this folder was {} when {} were submitted; unless that path still exists, running '
-                                 'jobs cannot report, and pending ones are submitted again'.format(
-                                     there, plural(len(self._ledger.live), 'job')))
+                self.news.append(
+                    'this folder was {} when {} were submitted; unless that path still exists, running jobs '
+                    'cannot report, and pending ones are submitted again'.format(
+                        there, plural(len(self._ledger.live), 'job')))
             self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
             write_json(self.logs.execution, self.plan.info)
 
@@ -10017,8 +10065,8 @@ def tell_of_end(command, summary):
             source.write(json_text(summary.as_dict()).encode() + b'\n')
             source.seek(0)
             status = subprocess.Popen(
-                [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                [shutil.which('bash') or '/bin/bash', '-c', '--', file_name(command)], stdin=source,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
                 env=dict(outer_environment(), **summary.variables())).wait()
             output.seek(0)
             lines += [last_line(line) for line in decode(output.read(1 << 16)).splitlines()[-20:]]
@@ -10079,7 +10127,8 @@ class Execution:
         self.warnings: 'typing.List[str]' = self._session.warnings
 
     def __repr__(self) -> str:
-        counts = ', '.join('{:,} {}'.format(count, status.lower()) for status, count in self.counts().items() if count)
+        counts = ', '.join('{:,} {}'.format(count, status.lower())
+                           for status, count in self.counts().items() if count)
         return '<qmap.Execution {!r}: {}>'.format(self.path, counts)
 
     def start(self) -> 'Execution':
@@ -10111,7 +10160,8 @@ class Execution:
         return self._session.counts()
 
     def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
-             fields: 'typing.Optional[typing.Iterable[str]]' = None) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
+             fields: 'typing.Optional[typing.Iterable[str]]' = None
+             ) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
         Args:
@@ -10211,13 +10261,14 @@ def parameter_texts(params, keywords):
     """
     for key in keywords:
         if key not in PARAMETERS:
-            raise QMapError('submit: unknown keyword {0}{1}; give parameters of your own as params={{{0!r}: ...}}'
-                            .format(key, meant_parameter(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
+            raise QMapError('submit: unknown keyword {0}{1}; give parameters of your own as params={{{0!r}: '
+                            '...}}'.format(key, meant_parameter(key, SUBMIT_KEYWORDS + tuple(PARAMETERS))))
     if not isinstance(params or {}, dict):
         raise QMapError('params = {!r}: must be a dict'.format(params))
     try:
         given = collections.OrderedDict(params or {}, **keywords)
-        return collections.OrderedDict((key, None if value is None else str(value)) for key, value in given.items()
+        return collections.OrderedDict((key, None if value is None else str(value))
+                                       for key, value in given.items()
                                        if KEY.match(key) or read_parameter(key, ''))
     except (TypeError, ValueError) as error:
         raise QMapError('params: {}'.format(error))
@@ -10254,9 +10305,8 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
         QMapError: something in all that is wrong; then no folder was made
     """
     request = Request(
-        path_text('map', map), max_running, group,
-        None if profile is None else path_text('profile', profile), parameter_texts(params, keywords), keep, pull,
-        None if on_finish is None else str(on_finish))
+        path_text('map', map), max_running, group, None if profile is None else path_text('profile', profile),
+        parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish))
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
     wait_at_exit(execution._session)
@@ -10306,8 +10356,8 @@ def finish_executions():
             if session.viewing:
                 session.stop('leave')
             elif session.left() and not session.leaving:
-                complain('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'.format(
-                    session.path, plural(session.left(), 'job')))
+                complain('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'
+                         .format(session.path, plural(session.left(), 'job')))
             session.wait()
         except KeyboardInterrupt:
             session.stop('leave')
@@ -10318,9 +10368,10 @@ def finish_executions():
 
 def options_to_repeat(profile, max_running, group, keep, pull, on_finish):
     """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
-    given = [('-p', absolute_path(profile) if profile and os.sep in profile else profile), ('-r', max_running),
-             ('-g', group), ('--keep', keep), ('--pull', None if pull is None else str(pull)),
-             ('--on-finish', on_finish)]
+    if profile and os.sep in profile:
+        profile = absolute_path(profile)
+    given = [('-p', profile), ('-r', max_running), ('-g', group), ('--keep', keep),
+             ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish)]
     return [word for option, value in given if value for word in (option, str(value))]
 
 
@@ -10396,7 +10447,8 @@ class Request:
         if self.profile.executor != 'local':
             return (self.profile.number('pull') or 0) if pull is None else pull
         if pull:
-            raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a shell anyway')
+            raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a '
+                            'shell anyway')
         if pull is None:
             self.profile.number('pull')    # or it is wrong
         return 0
@@ -10419,12 +10471,12 @@ class Request:
         """Look whether the commands fit to the number of commands in a job: the given one, None for none."""
         most = self.profile.number('max_ungrouped')
         if not group and most and len(self.map) > most:
-            raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per job '
-                            '(1 is allowed)'.format(
+            raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per '
+                            'job (1 is allowed)'.format(
                                 self.map.path, plural(len(self.map), 'command'), self.profile.name, most))
         if self.group > 1 and self.map.owns:
-            self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'.format(
-                self.map.path))
+            self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'
+                                 .format(self.map.path))
 
     def _places(self, max_running):
         """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
@@ -10695,8 +10747,8 @@ class FailureNotices:
                 more = counted - self._told
                 self._told = counted
                 self._failed.clear()
-                yield 'and ' + ', '.join(
-                    '{:,} more {}'.format(number, kind) for kind, number in sorted(more.items(), reverse=True))
+                yield 'and ' + ', '.join('{:,} more {}'.format(number, kind)
+                                         for kind, number in sorted(more.items(), reverse=True))
             self._since, self._shown = now, 0
         while self._failed and self._shown < self.SHOWN:
             event = self._failed.popleft()
@@ -10728,7 +10780,8 @@ class PlainView(View):
         super().__init__(session)
         self._stream = stream
         self._terminal = stream.isatty()
-        self._colours = self._terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM', 'dumb') != 'dumb'
+        plain = os.environ.get('NO_COLOR') or os.environ.get('TERM', 'dumb') == 'dumb'
+        self._colours = self._terminal and not plain
         self._quiet, self._bell = quiet, bell
         self._failures = FailureNotices(1 if self._terminal else self.LINE)
         if not quiet:
@@ -10761,7 +10814,7 @@ class PlainView(View):
         try:
             self._stream.flush()
             if hasattr(self._stream, 'buffer'):
-                self._stream.buffer.write(readable_bytes(text))    # whatever the locale, so that a path can be pasted
+                self._stream.buffer.write(readable_bytes(text))    # whatever the locale: a path can be pasted
             else:
                 self._stream.write(text)
             self._stream.flush()
@@ -10837,9 +10890,10 @@ class PlainView(View):
             parts.append('! ' + trouble)
         if not self._terminal:
             return ', '.join(parts)
-        wide = shutil.get_terminal_size().columns > 60
-        bar = progress_bar(total, ended, shown.get('failed', 0), shown.get('cancelled', 0)) + ' ' if wide else ''
-        return bar + '  '.join(parts)
+        line = '  '.join(parts)
+        if shutil.get_terminal_size().columns <= 60:
+            return line
+        return progress_bar(total, ended, shown.get('failed', 0), shown.get('cancelled', 0)) + ' ' + line
 
     def _pace(self, now, run, left):
         """Return how fast it goes, and how long it takes, as far as that can be said.
@@ -10861,7 +10915,7 @@ class PlainView(View):
 
     def _driver_text(self):
         driver = self.session.driver()
-        return 'driver: pid {} on {}'.format(driver['pid'], driver['host']) if driver else 'no driver is running'
+        return 'driver: pid {pid} on {host}'.format(**driver) if driver else 'no driver is running'
 
 
 def progress_bar(total, ended, failed, cancelled):
@@ -10872,7 +10926,8 @@ def progress_bar(total, ended, failed, cancelled):
 
 
 #: What has a colour on a terminal, and which (ECMA-48, SGR).
-COLOURS = {'completed': '32', 'failed': '31', 'cancelled': '2', 'running': '36', 'pending': '33', 'other': '35'}
+COLOURS = {'completed': '32', 'failed': '31', 'cancelled': '2', 'running': '36', 'pending': '33',
+           'other': '35'}
 #: The same, of the letters of the bar.
 BAR = {'#': 'completed', 'x': 'failed', '-': 'cancelled'}
 COLOURED = re.compile(r'\[[#x.-]{20}\]|[\d,]+ (' + '|'.join(COLOURS) + r')\b|! .*')
@@ -11029,7 +11084,8 @@ def tool_template(options):
 
 
 #: What stands behind -l in Grid Engine and PBS.
-RESOURCE = re.compile('(?:[hs]_(?:vmem|rt|cpu)|mem_free|virtual_free|p?v?mem|walltime|nodes|ncpus|select|n?gpus?)=')
+RESOURCE = re.compile('(?:[hs]_(?:vmem|rt|cpu)|mem_free|virtual_free|p?v?mem|walltime|nodes|ncpus|select|'
+                      'n?gpus?)=')
 
 
 def tool_submit(options):
@@ -11037,10 +11093,10 @@ def tool_submit(options):
     if options.progress:
         load_tool('progress', '--progress')    # before a folder is made
     if options.logs and RESOURCE.match(options.logs) and not os.path.exists(options.logs):
-        raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, cores: -c N'.format(
-            options.logs))
-    params = {key: native(getattr(options, key)) for key in ('cores', 'memory', 'time', 'working_directory', 'name')
-              if getattr(options, key) is not None}
+        raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, '
+                        'cores: -c N'.format(options.logs))
+    keys = ('cores', 'memory', 'time', 'working_directory', 'name')
+    params = {key: native(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
                       options.pull, options.on_finish)
     warn(request.warnings)
@@ -11127,7 +11183,8 @@ def detach(path, options, *more):
         with open_to_append(messages) as log:
             child = subprocess.Popen(
                 python_words() + [FILE, 'reattach', '--no-console', '-l', logs.path, *more],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=outer_environment())
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=outer_environment())
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or messages, error.strerror))
     end = time.monotonic() + 10    # it may find that another one drives, and look on
@@ -11176,7 +11233,8 @@ def dry_run(request, options):
     commands = [request.map.command(index) for index in indices]
     params = dict(request.params, **(commands[0][1] if request.group == 1 else {}))
     path = folder.job(id, '.sh', len(request.map))
-    script = job_script(id, 1, [command for command, _ in commands], request.map.sections, params, folder, line_ids)
+    script = job_script(id, 1, [command for command, _ in commands], request.map.sections, params, folder,
+                        line_ids)
     submission = None
     if request.profile.executor != 'local':
         name = request.backend.job_name(request.name, 1, '00000000')
@@ -11212,7 +11270,8 @@ def tool_reattach(options):
             shown_path(session.path), session.logs.distrusted()))
     if options.detach:
         given = ['-r', str(options.max_running)] if options.max_running else []
-        given += [word for word, wanted in (('--force', options.force), ('--takeover', options.takeover)) if wanted]
+        given += ['--force'] if options.force else []
+        given += ['--takeover'] if options.takeover else []
         return detach(session.path, options, *given)
     if session.left() and not (options.quiet or options.progress):
         say('{}, {} remaining, logs folder {}'.format(
@@ -11234,8 +11293,8 @@ def make_view(session, options):
 
 #: A way in which a process is told to stop its work on an execution.
 #:   how: what becomes of the jobs, as Session.stop has it
-#:   message: what is said; {live}: '3 jobs', those that the scheduler or this machine has; {going}: what continues, and
-#:       how to end that as well; {resume}: the command to resume with
+#:   message: what is said; {live}: '3 jobs', those that the scheduler or this machine has; {going}: what
+#:       continues, and how to end that as well; {resume}: the command to resume with
 #:   seconds: after which it leaves in any case; None: as soon as all is done
 #:   status: exit status where jobs remain; None for that of every end, see `StopSignals.exit_status`
 WayToStop = collections.namedtuple('WayToStop', 'how message seconds status')
@@ -11264,8 +11323,9 @@ def stop_session(session, way, say):
     """
     stop = STOPS[way]
     counts = session.counts()
-    text = stop.message.format(live=plural(counts[RUNNING] + counts[PENDING], 'job'), going=going_sentence(session),
-                               resume='{} reattach -l {}'.format(program(), quote_shown(shown_path(session.path))))
+    text = stop.message.format(
+        live=plural(counts[RUNNING] + counts[PENDING], 'job'), going=going_sentence(session),
+        resume='{} reattach -l {}'.format(program(), quote_shown(shown_path(session.path))))
     session.stop(stop.how)
     for line in text.splitlines():
         say(line)
@@ -11274,12 +11334,12 @@ def stop_session(session, way, say):
 def going_sentence(session):
     """Return a blank, and what goes on where nothing more is submitted; '' where nothing does."""
     counts, local = session.counts(), session.plan.info['executor'] == 'local'
-    number = counts[RUNNING] + (0 if local else counts[PENDING])    # on this machine, what only waits is taken back
+    number = counts[RUNNING] + (0 if local else counts[PENDING])    # here, what only waits is taken back
     if not number:
         return ''
+    continue_, them = ('continues', 'it') if number == 1 else ('continue', 'them')
     return ' {} {}; qmap exits in 10 s. Press Ctrl-C again to cancel {}.'.format(
-        plural(number, 'running job' if local else 'submitted job'), 'continues' if number == 1 else 'continue',
-        'it' if number == 1 else 'them')
+        plural(number, 'running job' if local else 'submitted job'), continue_, them)
 
 
 class StopSignals:
@@ -11420,7 +11480,8 @@ def tool_control(options):
         resume = '{} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path)))
     if options.format:
         write_output(None, [json_text(collections.OrderedDict([
-            ('order', options.do), ('refused', False), ('reply', reply), ('driver', driver), ('next', resume)]))])
+            ('order', options.do), ('refused', False), ('reply', reply), ('driver', driver),
+            ('next', resume)]))])
         return 0
     say(reply)
     if resume:
@@ -11476,9 +11537,9 @@ def map_changed(plan):
     try:
         if isinstance(path, str) and os.path.isfile(file_name(path)) and not filecmp.cmp(
                 file_name(path), plan.logs.input, shallow=False):
-            yield '{0}: changed since it was submitted; retry runs the commands as submitted; to run the map as it ' \
-                'is now: {1} submit {2}'.format(shown_path(file_name(path)), program(),
-                                                quote_shown(shown_path(file_name(path))))
+            shown = shown_path(file_name(path))
+            yield ('{}: changed since it was submitted; retry runs the commands as submitted; to run the map '
+                   'as it is now: {} submit {}'.format(shown, program(), quote_shown(shown)))
     except (OSError, ValueError):    # it is not for this user to read, or its name is no path here
         pass
 
@@ -11520,7 +11581,8 @@ def summarise(options):
     summary = Summary(source)
     if source.has_journal:
         warn_outdated(source.logs, source.ledger)
-    write_output(options.output, [json_text(summary.as_dict())] if options.format == 'json' else summary.lines())
+    lines = [json_text(summary.as_dict())] if options.format == 'json' else summary.lines()
+    write_output(options.output, lines)
     return 0
 
 
@@ -11549,7 +11611,8 @@ def tool_info(options):
     elif options.format == 'json':
         lines = table(source.jobs(statuses), None, 'json')
     elif options.format:
-        raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(options.format))
+        raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(
+            options.format))
     else:
         lines = map_lines(source, statuses, options)
     write_output(options.output, lines)
@@ -11771,7 +11834,8 @@ def write_output(path, lines):
             print_bytes(encode('\n'.join(some + [''])))
         return
     whole = not special_file(path)
-    written = '{}.{}'.format(os.path.realpath(path), os.urandom(8).hex()) if whole else path    # a link stays one
+    # Behind links, which stay.
+    written = '{}.{}'.format(os.path.realpath(path), os.urandom(8).hex()) if whole else path
     try:
         with open(written, 'xb' if whole else 'wb') as target:
             for line in lines:
@@ -11815,8 +11879,10 @@ def usage_error(message):
     """Return an error of argparse as QMap says it."""
     name, _, text = message.partition(': ')
     names = name.replace('argument ', '', 1).split('/')
-    name = '/'.join(names if names[0][:1] != '-' else
-                    [short for short in names if short[1] != '-'][:1] + [long for long in names if long[1] == '-'][:1])
+    if names[0][:1] == '-':    # the first short name, and the first long one
+        short, long = ([name for name in names if (name[1] == '-') == is_long] for is_long in (False, True))
+        names = short[:1] + long[:1]
+    name = '/'.join(names)
     choice = re.match(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text)
     if choice and name in ('TOOL', 'ORDER'):
         word, kind = choice.group(1), name.lower()
@@ -11903,7 +11969,8 @@ def describe_template(add_tool):
                     "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
     made.add_argument('command', nargs='?',
                       help='command with wildcards, or file of such commands (default: an empty map)')
-    made.add_argument('-f', '-o', '--output', metavar='FILE', help='write the map to FILE (default: standard output)')
+    made.add_argument('-f', '-o', '--output', metavar='FILE',
+                      help='write the map to FILE (default: standard output)')
     add_resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
     made.add_argument('--module', metavar='M', action='append',
@@ -11926,7 +11993,8 @@ def describe_submit(add_tool):
     add_resources(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='folder in which the commands run (default: this one)')
-    made.add_argument('-n', '--name', metavar='NAME', help='prefix of the job names (default: the name of the map)')
+    made.add_argument('-n', '--name', metavar='NAME',
+                      help='prefix of the job names (default: the name of the map)')
     add_profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: remove most files of completed jobs')
@@ -11934,7 +12002,8 @@ def describe_submit(add_tool):
                       help='for short jobs on a cluster: run all with N workers')
     made.add_argument('--on-finish', metavar='CMD', help='shell command to run at the end')
     made.add_argument('--detach', action='store_true', help='continue in the background')
-    made.add_argument('--leave', action='store_true', help='submit all jobs to the scheduler at once, and exit')
+    made.add_argument('--leave', action='store_true',
+                      help='submit all jobs to the scheduler at once, and exit')
     made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
 
 
@@ -11946,7 +12015,8 @@ def describe_reattach(add_tool):
     add_view_options(made, ' from now on')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--takeover', action='store_true',
-                      help='replace a driver on another host at once, not after three minutes without a heartbeat')
+                      help='replace a driver on another host at once, not after three minutes without a '
+                      'heartbeat')
     made.add_argument('--force', action='store_true',
                       help='continue although records are unreadable or the folder is a copy')
 
@@ -11979,22 +12049,28 @@ def describe_info(add_tool):
                     '  qmap info out -s failed -o rerun.map\n  qmap info out --log 17 --err\n',
                     'qmap info [DIR] [OPTION]... [FIELD]...')
     made.add_argument('fields', nargs='*', metavar='FIELD',
-                      help='fields to print, such as status or usage.memory.peak (default: a map of the jobs); a first '
-                      'word that is a logs folder is DIR')
+                      help='fields to print, such as status or usage.memory.peak (default: a map of the '
+                      'jobs); a first word that is a logs folder is DIR')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder, same as DIR (default: this folder)')
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
-                      help='statuses (names or first letters, with commas or repeated), all, or reasons of failures: '
-                      'exit, memory, cancelled... (default: failed)')
+                      help='statuses (names or first letters, with commas or repeated), all, or reasons of '
+                      'failures: exit, memory, cancelled... (default: failed)')
     made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='format of the fields (default: tsv)')
-    made.add_argument('--summary', action='store_true', help='print counts, core-hours, groups of failures, next steps')
-    made.add_argument('--advise', action='store_true', help='print requested and used resources, recommended request')
+    made.add_argument('--summary', action='store_true',
+                      help='print counts, core-hours, groups of failures, next steps')
+    made.add_argument('--advise', action='store_true',
+                      help='print requested and used resources, recommended request')
     made.add_argument('--log', metavar='ID', help="print a job's stdout")
     made.add_argument('--err', action='store_true', help='with --log: stderr instead')
     made.add_argument('--attempt', metavar='N', type=number_option, help='with --log: an earlier attempt')
-    made.add_argument('--follow', action='store_true', help='with --log: print what is appended until the job ends')
-    made.add_argument('--watch', action='store_true', help='refresh a table of the FIELDs, or of the latest jobs')
-    made.add_argument('--every', metavar='SECONDS', type=number_option, help='with --watch: interval (default: 2)')
-    made.add_argument('--collapse', action='store_true', help='fields: separate with |; map: print commands only')
+    made.add_argument('--follow', action='store_true',
+                      help='with --log: print what is appended until the job ends')
+    made.add_argument('--watch', action='store_true',
+                      help='refresh a table of the FIELDs, or of the latest jobs')
+    made.add_argument('--every', metavar='SECONDS', type=number_option,
+                      help='with --watch: interval (default: 2)')
+    made.add_argument('--collapse', action='store_true',
+                      help='fields: separate with |; map: print commands only')
     made.add_argument('-o', '--output', metavar='FILE', help='write to FILE')
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
@@ -12060,8 +12136,8 @@ def make_parser():
     tools = parser.add_subparsers(dest='tool', metavar='TOOL')
 
     def add_tool(name, function, summary, examples, usage=None):
-        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', usage=usage,
-                                epilog='examples:\n' + examples, formatter_class=Help)
+        made = tools.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
+                                usage=usage, epilog='examples:\n' + examples, formatter_class=Help)
         made.set_defaults(function=function)
         return made
 
@@ -12095,8 +12171,9 @@ def call_tool(argv):
             hint = 'options stand before --; '
         elif tool == 'submit' and os.path.isdir(rest[0]):
             hint = 'a logs folder is given with --logs; '
+        near = '' if word in known else did_you_mean(word, known, '--')
         raise QMapError('unrecognised: {}{} ({}see {} --help)'.format(
-            ' '.join(rest), '' if word in known else did_you_mean(word, known, '--'), hint, ('qmap ' + tool).strip()))
+            ' '.join(rest), near, hint, ('qmap ' + tool).strip()))
     if options.version:
         write_output(None, ['qmap ' + __version__])
         return 0
@@ -12213,7 +12290,8 @@ def main(argv=None):
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        complain('error: {}{}'.format('{}: '.format(error.filename) if error.filename else '', error.strerror or error))
+        name = '{}: '.format(error.filename) if error.filename else ''
+        complain('error: {}{}'.format(name, error.strerror or error))
     return 2
 
 
