@@ -93,18 +93,18 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'absolute_path', 'beats', 'Carried', 'cell_text', 'changed', 'check_fields', 'checked',
-    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
-    'ENDED_CODES', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures',
-    'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_final_record', 'is_record',
+    '__version__', 'absolute_path', 'Carried', 'cell_text', 'change_params', 'check_fields', 'COMPLETED',
+    'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode', 'ENDED_CODES',
+    'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS',
+    'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_driven', 'is_final_record', 'is_record',
     'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text',
     'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
-    'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_statuses', 'peak_text',
-    'PENDING', 'Plan', 'plural', 'print_bytes', 'printable', 'program', 'QMapError', 'quote_shown',
-    'read_json', 'read_last_line', 'REASONS', 'remove', 'retried_numbers', 'RUNNING', 'seems_alive',
-    'shown_path', 'sound_record', 'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session',
-    'strict_json', 'tail', 'time_text', 'unreadable', 'UsageTotals', 'View', 'warn', 'whoami',
-    'with_unmerged', 'write_parameter')
+    'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_parameter',
+    'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'print_warnings',
+    'printable_text', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
+    'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record',
+    'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text',
+    'unreadable_error', 'UsageTotals', 'View', 'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -157,13 +157,13 @@ def readable_bytes(text):
         return text.encode('utf-8', 'replace')
 
 
-def native(text):
+def decode_name(text):
     """Return an argument or a file name as `decode` gives text, whatever the locale made of it."""
     return decode(os.fsencode(text))
 
 
 def file_name(text):
-    """Return text as the functions of `os` take it: the opposite of `native`."""
+    """Return text as the functions of `os` take it: the opposite of `decode_name`."""
     return os.fsdecode(encode(text))
 
 
@@ -180,7 +180,7 @@ def absolute_path(path):
                         'paths'.format(path, error.strerror))
 
 
-def joined(text):
+def join_characters(text):
     """Return text in which each character is one, also if a locale without UTF-8 made bytes of it."""
     try:
         return decode(encode(text))
@@ -188,20 +188,20 @@ def joined(text):
         return text
 
 
-def printable(text):
+def printable_text(text):
     """Return text of which a terminal shows each character, and obeys none: others are written as in Python.
 
     Shown are not those that turn the direction of writing, nor what no UTF-8 can be; but what joins letters.
     """
-    text = joined(text)
+    text = join_characters(text)
     if text.isprintable():
         return text
     import unicodedata
     return ''.join(char if char.isprintable() or char in '\u200c\u200d' or unicodedata.category(char) in (
-        'Zs', 'Cn', 'Co') else escaped(char) for char in text)
+        'Zs', 'Cn', 'Co') else escape_character(char) for char in text)
 
 
-def escaped(char):
+def escape_character(char):
     """Return a character as Python writes it; of a byte that is no UTF-8, as bytes are written."""
     code = ord(char)
     if 0xdc80 <= code <= 0xdcff:
@@ -211,7 +211,7 @@ def escaped(char):
 
 def quote_shown(text):
     """Return text quoted for a shell, in characters that a terminal shows: with $'...' where need be."""
-    text = joined(text)
+    text = join_characters(text)
     if text.isprintable():
         return shlex.quote(text)
     parts = (char if char.isprintable() and char not in "\\'" else
@@ -235,7 +235,7 @@ def shown_path(path):
     return os.path.join('.', relative) if relative.startswith('-') else relative
 
 
-def program():
+def qmap_command():
     """Return how QMap was called, to be pasted."""
     name = sys.argv[0] if sys.argv and sys.argv[0] else 'qmap'
     if not name.endswith('.py'):
@@ -243,7 +243,7 @@ def program():
     return 'python3 {}'.format(shlex.quote(name))
 
 
-def complain(text):
+def print_message(text):
     """Print a message on standard error, as `print_aside` does."""
     print_aside('qmap: ' + text)
 
@@ -253,7 +253,7 @@ def print_aside(line):
     told: the exit status says it, too."""
     try:
         sys.stderr.flush()
-        sys.stderr.buffer.write(readable_bytes(printable(line) + '\n'))
+        sys.stderr.buffer.write(readable_bytes(printable_text(line) + '\n'))
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         pass
@@ -496,7 +496,7 @@ def parse_count(text):
     return int(text)
 
 
-def iso(seconds):
+def iso_time(seconds):
     """Return a time as ISO 8601 in UTC, '' for none."""
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
 
@@ -580,7 +580,7 @@ def is_there(path):
 
 
 @contextlib.contextmanager
-def naming(path):
+def name_in_errors(path):
     """Give the errors of reading an open file its name, which they come without."""
     try:
         yield
@@ -589,7 +589,7 @@ def naming(path):
         raise
 
 
-def unreadable(error, path):
+def unreadable_error(error, path):
     """Return the QMapError for a file that cannot be read.
 
     Args:
@@ -616,7 +616,7 @@ def read_owned(path):
         OSError: it cannot be read
     """
     try:
-        with naming(path), open_regular(path) as source:
+        with name_in_errors(path), open_regular(path) as source:
             there = os.fstat(source.fileno())
             # One byte more than there should be, so that a disk that fails says so.
             return source.read(there.st_size + 1) if there.st_size < LARGEST else None, there.st_uid
@@ -680,14 +680,14 @@ def write_json(path, value):
         OSError: it could not be written; the old one stands
     """
     temporary = '{}.tmp{}'.format(path, os.getpid())
-    text = pretty(value)
+    text = pretty_json(value)
     if strict_json(text) != text:
-        text = strict_json(pretty(dict(value, exact=ENCODER.encode(value))))
+        text = strict_json(pretty_json(dict(value, exact=ENCODER.encode(value))))
     try:
         write_new(temporary, text.encode())
         os.replace(temporary, path)
     except OSError:
-        remove(temporary)
+        remove_file(temporary)
         raise
 
 
@@ -725,7 +725,7 @@ def write_bytes(path, flags, data):
         os.close(handle)
 
 
-def pretty(value):
+def pretty_json(value):
     """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
     encode = ENCODER.encode
     lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part))
@@ -814,14 +814,14 @@ def read_line(path):
         return ''
 
 
-def tail(path, size=4096):
+def read_tail(path, size=4096):
     """Return the end of a file as text, '' where there is none.
 
     Raises:
         OSError: it cannot be read
     """
     try:
-        with naming(path), open_regular(path) as source:
+        with name_in_errors(path), open_regular(path) as source:
             source.seek(0, os.SEEK_END)
             source.seek(max(0, source.tell() - size))
             return decode(source.read(size))
@@ -833,7 +833,7 @@ def read_last_line(path):
     """Return the last line that a job wrote to a file; of one that cannot be read, why: a job may have done
     anything to its own output, and its end is known all the same."""
     try:
-        return last_line(tail(path))
+        return last_line(read_tail(path))
     except OSError as error:
         return '{}: {}'.format(path, error.strerror)
 
@@ -861,11 +861,11 @@ def write_text(path, text):
             write_new(written, data)
             os.replace(written, path)
     except OSError:
-        remove(written)
+        remove_file(written)
         raise
 
 
-def keep(path, other):
+def keep_old_file(path, other):
     """Give a file another name, unless it is not there or that name is taken.
 
     Raises:
@@ -875,7 +875,7 @@ def keep(path, other):
         os.rename(path, other)
 
 
-def remove(path):
+def remove_file(path):
     """Remove a file that may be gone."""
     try:
         os.unlink(path)
@@ -1098,7 +1098,7 @@ def what_folder(path):
     return ''
 
 
-def continues(line):
+def is_continued(line):
     """Tell whether a line of bytes goes on in the next: it ends in an odd number of backslashes."""
     return (len(line) - len(line.rstrip(b'\\'))) % 2 == 1
 
@@ -1267,7 +1267,7 @@ class MapScan:
     @staticmethod
     def _continued(lines, line):
         """Yield the lines that continue one."""
-        while line and continues(line.rstrip(b'\r\n')):
+        while line and is_continued(line.rstrip(b'\r\n')):
             line = lines.readline()
             if line:
                 yield line
@@ -1434,7 +1434,7 @@ class Map:
         with self._reading:
             self._file.seek(self._places.offsets[index])
             line = self._file.readline().rstrip(b'\r\n')
-            while continues(line):
+            while is_continued(line):
                 more = self._file.readline()
                 if not more:
                     break
@@ -1481,7 +1481,7 @@ class Map:
             yield '{} ## {}'.format(command, ' '.join(words + ['line=' + self.line_id(index)]))
 
 
-def changed(params, changes):
+def change_params(params, changes):
     """Return parameters with changes, a dict of texts, made in them; an empty text takes one away."""
     if not changes:
         return params
@@ -1504,7 +1504,7 @@ def cores_of(params):
     return params.get('cores') or params.get('tasks') or 1
 
 
-def checked(key, text):
+def parse_parameter(key, text):
     """Return the value of a parameter from the command line.
 
     Raises:
@@ -1589,7 +1589,7 @@ GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>
     (?P<star>\*+)|(?P<one>\?)|(?P<text>.)""", re.VERBOSE | re.DOTALL)
 
 
-def template(command, params=None, base=None, conda_env=None, modules=None):
+def template_lines(command, params=None, base=None, conda_env=None, modules=None):
     """Return the lines of a map with every command that a template stands for.
 
     All combinations are made, the first group varying slowest: lists and files first, in the order of the
@@ -1615,7 +1615,7 @@ def template(command, params=None, base=None, conda_env=None, modules=None):
         commands = [(own.line(index), file_name(own.raw(index))) for index in range(len(own))]
     elif command is not None:
         check_program(command)
-    activating = map(native, environment_lines(conda_env, modules))
+    activating = map(decode_name, environment_lines(conda_env, modules))
     pre, post = ([line for part in maps for line in part.sections[section]] for section in ('pre', 'post'))
     pre += added_lines(list(activating), pre)
     merged = collections.OrderedDict()
@@ -1646,12 +1646,12 @@ def expand_all(commands, path):
         path: of the file
 
     Raises:
-        QMapError: as for `template`; it names the line
+        QMapError: as for `template_lines`; it names the line
     """
     jobs, cache = [], {}
     for number, text in commands:
         try:
-            jobs += [native(line) for line in expand(text.replace('\\\n', ''), cache)]
+            jobs += [decode_name(line) for line in expand_command(text.replace('\\\n', ''), cache)]
         except QMapError as error:
             place = '{}, line {}: '.format(path, number) if number else ''
             raise QMapError(place + str(error).replace('\n', '\\n'))
@@ -1663,10 +1663,10 @@ def check_program(command):
     import shutil
     if re.fullmatch(r'[\w./~+-]*[./][\w./~+-]*', command) and not shutil.which(os.path.expanduser(command)):
         raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write "command '
-                        '{0}"'.format(native(command)))
+                        '{0}"'.format(decode_name(command)))
 
 
-def expand(command, cache):
+def expand_command(command, cache):
     """Yield every command that a template stands for. cache: dict of what each pattern has matched so far."""
     pieces = GROUP.split(OWN_BRACES.sub(lambda match: match.group(1) + BRACES, command))
     lists = read_groups(pieces)
@@ -1777,7 +1777,7 @@ def check_line(line):
         wrong = read_header(line) if line.lstrip()[:1] == '[' else None
     except ValueError:
         wrong = True
-    if wrong or line.lstrip()[:1] in ('', '#') or '\n' in line or continues(encode(line)):
+    if wrong or line.lstrip()[:1] in ('', '#') or '\n' in line or is_continued(encode(line)):
         raise QMapError('not a line of a map (blank, a comment, a section header or several lines): '
                         '{!r:.200}'.format(line))
 
@@ -1977,7 +1977,7 @@ def match_all(text, values, cache):
     values = dict(values)
     for name, value in values.items():
         for place, piece in references.get(name, ()):
-            cells[place] = insert(value, piece.before, piece.after)
+            cells[place] = quote_within(value, piece.before, piece.after)
 
     def fill(depth):
         if depth == len(order):
@@ -1989,11 +1989,11 @@ def match_all(text, values, cache):
             raise QMapError('{}: no file matches; to pass the wildcard to the command, quote it'.format(
                 as_typed(text[part[0].start:part[-1].end], values)))
         for path, captured in found:
-            cells[cell] = insert(path, part[0].before, part[-1].after)
+            cells[cell] = quote_within(path, part[0].before, part[-1].after)
             values.update(captured)
             for name, value in captured.items():
                 for place, piece in references.get(name, ()):
-                    cells[place] = insert(value, piece.before, piece.after)
+                    cells[place] = quote_within(value, piece.before, piece.after)
             yield from fill(depth + 1)
 
     return fill(0)
@@ -2090,7 +2090,7 @@ def quote_word(text):
     return shlex.quote(text)
 
 
-def insert(value, before, after):
+def quote_within(value, before, after):
     """Return a value as it is written where these quotes are open, so that the shell reads it as it is."""
     plain = {'"': r'[^\0-\x1f\x7f"\\$`!#]*', "'": r"[^\0-\x1f\x7f'$#]*"}.get(before)
     if plain and before == after and re.fullmatch(plain, value):
@@ -2103,7 +2103,7 @@ def insert(value, before, after):
 # even within a file that it sources: hence `|| :` behind those. The next line notices what they leave undone.
 
 def environment_lines(conda_env, modules):
-    """Return the lines for [pre] that bring modules, a conda and a virtual environment; see `template`."""
+    """Return the lines for [pre] that bring modules, a conda and a virtual environment; see `template_lines`."""
     lines = module_lines(modules)
     conda = conda_lines(conda_env)
     venv = os.path.join(os.environ.get('VIRTUAL_ENV', ''), 'bin')
@@ -2276,11 +2276,11 @@ class Profile:
             if key not in SETTINGS:
                 self.warnings.append('{}: unknown setting {}{}; known: {}'.format(
                     path, key, did_you_mean(key, SETTINGS), ', '.join(SETTINGS)))
-            self.settings[key] = unquoted(value)
+            self.settings[key] = strip_quotes(value)
         for section in parser.sections():
             if section == 'params':
                 for key, value in parser.items(section):
-                    self.params[key] = self._checked(key, unquoted(value), path)
+                    self.params[key] = self._checked(key, strip_quotes(value), path)
             elif section == 'editable_params':
                 for key, label in parser.items(section):
                     self._checked(key, None, path)
@@ -2341,7 +2341,7 @@ class Profile:
 COMMANDS = collections.OrderedDict([('slurm', 'sbatch'), ('sge', 'qsub'), ('lsf', 'bsub')])
 
 
-def unquoted(value):
+def strip_quotes(value):
     """Return the value of a setting without the quotes around the whole of it."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in '\'"' else value
 
@@ -2435,7 +2435,7 @@ class Logs:
             return os.fstat(handle)
         finally:
             os.close(handle)
-            remove(path)
+            remove_file(path)
 
     def driver_now(self):
         """Return who drives, as driver.json has it; {} where that says nothing, or cannot be read."""
@@ -2702,7 +2702,7 @@ def sound_record(record):
                    if record.get(key) is not None and not (
                        is_of_type(record[key], kind) and (kind is not NUMBER or record[key] >= 0)))
     try:
-        changed({}, record.get('params'))
+        change_params({}, record.get('params'))
     except UNSOUND:
         wrong = sorted(set(wrong) | {'params'})
     if not wrong:
@@ -2968,7 +2968,7 @@ class Segments:
             if self._shared[0] == place:
                 return self._shared[1]
             source = self._open(epoch)
-            with naming(self.path(epoch)):
+            with name_in_errors(self.path(epoch)):
                 source.seek(byte)
                 event = parse_event(source.readline(LONGEST))
             if event and 'job' not in event:    # it may be long, and will be asked for once more
@@ -3086,7 +3086,7 @@ class JournalState(JobTable):
         workers = event['workers'] if pulled else 1
         if not self._may_be_batch(batch) or not workers > 0:
             raise ValueError(event)
-        changed({}, params)
+        change_params({}, params)
         self.batches[batch] = dict(event, live=len(attempts))
         self.last_batch = max(self.last_batch, batch)
         many = event.get('shares') or len(attempts)
@@ -3196,7 +3196,7 @@ class JournalState(JobTable):
         most = settings.get('max_running', 1)
         if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
             raise ValueError(settings)
-        changed({}, settings.get('params') or {})
+        change_params({}, settings.get('params') or {})
         return settings
 
     def apply_state(self, event, place):
@@ -3241,7 +3241,7 @@ class JournalState(JobTable):
     def apply_retry(self, event, place):
         """Jobs that have ended shall run once more."""
         params = event.get('params')
-        changed({}, params)
+        change_params({}, params)
         for number in self.numbers(event['numbers']):
             record = self.record(number)
             if record['status'] == FAILED:
@@ -3429,7 +3429,7 @@ class Ledger(JournalState):
             if not found:
                 return
             segments.snapshot_path, segments.snapshot = self.logs.snapshot(found[-1]), found[-1]
-        with naming(segments.snapshot_path), open_regular(segments.snapshot_path) as source:
+        with name_in_errors(segments.snapshot_path), open_regular(segments.snapshot_path) as source:
             end = self._take(source, self.snapshot)
         if not self._covered:    # it was whole once: the state stands at its end
             self.damage.append((self.snapshot, end))
@@ -3440,7 +3440,7 @@ class Ledger(JournalState):
             source = open_regular(path)
         except ABSENT:    # it was compacted just now
             return
-        with naming(path), source:
+        with name_in_errors(path), source:
             source.seek(start)
             self._read[epoch] = start
             self._take(source, epoch, start, limit, on_event, self._read)
@@ -3544,7 +3544,7 @@ class Ledger(JournalState):
         """
         found, path = {}, logs.journal(epoch)
         try:
-            with naming(path), open_regular(path) as source:
+            with name_in_errors(path), open_regular(path) as source:
                 for _ in range(3):
                     event = of_types(parse_event(source.readline(1 << 20)), DRIVER_FIELDS)
                     if event.get('event') in ('open', 'lead'):
@@ -3687,7 +3687,7 @@ class Compaction:
                 target.flush()
                 sync_file(target.fileno())
         except OSError:
-            remove(path)
+            remove_file(path)
             raise
         return self.places
 
@@ -4214,7 +4214,7 @@ class Journal:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
                 self._open(path, opening)
         finally:
-            remove(temporary)
+            remove_file(temporary)
 
     def _open(self, path, opening):
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -4223,7 +4223,7 @@ class Journal:
             self.write([opening])
         except BaseException:
             os.close(self._handle)
-            remove(path)
+            remove_file(path)
             raise
 
     def write(self, events):
@@ -5587,7 +5587,7 @@ class Plan:
             if self.info is None and is_there(logs.execution):
                 raise QMapError('{}: damaged: not JSON; restore it from a backup'.format(logs.execution))
         except OSError as error:
-            raise unreadable(error, logs.execution)
+            raise unreadable_error(error, logs.execution)
         if not isinstance(self.info, dict) or 'token' not in self.info:
             raise NoExecution(logs.path)
         self._check()
@@ -5679,7 +5679,7 @@ class Plan:
 
     def params_of(self, record):
         """Return the parameters with which the attempt of a record was submitted."""
-        return changed(self.job_params(int(record['job']) // self.group), record.get('params'))
+        return change_params(self.job_params(int(record['job']) // self.group), record.get('params'))
 
     def info_of(self, record, ledger, fields=None):
         """Return the whole of a job's metadata, as it stands in its .info file.
@@ -5733,7 +5733,7 @@ class Plan:
     def _attempts(self, record, ledger):
         return [collections.OrderedDict(
             [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
-            + [(key, iso(past.get(key))) for key in ('started', 'finished')]
+            + [(key, iso_time(past.get(key))) for key in ('started', 'finished')]
             + [(key, past.get(key)) for key in ('exit_code',) + USED])
             for past in map(sound_record, ledger.earlier(ledger.number(record['job'])))]
 
@@ -5763,7 +5763,7 @@ def recorded_field(key, missing=''):
 
 def time_field(key):
     """Return the JobField that tells when something was, as a record says it."""
-    return JobField(lambda plan, record, ledger: iso(record.get(key)))
+    return JobField(lambda plan, record, ledger: iso_time(record.get(key)))
 
 
 #: The fields of a job's metadata, in the order of its .info file. The manual's page `fields` says what each means.
@@ -5962,7 +5962,7 @@ def own_end(plan, record, start, end, why):
     if not event.get('executor_id'):
         event['executor_id'] = start.get('executor_id', '')
     if plan.group > 1 and event['status'] == FAILED:
-        event['done'] = tail(path + '.done', 1 << 20).count('\n')
+        event['done'] = read_tail(path + '.done', 1 << 20).count('\n')
     return event
 
 
@@ -6153,7 +6153,7 @@ class Retry(JobsOrder):
     def read(options, plan):
         """See Order."""
         given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
-        params = {key: write_parameter(key, checked(key, text)) for key, text in given if text is not None}
+        params = {key: write_parameter(key, parse_parameter(key, text)) for key, text in given if text is not None}
         return dict(JobsOrder.read(options, plan), params=params)
 
     @staticmethod
@@ -6197,18 +6197,18 @@ class Set(Order):
         """See Order."""
         params = collections.OrderedDict()
         for text in options.params:
-            key, mark, value = (part.strip() for part in native(text).partition('='))
+            key, mark, value = (part.strip() for part in decode_name(text).partition('='))
             if not mark:
                 raise QMapError('{}: not a parameter; write KEY=VALUE'.format(text))
             if key == 'working_directory' and not os.path.isdir(file_name(value)):
                 raise QMapError('{}: no such working directory'.format(value))
             if key == 'working_directory':
-                value = native(absolute_path(file_name(value)))
+                value = decode_name(absolute_path(file_name(value)))
             if key in params:
-                warn(['{}: given twice; the last value counts'.format(key)])
-            params[key] = write_parameter(key, checked(key, value)) if value else ''
+                print_warnings(['{}: given twice; the last value counts'.format(key)])
+            params[key] = write_parameter(key, parse_parameter(key, value)) if value else ''
         check_case(plan.all_names() + list(params))
-        warn(foreign_parameters(params))
+        print_warnings(foreign_parameters(params))
         return {'params': params}
 
     @staticmethod
@@ -6631,7 +6631,7 @@ class Lease:
             self._journal.close()
             if isinstance(error, OSError) and not self._is_followed():
                 # Empty or void, it would pass for a driver that nobody knows.
-                remove(self.logs.journal(self._epoch))
+                remove_file(self.logs.journal(self._epoch))
             self._lock.release()
             raise
         return True
@@ -6758,7 +6758,7 @@ class Lease:
                     self.ledger = fresh.at(path)
             except OSError:
                 pass    # no room for it now
-            remove(temporary)
+            remove_file(temporary)
         if self.ledger.snapshot:
             self.history_due = self.here.monotonic() + self.READERS
             try:    # both times are the file server's
@@ -6781,7 +6781,7 @@ class Lease:
             is_older = int(number) < self.ledger.snapshot + (kind == 'journal')
             is_left_over = rest and int(number) < self._epoch    # that did not come to its place
             if is_older or is_left_over:
-                remove(os.path.join(self.logs.qmap, name))
+                remove_file(os.path.join(self.logs.qmap, name))
 
     def show_beat(self, released=False):
         """Show others that this process drives, or drives no more."""
@@ -7030,7 +7030,7 @@ class Disk(Part):
         self._full_since = now
         self.backend.throttle(0)
         for batch in self.driver.chunks.open_batches():
-            remove(self.logs.batch(batch))
+            remove_file(self.logs.batch(batch))
 
     def explain(self, events):
         """Say of jobs that fail while the disk is full that it was."""
@@ -7126,7 +7126,7 @@ class Scribe(Part):
         """Remove what nobody needs of a job that ended well: all but output that holds something."""
         path = self.plan.path(record['job'])
         for suffix in ('.sh', '.info'):
-            remove(path + suffix)
+            remove_file(path + suffix)
         past = range(1, record['attempt'])
         for name in itertools.chain((path,), ('{}.{}'.format(path, attempt) for attempt in past)):
             for suffix in ('.out', '.err'):
@@ -7137,7 +7137,7 @@ class Scribe(Part):
                 except OSError:
                     continue
                 if empty:
-                    remove(name + suffix)
+                    remove_file(name + suffix)
 
     def _clean(self):
         """Remove the scripts of batches that are over, and what the jobs said of attempts that are.
@@ -7164,7 +7164,7 @@ class Scribe(Part):
         for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
             file = parse_run_file(name)
             if file and over[file.kind](file):
-                remove(os.path.join(self.logs.run, name))
+                remove_file(os.path.join(self.logs.run, name))
         attempts.closed &= held
         self.needs_cleaning = False
 
@@ -7177,7 +7177,7 @@ class Scribe(Part):
             if not number.isdigit() or int(number) in self.ledger.batches:
                 continue    # others' names may be there: .nfs0123 of a file that is still open
             if not (kind and int(number) in pools):
-                remove(os.path.join(folder, name))
+                remove_file(os.path.join(folder, name))
 
     def _pools(self):
         """Return the numbers of the pools that have jobs, or workers."""
@@ -7223,7 +7223,7 @@ class Reports(Part):
         record = self.ledger.live[number]
         start = attempts.start_of(key) or read_start(attempts.status_path(record, '.start'))
         if start.get('void'):
-            remove(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
+            remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
             return []
         attempt, batch = attempts.of(record), self.ledger.batch_of(record)
         if record['k'] == NOBODY and start.get('crew') == batch.get('crew'):
@@ -7343,7 +7343,7 @@ class Reports(Part):
         if not self.backend.immediate:
             event['task'] = task
         if self.plan.group > 1 and event['status'] == FAILED:
-            event['done'] = tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
+            event['done'] = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
         if not end:
@@ -7372,7 +7372,7 @@ class Reports(Part):
         """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
         if end and 'crew' in self.ledger.batch_of(record):
             return ''
-        return tail(self.driver.attempts.output_path(record))
+        return read_tail(self.driver.attempts.output_path(record))
 
 
 #: What a chunk says of a job behind the first letter of a line: s, it begins; v, it does not after all; e,
@@ -7458,7 +7458,7 @@ class Chunks(Part):
         """Keep the chunks of an earlier driver from beginning more."""
         self.inherited = self._batches()
         for batch in self.inherited:
-            remove(self.logs.batch(batch))
+            remove_file(self.logs.batch(batch))
         # What one on another host has begun since may be seen from here only later.
         elsewhere = self.lease.taken_from not in ('', self.here.host)
         self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
@@ -7536,7 +7536,7 @@ class Chunks(Part):
     def _new_lines(self, chunk, path):
         """Return the whole lines that have been added to a chunk's file."""
         try:
-            with naming(path), open_regular(path) as source:
+            with name_in_errors(path), open_regular(path) as source:
                 source.seek(chunk.read)
                 text = source.read(1 << 20)
         except ABSENT + (NotRegular,):
@@ -7748,7 +7748,7 @@ class Pools(Part):
         if waiting > ahead // 2 and not leaving:
             return
         room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
-        params = changed(self.plan.params, self.ledger.settings.get('params'))
+        params = change_params(self.plan.params, self.ledger.settings.get('params'))
         groups, alone = collections.OrderedDict(), []
         for number in self.ledger.following(max(room, Pool.LIST)):
             own, changes = submitter.job_params(number)
@@ -7844,7 +7844,7 @@ class Pools(Part):
         if not pool.closed:
             pool.closed = now
             for batch in batches:
-                remove(self.logs.batch(batch))
+                remove_file(self.logs.batch(batch))
         if over or now - pool.closed > grace:
             self.driver.reports.collect()    # what they have begun until now can be seen
             free, _ = self._on_lists(batches, set(self.logs.listing()))
@@ -7917,7 +7917,7 @@ class Pools(Part):
             numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
             if numbers <= self.ledger.cancelled.keys():
                 for batch in batches:
-                    remove(self.logs.batch(batch))
+                    remove_file(self.logs.batch(batch))
                 pool.closed = pool.cancelled = self.here.monotonic()
                 tasks += [(pool.id, index) for index in pool.at_work() if pool.id]
         return tasks
@@ -8119,7 +8119,7 @@ class Queue(Part):
                 continue
             account = dict(evidence.account or {})
             if verdict == VANISHED:
-                account = {'reason': 'lost', 'words': last_line(tail(attempts.output_path(record))) or
+                account = {'reason': 'lost', 'words': last_line(read_tail(attempts.output_path(record))) or
                            'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
             self._explain(account, attempt)
             if attempt.listed and self.backend.lingers:
@@ -8166,7 +8166,7 @@ class Queue(Part):
         path = self.driver.attempts.status_path(record, '.start')
         if 'void' not in read_start(path):
             return False
-        remove(path)
+        remove_file(path)
         self.driver.attempts.forget_start(key_of(record))
         return True
 
@@ -8250,7 +8250,7 @@ class Recall(Part):
         self.lease.write([{'event': 'returned', 'tasks': sorted(some), 'spent': some is used, 'time': now}
                           for some in (set(keys) - used, used) if some])
         for key, number in zip(keys, numbers):
-            remove(os.path.join(self.logs.run, key + '.why'))    # the attempt comes again
+            remove_file(os.path.join(self.logs.run, key + '.why'))    # the attempt comes again
             self.driver.attempts.by_key.pop(key, None)
             self.driver.scribe.note(number)
         self.driver.scribe.needs_cleaning = True
@@ -8296,7 +8296,7 @@ class Recall(Part):
         """
         number, attempts = batch['batch'], self.driver.attempts
         if 'crew' in batch:
-            remove(self.logs.batch(number))    # or its workers would take more meanwhile
+            remove_file(self.logs.batch(number))    # or its workers would take more meanwhile
         names = set(self.logs.listing())
         keys = [key_of(record) for record in attempts.in_batch(number)]
         back = [key for key in keys if key + '.start' not in names]
@@ -8445,7 +8445,7 @@ class Submitter(Part):
     def job_params(self, number):
         """Return the parameters with which a job would be submitted now, and the changes in them."""
         changes = self.plan.changes(self.ledger, number)
-        return changed(self.plan.job_params(number), changes), changes
+        return change_params(self.plan.job_params(number), changes), changes
 
     def largest(self):
         """Return how many tasks a submission may have."""
@@ -8477,7 +8477,7 @@ class Submitter(Part):
             # Whoever took over while this was written has closed the batch, and it is open again.
             self.lease.check_epoch()
         except NotDriver:
-            remove(script)
+            remove_file(script)
             raise
         if pool:
             pool.waiting += len(numbers)
@@ -8608,8 +8608,8 @@ class Submitter(Part):
         commands = [self.plan.map.command(index)[0] for index in indices]
         if attempt > 1:
             for suffix in ('out', 'err'):
-                keep(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
-                remove(path[:-2] + suffix)    # a job's output is added to what is there
+                keep_old_file(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
+                remove_file(path[:-2] + suffix)    # a job's output is added to what is there
         sections = self.plan.map.sections
         write_text(path, job_script(
             id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
@@ -8691,7 +8691,7 @@ class Steering(Part):
         refuse_others(order, self.logs)
         for key, text in (order.get('params') or {}).items():
             if text.strip() or not KEY.match(key):    # of text, as a map has it
-                checked(key, text)
+                parse_parameter(key, text)
                 check_case(self.plan.all_names() + [key])
         requested, most = order.get('ids') or (), self.ledger.commands
         if not all(0 <= first <= last for first, last in requested) or sum(
@@ -8708,7 +8708,7 @@ class Steering(Part):
         Raises:
             QMapError: it is refused
         """
-        message = self.backend.refusal(changed(self.plan.params, changes))
+        message = self.backend.refusal(change_params(self.plan.params, changes))
         if message:
             raise QMapError('each job ' + message)
 
@@ -8968,7 +8968,7 @@ class Driver:
             self.lease.write([{'event': 'left', 'time': self.here.time()}])
             self.lease.sync()
             write_json(self.logs.execution, dict(
-                self.plan.info, finished='' if self.ledger.left() else iso(self.here.time()),
+                self.plan.info, finished='' if self.ledger.left() else iso_time(self.here.time()),
                 counts=self.counts(), cancelled=self.ledger.failures.cancelled))
             self.lease.show_beat(released=True)
         except OSError as error:
@@ -9120,14 +9120,14 @@ class Inbox:
 
     def remove(self, id):
         """Take an order away."""
-        remove(self._path(id))
+        remove_file(self._path(id))
 
 
 ########################################################################################################################
 # A mere look: what the jobs have said since a driver wrote down what it knew
 ########################################################################################################################
 
-def beats(logs):
+def is_driven(logs):
     """Tell whether a driver seems to live: on another host one that has not said that it left."""
     driver = logs.driver_now()
     if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver):
@@ -9138,7 +9138,7 @@ def beats(logs):
 def driver_alive(logs):
     """Return the host and the pid of the driver that seems to live, as a dict; None where there is none."""
     driver = logs.driver_now()
-    return collections.OrderedDict((key, driver[key]) for key in ('host', 'pid')) if beats(logs) else None
+    return collections.OrderedDict((key, driver[key]) for key in ('host', 'pid')) if is_driven(logs) else None
 
 
 def why_outdated(logs):
@@ -9147,7 +9147,7 @@ def why_outdated(logs):
     Raises:
         OSError: it cannot be read who drives
     """
-    if not beats(logs):
+    if not is_driven(logs):
         return 'no driver is running'
     driver = logs.driver_now()
     if driver.get('host') == os.uname().nodename:
@@ -9306,7 +9306,7 @@ class ExecutionReader:
         try:
             self._read_anew()
         except OSError as error:
-            raise unreadable(error, self.path)
+            raise unreadable_error(error, self.path)
         self.warnings += self._ledger.damage_texts()
 
     def _read_anew(self):
@@ -9354,7 +9354,7 @@ class ExecutionReader:
             try:
                 self._merged = with_unmerged(self.plan, self._ledger)
             except OSError as error:
-                raise unreadable(error, self.path)
+                raise unreadable_error(error, self.path)
         return self._merged
 
     @property
@@ -9421,7 +9421,7 @@ class ExecutionReader:
         """Return the parameters of the map and the command line with what `set` changed, and a function of a
         command's index that returns what a retry of its job changed."""
         ledger = self.ledger
-        params = changed(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
+        params = change_params(read_parameters(self.plan.info['map_params']), ledger.settings.get('params'))
         return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
 
     def pending_reason(self):
@@ -9512,35 +9512,35 @@ class Summary:
         execution, found = self._execution, collections.OrderedDict()
         where = quote_shown(shown_path(execution.path))
         old = not execution.has_journal
-        driven = not old and self.status == 3 and not execution.driving and beats(execution.logs)
+        driven = not old and self.status == 3 and not execution.driving and is_driven(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
             if backends_there():
-                command = '{} info -l {} --log {}{}'.format(program(), where, id, ' --err' if err else '')
+                command = '{} info -l {} --log {}{}'.format(qmap_command(), where, id, ' --err' if err else '')
             else:
                 command = 'cat ' + quote_shown(shown_path(execution.plan.path(id, '.err' if err else '.out')))
             found['to see one'] = command
         if not driven:
             found.update(self._reruns(where, old))
         if self.status == 3 and not old and execution.halted:
-            found['it is paused; to submit again'] = '{} control -l {} resume'.format(program(), where)
+            found['it is paused; to submit again'] = '{} control -l {} resume'.format(qmap_command(), where)
         if self.status == 3 and not driven and not old:
-            found['to go on'] = '{} reattach -l {}'.format(program(), where)
+            found['to go on'] = '{} reattach -l {}'.format(qmap_command(), where)
         return found
 
     def _reruns(self, where, old):
         """Yield how to run again what did not complete: (what for, command)."""
         retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
         if self.counts[FAILED] > self.cancelled and not old:
-            yield 'to retry what failed', retry.format(program(), where, '')
+            yield 'to retry what failed', retry.format(qmap_command(), where, '')
         for_map = old or not self.cancelled    # the map has all that are FAILED
         if for_map and self.counts[FAILED]:
             again = ' '.join(map(shlex.quote, ['rerun.map'] + self._execution.repeat))
             yield 'to rerun what failed', '{0} info -l {1} -o rerun.map && {0} submit {2}'.format(
-                program(), where, again)
+                qmap_command(), where, again)
         if self.cancelled and not old:
-            yield 'to run what was cancelled', retry.format(program(), where, ' -s cancelled')
+            yield 'to run what was cancelled', retry.format(qmap_command(), where, ' -s cancelled')
 
     def lines(self):
         """Yield it as lines for people."""
@@ -9558,7 +9558,7 @@ class Summary:
         """Return the environment variables that tell it to a command."""
         found = {'QMAP_' + status: str(number) for status, number in self.counts.items()}
         found['QMAP_CANCELLED'] = str(self.cancelled)
-        found.update(QMAP_LOGS=file_name(native(self._execution.path)),
+        found.update(QMAP_LOGS=file_name(decode_name(self._execution.path)),
                      QMAP_NAME=file_name(self._execution.name), QMAP_STATUS=str(self.status),
                      QMAP_JOBS=str(sum(self.counts.values())), QMAP_SUMMARY=self.head(),
                      QMAP_ELAPSED='{:.0f}'.format(self.elapsed or 0))
@@ -9653,7 +9653,7 @@ class Admission:
     def _refuse_copy(self, plan):
         """Keep a copy of the folder from running the jobs of the first one again."""
         info, path = plan.info, self._logs.path
-        other = Logs(file_name(info.get('logs') or native(path)))
+        other = Logs(file_name(info.get('logs') or decode_name(path)))
         if self.force or other.path == path or info.get('inode') == os.stat(self._logs.qmap).st_ino:
             return    # where it was, or moved
         try:
@@ -9671,7 +9671,7 @@ class Admission:
         if not distrust:
             return True
         path = shown_path(self._logs.path)
-        if beats(self._logs) or not os.access(self._logs.qmap, os.W_OK):
+        if is_driven(self._logs) or not os.access(self._logs.qmap, os.W_OK):
             self.obstacle = '{}: {}'.format(path, os.strerror(errno.EACCES))
             return False
         raise QMapError('{}: {}; to drive it anyway: reattach --force'.format(path, distrust))
@@ -9679,7 +9679,7 @@ class Admission:
     def note_error(self, error):
         """Note the OSError for which this process cannot drive."""
         self.permitted = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)
-        self.obstacle = str(unreadable(error, self._logs.path))
+        self.obstacle = str(unreadable_error(error, self._logs.path))
         if not self.permitted:
             self.obstacle = 'no write permission in {}; viewing only'.format(shown_path(self._logs.path))
 
@@ -9883,7 +9883,7 @@ class Session(ExecutionReader):
             if self._drove and not (self.left() and self.successor):
                 self.news.extend(tell_of_end(self.plan.info.get('on_finish'), Summary(self)))
         except OSError as error:
-            raise unreadable(error, self.path)
+            raise unreadable_error(error, self.path)
 
     def _undone(self, late):
         """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were
@@ -9903,7 +9903,7 @@ class Session(ExecutionReader):
                 return True
             return late and bool(unmerged_events(self.plan, self._ledger))
         except OSError as error:
-            self._admission.obstacle = str(unreadable(error, self.path))
+            self._admission.obstacle = str(unreadable_error(error, self.path))
             return False
 
     # Driving
@@ -9953,7 +9953,7 @@ class Session(ExecutionReader):
                     driver.set(max_running=self._max_running)
                     self._max_running = None
             except OSError as error:
-                self.news.append(str(unreadable(error, self.path)))
+                self.news.append(str(unreadable_error(error, self.path)))
             self._drove = self.leaving != 'obey'
             driver.drive()
             self.leaving = driver.leaving
@@ -9970,7 +9970,7 @@ class Session(ExecutionReader):
 
     def _note_move(self):
         """Write down where the folder is now, and say what that means for what was submitted before."""
-        here, there = native(self.path), self.plan.info.get('logs')
+        here, there = decode_name(self.path), self.plan.info.get('logs')
         if there and there != here:
             if self._ledger.live:
                 self.news.append(
@@ -9998,7 +9998,7 @@ class Session(ExecutionReader):
                 self._unread = ''
                 over = not self._undone(False)
             except OSError as error:
-                over, self._unread = False, str(unreadable(error, self.path))
+                over, self._unread = False, str(unreadable_error(error, self.path))
             if self.leaving or over:
                 break
             self._host.sleep(1)
@@ -10356,14 +10356,14 @@ def finish_executions():
             if session.viewing:
                 session.stop('leave')
             elif session.left() and not session.leaving:
-                complain('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'
-                         .format(session.path, plural(session.left(), 'job')))
+                print_message('{}: waiting for {} before this program exits; Ctrl-C leaves them to `reattach`'
+                              .format(session.path, plural(session.left(), 'job')))
             session.wait()
         except KeyboardInterrupt:
             session.stop('leave')
             session.wait(10)
         except (QMapError, OSError) as error:
-            complain('error: {}'.format(error))
+            print_message('error: {}'.format(error))
 
 
 def options_to_repeat(profile, max_running, group, keep, pull, on_finish):
@@ -10458,13 +10458,13 @@ class Request:
         given = collections.OrderedDict(self.map.params)
         for key, value in texts.items():
             if value is not None:
-                given[key] = checked(key, value)
+                given[key] = parse_parameter(key, value)
                 self.warnings += foreign_parameters([key])
         folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.curdir
         folder = absolute_path(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
             raise QMapError('{}: no such working directory'.format(folder))
-        given['working_directory'] = native(folder)
+        given['working_directory'] = decode_name(folder)
         return given
 
     def _check_group(self, group):
@@ -10529,16 +10529,16 @@ class Request:
                 ('settings', self.profile.settings), ('editable_params', self.profile.editable),
                 ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
                 ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
-                ('pull', self.pull), ('on_finish', native(self.on_finish)),
+                ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
                 ('repeat', self.repeat), ('jobs', self.jobs),
                 ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
-                ('logs', native(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
+                ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
                 ('host', os.uname().nodename), ('token', os.urandom(4).hex()),
-                ('created', iso(time.time())), ('created_seconds', time.time()), ('finished', '')]))
+                ('created', iso_time(time.time())), ('created_seconds', time.time()), ('finished', '')]))
         except (OSError, QMapError) as error:
             shutil.rmtree(folder.qmap if there else folder.path, ignore_errors=True)
-            remove(folder.input)
-            remove(folder.execution)
+            remove_file(folder.input)
+            remove_file(folder.execution)
             if isinstance(error, QMapError):
                 raise
             raise QMapError('{}: {}'.format(folder.path, error.strerror))
@@ -10571,11 +10571,11 @@ def check_fields(paths, names):
                 '; parameters: ' + (', '.join(names) or 'none')
         else:
             hint = did_you_mean(path, FIELDS, '', 'field') or did_you_mean(path, names, 'params.') or \
-                '; list of fields: {} help fields'.format(program())
+                '; list of fields: {} help fields'.format(qmap_command())
         raise QMapError('unknown field {}{}'.format(path, hint))
 
 
-def field(info, path):
+def field_value(info, path):
     """Return a field of a job's metadata by its dotted path, None where there is none."""
     for part in path.split('.') if '.' in path else (path,):
         if not isinstance(info, dict) or part not in info:
@@ -10598,9 +10598,9 @@ def field_text(value):
 
 def cell_text(info, path):
     """Return a field of a job's metadata as text for a table: of an unknown peak the upper bound."""
-    value = field(info, path)
+    value = field_value(info, path)
     if value is None and path == 'usage.memory.peak':
-        return peak_text({'memory_below': field(info, 'usage.memory.below')})
+        return peak_text({'memory_below': field_value(info, 'usage.memory.below')})
     return field_text(value)
 
 
@@ -10613,7 +10613,7 @@ def made_by_04(path):
     try:
         return is_there(os.path.join(path, 'qmap_input')) and not is_there(os.path.join(path, '.qmap'))
     except OSError as error:
-        raise unreadable(error, path)
+        raise unreadable_error(error, path)
 
 
 def open_folder(path):
@@ -10643,7 +10643,7 @@ def left_map(plan, jobs, params, more=None):
     indices = []
     for info in jobs:
         own = plan.commands(int(info['id']) // plan.group)
-        done = field(info, 'commands.done') if info['status'] == FAILED else 0
+        done = field_value(info, 'commands.done') if info['status'] == FAILED else 0
         indices.extend(own[done or 0:])
     return plan.map.text(indices, params, more)
 
@@ -10793,7 +10793,7 @@ class PlainView(View):
 
     def say(self, text):
         """Print a line of its own."""
-        self._write('{}{}\n'.format(self._clear(), self._painted(printable(text))))
+        self._write('{}{}\n'.format(self._clear(), self._painted(printable_text(text))))
 
     def note(self, text):
         """Print what was done on demand, or went wrong on the way."""
@@ -10801,7 +10801,7 @@ class PlainView(View):
             self.say(text)
 
     def _painted(self, text):
-        return COLOURED.sub(painted, text) if self._colours else text
+        return COLOURED.sub(paint_match, text) if self._colours else text
 
     def _stamped(self, text):
         self.say(text if self._terminal else '{}  {}'.format(time.strftime('%H:%M:%S'), text))
@@ -10842,7 +10842,7 @@ class PlainView(View):
         state = (tuple(counts.values()), trouble, self.session.viewing)
         if self._terminal:
             self._next = now + self.REDRAW
-            line = printable(self._line(counts, trouble, now))
+            line = printable_text(self._line(counts, trouble, now))
             width = max(20, shutil.get_terminal_size().columns - 1)
             line = line[:width]
             self._write('\r{}{}'.format(self._painted(line), ' ' * (self._drawn - len(line))))
@@ -10933,7 +10933,7 @@ BAR = {'#': 'completed', 'x': 'failed', '-': 'cancelled'}
 COLOURED = re.compile(r'\[[#x.-]{20}\]|[\d,]+ (' + '|'.join(COLOURS) + r')\b|! .*')
 
 
-def painted(match):
+def paint_match(match):
     """Return what COLOURED has found with its colour: the bar, a number of jobs, a trouble."""
     text = match.group()
     if text.startswith('['):
@@ -11007,9 +11007,9 @@ def run_here(command, params, quiet=False):
         for number, handler in before.items():
             signal.signal(number, handler)
     if running.killed:
-        complain('killed: {}'.format(running.verdict['words']))
+        print_message('killed: {}'.format(running.verdict['words']))
     if not quiet:
-        complain('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
+        print_message('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
             time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
             peak_text(running.most(used)) or 'unknown'))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -11052,7 +11052,7 @@ def run_there(backend, command, params, quiet=False):
     finally:
         signal.signal(signal.SIGINT, before)
     if not quiet:
-        complain('elapsed {}, queue wait included'.format(time_text(time.monotonic() - since)))
+        print_message('elapsed {}, queue wait included'.format(time_text(time.monotonic() - since)))
     return 128 - status if status < 0 else status
 
 
@@ -11072,9 +11072,9 @@ def on_terminal():
 def tool_template(options):
     """Run `qmap template`."""
     given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
-    params = collections.OrderedDict((key, checked(key, text)) for key, text in given if text is not None)
+    params = collections.OrderedDict((key, parse_parameter(key, text)) for key, text in given if text is not None)
     overwrite_nothing(options.output, options.force)
-    lines = template(options.command, params, options.base, options.conda_env, options.module)
+    lines = template_lines(options.command, params, options.base, options.conda_env, options.module)
     try:
         os.makedirs(os.path.dirname(options.output or '') or '.', exist_ok=True)
     except OSError as error:
@@ -11096,10 +11096,10 @@ def tool_submit(options):
         raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, '
                         'cores: -c N'.format(options.logs))
     keys = ('cores', 'memory', 'time', 'working_directory', 'name')
-    params = {key: native(getattr(options, key)) for key in keys if getattr(options, key) is not None}
+    params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
                       options.pull, options.on_finish)
-    warn(request.warnings)
+    print_warnings(request.warnings)
     if options.leave and options.detach:
         raise QMapError('--leave and --detach: give only one of them')
     if options.leave and request.profile.executor == 'local':
@@ -11111,21 +11111,21 @@ def tool_submit(options):
     notices = run_already(request.map.path, os.path.dirname(path), path, unfinished=silent)
     notices += likely_slips(request, options)
     if silent:
-        warn(notices)
+        print_warnings(notices)
     else:
-        say(request.profile.sentence())
+        print_notice(request.profile.sentence())
         for sentence in notices:
-            say(sentence)
-        say('{}, {}, logs folder {}'.format(
+            print_notice(sentence)
+        print_notice('{}, {}, logs folder {}'.format(
             jobs_text(request), at_once(request, options.leave), shown_path(path)))
     if options.detach:
-        return detach(path, options)
+        return detach_driver(path, options)
     session = Session(path, map=request.map)
     if sys.stdout.isatty() and not options.no_console:    # the console hides what was said until now
         session.news.extend(notices + ['warning: ' + sentence for sentence in request.warnings])
     if options.leave:
         session.stop('hand over')
-    return follow(session, options)
+    return follow_session(session, options)
 
 
 #: What a pipe is not: text in quotes, what a backslash makes harmless, `||`, and `>|`.
@@ -11168,7 +11168,7 @@ def python_words():
     return [sys.executable] + [option for option, given in options if given]
 
 
-def detach(path, options, *more):
+def detach_driver(path, options, *more):
     """Start a driver of an execution in the background, in a session of its own; return the exit status.
 
     Args:
@@ -11191,18 +11191,18 @@ def detach(path, options, *more):
     while child.poll() is None and time.monotonic() < end and logs.driver_now().get('pid') != child.pid:
         time.sleep(0.05)
     if child.poll() == 2:
-        raise QMapError(last_line(tail(messages)).replace('qmap: error: ', ''))
+        raise QMapError(last_line(read_tail(messages)).replace('qmap: error: ', ''))
     child.returncode = child.returncode or 0    # it is not waited for
     if options.progress:
-        say(strict_json(load_tool('progress', '--progress').line(
+        print_notice(strict_json(load_tool('progress', '--progress').line(
             'detached', pid=child.pid, host=os.uname().nodename, logs=logs.path, messages=messages).strip()))
     if options.quiet or options.progress:
         return 0
     where = quote_shown(shown_path(logs.path))
-    say('continues in the background (pid {} on {}), messages in {}'.format(
+    print_notice('continues in the background (pid {} on {}), messages in {}'.format(
         child.pid, os.uname().nodename, shown_path(messages)))
-    say('view: {} reattach -l {}'.format(program(), where))
-    say('stop: {} control -l {} stop'.format(program(), where))
+    print_notice('view: {} reattach -l {}'.format(qmap_command(), where))
+    print_notice('stop: {} control -l {} stop'.format(qmap_command(), where))
     return 0
 
 
@@ -11264,7 +11264,7 @@ def tool_reattach(options):
         raise QMapError('{}: made by qmap 0.4, without a journal; only `info` can read it'.format(
             options.logs))
     session = Session(options.logs, options.max_running, options.force, options.takeover)
-    warn(session.warnings)
+    print_warnings(session.warnings)
     if options.detach and not options.force and session.logs.distrusted():
         raise QMapError('{}: {}; to drive it anyway: --force'.format(
             shown_path(session.path), session.logs.distrusted()))
@@ -11272,11 +11272,11 @@ def tool_reattach(options):
         given = ['-r', str(options.max_running)] if options.max_running else []
         given += ['--force'] if options.force else []
         given += ['--takeover'] if options.takeover else []
-        return detach(session.path, options, *given)
+        return detach_driver(session.path, options, *given)
     if session.left() and not (options.quiet or options.progress):
-        say('{}, {} remaining, logs folder {}'.format(
+        print_notice('{}, {} remaining, logs folder {}'.format(
             plural(sum(session.counts().values()), 'job'), session.left(), shown_path(session.path)))
-    return follow(session, options)
+    return follow_session(session, options)
 
 
 def make_view(session, options):
@@ -11325,7 +11325,7 @@ def stop_session(session, way, say):
     counts = session.counts()
     text = stop.message.format(
         live=plural(counts[RUNNING] + counts[PENDING], 'job'), going=going_sentence(session),
-        resume='{} reattach -l {}'.format(program(), quote_shown(shown_path(session.path))))
+        resume='{} reattach -l {}'.format(qmap_command(), quote_shown(shown_path(session.path))))
     session.stop(stop.how)
     for line in text.splitlines():
         say(line)
@@ -11407,7 +11407,7 @@ class StopSignals:
         return 1 if counts[FAILED] else 0
 
 
-def follow(session, options):
+def follow_session(session, options):
     """Let a session work, show it, obey signals, and return the exit status.
 
     Args:
@@ -11418,7 +11418,7 @@ def follow(session, options):
     view = make_view(session, options)
     try:
         session.start()
-        attend(session, view, signals)
+        attend_session(session, view, signals)
     finally:
         view.close()
     session.wait(0)
@@ -11427,16 +11427,16 @@ def follow(session, options):
     driver = driver_alive(session.logs) if session.viewing and session.left() and not detaches else None
     if driver:
         session.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
-                            '{} control {} stop'.format(program(), quote_shown(shown_path(session.path))))
+                            '{} control {} stop'.format(qmap_command(), quote_shown(shown_path(session.path))))
     while session.news:
         view.note(session.news.popleft())
     if detaches and session.left():
-        return detach(session.path, options)
+        return detach_driver(session.path, options)
     view.finish(Summary(session))
     return signals.exit_status()
 
 
-def attend(session, view, signals):
+def attend_session(session, view, signals):
     """Show a session and obey signals until it is over or left.
 
     Args:
@@ -11477,15 +11477,15 @@ def tool_control(options):
     logs = Logs(options.logs)
     driver, resume = driver_alive(logs), ''
     if not driver and options.do != 'stop' and ExecutionReader(options.logs).left():
-        resume = '{} reattach -l {}'.format(program(), quote_shown(shown_path(logs.path)))
+        resume = '{} reattach -l {}'.format(qmap_command(), quote_shown(shown_path(logs.path)))
     if options.format:
         write_output(None, [json_text(collections.OrderedDict([
             ('order', options.do), ('refused', False), ('reply', reply), ('driver', driver),
             ('next', resume)]))])
         return 0
-    say(reply)
+    print_notice(reply)
     if resume:
-        say('no driver is running; resume with: ' + resume)
+        print_notice('no driver is running; resume with: ' + resume)
     return 0
 
 
@@ -11499,7 +11499,7 @@ def give_order(options):
     plan = Plan(logs)
     order = dict(ORDERS[options.do].read(options, plan), do=options.do, by=whoami())
     if options.do == 'retry':
-        warn(map_changed(plan))
+        print_warnings(map_changed(plan))
     inbox = Inbox(logs, Host())
     try:
         id = inbox.drop(order)
@@ -11509,13 +11509,13 @@ def give_order(options):
     since, named, answer, session = time.monotonic(), False, None, None
     try:
         while answer is None:
-            if session is None and not beats(logs):
+            if session is None and not is_driven(logs):
                 session = Session(options.logs)
             if session and session.obey_orders():
                 session.plan = Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
                 driver = logs.driver_now()
-                warn(['waiting for the driver (pid {} on {})'.format(driver.get('pid'), driver.get('host'))])
+                print_warnings(['waiting for the driver (pid {} on {})'.format(driver.get('pid'), driver.get('host'))])
                 named = True
             answer = inbox.answer(id)
             if answer is None:
@@ -11539,12 +11539,12 @@ def map_changed(plan):
                 file_name(path), plan.logs.input, shallow=False):
             shown = shown_path(file_name(path))
             yield ('{}: changed since it was submitted; retry runs the commands as submitted; to run the map '
-                   'as it is now: {} submit {}'.format(shown, program(), quote_shown(shown)))
+                   'as it is now: {} submit {}'.format(shown, qmap_command(), quote_shown(shown)))
     except (OSError, ValueError):    # it is not for this user to read, or its name is no path here
         pass
 
 
-def figures(logs, what):
+def read_figures(logs, what):
     """Return (Plan, Ledger, Usage, Advice) of the execution in a folder.
 
     Args:
@@ -11558,26 +11558,26 @@ def figures(logs, what):
     if made_by_04(logs):
         raise QMapError('{}: made by qmap 0.4, without the figures for {}'.format(logs, what))
     plan, ledger, usage = advice.read(logs)
-    warn(ledger.damage_texts())
+    print_warnings(ledger.damage_texts())
     warn_outdated(plan.logs, ledger)
     return plan, ledger, usage, advice.Advice(plan, ledger, usage)
 
 
-def advise(options):
+def print_advice(options):
     """Run `qmap info --advise`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--advise covers all jobs; the only options it takes are --format json and --output')
-    found = figures(options.logs, '--advise')[-1]
+    found = read_figures(options.logs, '--advise')[-1]
     write_output(options.output, [json_text(found.as_dict())] if options.format == 'json' else found.lines())
     return 0
 
 
-def summarise(options):
+def print_summary(options):
     """Run `qmap info --summary`."""
     if options.fields or options.status or options.collapse or options.format not in (None, 'json'):
         raise QMapError('--summary covers all jobs; the only options it takes are --format json and --output')
     source = open_folder(options.logs)
-    warn(source.warnings)
+    print_warnings(source.warnings)
     summary = Summary(source)
     if source.has_journal:
         warn_outdated(source.logs, source.ledger)
@@ -11598,18 +11598,18 @@ def tool_info(options):
         return load_tool('watch', '--watch').watch(options, parse_statuses(options.status or ['all']))
     gc.disable()    # it is soon over, and a million records make no garbage that goes in circles
     if options.advise:
-        return advise(options)
+        return print_advice(options)
     if options.summary:
-        return summarise(options)
+        return print_summary(options)
     statuses = parse_statuses(options.status or ['failed'])
     source = open_folder(options.logs)
-    warn(source.warnings)
+    print_warnings(source.warnings)
     if source.has_journal:
         warn_outdated(source.logs, source.ledger)
     if options.fields:
         lines = field_lines(source, statuses, options)
     elif options.format == 'json':
-        lines = table(source.jobs(statuses), None, 'json')
+        lines = table_lines(source.jobs(statuses), None, 'json')
     elif options.format:
         raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(
             options.format))
@@ -11641,7 +11641,7 @@ def field_lines(source, statuses, options):
         params, _ = source.changed_params()
         check_fields(fields, list(collections.OrderedDict.fromkeys([*params, *source.plan.map.names])))
     jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in fields])
-    return table(jobs, fields, options.format or ('pipe' if options.collapse else 'tsv'))
+    return table_lines(jobs, fields, options.format or ('pipe' if options.collapse else 'tsv'))
 
 
 def map_lines(source, statuses, options):
@@ -11653,7 +11653,7 @@ def map_lines(source, statuses, options):
         plan, params, own = source, source.params, None
     jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
     if not jobs:
-        warn(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
+        print_warnings(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
     lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
     if options.collapse:
         lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
@@ -11663,17 +11663,17 @@ def map_lines(source, statuses, options):
 def warn_outdated(logs, ledger):
     """Say that jobs may have ended without a word, where no driver would know."""
     sentence = outdated_sentence(logs, ledger)
-    warn([sentence] if sentence else [])
+    print_warnings([sentence] if sentence else [])
 
 
 def outdated_sentence(logs, ledger):
     """Return that jobs may have ended unnoticed, and what to do; '' where that cannot be."""
     why = ledger.live and why_outdated(logs)
     return '{}: submitted jobs may have ended since; update with: {} reattach -l {}'.format(
-        why, program(), quote_shown(shown_path(logs.path))) if why else ''
+        why, qmap_command(), quote_shown(shown_path(logs.path))) if why else ''
 
 
-def table(jobs, fields, format):
+def table_lines(jobs, fields, format):
     """Yield the lines of a table of fields.
 
     Args:
@@ -11684,7 +11684,7 @@ def table(jobs, fields, format):
     if format == 'json':
         for info in jobs:
             yield json_text(collections.OrderedDict([('id', info['id'])] + [
-                (path, field(info, path)) for path in fields]) if fields else info)
+                (path, field_value(info, path)) for path in fields]) if fields else info)
         return
     rows = itertools.chain([['id'] + fields], ([info['id']] + [cell_text(info, path) for path in fields]
                                                for info in jobs))
@@ -11716,10 +11716,10 @@ def tool_report(options):
     path = options.output or os.path.basename(absolute_path(options.logs)) + '.html'
     absolute_path(path)    # or there is no folder to write it to
     overwrite_nothing(path, options.force, other='another name with -o')
-    page = load_tool('report', 'report').Report(*figures(options.logs, 'report'))
+    page = load_tool('report', 'report').Report(*read_figures(options.logs, 'report'))
     write_output(path, (part.rstrip('\n') for part in page.parts()))
-    say('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
-                                    os.path.getsize(path) / 1000))
+    print_notice('{}: {}, {:,.0f} kB'.format(shown_path(os.path.abspath(path)), plural(page.jobs, 'job'),
+                                             os.path.getsize(path) / 1000))
     return 0
 
 
@@ -11727,11 +11727,11 @@ def tool_run(options):
     """Run `qmap run`."""
     command = shell_command(options.command)
     profile = Profile(options.profile)
-    warn(profile.warnings)
+    print_warnings(profile.warnings)
     params = collections.OrderedDict(profile.params)
     for key in ('cores', 'memory', 'time'):
         if getattr(options, key) is not None:
-            params[key] = checked(key, getattr(options, key))
+            params[key] = parse_parameter(key, getattr(options, key))
     if profile.executor == 'local':
         return run_here(command, params, options.quiet)
     return run_there(load_backend(profile.executor, profile.settings), command, params, options.quiet)
@@ -11754,9 +11754,9 @@ def tool_bundle(options):
     """Run `qmap bundle`."""
     overwrite_nothing(options.file, options.force)
     carried = load_tool('bundle', 'bundle').bundle(options.file)
-    say('{}: contains qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
+    print_notice('{}: contains qmap {} with {}'.format(options.file, __version__, ' and '.join(carried)))
     if 'filelock' not in carried:
-        say('filelock is not installed; the bundle uses flock instead')
+        print_notice('filelock is not installed; the bundle uses flock instead')
     return 0
 
 
@@ -11788,16 +11788,16 @@ def tool_help(options):
     return 0
 
 
-def warn(sentences):
+def print_warnings(sentences):
     """Print warnings."""
     for sentence in sentences:
-        complain('warning: {}'.format(sentence))
+        print_message('warning: {}'.format(sentence))
 
 
-def say(line):
+def print_notice(line):
     """Print a line about what was done, whatever the locale. If it cannot be written, nobody is told."""
     try:
-        write_output(None, [printable(line)])
+        write_output(None, [printable_text(line)])
     except (QMapError, OSError):
         pass
 
@@ -11829,7 +11829,7 @@ def write_output(path, lines):
     lines = iter(lines)
     if path is None:
         if sys.stdout.isatty():
-            lines = ('\t'.join(map(printable, line.split('\t'))) for line in lines)
+            lines = ('\t'.join(map(printable_text, line.split('\t'))) for line in lines)
         for some in iter(lambda: list(itertools.islice(lines, 1000)), []):
             print_bytes(encode('\n'.join(some + [''])))
         return
@@ -11846,7 +11846,7 @@ def write_output(path, lines):
         raise QMapError('{}: {}'.format(path, error.strerror))
     finally:
         if whole:
-            remove(written)
+            remove_file(written)
 
 
 def special_file(path):
@@ -12263,7 +12263,7 @@ def list_executions(folder, stream):
     return executions.listing(folder, width) if executions else []
 
 
-def explained(error, argv):
+def explain_error(error, argv):
     """Return the text of an error of the command line; a better one where another tool has such a word."""
     slips = load_tool('slips')
     return slips.explain(make_parser(), argv, str(error)) if slips else str(error)
@@ -12281,7 +12281,7 @@ def main(argv=None):
     except SystemExit as error:    # the help was printed
         return error.code
     except QMapError as error:
-        complain('error: {}'.format(explained(error, sys.argv[1:] if argv is None else argv)))
+        print_message('error: {}'.format(explain_error(error, sys.argv[1:] if argv is None else argv)))
         for line in list_executions(error.path, sys.stderr) if isinstance(error, NoExecution) else ():
             print_aside(line)
     except BrokenPipeError:
@@ -12291,7 +12291,7 @@ def main(argv=None):
         return 130
     except OSError as error:
         name = '{}: '.format(error.filename) if error.filename else ''
-        complain('error: {}{}'.format(name, error.strerror or error))
+        print_message('error: {}{}'.format(name, error.strerror or error))
     return 2
 
 

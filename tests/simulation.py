@@ -1190,7 +1190,7 @@ class Somebody:
 
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
-    'write_json', 'write_text', 'remove', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox', 'Driver', 'Lease',
+    'write_json', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox', 'Driver', 'Lease',
     'Steering', 'Pools', 'Submitter', 'Recall', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
@@ -1305,10 +1305,10 @@ def write_text(path, text):
     REAL['write_text'](path, text)
 
 
-def remove(path):
+def remove_file(path):
     try:
         WORLD.step('remove')
-        REAL['remove'](path)
+        REAL['remove_file'](path)
     except OSError:
         pass
 
@@ -1367,7 +1367,7 @@ class Inbox(REAL['Inbox']):
         found = super().waiting(*args)
         if WORLD.plant == 'inbox' and WORLD.actor.driver:
             for id, _ in found:
-                module.remove(self._path(id))
+                module.remove_file(self._path(id))
         return found
 
     def remove(self, id):
@@ -1684,7 +1684,7 @@ class Scribe(REAL['Scribe']):
         closed = self.driver.attempts.closed
         for name in self.logs.listing():
             if name.rpartition('.')[0] in closed:
-                module.remove(os.path.join(self.logs.run, name))
+                module.remove_file(os.path.join(self.logs.run, name))
         closed.clear()
         self.needs_cleaning = False
 
@@ -1755,7 +1755,7 @@ def apply_returned(ledger, event, place):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove, read_json, read_end, Journal, Lock, Inbox,
+    for function in (write_json, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
                      Driver, Lease, Steering, Pools, Submitter, Recall, Queue, Reports, Scribe, selected_jobs):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)

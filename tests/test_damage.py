@@ -55,7 +55,7 @@ def told(path):
     except module.QMapError as error:
         return None, [str(error)]
     for text in execution.warnings + [line for line in lines if line]:
-        module.printable(text)
+        module.printable_text(text)
     return jobs, execution.warnings
 
 

@@ -134,7 +134,7 @@ def test_an_order_to_end_a_job_goes_before_the_words_of_that_job(qmap, monkeypat
     driver.attempts.closed.update(name[:-4] for name in names)
     monkeypatch.setattr(driver.logs, 'listing', lambda: names)
     gone = []
-    monkeypatch.setattr(module, 'remove', lambda path: gone.append(os.path.basename(path)))
+    monkeypatch.setattr(module, 'remove_file', lambda path: gone.append(os.path.basename(path)))
     driver.scribe._clean()
     assert gone[0] == 'cancel.1.1' and sorted(gone) == sorted(names)
 

@@ -10,7 +10,7 @@ import textwrap
 import zlib
 from importlib.util import find_spec
 
-from qmap import Carried, FILE, FOLDER_MODE, QMapError, remove
+from qmap import Carried, FILE, FOLDER_MODE, QMapError, remove_file
 
 
 def bundle(path):
@@ -51,6 +51,6 @@ def bundle(path):
             os.fchmod(target.fileno(), os.fstat(target.fileno()).st_mode | 0o111 & FOLDER_MODE)
         os.replace(temporary, path)
     except OSError as error:
-        remove(temporary)
+        remove_file(temporary)
         raise QMapError('{}: {}'.format(path, error.strerror))
     return carried

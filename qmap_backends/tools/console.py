@@ -19,8 +19,8 @@ import time
 import traceback
 
 from qmap import (
-    Host, Inbox, QMapError, STATUSES, View, changed, checked, file_name, machine_cores, map_changed,
-    parse_count, plural, seems_alive, shown_path, spans, stop_session, time_text, whoami, write_parameter)
+    Host, Inbox, QMapError, STATUSES, View, change_params, file_name, machine_cores, map_changed, parse_count,
+    parse_parameter, plural, seems_alive, shown_path, spans, stop_session, time_text, whoami, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
@@ -162,14 +162,14 @@ class Control:
         for key, text in texts.items():
             if key == 'working_directory' and text and not os.path.isdir(file_name(text)):
                 raise QMapError('{}: no such folder'.format(text))
-            found[key] = write_parameter(key, checked(key, text)) if text else ''
+            found[key] = write_parameter(key, parse_parameter(key, text)) if text else ''
         return found
 
     def _edit(self):
         session = self._session
         labels = session.plan.info.get('editable_params') or dict(
             cores='cores', memory='memory', time='time')
-        params = changed(session.plan.params, session.ledger.settings.get('params'))
+        params = change_params(session.plan.params, session.ledger.settings.get('params'))
         now = {key: write_parameter(key, params[key]) if key in params else '' for key in labels}
 
         def change(texts):
@@ -242,7 +242,7 @@ class Control:
             if plan.alike or len(numbers) > 1000:
                 numbers = numbers[:1]
         for number in numbers or ():
-            params = changed(plan.job_params(number), plan.changes(ledger, number))
+            params = change_params(plan.job_params(number), plan.changes(ledger, number))
             found.add(params.get(key))
         if not found or found == {None}:
             return ''
@@ -704,7 +704,7 @@ class Console(View):
         changes = record.get('params')
         if record['status'] == 'UNSUBMITTED':
             changes = plan.changes(ledger, number)
-        return record, changed(plan.job_params(number), changes)
+        return record, change_params(plan.job_params(number), changes)
 
     # Drawing
 

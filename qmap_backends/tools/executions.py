@@ -11,7 +11,7 @@ import time
 
 from qmap import (
     COMPLETED, EXECUTION_FIELDS, ExecutionReader, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING,
-    STATUSES, beats, of_types, plural, program, quote_shown, read_json, shown_path, unreadable)
+    STATUSES, is_driven, of_types, plural, qmap_command, quote_shown, read_json, shown_path, unreadable_error)
 from qmap_backends.tools.watch import aligned
 
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
@@ -103,7 +103,7 @@ class Found:
         try:
             info = read_json(self._logs.execution)
         except OSError as error:
-            raise unreadable(error, path)
+            raise unreadable_error(error, path)
         self._info = of_types(info, dict(EXECUTION_FIELDS, counts=dict, cancelled=int))
         if 'token' not in self._info:
             raise NoExecution(path)
@@ -119,7 +119,7 @@ class Found:
             the bytes that were read
         """
         try:
-            self.driven = beats(self._logs)
+            self.driven = is_driven(self._logs)
             if self._noted():
                 return 0
             size = self._size()
@@ -183,13 +183,13 @@ class Found:
         """Return the command that a person wants next: to look on or resume, or to see how it ended."""
         where = quote_shown(shown_path(self.path))
         over = self.state in ('finished', 'unreadable')
-        return '{} {}'.format(program(), ('info {} --summary' if over else 'reattach {}').format(where))
+        return '{} {}'.format(qmap_command(), ('info {} --summary' if over else 'reattach {}').format(where))
 
     def advice(self):
         """Return how to continue it, behind a semicolon; '' if all jobs completed, or it cannot be read."""
         where = quote_shown(shown_path(self.path))
         if self.state == 'finished' and self.failed:
-            return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(program(), where)
+            return '; retry with: {0} control -l {1} retry && {0} reattach {1}'.format(qmap_command(), where)
         if self.state in ('finished', 'unreadable'):
             return ''
         return '; {} with: {}'.format('view' if self.driven else 'resume', self.next())
@@ -248,7 +248,7 @@ def listing(folder, columns=None):
     lines.insert(0, '{} in or below {}, newest first:'.format(
         plural(len(found), 'execution'), 'this folder' if where == os.curdir else where))
     if len(found) > len(shown):
-        lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), program()))
+        lines.append('and {} older; to list all: {} | cat'.format(len(found) - len(shown), qmap_command()))
     if search.cut:
         lines.append('The search ended after {:,} folders or {} s: there may be more.'.format(
             FOLDERS, SECONDS))

@@ -16,8 +16,8 @@ import re
 import time
 
 from qmap import (
-    Failures, __version__, beats, counts_for_people, decode, memory_text, message, open_regular, peak_text,
-    plural, sound_record, tail, write_parameter)
+    Failures, __version__, counts_for_people, decode, is_driven, memory_text, message, open_regular,
+    peak_text, plural, read_tail, sound_record, write_parameter)
 from qmap_backends.tools.advice import (
     COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused,
     short_time, spread)
@@ -824,7 +824,7 @@ class Failed:
         """Return the end of a job's stderr."""
         path = self._plan.path(job, '.err')
         try:
-            lines = tail(path).rstrip().split('\n')[-TAIL:]
+            lines = read_tail(path).rstrip().split('\n')[-TAIL:]
         except OSError as error:
             lines = ['{}: {}'.format(path, error.strerror)]
         if not any(line.strip() for line in lines):
@@ -887,7 +887,7 @@ class Report:
         """
         self.plan, self.ledger, self.usage, self.advice = plan, ledger, usage, advice
         self.made = time.time()
-        self.driven = beats(plan.logs)
+        self.driven = is_driven(plan.logs)
         # Where no driver runs, nothing is known of what came after the last record.
         self.now = self.made if self.driven else min(self.made, self._last_written() - CLOCK)
         live = list(ledger.live.values())

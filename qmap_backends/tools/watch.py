@@ -8,9 +8,9 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields, counts_for_people,
-    encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids, print_bytes,
-    printable, shown_path, warn)
+    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields,
+    counts_for_people, encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids,
+    print_bytes, print_warnings, printable_text, shown_path)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
@@ -129,7 +129,7 @@ class Output:
             reason, in_order = self.why_none()
             if not in_order:
                 raise QMapError(reason)
-            warn([reason])
+            print_warnings([reason])
             return
         with source:
             for block in iter(lambda: source.read(1 << 20), b''):
@@ -144,7 +144,7 @@ class Output:
             place = self._add(put, shown, place)
             if last != shown:
                 if shown:
-                    warn(['job {}: attempt {} begins'.format(self.id, last)])
+                    print_warnings(['job {}: attempt {} begins'.format(self.id, last)])
                 shown, place = last, 0
                 continue
             if over:
@@ -168,7 +168,7 @@ class Output:
 def log(options):
     """Run `qmap info --log`, and return the exit status."""
     source = open_folder(options.logs)
-    warn(source.warnings)
+    print_warnings(source.warnings)
     output = Output(source, options.log, '.err' if options.err else '.out', options.attempt)
     if options.follow:
         output.follow(print_bytes)
@@ -270,7 +270,7 @@ def watch(options, statuses):
     if made_by_04(options.logs):
         raise QMapError('{}: made by qmap 0.4; nothing left to watch'.format(options.logs))
     execution = ExecutionReader(options.logs)
-    warn(execution.warnings)
+    print_warnings(execution.warnings)
     params, _ = execution.changed_params()
     check_fields(options.fields, [*params, *execution.plan.map.names])
     table = Table(execution, statuses, options.fields)
@@ -280,7 +280,7 @@ def watch(options, statuses):
     while True:
         left = execution.left()
         size = shutil.get_terminal_size()
-        lines = [printable(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
+        lines = [printable_text(line) for line in table.lines(size.lines - 1 if terminal else 1000000)]
         if terminal:
             # Home; each line with the rest of the old one cleared; then all below it (ECMA-48: CUP, EL, ED).
             text = '\x1b[H' + ''.join(line[:size.columns - 1] + '\x1b[K\n' for line in lines) + '\x1b[J'
