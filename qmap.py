@@ -60,8 +60,8 @@ import os
 import sys
 
 if __name__ == '__main__':
-    # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty part,
-    # in the current one. A json.py or queue.py that happens to lie there is not the standard library's.
+    # Python looks for modules in the script's folder first of all; with -m, or where PYTHONPATH has an empty
+    # part, in the current one. A json.py or queue.py that happens to lie there is not the standard library's.
     try:
         searched_last = ['', os.path.dirname(os.path.realpath(__file__)), os.getcwd()]
     except OSError:    # the current folder was removed
@@ -246,6 +246,12 @@ def qmap_command():
 def print_message(text):
     """Print a message on standard error, as `print_aside` does."""
     print_aside('qmap: ' + text)
+
+
+def print_warnings(sentences):
+    """Print warnings."""
+    for sentence in sentences:
+        print_message('warning: {}'.format(sentence))
 
 
 def print_aside(line):
@@ -1413,9 +1419,9 @@ class Map:
         same = self._places.same_id()
         if same:
             first, second = same
-            raise QMapError('{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or give '
-                            'another number'.format(self.path, self.line(second), self.line_id(second),
-                                                    self.line(first)))
+            raise QMapError('{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or '
+                            'give another number'.format(self.path, self.line(second), self.line_id(second),
+                                                         self.line(first)))
 
     def __len__(self):
         """Return the number of commands."""
@@ -1662,8 +1668,8 @@ def check_program(command):
     """Raise QMapError where a command of one word looks like the name of a file that is not there."""
     import shutil
     if re.fullmatch(r'[\w./~+-]*[./][\w./~+-]*', command) and not shutil.which(os.path.expanduser(command)):
-        raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write "command '
-                        '{0}"'.format(decode_name(command)))
+        raise QMapError('{0}: no such file or program; to use a program that only the jobs find, write '
+                        '"command {0}"'.format(decode_name(command)))
 
 
 def expand_command(command, cache):
@@ -2103,7 +2109,7 @@ def quote_within(value, before, after):
 # even within a file that it sources: hence `|| :` behind those. The next line notices what they leave undone.
 
 def environment_lines(conda_env, modules):
-    """Return the lines for [pre] that bring modules, a conda and a virtual environment; see `template_lines`."""
+    """Return the lines for [pre] that bring modules and environments; see `template_lines`."""
     lines = module_lines(modules)
     conda = conda_lines(conda_env)
     venv = os.path.join(os.environ.get('VIRTUAL_ENV', ''), 'bin')
@@ -2155,9 +2161,10 @@ def conda_lines(conda_env):
     in_conda, in_mamba = (os.path.isdir(os.path.join(folder, 'envs', wanted))
                           for folder in (root, mamba_root))
     only_in_mamba = in_mamba and not in_conda
-    if mamba and (only_in_mamba or not conda):
-        line = ('export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'
-                .format(quote_word(mamba), quote_word(mamba_root)))
+    without_conda = only_in_mamba or not conda
+    if mamba and without_conda:
+        line = 'export MAMBA_EXE={} MAMBA_ROOT_PREFIX={}; '.format(quote_word(mamba), quote_word(mamba_root))
+        line += 'eval "$("$MAMBA_EXE" shell hook --shell bash)" || :'
         command = os.path.basename(mamba)
     return [line, '{} activate {}'.format(command, quote_word(wanted))] if wanted else []
 
@@ -9517,7 +9524,7 @@ class Summary:
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
             if backends_there():
-                command = '{} info -l {} --log {}{}'.format(qmap_command(), where, id, ' --err' if err else '')
+                command = '{} info -l {} --log {}'.format(qmap_command(), where, id) + (' --err' if err else '')
             else:
                 command = 'cat ' + quote_shown(shown_path(execution.plan.path(id, '.err' if err else '.out')))
             found['to see one'] = command
@@ -9696,9 +9703,9 @@ class Admission:
         if now - since > 3 * Beat.EVERY and not told:
             told.append(True)
             self._news.append(
-                'no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s (--takeover: '
-                'at once)'.format(driver.get('pid', '?'), driver.get('host', 'an unknown host'), now - since,
-                                  Beat.SILENCE))
+                'no heartbeat from the driver (pid {} on {}) for {:.0f} s; taking over after {} s '
+                '(--takeover: at once)'.format(driver.get('pid', '?'), driver.get('host', 'an unknown host'),
+                                               now - since, Beat.SILENCE))
         return now - since < Beat.SILENCE
 
 
@@ -11072,7 +11079,8 @@ def on_terminal():
 def tool_template(options):
     """Run `qmap template`."""
     given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
-    params = collections.OrderedDict((key, parse_parameter(key, text)) for key, text in given if text is not None)
+    params = collections.OrderedDict((key, parse_parameter(key, text))
+                                     for key, text in given if text is not None)
     overwrite_nothing(options.output, options.force)
     lines = template_lines(options.command, params, options.base, options.conda_env, options.module)
     try:
@@ -11427,7 +11435,8 @@ def follow_session(session, options):
     driver = driver_alive(session.logs) if session.viewing and session.left() and not detaches else None
     if driver:
         session.news.append('the driver continues (pid {pid} on {host}); stop it with: '.format(**driver) +
-                            '{} control {} stop'.format(qmap_command(), quote_shown(shown_path(session.path))))
+                            '{} control {} stop'.format(
+                                qmap_command(), quote_shown(shown_path(session.path))))
     while session.news:
         view.note(session.news.popleft())
     if detaches and session.left():
@@ -11515,7 +11524,8 @@ def give_order(options):
                 session.plan = Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
                 driver = logs.driver_now()
-                print_warnings(['waiting for the driver (pid {} on {})'.format(driver.get('pid'), driver.get('host'))])
+                print_warnings(['waiting for the driver (pid {} on {})'.format(
+                    driver.get('pid'), driver.get('host'))])
                 named = True
             answer = inbox.answer(id)
             if answer is None:
@@ -11786,12 +11796,6 @@ def tool_help(options):
     if not manual.page_through(lines):
         write_output(None, lines)
     return 0
-
-
-def print_warnings(sentences):
-    """Print warnings."""
-    for sentence in sentences:
-        print_message('warning: {}'.format(sentence))
 
 
 def print_notice(line):
