@@ -93,17 +93,17 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'absolute_path', 'Carried', 'cell_text', 'change_params', 'check_fields', 'COMPLETED',
-    'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode', 'ENDED_CODES',
-    'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS',
-    'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_driven', 'is_final_record', 'is_record',
-    'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text',
-    'message', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
+    '__version__', 'absolute_path', 'as_spans', 'Carried', 'cell_text', 'change_params', 'check_fields',
+    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
+    'ENDED_CODES', 'error_line', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED',
+    'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_driven', 'is_final_record',
+    'is_record', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed',
+    'memory_text', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
     'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_parameter',
     'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'print_warnings',
     'printable_text', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
     'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record',
-    'spans', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text',
+    'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text',
     'unreadable_error', 'UsageTotals', 'View', 'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
@@ -2378,8 +2378,8 @@ def profile_folders():
 class Logs:
     """The names in a logs folder, and how its files are read and written.
 
-    Every file is written by one process, and replaced whole; what another host may have written is read by listing its
-    folder and opening it anew, because network file systems cache attributes but not an open.
+    Every file is written by one process, and replaced whole; what another host may have written is read by
+    listing its folder and opening it anew, because network file systems cache attributes but not an open.
     """
 
     def __init__(self, path):
@@ -2402,22 +2402,24 @@ class Logs:
             os.makedirs(self.path, FOLDER_MODE, exist_ok=True)
             if os.listdir(self.path):
                 raise QMapError(self.taken())
-            words = self.distrusted()
-            if words:
+            reason = self.distrusted()
+            if reason:
                 raise QMapError('{}: {}; give a new folder with --logs'.format(
-                    shown_path(self.path), words))
-            for folder in (self.qmap, self.run, os.path.join(self.qmap, 'batch'), os.path.join(self.qmap, 'inbox')):
-                os.mkdir(folder, FOLDER_MODE)
+                    shown_path(self.path), reason))
+            os.mkdir(self.qmap, FOLDER_MODE)
+            for name in ('run', 'batch', 'inbox'):
+                os.mkdir(os.path.join(self.qmap, name), FOLDER_MODE)
         except FileExistsError:    # another process was just as quick
             raise QMapError(self.taken())
         except OSError as error:
-            raise QMapError('{}: {}; give another logs folder with --logs'.format(self.path, error.strerror or error))
+            raise QMapError('{}: {}; give another logs folder with --logs'.format(
+                self.path, error.strerror or error))
 
     def distrusted(self):
         """Return why others than this user and root may have a say in what lies here, '' for no reason.
 
-        What lies here says what runs, and where it is written. A file system that shows all files as one user's, or
-        shows no modes, cannot tell: hence the file that is made to see what it shows of one's own.
+        What lies here says what runs, and where it is written. A file system that shows all files as one
+        user's, or shows no modes, cannot tell: hence the file that is made to see what it shows of one's own.
         """
         for there in filter(None, map(status_of, ((self.path, True), (self.qmap, False), (self.qmap, True)))):
             foreign = there.st_uid not in (os.geteuid(), 0)
@@ -2451,8 +2453,8 @@ class Logs:
     def taken(self):
         """Return what to say where the folder is not empty."""
         if os.path.isdir(self.qmap):
-            return '{0}: contains an execution already; resume it with reattach -l {0}, or give another folder with ' \
-                '--logs'.format(shown_path(self.path))
+            return '{0}: contains an execution already; resume it with reattach -l {0}, or give another ' \
+                'folder with --logs'.format(shown_path(self.path))
         return '{}: the logs folder is {}; give another one with --logs'.format(
             self.path, 'not empty' if os.path.isdir(self.path) else 'a file')
 
@@ -2491,7 +2493,8 @@ class Logs:
         with os.scandir(self.run) as entries:
             names = [entry.name for entry in itertools.islice(entries, self.most + 1)]
         if len(names) > self.most:
-            raise OSError(errno.EMFILE, 'more than {:,} files; QMap did not make them'.format(self.most), self.run)
+            raise OSError(
+                errno.EMFILE, 'more than {:,} files; QMap did not make them'.format(self.most), self.run)
         return names
 
     def run_files(self, names):
@@ -2503,8 +2506,8 @@ class Logs:
         return os.path.join(self.run, '.'.join([kind] + [str(number) for number in numbers]))
 
 
-#: What the name of a file in run/ tells: its kind (start, end, done, why of an attempt; share, left, cancel, home of a
-#: batch), the key of the attempt, and the numbers of the batch and of its task; '' and 0 where it has none.
+#: What the name of a file in run/ tells: its kind (start, end, done, why of an attempt; share, left, cancel,
+#: home of a batch), the key of the attempt, the numbers of the batch and of its task; '' and 0 for none.
 RunFile = collections.namedtuple('RunFile', 'kind key batch index')
 RUN_FILE = re.compile(r'(?:(share|left|cancel)\.(\d{1,15})\.(\d{1,15})|(home)\.(\d{1,15})|'
                       r'(\d+\.\d+)\.(start|end|done|why))\Z')
@@ -2520,18 +2523,18 @@ def parse_run_file(name):
 
 
 def heard_attempts(files):
-    """Return the keys, '<id>.<attempt>', of the attempts of which there is a .start or .end among these RunFiles."""
+    """Return the keys of the attempts of which there is a .start or .end among these RunFiles."""
     return {file.key for file in files if file.kind in ('start', 'end')}
 
 
-def status_of(asked):
+def status_of(pair):
     """Return what os.stat says, None where there is nothing.
 
     Args:
-        asked: pair of a path, and whether to follow it where it is a link
+        pair: a path, and whether to follow it where it is a link
     """
     try:
-        return os.stat(asked[0], follow_symlinks=asked[1])
+        return os.stat(pair[0], follow_symlinks=pair[1])
     except OSError:
         return None
 
@@ -2577,8 +2580,8 @@ def read_start(path):
 
 
 def read_why(path):
-    """Return why this execution ended an attempt, {} where that is not written: a dict with reason, words and time.
-    Early releases wrote no time."""
+    """Return why this execution ended an attempt, {} where that is not written: a dict with reason, words and
+    time. Early releases wrote no time."""
     return sound_why(read_json(path))
 
 
@@ -2589,24 +2592,25 @@ def sound_why(value):
 
 
 def birth(pid):
-    """Return what tells a process from a later one with the same number: the boot, and its start in clock ticks since.
+    """Return what tells a process from a later one with the same number: the boot, and its start in clock
+    ticks since.
 
     Returns:
-        text, '' where there is no such process. A process that has ended and was not waited for counts as none.
-        (proc(5), /proc/[pid]/stat, fields 3 and 22)
+        text, '' where there is no such process. A process that has ended and was not waited for counts as
+        none. (proc(5), /proc/[pid]/stat, fields 3 and 22)
     """
     try:
         with open('/proc/{}/stat'.format(pid), 'rb') as source:
             fields = source.read().rpartition(b')')[2].split()
-        return '' if fields[0] in (b'Z', b'X') else '{}/{}'.format(boot(), fields[19].decode())
+        return '' if fields[0] in (b'Z', b'X') else '{}/{}'.format(boot_id(), fields[19].decode())
     except (OSError, IndexError):
         return ''
 
 
 def seems_alive(pid, born):
-    """Tell whether a process of this machine is there that had this `birth`. Where /proc does not show those of other
-    users (proc(5), mount option hidepid), one of theirs with that number is taken for it."""
-    if os.access('/proc/{}/stat'.format(pid), os.R_OK) or born.partition('/')[0] != boot():
+    """Tell whether a process of this machine is there that had this `birth`. Where /proc does not show those
+    of other users (proc(5), mount option hidepid), one of theirs with that number is taken for it."""
+    if os.access('/proc/{}/stat'.format(pid), os.R_OK) or born.partition('/')[0] != boot_id():
         return bool(born) and birth(pid) == born
     try:
         os.kill(pid, 0)
@@ -2617,7 +2621,7 @@ def seems_alive(pid, born):
     return False
 
 
-def boot():
+def boot_id():
     """Return what tells this start of the machine from others."""
     return read_line('/proc/sys/kernel/random/boot_id')
 
@@ -2625,8 +2629,9 @@ def boot():
 class Lock:
     """The driver's lock: filelock where it is installed, the same flock on the same file where it is not.
 
-    It settles at once who drives among the processes of one host. Across hosts a lock that succeeds proves nothing
-    (NFS with nolock, BeeGFS, Lustre with localflock keep it to themselves), so it is never the only proof.
+    It settles at once who drives among the processes of one host. Across hosts a lock that succeeds proves
+    nothing: NFS with nolock, BeeGFS, Lustre with localflock keep it to themselves.
+    So it is never the only proof.
     """
 
     def __init__(self, path):
@@ -2634,7 +2639,7 @@ class Lock:
         self._held = None
 
     def acquire(self):
-        """Return True where the lock is ours now, False where another process has it, None where locks do not work.
+        """Return True if the lock is ours now, False if another process has it, None if locks do not work.
 
         Raises:
             OSError: the file can neither be opened nor made
@@ -2642,7 +2647,7 @@ class Lock:
         import fcntl
         handle, mode = self._open()
         try:
-            # Old releases of filelock call a file system without locks "held by another", so it is asked here first.
+            # Old releases of filelock call a file system without locks "held by another": asked here first.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
@@ -2665,10 +2670,11 @@ class Lock:
         return True
 
     def _open(self):
-        """Open the file, and return its descriptor and mode. Only who may write the folder may open it: whoever can
-        read it could hold the lock for ever."""
+        """Open the file, and return its descriptor and mode. Only who may write the folder may open it:
+        whoever can read it could hold the lock for ever."""
         mode = 0o660 if os.stat(os.path.dirname(self.path)).st_mode & stat.S_IWGRP else 0o600
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(self.path, flags, mode)
         there = os.fstat(handle)
         if not stat.S_ISREG(there.st_mode):
             os.close(handle)
@@ -2690,1253 +2696,8 @@ class Lock:
 
 
 ########################################################################################################################
-# The ledger: what the journal says
+# How jobs ended: failures in groups, and totals of what was used
 ########################################################################################################################
-
-#: What a record says of what an attempt used: seconds, bytes, and an upper bound where the bytes are not known.
-USED = ('cpu', 'memory', 'memory_below')
-
-#: What a record says of a job, beside what the ledger itself builds on.
-RECORD_FIELDS = {
-    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
-    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'memory_below': NUMBER,
-    'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
-
-
-def sound_record(record):
-    """Return a record without what in it is not what it should be, and with a word about that."""
-    wrong = sorted(key for key, kind in RECORD_FIELDS.items()
-                   if record.get(key) is not None and not (
-                       is_of_type(record[key], kind) and (kind is not NUMBER or record[key] >= 0)))
-    try:
-        change_params({}, record.get('params'))
-    except UNSOUND:
-        wrong = sorted(set(wrong) | {'params'})
-    if not wrong:
-        return record
-    record = {key: value for key, value in record.items() if key not in wrong}
-    return dict(record, words='damaged in the journal: ' + ', '.join(wrong))
-
-
-def attempt_key(id, attempt):
-    """Return the key of an attempt, '<id>.<attempt>': its name in the journal, in run/, and in the lists of runners.
-
-    Args:
-        id: of the job, as text
-        attempt: its number, from 1
-    """
-    return '{}.{}'.format(id, attempt)
-
-
-def key_of(record):
-    """Return the key of the attempt that a record or an event is about."""
-    return attempt_key(record['job'], record['attempt'])
-
-
-def split_key(key):
-    """Return the id of the job, and the number of the attempt, of which this is the `attempt_key`.
-
-    Raises:
-        ValueError: it is none
-    """
-    id, _, attempt = key.partition('.')
-    if not attempt.isdigit():    # int() takes more: ' 1', '+1', '1_0'
-        raise ValueError(key)
-    return id, int(attempt)
-
-
-#: The index of the worker that runs a job which is still on its list.
-NOBODY = -1
-
-#: So many events of the journal at the most have a sum behind them, with which a change in them is noticed.
-BLOCK = 1000
-#: Events that tell of no job, but of the lines before them.
-BETWEEN = ('sum', 'torn')
-
-
-class JobTable:
-    """The jobs of an execution by their numbers: ids, statuses and attempts, a few bytes each, and which come next.
-
-    Attributes:
-        commands: number of commands in the map
-        group: commands in a job
-        count: number of jobs
-        width: digits of an id
-        status: bytearray, by number: an index into STATUSES
-        attempts: array, by number: the newest attempt, 0 for none
-        counts: list with the number of jobs of each status, in the order of STATUSES
-        again: deque of the numbers of jobs that come before those which were never submitted; some may not be
-            UNSUBMITTED any more
-    """
-
-    def __init__(self, commands, group):
-        """
-        Args:
-            commands: number of commands in the map
-            group: commands in a job
-        """
-        self.commands = commands
-        self.group = group
-        self.count = -(-commands // group)
-        self.width = len(str(commands - 1))
-        self.status = bytearray(self.count)
-        self.attempts = array.array('H', bytes(2 * self.count))
-        self.counts = [self.count, 0, 0, 0, 0, 0]
-        self.again = collections.deque()
-        self._next = 0
-
-    def id(self, number):
-        """Return the id of a job: the place of its first command in the map, padded with zeros."""
-        return '{:0{}d}'.format(number * self.group, self.width)
-
-    def number(self, id):
-        """Return the number of the job with this id.
-
-        Raises:
-            ValueError: there is none
-        """
-        if len(id) != self.width or not id.isdigit():    # int() takes more: ' 1', '+1', '1_0'
-            raise ValueError(id)
-        number = int(id)
-        if self.group > 1:
-            number, rest = divmod(number, self.group)
-            if rest:
-                raise ValueError(id)
-        if not 0 <= number < self.count:
-            raise ValueError(id)
-        return number
-
-    def numbers(self, found):
-        """Return the list of the numbers of jobs that spans stand for.
-
-        Raises:
-            ValueError, TypeError: they are not such
-        """
-        if not all(0 <= first <= last < self.count for first, last in found):
-            raise ValueError(found)
-        return list(unspanned(found))
-
-    def attempt(self, key):
-        """Return what an `attempt_key` stands for, as the job's id, its number and the attempt.
-
-        Raises:
-            ValueError: it is no such thing
-        """
-        id, attempt = split_key(key)
-        if not 0 < attempt < 1 << 16:
-            raise ValueError(key)
-        return id, self.number(id), attempt
-
-    def next_key(self, number):
-        """Return the `attempt_key` of a job's next attempt."""
-        return attempt_key(self.id(number), self.attempts[number] + 1)
-
-    def next_job(self):
-        """Return the number of the next job to submit, without taking it; None where there is none."""
-        while self.again:
-            if self.status[self.again[0]] == 0:
-                return self.again[0]
-            self.again.popleft()
-        while self._next < self.count and self.status[self._next]:
-            self._next += 1
-        return self._next if self._next < self.count else None
-
-    def following(self, limit):
-        """Return the numbers of the next jobs to submit, at most `limit`."""
-        if self.next_job() is None:
-            return []
-        found = collections.OrderedDict()    # a job that was returned twice stands there twice
-        for number in self.again:
-            if len(found) == limit:
-                break
-            if not self.status[number]:
-                found[number] = True
-        found, number = list(found), self._next
-        taken = set(found)
-        while len(found) < limit and number < self.count:
-            if not self.status[number] and number not in taken:
-                found.append(number)
-            number += 1
-        return found
-
-    def left(self):
-        """Return how many jobs have not reached a final status."""
-        return self.count - self.count_of(COMPLETED) - self.count_of(FAILED)
-
-    def count_of(self, status):
-        """Return how many jobs have a status."""
-        return self.counts[STATUS_CODES[status]]
-
-    def set_status(self, number, status):
-        """Note a job's status."""
-        code = STATUS_CODES[status]
-        self.counts[self.status[number]] -= 1
-        self.status[number] = code
-        self.counts[code] += 1
-
-    def set_unsubmitted(self, number):
-        """Note that a job is to be submitted again, before those that never were."""
-        self.set_status(number, UNSUBMITTED)
-        self.again.append(number)
-
-
-def place_in(epoch, byte):
-    """Return a place in the journal as one number: the segment in the upper bits, the byte in the lower 44."""
-    return epoch << 44 | byte
-
-
-class Places:
-    """Where in the journal the records of jobs stand, each as `place_in` writes it.
-
-    Attributes:
-        newest: array, by number of the job: its newest record; 0 for none
-        earlier: {number: list of the last records of its attempts before each retry}
-        submitted: array, by batch: its submission, if that tells a command; 0 for none
-    """
-
-    def __init__(self, count):
-        self.newest = array.array('Q', bytes(8 * count))
-        self.earlier = {}
-        self.submitted = array.array('Q')
-
-    def tell(self, number, place):
-        """Tell whether the newest record of a job, or one of an earlier attempt, stands at a place."""
-        return self.newest[number] == place or place in self.earlier.get(number, ())
-
-    def set_aside(self, number):
-        """Take it that the newest record of a job is now that of an earlier attempt."""
-        if self.newest[number]:
-            self.earlier.setdefault(number, []).append(self.newest[number])
-        self.newest[number] = 0
-
-    def take_back(self, number):
-        """Take it that the newest of a job's earlier attempts is no earlier one."""
-        self.earlier[number].pop()
-        if not self.earlier[number]:
-            del self.earlier[number]
-
-    def set_submission(self, batch, place):
-        """Note where the submission of a batch stands."""
-        self.submitted.extend(itertools.repeat(0, batch + 1 - len(self.submitted)))
-        self.submitted[batch] = place
-
-    def submission(self, batch):
-        """Return where the submission of a batch stands, 0 for nowhere."""
-        known = isinstance(batch, int) and 0 <= batch < len(self.submitted)
-        return self.submitted[batch] if known else 0
-
-    def without_empty(self):
-        """Return all of it in a form that can be compared."""
-        return self.newest, self.earlier, {batch: place for batch, place in enumerate(self.submitted) if place}
-
-
-class Segments:
-    """The files that a ledger is read from: the segments of the journal, and the snapshot that stands for the first.
-
-    Attributes:
-        logs: Logs
-        snapshot: the last segment that the snapshot stands for, 0 where none was read
-        snapshot_path: of that, None for none
-        unwritten: list of events that stand in no file
-    """
-
-    #: The segment in which the unwritten events are thought to stand: the newest.
-    UNWRITTEN = (1 << 20) - 1
-
-    def __init__(self, logs, snapshot_read=None, unwritten=()):
-        """
-        Args:
-            logs: Logs
-            snapshot_read: path of the snapshot, the last segment that it stands for; None for none
-            unwritten: list of events
-        """
-        self.logs = logs
-        self.snapshot_path, self.snapshot = snapshot_read or (None, 0)
-        self.unwritten = list(unwritten)
-        self._source, self._close = (0, None), None    # the segment that was read last, and its open file
-        self._shared = 0, None    # the event of several jobs that was read last
-        self._reading = threading.Lock()
-
-    def path(self, epoch):
-        """Return the path of the file that is read as a segment."""
-        return self.snapshot_path if epoch == self.snapshot else self.logs.journal(epoch)
-
-    def event_at(self, place):
-        """Return the event at a place, None where none stands there (any more).
-
-        Raises:
-            QMapError: the segment is gone
-            OSError: it cannot be read
-        """
-        epoch, byte = place >> 44, place & (1 << 44) - 1
-        if epoch == self.UNWRITTEN:
-            return self.unwritten[byte - 1]
-        with self._reading:
-            if self._shared[0] == place:
-                return self._shared[1]
-            source = self._open(epoch)
-            with name_in_errors(self.path(epoch)):
-                source.seek(byte)
-                event = parse_event(source.readline(LONGEST))
-            if event and 'job' not in event:    # it may be long, and will be asked for once more
-                self._shared = place, event
-        return event
-
-    def _open(self, epoch):
-        if self._source[0] != epoch:
-            if self._source[1]:
-                self._close()
-            path = self.path(epoch)
-            try:
-                source, self._close = open_for(self, path)
-                self._source = (epoch, source)
-            except FileNotFoundError:
-                self._source = (0, None)
-                raise QMapError('{}: was compacted while it was read; try again'.format(path))
-        return self._source[1]
-
-
-class DriverHosts:
-    """On which machines the drivers of an execution ran.
-
-    Attributes:
-        last: host of whoever drove last
-        boots: {host: which start of the machine it was}
-        restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it may have
-            lost that jobs of its own had begun
-    """
-
-    def __init__(self):
-        self.last, self.boots, self.restarted_after = '', {}, 0
-
-    def note(self, lead, last_batch):
-        """Note who drives from here on.
-
-        Args:
-            lead: dict, an event
-            last_batch: the last that was submitted before
-        """
-        boot, self.last = lead.get('born', '').partition('/')[0], lead.get('host', '')
-        if self.boots.setdefault(lead.get('host'), boot) != boot:
-            self.boots[lead.get('host')], self.restarted_after = boot, last_batch
-
-
-class JournalState(JobTable):
-    """All jobs of an execution, as the events of a journal tell them: a few bytes a job, and the whole record only of
-    live ones.
-
-    Attributes:
-        live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
-        batches: {batch: event} of the submissions that still have live jobs
-        last_batch: the last that was submitted
-        failures: Failures
-        totals: UsageTotals, where they are kept
-        settings: what was set last
-        changes: {number: dict of texts}, the parameters that a retry changed
-        cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
-        obeyed: {id: the reply} of the orders of others
-        unsaved: numbers of the jobs whose .info may say less
-        drivers: DriverHosts
-        places: Places
-        segments: Segments
-        records_read: how many records of single jobs were taken in
-    """
-
-    def __init__(self, commands, group, segments, totals=None):
-        """
-        Args:
-            commands: number of commands in the map
-            group: commands in a job
-            segments: Segments, where the events stand
-            totals: UsageTotals to keep; None for none
-        """
-        super().__init__(commands, group)
-        self.live = {}
-        self.batches = {}
-        self.last_batch = 0
-        self.failures = Failures()
-        self.totals = totals
-        self.settings = {}
-        self.changes = {}
-        self.cancelled = {}
-        self.obeyed = {}
-        self.unsaved = set()
-        self.drivers = DriverHosts()
-        self.places = Places(self.count)
-        self.segments = segments
-        self.records_read = 0
-
-    # What events change. A method raises one of UNSOUND where an event is not what it should be.
-
-    def apply(self, event, place):
-        """Take an event in.
-
-        Args:
-            event: dict
-            place: where it stands, as `place_in` writes it
-        """
-        kind = EVENTS.get(event['event'])
-        if kind and kind.apply:
-            kind.apply(self, event, place)
-
-    def apply_lead(self, event, place):
-        """Another process drives from here on."""
-        self.drivers.note(event, self.last_batch)
-
-    def apply_batch(self, event, place):
-        """Attempts are about to be submitted."""
-        if of_types(event, BATCH_FIELDS) != {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}:
-            raise ValueError(event)
-        batch, time, params = event['batch'], event['time'], event.get('params')
-        attempts = [self.attempt(key) for key in event['tasks']]
-        pulled = 'crew' in event
-        workers = event['workers'] if pulled else 1
-        if not self._may_be_batch(batch) or not workers > 0:
-            raise ValueError(event)
-        change_params({}, params)
-        self.batches[batch] = dict(event, live=len(attempts))
-        self.last_batch = max(self.last_batch, batch)
-        many = event.get('shares') or len(attempts)
-        for index, (id, number, attempt) in enumerate(attempts):
-            self.attempts[number] = attempt
-            self.places.newest[number] = place
-            self.set_status(number, PENDING)
-            record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
-                                          'k': index % many + 1 if many > 1 else 0, 'submitted': time}
-            if pulled:
-                record['k'] = NOBODY
-            if params:
-                record['params'] = params
-
-    def _may_be_batch(self, batch):
-        return 0 < batch < 1000000 + 100 * self.count
-
-    def apply_submitted(self, event, place):
-        """The scheduler took a batch."""
-        if not self._may_be_batch(event['batch']) or not isinstance(event['id'], str):
-            raise ValueError(event)
-        if event['batch'] in self.batches:
-            self.batches[event['batch']]['id'] = event['id']
-        if event.get('job_cmd'):
-            self.places.set_submission(event['batch'], place)
-
-    def apply_returned(self, event, place):
-        """Attempts were not submitted after all."""
-        for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
-            cancelled = number in self.cancelled
-            self._release(number)
-            self.unsaved.add(number)
-            self.attempts[number] = attempt - (not event.get('spent'))
-            if cancelled:
-                self._drop(number, event, place)
-            else:
-                self.places.newest[number] = 0
-                self.set_unsubmitted(number)
-
-    def apply_run(self, event, place):
-        """The record of a job that has not ended is this one."""
-        number, code = self.number(event['job']), STATUS_CODES[event['status']]
-        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
-            raise ValueError(event)
-        self.attempts[number] = event['attempt']
-        self._note_record(number, place)
-        self.set_status(number, event['status'])
-        self.live[number] = event
-
-    def apply_end(self, event, place):
-        """The attempt of a job is over."""
-        number, status = self.number(event['job']), event['status']
-        if status != COMPLETED and status != FAILED:
-            raise ValueError(status)
-        if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
-            self.failures.remove(self._uncount(number))
-        counted = False
-        if not self.status[number] and number in self.places.earlier and event['attempt'] == self.attempts[number]:
-            # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
-            counted = self.before_retry(number) is not None
-            self.places.take_back(number)
-        self.attempts[number] = event['attempt']
-        self._note_record(number, place)
-        self.set_status(number, status)
-        self._release(number)
-        if self.totals and not counted:
-            self.totals.add(event)
-        if status == FAILED:
-            self.failures.add(event)
-
-    def apply_usage(self, event, place):
-        """The record of a job that has ended is this one."""
-        number = self.number(event['job'])
-        if self.totals and self.status[number] in ENDED_CODES:
-            self._uncount(number)
-            self.totals.add(event)
-        self._note_record(number, place)
-
-    def _uncount(self, number):
-        """Take the last record of a job, which another is to replace, out of the totals, and return it."""
-        record = self.record(number)
-        if self.totals:
-            self.totals.add(record, -1)
-        return record
-
-    def _note_record(self, number, place):
-        self.records_read += 1
-        self.places.newest[number] = place
-        self.unsaved.add(number)
-
-    def apply_saved(self, event, place):
-        """All .info files are up to date."""
-        self.unsaved.clear()
-
-    def apply_set(self, event, place):
-        """What steers the driver has changed."""
-        self.settings.update(self._sound_settings({
-            key: value for key, value in event.items() if key not in ('event', 'time')}))
-
-    @staticmethod
-    def _sound_settings(settings):
-        """Return what steers the driver, as an event has it.
-
-        Raises:
-            ValueError, TypeError, AttributeError: it is nothing of the kind
-        """
-        most = settings.get('max_running', 1)
-        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
-            raise ValueError(settings)
-        change_params({}, settings.get('params') or {})
-        return settings
-
-    def apply_state(self, event, place):
-        """A snapshot ends: what its lines leave out."""
-        settings, boots = self._sound_settings(event['settings']), dict(event['starts'])
-        changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
-        unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
-        if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
-            raise ValueError(event)
-        restarted_after, last_batch, last = event['before'] + 0, event['last_batch'] + 0, str(event['driver_host'])
-        self.settings, self.changes, self.unsaved, self.again = settings, changes, unsaved, again
-        self.last_batch = last_batch
-        self.drivers.boots, self.drivers.restarted_after, self.drivers.last = boots, restarted_after, last
-
-    def apply_command(self, event, place):
-        """An order was obeyed or refused."""
-        self.obeyed[event['command']] = str(event['said'])
-
-    def apply_cancel(self, event, place):
-        """Submitted jobs shall end."""
-        for number in self.numbers(event['numbers']):
-            if number in self.live:
-                self.cancelled.setdefault(number, event.get('time', 0) + 0)
-
-    def apply_dropped(self, event, place):
-        """Jobs were cancelled before they were submitted."""
-        for number in self.numbers(event['numbers']):
-            if self.attempts[number]:
-                self.unsaved.add(number)
-            self._drop(number, event, place)
-
-    def _drop(self, number, event, place):
-        self.places.newest[number] = place
-        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
-            self.failures.add(self._dropped(number, event))
-        self.set_status(number, FAILED)
-
-    def _dropped(self, number, event):
-        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
-                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted', 'finished': event['time']}
-
-    def apply_retry(self, event, place):
-        """Jobs that have ended shall run once more."""
-        params = event.get('params')
-        change_params({}, params)
-        for number in self.numbers(event['numbers']):
-            record = self.record(number)
-            if record['status'] == FAILED:
-                self.failures.remove(record)
-            self.places.set_aside(number)
-            if params:
-                self.changes[number] = dict(self.changes.get(number, {}), **params)
-            self._release(number)    # in a snapshot, the end of an attempt whose retry was taken back is read later
-            self.unsaved.add(number)
-            self.set_unsubmitted(number)
-
-    def _release(self, number):
-        record = self.live.pop(number, None)
-        self.cancelled.pop(number, None)
-        batch = self.batches.get(record['batch']) if record else None
-        if batch:
-            batch['live'] -= 1
-            if not batch['live']:
-                del self.batches[record['batch']]
-
-    # What is asked of it
-
-    def chosen(self, wanted, numbers=None):
-        """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
-
-        Args:
-            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it
-            numbers: of the jobs to choose from, all by default
-        """
-        codes = {STATUS_CODES[word] for word in wanted if word not in REASONS}
-        reasons = {word for word in wanted if word in REASONS}
-        failed = STATUS_CODES[FAILED] if reasons else None
-        for number in range(self.count) if numbers is None else numbers:
-            code = self.status[number]
-            if code in codes:
-                yield number
-            elif code == failed and self.record(number).get('error_reason') in reasons:
-                yield number
-
-    def by_newest(self):
-        """Return the numbers of all jobs, those with the newest events first, those without any last."""
-        if self.count_of(UNSUBMITTED) == self.count:
-            return range(self.count)
-        return array.array('I', sorted(range(self.count), key=self.places.newest.__getitem__, reverse=True))
-
-    def record(self, number):
-        """Return the last record of a job as a dict; of one that was never submitted, what little there is."""
-        record = self.live.get(number)
-        place = self.places.newest[number]
-        if record is None and place:
-            record = self.segments.event_at(place)
-            if record and record['event'] in ('dropped', 'returned'):
-                return self._dropped(number, record)
-            if record and 'job' not in record:    # the driver is just changing it
-                record = self.live.get(number)
-        return record or {'job': self.id(number), 'attempt': self.attempts[number],
-                          'status': STATUSES[self.status[number]]}
-
-    def named_failures(self):
-        """Return the Failures, with jobs that are still FAILED to name: read again, where others have been retried."""
-        if not self.failures.outdated:
-            return self.failures
-        found = Failures()
-        try:
-            for number in self.chosen({FAILED}):
-                found.add(sound_record(self.record(number)))
-        except QMapError:    # the journal is being compacted
-            return self.failures
-        return found
-
-    def earlier(self, number):
-        """Return the last records of a job's earlier attempts."""
-        records = map(self.segments.event_at, self.places.earlier.get(number, ()))
-        return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
-
-    def before_retry(self, number):
-        """Return the event that takes back the retry of a job that has not begun: how its last attempt ended, once
-        more. None where there is none: it was never submitted, or cancelled before."""
-        places = self.places.earlier.get(number)
-        record = self.segments.event_at(places[-1]) if places and not self.status[number] else None
-        if record and record.get('status') in (COMPLETED, FAILED) and record.get('attempt') == self.attempts[number]:
-            return dict(record, event='end')
-        return None
-
-    def batch_of(self, record):
-        """Return the batch of a live record."""
-        return self.batches.get(record.get('batch')) or {}
-
-    def job_cmd(self, record):
-        """Return the command with which a record's batch was submitted, '' where jobs run by their own scripts."""
-        place = self.places.submission(record.get('batch', 0))
-        event = self.segments.event_at(place) if place else None
-        return str((event or {}).get('job_cmd', ''))
-
-
-class Ledger(JournalState):
-    """What the journal says, as it is read from the logs folder.
-
-    The driver writes an event to its segment and then applies it here; viewers read the same lines and apply them too.
-    The events, each a JSON object on a line of its own:
-
-        open        the first line of a segment, of a process that is about to drive: host, pid, born
-        lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
-        batch       attempts are about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time; params: what
-                    is different from the map, as texts; shares: how many tasks of the scheduler run these in turn,
-                    where not each runs one; workers: how many take them from this list, crew: the batch with which
-                    these were submitted, id: its own, where it is known, and with: what they requested, as texts
-        submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
-        returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so that the
-                    next time is another attempt
-        run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of a failure
-                    that may have to be corrected, unheard, cancelled and why
-        usage       the record again, with what the scheduler's accounts added
-        command     what came of an order: command (its id), by, said (the reply), refused, time
-        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
-        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
-        dropped     these jobs were cancelled before they were submitted: numbers, time
-        retry       these jobs shall run once more: numbers, params
-        saved       all .info files are up to date with what stands above
-        torn        the line before was not written whole, and has been written again
-        sum         crc, of the lines since the last sum or torn: no disk and nobody has changed them (zlib's CRC-32)
-        state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch, driver_host,
-                    again, unsaved, changes), and read: {segment: bytes of it that this stands for}
-        left        the driver leaves, and says so: time
-
-    Attributes:
-        logs: Logs
-        damage: list of (segment, byte) of what cannot be read
-    """
-
-    #: Records that are never worth the work of compaction.
-    SMALL = 10000
-
-    def __init__(self, logs, commands, group, snapshot_read=None, totals=None):
-        """
-        Args:
-            logs: Logs
-            commands: number of commands in the map
-            group: commands in a job
-            snapshot_read: path of the snapshot to read, the last segment that it stands for; by default the newest
-            totals: UsageTotals to keep; None for none
-        """
-        super().__init__(commands, group, Segments(logs, snapshot_read), totals)
-        self.logs = logs
-        self.damage = []
-        self._read = None    # {segment: bytes of it that were read}, None as long as nothing was
-        self._covered = {}    # the same for the segments that the snapshot stands for
-        self._astray = None    # (segment, byte) up to which it counts, where more of it was read
-        self._blocks = {}    # by segment: the lines that were read since its last sum
-
-    @property
-    def snapshot(self):
-        """The last segment that the snapshot stands for from which this was read, 0 for none."""
-        return self.segments.snapshot
-
-    @property
-    def unwritten(self):
-        """List of the events that stand in no journal."""
-        return self.segments.unwritten
-
-    def load(self, on_event=None):
-        """Read all that has been added to the journal since the last time, by whichever driver.
-
-        Args:
-            on_event: function that is called with each event, after it was applied
-
-        Raises:
-            OSError: a segment cannot be read
-        """
-        if self._read is None:
-            self._read = {}
-            self._read_snapshot()
-        epochs = self.logs.epochs()
-        for epoch in epochs:
-            if epoch > self.snapshot and epoch >= max(self._read, default=0):
-                # What an old driver wrote after the next one had read its segment counts for nothing.
-                leads = (self.first(self.logs, later) for later in epochs if later > epoch)
-                lead = next((event for event in leads if event.get('event') == 'lead'), {})
-                self._read_segment(epoch, lead.get('read', {}).get(str(epoch)), on_event)
-
-    def _read_snapshot(self):
-        """Read the snapshot, if there is one."""
-        segments, found = self.segments, self.logs.epochs('snapshot')
-        if not segments.snapshot_path:
-            if not found:
-                return
-            segments.snapshot_path, segments.snapshot = self.logs.snapshot(found[-1]), found[-1]
-        with name_in_errors(segments.snapshot_path), open_regular(segments.snapshot_path) as source:
-            end = self._take(source, self.snapshot)
-        if not self._covered:    # it was whole once: the state stands at its end
-            self.damage.append((self.snapshot, end))
-
-    def _read_segment(self, epoch, limit, on_event):
-        start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
-        try:
-            source = open_regular(path)
-        except ABSENT:    # it was compacted just now
-            return
-        with name_in_errors(path), source:
-            source.seek(start)
-            self._read[epoch] = start
-            self._take(source, epoch, start, limit, on_event, self._read)
-
-    def _take(self, source, epoch, start=0, limit=None, on_event=None, read=None):
-        """Take in what an open file says from a byte on, and return the byte up to which that was. It is noted in
-        `read`, too, also where it cannot be read to its end: what counts once must not count again."""
-        bad, end, block, upper = None, start, self._blocks.setdefault(epoch, []), place_in(epoch, 0)
-        appliers = {name: kind.apply for name, kind in EVENTS.items() if kind.apply}
-        try:
-            for event, byte, line in read_events(source, start, limit):
-                end = byte + len(line)
-                kind = event and event['event']
-                if kind in BETWEEN:
-                    bad = self._close_block(epoch, event, byte, bad)
-                    if kind == 'sum':
-                        continue
-                block.append(line)
-                try:
-                    if kind in appliers:    # as `apply` does it
-                        appliers[kind](self, event, upper | byte)
-                except UNSOUND:
-                    event = None
-                if event is None:
-                    bad = byte
-                    self.damage.append((epoch, byte))
-                elif on_event:
-                    on_event(event)
-                if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
-                    block.clear()
-        finally:
-            if read is not None:
-                read[epoch] = end
-        if limit is not None and end < limit and not self._is_damaged(epoch):
-            self.damage.append((epoch, end))    # a later driver has read more than there is
-        return end
-
-    def _close_block(self, epoch, event, byte, bad):
-        """Take in what an event says of the lines since the last one of the kind, and return the byte of the last line
-        that cannot be read, None for none.
-
-        Args:
-            epoch: the segment
-            event: dict, sum or torn
-            byte: where it stands
-            bad: where the last line stands that cannot be read, None for none
-        """
-        block = self._blocks[epoch]
-        if event['event'] == 'torn':
-            if bad is not None:
-                self.damage.remove((epoch, bad))
-            bad = None
-        elif event.get('crc') != crc32(b''.join(block)):
-            first = byte - sum(map(len, block))
-            if bad is None or bad < first:    # else it is known already
-                self.damage.append((epoch, first))
-        block.clear()
-        return bad
-
-    def apply_lead(self, event, place):
-        """See JournalState; what it had read of older segments is what counts of them."""
-        super().apply_lead(event, place)
-        for epoch, counts in event.get('read', {}).items():
-            epoch = int(epoch)
-            if self._read.get(epoch, 0) > counts:
-                self._astray = (epoch, counts)
-            elif counts and epoch > self.snapshot and epoch not in self._read and not self._is_damaged(epoch):
-                self.damage.append((epoch, 0))
-
-    def apply_state(self, event, place):
-        """See JournalState; and what the snapshot stands for."""
-        covered = {int(epoch): byte + 0 for epoch, byte in event['read'].items()}
-        super().apply_state(event, place)
-        self._covered = covered
-
-    # How far it was read, and what of it cannot be
-
-    def outdated(self):
-        """Tell whether this must be read from the beginning: segments that it was read from may be gone, because there
-        is a newer snapshot; or more was read than counts, of a driver that had been overtaken."""
-        return self._read is not None and (
-            self._astray is not None or max(self.logs.epochs('snapshot'), default=0) > self.snapshot)
-
-    def accept(self):
-        """Take what was read as it is, where reading it again would be no better: drivers contradict each other."""
-        if self._astray:
-            self.damage.append(self._astray)
-            self._astray = None
-
-    def current(self):
-        """Tell whether reading on is as good as reading it from the beginning: nobody has begun to drive since."""
-        return bool(self._read) and not self.outdated() and max(self.logs.epochs(), default=0) <= max(self._read)
-
-    @staticmethod
-    def first(logs, epoch):
-        """Return how a segment begins: its lead, which says who drives and what counts of the older ones; where it has
-        not come yet, who opened the segment; {} where neither has.
-
-        Raises:
-            OSError: it cannot be read
-        """
-        found, path = {}, logs.journal(epoch)
-        try:
-            with name_in_errors(path), open_regular(path) as source:
-                for _ in range(3):
-                    event = of_types(parse_event(source.readline(1 << 20)), DRIVER_FIELDS)
-                    if event.get('event') in ('open', 'lead'):
-                        found = event
-        except ABSENT:    # it was compacted just now
-            pass
-        return found
-
-    def segment_path(self, epoch):
-        """Return the path of the file that was read as a segment."""
-        return self.segments.path(epoch)
-
-    def read_so_far(self):
-        """Return {segment: bytes of it that were read}."""
-        found = dict(self._covered)
-        found.update(self._read or {})
-        return found
-
-    def wrote(self, epoch, byte):
-        """Note that this process has written a segment up to a byte, and applied all of that: it is not to be read."""
-        self._read[epoch] = byte
-        self._blocks.pop(epoch, None)
-
-    def missing(self, driver):
-        """Return where records are missing at the end of the last segment, as (segment, byte), None where none are.
-
-        Args:
-            driver: who drove last, as driver.json had it before this was read
-        """
-        epoch = driver.get('epoch')
-        read = self.read_so_far().get(epoch, 0)
-        return (epoch, read) if epoch and driver.get('bytes', 0) > read else None
-
-    def miss(self, driver):
-        """Note what is missing, as above, where nothing else in the segment is damaged."""
-        missing = self.missing(driver)
-        if missing and not self._is_damaged(missing[0]):
-            self.damage.append(missing)
-
-    def _is_damaged(self, epoch):
-        return any(damaged == epoch for damaged, _ in self.damage)
-
-    def damage_texts(self):
-        """Return the warnings about what cannot be read, the first 20."""
-        places = ((self.segment_path(epoch), byte) for epoch, byte in self.damage[:20])
-        return ['{}, byte {}: unreadable record'.format(path, byte) if os.path.lexists(path) else
-                '{}: missing; the statuses of its jobs are not known'.format(path) for path, byte in places]
-
-    # Others like it
-
-    def with_unwritten(self, events):
-        """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
-
-        Args:
-            events: list of dicts, run and end
-        """
-        other = copy.copy(self)
-        for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', 'places', '_read'):
-            setattr(other, name, copy.copy(getattr(self, name)))
-        other.places.newest = copy.copy(self.places.newest)    # such events change nothing else in there
-        other.batches = {batch: dict(event) for batch, event in self.batches.items()}
-        other.failures, other.totals = copy.deepcopy(self.failures), copy.deepcopy(self.totals)
-        other.segments = Segments(self.logs, (self.segments.snapshot_path, self.snapshot), events)
-        for index, event in enumerate(events, 1):
-            other.apply(event, place_in(Segments.UNWRITTEN, index))
-        return other
-
-    def worth_compacting(self):
-        """Tell whether most of what was read is history: several records of single jobs for each that counts."""
-        records = self.count - self.count_of(UNSUBMITTED) + sum(map(len, self.places.earlier.values()))
-        return self.records_read > 3 * records + self.SMALL
-
-    def compact(self, path, last):
-        """Write what still counts of all that was read into one file, and bring that to the disk.
-
-        Args:
-            path: of the file
-            last: the last segment that it is to stand for; no later one may say anything yet
-
-        Returns:
-            the Places that one must have which is read from it
-
-        Raises:
-            OSError: it could not be written; then it is not there
-        """
-        return Compaction(self, last).write(path)
-
-    def verify(self, other, places):
-        """Tell whether this ledger, read from a snapshot, says what another says from which that was compacted.
-
-        Args:
-            other: Ledger
-            places: what its `compact` returned
-        """
-        def told(ledger):
-            return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches, ledger.settings,
-                    ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved, ledger.last_batch,
-                    vars(ledger.drivers),
-                    {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.snapshot},
-                    sorted({number for number in ledger.again if not ledger.status[number]}))
-
-        return not self.damage and told(self) == told(other) and self.places.without_empty() == places.without_empty()
-
-    def at(self, path):
-        """Return this, read from a snapshot that lies elsewhere now."""
-        self.segments.snapshot_path = path
-        return self
-
-
-class Compaction:
-    """Writes what still counts of the segments that a ledger was read from into one file, a snapshot.
-
-    Attributes:
-        ledger: Ledger
-        last: the last segment that the snapshot stands for
-        places: Places in the snapshot
-        size: its bytes so far
-    """
-
-    def __init__(self, ledger, last):
-        self.ledger, self.last = ledger, last
-        self.places, self.size = Places(ledger.count), 0
-        self._block = []    # the lines since the last sum
-
-    def write(self, path):
-        """Write the snapshot, bring it to the disk, and return the Places of what it tells.
-
-        Raises:
-            OSError: it could not be written; then it is not there
-        """
-        try:
-            with open(path, 'xb') as target:
-                for event, place, line in self._events():
-                    for part, numbers in self._surviving(event, place):
-                        self._relocate(place, part, numbers)
-                        self._put(target, line if part is event else json_line(part))
-                self._put(target, json_line(self._state()))
-                if self._block:
-                    target.write(sum_line(self._block))
-                target.flush()
-                sync_file(target.fileno())
-        except OSError:
-            remove_file(path)
-            raise
-        return self.places
-
-    def _events(self):
-        """Yield (event, its place, its line) of all that was read."""
-        ledger, read = self.ledger, self.ledger.read_so_far()
-        sources = [(ledger.snapshot, None)] if ledger.snapshot else []
-        sources += [(epoch, read[epoch]) for epoch in sorted(read) if ledger.snapshot < epoch <= self.last]
-        for epoch, limit in sources:
-            with open_regular(ledger.segment_path(epoch)) as source:
-                for event, byte, line in read_events(source, limit=limit):
-                    if event:
-                        yield event, place_in(epoch, byte), line
-
-    def _put(self, target, line):
-        self._block.append(line)
-        self.size += target.write(line)
-        if len(self._block) == BLOCK:
-            self.size += target.write(sum_line(self._block))
-            self._block = []
-
-    def _state(self):
-        """Return the event at the end of a snapshot, which tells what its other lines leave out."""
-        ledger = self.ledger
-        again = collections.OrderedDict.fromkeys(number for number in ledger.again if not ledger.status[number])
-        return {'event': 'state', 'settings': ledger.settings, 'starts': ledger.drivers.boots,
-                'before': ledger.drivers.restarted_after, 'last_batch': ledger.last_batch,
-                'driver_host': ledger.drivers.last, 'again': list(again), 'unsaved': spans(sorted(ledger.unsaved)),
-                'changes': ledger.changes,
-                'read': {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.last}}
-
-    def _surviving(self, event, place):
-        """Return what of an event is needed to come to this state: a list of (event, numbers of jobs that it tells)."""
-        kind = EVENTS.get(event['event'], UNKNOWN_EVENT)
-        return kind.keep(self, event, place) if kind.keep else []
-
-    def keep_whole(self, event, place):
-        """See `_surviving`; as it stands."""
-        return [(event, ())]
-
-    def keep_record(self, event, place):
-        """See `_surviving`; if it is the last record of an attempt, which always comes as its end."""
-        number = self.ledger.number(event['job'])
-        if not self.ledger.places.tell(number, place):
-            return []
-        return [(dict(event, event='end') if event['event'] == 'usage' else event, [number])]
-
-    def keep_batch(self, event, place):
-        """See `_surviving`; unless each of its attempts has come to an end that stands by itself."""
-        ledger = self.ledger
-        attempts = [ledger.attempt(key) for key in event['tasks']]
-        over = all(attempt <= ledger.attempts[number] for _, number, attempt in attempts)
-        if over and event['batch'] not in ledger.batches:
-            return []
-        return [(event, [number for _, number, _ in attempts])]
-
-    def keep_submitted(self, event, place):
-        """See `_surviving`; if it tells the command, or of a batch that has live jobs."""
-        ledger, batch = self.ledger, event['batch']
-        return [(event, ())] if ledger.places.submission(batch) == place or batch in ledger.batches else []
-
-    def keep_returned(self, event, place):
-        """See `_surviving`; and that those which were to be cancelled were dropped with it."""
-        ledger = self.ledger
-        numbers = [ledger.attempt(key)[1] for key in event['tasks']]
-        gone = sorted(number for number in numbers if ledger.places.tell(number, place))
-        dropped = {'event': 'dropped', 'numbers': spans(gone), 'time': event['time']}
-        return [(event, ()), (dropped, gone)] if gone else [(event, ())]
-
-    def keep_dropped(self, event, place):
-        """See `_surviving`; as it stands."""
-        return [(event, unspanned(event['numbers']))]
-
-    def _relocate(self, place, event, numbers):
-        """Note that what is told at a place will stand where the snapshot ends now."""
-        new, old = place_in(self.last, self.size), self.ledger.places
-        if event['event'] == 'submitted' and event.get('job_cmd'):
-            self.places.set_submission(event['batch'], new)
-        for number in numbers:
-            if old.newest[number] == place:
-                self.places.newest[number] = new
-            elif place in old.earlier.get(number, ()):
-                self.places.earlier.setdefault(number, []).append(new)
-
-
-#: How a kind of event changes a ledger, and what of it compaction keeps: methods, None for nothing. The docstring of
-#: Ledger says what each tells.
-EventKind = collections.namedtuple('EventKind', 'apply keep')
-EVENTS = {
-    'open': EventKind(None, None),
-    'lead': EventKind(Ledger.apply_lead, None),
-    'batch': EventKind(Ledger.apply_batch, Compaction.keep_batch),
-    'submitted': EventKind(Ledger.apply_submitted, Compaction.keep_submitted),
-    'returned': EventKind(Ledger.apply_returned, Compaction.keep_returned),
-    'run': EventKind(Ledger.apply_run, Compaction.keep_record),
-    'end': EventKind(Ledger.apply_end, Compaction.keep_record),
-    'usage': EventKind(Ledger.apply_usage, Compaction.keep_record),
-    'command': EventKind(Ledger.apply_command, Compaction.keep_whole),
-    'set': EventKind(Ledger.apply_set, None),
-    'cancel': EventKind(Ledger.apply_cancel, Compaction.keep_whole),
-    'dropped': EventKind(Ledger.apply_dropped, Compaction.keep_dropped),
-    'retry': EventKind(Ledger.apply_retry, Compaction.keep_whole),
-    'saved': EventKind(Ledger.apply_saved, None),
-    'torn': EventKind(None, None),
-    'sum': EventKind(None, None),
-    'state': EventKind(Ledger.apply_state, None),
-    'left': EventKind(None, None)}
-
-#: What only a later version writes.
-UNKNOWN_EVENT = EventKind(None, Compaction.keep_whole)
-
-
-def is_end(event):
-    """Tell whether an event says how an attempt ended."""
-    return event['event'] == 'end'
-
-
-def is_failure(event):
-    """Tell whether an event says that an attempt FAILED."""
-    return event['event'] == 'end' and event['status'] == FAILED
-
-
-def is_record(event):
-    """Tell whether an event is a job's record, with a status that is new."""
-    return event['event'] in ('run', 'end')
-
-
-def is_final_record(event):
-    """Tell whether an event is the record of an attempt that is over, with what is known of it by now."""
-    return event['event'] in ('end', 'usage') and event['status'] in (COMPLETED, FAILED)
-
-
-def is_reply(event):
-    """Tell whether an event says what came of an order."""
-    return event['event'] == 'command'
-
-
-def retried_numbers(event):
-    """Return the numbers of the jobs that an event lets run once more, an iterator."""
-    return unspanned(event['numbers'] if event['event'] == 'retry' else ())
-
-
-def dropped_numbers(event):
-    """Return the numbers of the jobs that an event cancels before they are submitted, an iterator."""
-    return unspanned(event['numbers'] if event['event'] == 'dropped' else ())
-
-
-def status_changes(event, ledger):
-    """Yield what an event says of the statuses of jobs: dicts with job (its id), attempt, status; of a job that has
-    ended with all that is known.
-
-    Args:
-        event: dict
-        ledger: Ledger that has taken it in
-    """
-    kind = event['event']
-    if kind in ('run', 'end'):
-        yield event
-    elif kind in ('batch', 'returned'):
-        status = PENDING if kind == 'batch' else UNSUBMITTED
-        for key in event['tasks']:
-            id, attempt = split_key(key)
-            yield {'job': id, 'attempt': attempt, 'status': status}
-    elif kind in ('dropped', 'retry'):
-        told = {'status': FAILED, 'error_reason': 'cancelled'} if kind == 'dropped' else {'status': UNSUBMITTED}
-        for number in unspanned(event['numbers']):
-            yield dict(told, job=ledger.id(number), attempt=ledger.attempts[number])
-
-
-def json_line(event):
-    """Return an event as a line of the journal."""
-    return json.dumps(event, separators=(',', ':')).encode() + b'\n'
-
-
-def sum_line(lines):
-    """Return the line that stands behind lines of the journal, so that a change in them is noticed.
-
-    Args:
-        lines: list of bytes
-    """
-    return b'{"event":"sum","crc":%d}\n' % crc32(b''.join(lines))
-
-
-def spans(numbers):
-    """Return sorted whole numbers as spans: [1, 2, 3, 7] -> [[1, 3], [7, 7]]."""
-    found = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return found
-
-
-def unspanned(found):
-    """Return an iterator over the numbers in spans."""
-    return itertools.chain.from_iterable(range(first, last + 1) for first, last in found)
-
-
-def parse_event(line):
-    """Return the event on a line of the journal, None where the line is not one."""
-    text = decode(line).rstrip()
-    try:
-        event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
-    except (StopIteration, ValueError, RecursionError):
-        return None
-    return event if end == len(text) and isinstance(event, dict) and isinstance(event.get('event'), str) else None
-
-
-def read_events(source, place=0, limit=None):
-    """Yield what the lines of a file say: the event, None where a line is not one; the byte where it begins; the line.
-
-    Args:
-        source: file, open for reading bytes, at that place
-        place: the byte where to begin
-        limit: the byte where to end, None for the last whole line that is there
-    """
-    rest = b''
-    while True:
-        data = rest + source.read(max(1 << 16, len(rest)))
-        whole = data.rfind(b'\n') + 1
-        more, rest = len(data) > len(rest), data[whole:]
-        lines = io.BytesIO(data[:whole]).readlines()
-        try:    # many at once take less time
-            events = SCAN('[' + decode(b','.join(lines)) + ']', 0)[0]
-            good = len(events) == len(lines) and all(event['event'] for event in events)
-        except (StopIteration, ValueError, TypeError, LookupError, RecursionError):
-            good = False
-        for line, event in zip(lines, events if good else map(parse_event, lines)):
-            if limit is not None and place + len(line) > limit:
-                return
-            yield event, place, line
-            place += len(line)
-        if len(rest) > LONGEST:    # nothing that QMap wrote
-            yield None, place, rest
-            return
-        if not more:
-            return
-
-
-SCAN = json.JSONDecoder().scan_once    # type: ignore[attr-defined]
-
 
 #: What differs in messages that mean the same: hexadecimal numbers, random names of temporary files, numbers.
 NUMBERS = re.compile(r'\b0[xX][0-9a-fA-F]+|\b(?=[a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\b|(?<=tmp)[._-]?\w{6,}|\d+')
@@ -3947,11 +2708,12 @@ SCRIPT = re.compile(r'\S*/\d+\.sh: (?:eval: )?line \d+: ')
 
 
 class Failures:
-    """How many jobs failed, grouped by what happened and by the last line of stderr, as far as that is not about one
-    job alone: "cannot open s32.bam" and "cannot open s57.bam" are one group.
+    """How many jobs failed, grouped by what happened and by the last line of stderr, as far as that is not
+    about one job alone: "cannot open s32.bam" and "cannot open s57.bam" are one group.
 
     Attributes:
-        outdated: whether a job that a group names has been taken out, so that its ids or its error may be missing
+        outdated: whether a job that a group names has been taken out, so that its ids or its error may be
+            missing
     """
 
     #: So many groups are told apart; then those that differ in names fall together, and at last all others.
@@ -3974,7 +2736,7 @@ class Failures:
 
     @staticmethod
     def _key(record):
-        return describe_end(record), NUMBERS.sub('#', message(record))
+        return describe_end(record), NUMBERS.sub('#', error_line(record))
 
     @staticmethod
     def _coarse(key):
@@ -4091,7 +2853,7 @@ class Group:
     def add(self, record):
         """Count a job."""
         self.count += 1
-        error = message(record)
+        error = error_line(record)
         self.same = self.same and self.error in (None, error)
         if self.error is None or not self.ids or record['job'] < self.ids[0]:
             self.error = error
@@ -4150,21 +2912,28 @@ class Group:
         """
         error, mark = self.error, ':' if self.same else ', such as:'
         if self.count > 1 and self.what == 'cancelled':
-            error = error.replace('before it was', 'before they were').replace('before it ran', 'before they ran')
+            error = error.replace('before it was', 'before they were')
+            error = error.replace('before it ran', 'before they ran')
         what = '' if self.what in error and self.same else self.what + (mark + ' ' if error else '')
+        where = ', on {} only'.format(', '.join(only_on)) if only_on else ''
+        return '{}: {}{}{}{}'.format(plural(self.count, 'job'), what, error, where, self._ids_text(named))
+
+    def _ids_text(self, named):
+        if not self.ids:
+            return ''
         shown = ', '.join(map(named, self.ids[:3])) + (', ...' if self.count > len(self.ids[:3]) else '')
-        return '{}: {}{}{}{}'.format(
-            plural(self.count, 'job'), what, error, ', on {} only'.format(', '.join(only_on)) if only_on else '',
-            '  ({} {})'.format('id' if self.count == 1 else 'ids', shown) if self.ids else '')
+        return '  ({} {})'.format('id' if self.count == 1 else 'ids', shown)
 
 
 def failure_text(record):
     """Return in a line why a job FAILED."""
-    what, error = describe_end(record), message(record)
-    return error if what in error else '{}: {}'.format(what, error) if error else what
+    what, error = describe_end(record), error_line(record)
+    if what in error:
+        return error
+    return '{}: {}'.format(what, error) if error else what
 
 
-def message(record):
+def error_line(record):
     """Return the last line of a job's stderr, without what bash puts before it."""
     return SCRIPT.sub('', record.get('error') or '', 1)
 
@@ -4188,6 +2957,1274 @@ def describe_end(record):
             'submit': 'submission refused'}.get(reason, reason or 'failed')
 
 
+########################################################################################################################
+# The ledger: what the journal says
+########################################################################################################################
+
+#: What an attempt used, as a record says it: seconds, bytes, an upper bound where the bytes are not known.
+USED = ('cpu', 'memory', 'memory_below')
+
+#: What a record says of a job, beside what the ledger itself builds on.
+RECORD_FIELDS = {
+    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
+    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'memory_below': NUMBER,
+    'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
+#: Those that are never negative.
+RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
+
+
+def sound_record(record):
+    """Return a record without what in it is not what it should be, and with a word about that."""
+    wrong = {key for key, kind in RECORD_FIELDS.items()
+             if record.get(key) is not None and not is_of_type(record[key], kind)}
+    wrong.update(key for key in RECORD_NUMBERS if key not in wrong and not (record.get(key) or 0) >= 0)
+    try:
+        change_params({}, record.get('params'))
+    except UNSOUND:
+        wrong.add('params')
+    if not wrong:
+        return record
+    record = {key: value for key, value in record.items() if key not in wrong}
+    return dict(record, words='damaged in the journal: ' + ', '.join(sorted(wrong)))
+
+
+def attempt_key(id, attempt):
+    """Return the key of an attempt, '<id>.<attempt>': its name in the journal, in run/, in lists of runners.
+
+    Args:
+        id: of the job, as text
+        attempt: its number, from 1
+    """
+    return '{}.{}'.format(id, attempt)
+
+
+def key_of(record):
+    """Return the key of the attempt that a record or an event is about."""
+    return attempt_key(record['job'], record['attempt'])
+
+
+def split_key(key):
+    """Return the id of the job, and the number of the attempt, of which this is the `attempt_key`.
+
+    Raises:
+        ValueError: it is none
+    """
+    id, _, attempt = key.partition('.')
+    if not attempt.isdigit():    # int() takes more: ' 1', '+1', '1_0'
+        raise ValueError(key)
+    return id, int(attempt)
+
+
+#: The index of the worker that runs a job which is still on its list.
+NOBODY = -1
+
+#: So many events of the journal at the most have a sum behind them, with which a change in them is noticed.
+BLOCK = 1000
+#: Events that tell of no job, but of the lines before them.
+BETWEEN = ('sum', 'torn')
+
+
+def json_line(event):
+    """Return an event as a line of the journal."""
+    return json.dumps(event, separators=(',', ':')).encode() + b'\n'
+
+
+def sum_line(lines):
+    """Return the line that stands behind lines of the journal, so that a change in them is noticed.
+
+    Args:
+        lines: list of bytes
+    """
+    return b'{"event":"sum","crc":%d}\n' % crc32(b''.join(lines))
+
+
+def as_spans(numbers):
+    """Return sorted whole numbers as spans: [1, 2, 3, 7] -> [[1, 3], [7, 7]]."""
+    found = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def numbers_in(found):
+    """Return an iterator over the numbers in spans."""
+    return itertools.chain.from_iterable(range(first, last + 1) for first, last in found)
+
+
+def parse_event(line):
+    """Return the event on a line of the journal, None where the line is not one."""
+    text = decode(line).rstrip()
+    try:
+        event, end = SCAN(text, 0)    # json.loads, without what it asks before and after
+    except (StopIteration, ValueError, RecursionError):
+        return None
+    if end != len(text) or not isinstance(event, dict):
+        return None
+    return event if isinstance(event.get('event'), str) else None
+
+
+def read_events(source, place=0, limit=None):
+    """Yield (event, byte where its line begins, the line) of a file; event None where a line is not one.
+
+    Args:
+        source: file, open for reading bytes, at that place
+        place: the byte where to begin
+        limit: the byte where to end, None for the last whole line that is there
+    """
+    rest = b''
+    while True:
+        data = rest + source.read(max(1 << 16, len(rest)))
+        whole = data.rfind(b'\n') + 1
+        more, rest = len(data) > len(rest), data[whole:]
+        lines = io.BytesIO(data[:whole]).readlines()
+        try:    # many at once take less time
+            events = SCAN('[' + decode(b','.join(lines)) + ']', 0)[0]
+            good = len(events) == len(lines) and all(event['event'] for event in events)
+        except (StopIteration, ValueError, TypeError, LookupError, RecursionError):
+            good = False
+        for line, event in zip(lines, events if good else map(parse_event, lines)):
+            if limit is not None and place + len(line) > limit:
+                return
+            yield event, place, line
+            place += len(line)
+        if len(rest) > LONGEST:    # nothing that QMap wrote
+            yield None, place, rest
+            return
+        if not more:
+            return
+
+
+SCAN = json.JSONDecoder().scan_once    # type: ignore[attr-defined]
+
+
+class JobTable:
+    """The jobs of an execution by their numbers: ids, statuses, attempts, and which come next.
+
+    Attributes:
+        commands: number of commands in the map
+        group: commands in a job
+        count: number of jobs
+        width: digits of an id
+        status: bytearray, by number: an index into STATUSES
+        attempts: array, by number: the newest attempt, 0 for none
+        counts: list with the number of jobs of each status, in the order of STATUSES
+        again: deque of the numbers of jobs that come before those which were never submitted; some may not be
+            UNSUBMITTED any more
+    """
+
+    def __init__(self, commands, group):
+        """
+        Args:
+            commands: number of commands in the map
+            group: commands in a job
+        """
+        self.commands = commands
+        self.group = group
+        self.count = -(-commands // group)
+        self.width = len(str(commands - 1))
+        self.status = bytearray(self.count)
+        self.attempts = array.array('H', bytes(2 * self.count))
+        self.counts = [self.count, 0, 0, 0, 0, 0]
+        self.again = collections.deque()
+        self._next = 0
+
+    def id(self, number):
+        """Return the id of a job: the place of its first command in the map, padded with zeros."""
+        return '{:0{}d}'.format(number * self.group, self.width)
+
+    def number(self, id):
+        """Return the number of the job with this id.
+
+        Raises:
+            ValueError: there is none
+        """
+        if len(id) != self.width or not id.isdigit():    # int() takes more: ' 1', '+1', '1_0'
+            raise ValueError(id)
+        number = int(id)
+        if self.group > 1:
+            number, rest = divmod(number, self.group)
+            if rest:
+                raise ValueError(id)
+        if not 0 <= number < self.count:
+            raise ValueError(id)
+        return number
+
+    def numbers(self, found):
+        """Return the list of the numbers of jobs that spans stand for.
+
+        Raises:
+            ValueError, TypeError: they are not such
+        """
+        if not all(0 <= first <= last < self.count for first, last in found):
+            raise ValueError(found)
+        return list(numbers_in(found))
+
+    def attempt(self, key):
+        """Return what an `attempt_key` stands for, as the job's id, its number and the attempt.
+
+        Raises:
+            ValueError: it is no such thing
+        """
+        id, attempt = split_key(key)
+        if not 0 < attempt < 1 << 16:
+            raise ValueError(key)
+        return id, self.number(id), attempt
+
+    def next_key(self, number):
+        """Return the `attempt_key` of a job's next attempt."""
+        return attempt_key(self.id(number), self.attempts[number] + 1)
+
+    def next_job(self):
+        """Return the number of the next job to submit, without taking it; None where there is none."""
+        while self.again:
+            if self.status[self.again[0]] == 0:
+                return self.again[0]
+            self.again.popleft()
+        while self._next < self.count and self.status[self._next]:
+            self._next += 1
+        return self._next if self._next < self.count else None
+
+    def following(self, limit):
+        """Return the numbers of the next jobs to submit, at most `limit`."""
+        if self.next_job() is None:
+            return []
+        found = collections.OrderedDict()    # a job that was returned twice stands there twice
+        for number in self.again:
+            if len(found) == limit:
+                break
+            if not self.status[number]:
+                found[number] = True
+        found, number = list(found), self._next
+        taken = set(found)
+        while len(found) < limit and number < self.count:
+            if not self.status[number] and number not in taken:
+                found.append(number)
+            number += 1
+        return found
+
+    def left(self):
+        """Return how many jobs have not reached a final status."""
+        return self.count - self.count_of(COMPLETED) - self.count_of(FAILED)
+
+    def count_of(self, status):
+        """Return how many jobs have a status."""
+        return self.counts[STATUS_CODES[status]]
+
+    def set_status(self, number, status):
+        """Note a job's status."""
+        code = STATUS_CODES[status]
+        self.counts[self.status[number]] -= 1
+        self.status[number] = code
+        self.counts[code] += 1
+
+    def set_unsubmitted(self, number):
+        """Note that a job is to be submitted again, before those that never were."""
+        self.set_status(number, UNSUBMITTED)
+        self.again.append(number)
+
+
+def place_in(epoch, byte):
+    """Return a place in the journal as a number: the segment in the upper bits, the byte in the lower 44."""
+    return epoch << 44 | byte
+
+
+class Places:
+    """Where in the journal the records of jobs stand, each as `place_in` writes it.
+
+    Attributes:
+        newest: array, by number of the job: its newest record; 0 for none
+        earlier: {number: list of the last records of its attempts before each retry}
+        submitted: array, by batch: its submission, if that tells a command; 0 for none
+    """
+
+    def __init__(self, count):
+        self.newest = array.array('Q', bytes(8 * count))
+        self.earlier = {}
+        self.submitted = array.array('Q')
+
+    def tell(self, number, place):
+        """Tell whether the newest record of a job, or one of an earlier attempt, stands at a place."""
+        return self.newest[number] == place or place in self.earlier.get(number, ())
+
+    def set_aside(self, number):
+        """Take it that the newest record of a job is now that of an earlier attempt."""
+        if self.newest[number]:
+            self.earlier.setdefault(number, []).append(self.newest[number])
+        self.newest[number] = 0
+
+    def take_back(self, number):
+        """Take it that the newest of a job's earlier attempts is no earlier one."""
+        self.earlier[number].pop()
+        if not self.earlier[number]:
+            del self.earlier[number]
+
+    def set_submission(self, batch, place):
+        """Note where the submission of a batch stands."""
+        self.submitted.extend(itertools.repeat(0, batch + 1 - len(self.submitted)))
+        self.submitted[batch] = place
+
+    def submission(self, batch):
+        """Return where the submission of a batch stands, 0 for nowhere."""
+        known = isinstance(batch, int) and 0 <= batch < len(self.submitted)
+        return self.submitted[batch] if known else 0
+
+    def without_empty(self):
+        """Return all of it in a form that can be compared."""
+        submitted = {batch: place for batch, place in enumerate(self.submitted) if place}
+        return self.newest, self.earlier, submitted
+
+
+class Segments:
+    """The files that a ledger is read from: the journal's segments, and the snapshot in place of the first.
+
+    Attributes:
+        logs: Logs
+        snapshot: the last segment that the snapshot stands for, 0 where none was read
+        snapshot_path: of that, None for none
+        unwritten: list of events that stand in no file
+    """
+
+    #: The segment in which the unwritten events are thought to stand: the newest.
+    UNWRITTEN = (1 << 20) - 1
+
+    def __init__(self, logs, snapshot_read=None, unwritten=()):
+        """
+        Args:
+            logs: Logs
+            snapshot_read: path of the snapshot, the last segment that it stands for; None for none
+            unwritten: list of events
+        """
+        self.logs = logs
+        self.snapshot_path, self.snapshot = snapshot_read or (None, 0)
+        self.unwritten = list(unwritten)
+        self._source, self._close = (0, None), None    # the segment that was read last, and its open file
+        self._shared = 0, None    # the event of several jobs that was read last
+        self._reading = threading.Lock()
+
+    def path(self, epoch):
+        """Return the path of the file that is read as a segment."""
+        return self.snapshot_path if epoch == self.snapshot else self.logs.journal(epoch)
+
+    def event_at(self, place):
+        """Return the event at a place, None where none stands there (any more).
+
+        Raises:
+            QMapError: the segment is gone
+            OSError: it cannot be read
+        """
+        epoch, byte = place >> 44, place & (1 << 44) - 1
+        if epoch == self.UNWRITTEN:
+            return self.unwritten[byte - 1]
+        with self._reading:
+            if self._shared[0] == place:
+                return self._shared[1]
+            source = self._source[1] if self._source[0] == epoch else self._open(epoch)
+            with name_in_errors(self.path(epoch)):
+                source.seek(byte)
+                event = parse_event(source.readline(LONGEST))
+            if event and 'job' not in event:    # it may be long, and is needed once more
+                self._shared = place, event
+        return event
+
+    def _open(self, epoch):
+        path = self.path(epoch)
+        if self._source[1]:
+            self._close()
+        self._source = (0, None)
+        try:
+            source, self._close = open_for(self, path)
+        except FileNotFoundError:
+            raise QMapError('{}: was compacted while it was read; try again'.format(path))
+        self._source = (epoch, source)
+        return source
+
+
+class DriverHosts:
+    """On which machines the drivers of an execution ran.
+
+    Attributes:
+        last: host of whoever drove last
+        boots: {host: which start of the machine it was}
+        restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it
+            may have lost that jobs of its own had begun
+    """
+
+    def __init__(self):
+        self.last, self.boots, self.restarted_after = '', {}, 0
+
+    def note(self, lead, last_batch):
+        """Note who drives from here on.
+
+        Args:
+            lead: dict, an event
+            last_batch: the last that was submitted before
+        """
+        boot, self.last = lead.get('born', '').partition('/')[0], lead.get('host', '')
+        if self.boots.setdefault(lead.get('host'), boot) != boot:
+            self.boots[lead.get('host')], self.restarted_after = boot, last_batch
+
+
+class JournalState(JobTable):
+    """All jobs of an execution, as the events of a journal tell them: a few bytes a job, and the whole record
+    only of live ones.
+
+    Attributes:
+        live: {number: record} of the jobs that are PENDING, RUNNING or OTHER
+        batches: {batch: event} of the submissions that still have live jobs
+        last_batch: the last that was submitted
+        failures: Failures
+        totals: UsageTotals, where they are kept
+        settings: what was set last
+        changes: {number: dict of texts}, the parameters that a retry changed
+        cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
+        obeyed: {id: the reply} of the orders of others
+        unsaved: numbers of the jobs whose .info may say less
+        drivers: DriverHosts
+        places: Places
+        segments: Segments
+        records_read: how many records of single jobs were taken in
+    """
+
+    def __init__(self, commands, group, segments, totals=None):
+        """
+        Args:
+            commands: number of commands in the map
+            group: commands in a job
+            segments: Segments, where the events stand
+            totals: UsageTotals to keep; None for none
+        """
+        super().__init__(commands, group)
+        self.live = {}
+        self.batches = {}
+        self.last_batch = 0
+        self.failures = Failures()
+        self.totals = totals
+        self.settings = {}
+        self.changes = {}
+        self.cancelled = {}
+        self.obeyed = {}
+        self.unsaved = set()
+        self.drivers = DriverHosts()
+        self.places = Places(self.count)
+        self.segments = segments
+        self.records_read = 0
+
+    # What events change. A method raises one of UNSOUND where an event is not what it should be.
+
+    def apply(self, event, place):
+        """Take an event in.
+
+        Args:
+            event: dict
+            place: where it stands, as `place_in` writes it
+        """
+        kind = EVENTS.get(event['event'])
+        if kind and kind.apply:
+            kind.apply(self, event, place)
+
+    def apply_lead(self, event, place):
+        """Another process drives from here on."""
+        self.drivers.note(event, self.last_batch)
+
+    def apply_batch(self, event, place):
+        """Attempts are about to be submitted."""
+        told = {key: event[key] for key in BATCH_FIELDS if key in event or key in NEEDED}
+        if of_types(event, BATCH_FIELDS) != told:
+            raise ValueError(event)
+        batch, time, params = event['batch'], event['time'], event.get('params')
+        attempts = [self.attempt(key) for key in event['tasks']]
+        pulled = 'crew' in event
+        workers = event['workers'] if pulled else 1
+        if not self._may_be_batch(batch) or not workers > 0:
+            raise ValueError(event)
+        change_params({}, params)
+        self.batches[batch] = dict(event, live=len(attempts))
+        self.last_batch = max(self.last_batch, batch)
+        many = event.get('shares') or len(attempts)
+        for index, (id, number, attempt) in enumerate(attempts):
+            self.attempts[number] = attempt
+            self.places.newest[number] = place
+            self.set_status(number, PENDING)
+            record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
+                                          'k': index % many + 1 if many > 1 else 0, 'submitted': time}
+            if pulled:
+                record['k'] = NOBODY
+            if params:
+                record['params'] = params
+
+    def _may_be_batch(self, batch):
+        return 0 < batch < 1000000 + 100 * self.count
+
+    def apply_submitted(self, event, place):
+        """The scheduler took a batch."""
+        if not self._may_be_batch(event['batch']) or not isinstance(event['id'], str):
+            raise ValueError(event)
+        if event['batch'] in self.batches:
+            self.batches[event['batch']]['id'] = event['id']
+        if event.get('job_cmd'):
+            self.places.set_submission(event['batch'], place)
+
+    def apply_returned(self, event, place):
+        """Attempts were not submitted after all."""
+        for _, number, attempt in [self.attempt(key) for key in event['tasks']]:
+            cancelled = number in self.cancelled
+            self._release(number)
+            self.unsaved.add(number)
+            self.attempts[number] = attempt - (not event.get('spent'))
+            if cancelled:
+                self._drop(number, event, place)
+            else:
+                self.places.newest[number] = 0
+                self.set_unsubmitted(number)
+
+    def apply_run(self, event, place):
+        """The record of a job that has not ended is this one."""
+        number, code = self.number(event['job']), STATUS_CODES[event['status']]
+        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
+            raise ValueError(event)
+        self.attempts[number] = event['attempt']
+        self._note_record(number, place)
+        self.set_status(number, event['status'])
+        self.live[number] = event
+
+    def apply_end(self, event, place):
+        """The attempt of a job is over."""
+        number, status = self.number(event['job']), event['status']
+        if status != COMPLETED and status != FAILED:
+            raise ValueError(status)
+        if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
+            self.failures.remove(self._uncount(number))
+        counted = False
+        if not self.status[number] and number in self.places.earlier:
+            if event['attempt'] == self.attempts[number]:
+                # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
+                counted = self.before_retry(number) is not None
+                self.places.take_back(number)
+        self.attempts[number] = event['attempt']
+        self._note_record(number, place)
+        self.set_status(number, status)
+        self._release(number)
+        if self.totals and not counted:
+            self.totals.add(event)
+        if status == FAILED:
+            self.failures.add(event)
+
+    def apply_usage(self, event, place):
+        """The record of a job that has ended is this one."""
+        number = self.number(event['job'])
+        if self.totals and self.status[number] in ENDED_CODES:
+            self._uncount(number)
+            self.totals.add(event)
+        self._note_record(number, place)
+
+    def _uncount(self, number):
+        """Take the last record of a job, which another is to replace, out of the totals, and return it."""
+        record = self.record(number)
+        if self.totals:
+            self.totals.add(record, -1)
+        return record
+
+    def _note_record(self, number, place):
+        self.records_read += 1
+        self.places.newest[number] = place
+        self.unsaved.add(number)
+
+    def apply_saved(self, event, place):
+        """All .info files are up to date."""
+        self.unsaved.clear()
+
+    def apply_set(self, event, place):
+        """What steers the driver has changed."""
+        self.settings.update(self._sound_settings({
+            key: value for key, value in event.items() if key not in ('event', 'time')}))
+
+    @staticmethod
+    def _sound_settings(settings):
+        """Return what steers the driver, as an event has it.
+
+        Raises:
+            ValueError, TypeError, AttributeError: it is nothing of the kind
+        """
+        most = settings.get('max_running', 1)
+        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
+            raise ValueError(settings)
+        change_params({}, settings.get('params') or {})
+        return settings
+
+    def apply_state(self, event, place):
+        """A snapshot ends: what its lines leave out."""
+        settings, boots = self._sound_settings(event['settings']), dict(event['starts'])
+        changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
+        unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
+        if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
+            raise ValueError(event)
+        restarted_after, last_batch = event['before'] + 0, event['last_batch'] + 0
+        last = str(event['driver_host'])
+        self.settings, self.changes, self.unsaved, self.again = settings, changes, unsaved, again
+        self.last_batch = last_batch
+        self.drivers.boots, self.drivers.restarted_after, self.drivers.last = boots, restarted_after, last
+
+    def apply_command(self, event, place):
+        """An order was obeyed or refused."""
+        self.obeyed[event['command']] = str(event['said'])
+
+    def apply_cancel(self, event, place):
+        """Submitted jobs shall end."""
+        for number in self.numbers(event['numbers']):
+            if number in self.live:
+                self.cancelled.setdefault(number, event.get('time', 0) + 0)
+
+    def apply_dropped(self, event, place):
+        """Jobs were cancelled before they were submitted."""
+        for number in self.numbers(event['numbers']):
+            if self.attempts[number]:
+                self.unsaved.add(number)
+            self._drop(number, event, place)
+
+    def _drop(self, number, event, place):
+        self.places.newest[number] = place
+        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
+            self.failures.add(self._dropped(number, event))
+        self.set_status(number, FAILED)
+
+    def _dropped(self, number, event):
+        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
+                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted',
+                'finished': event['time']}
+
+    def apply_retry(self, event, place):
+        """Jobs that have ended shall run once more."""
+        params = event.get('params')
+        change_params({}, params)
+        for number in self.numbers(event['numbers']):
+            record = self.record(number)
+            if record['status'] == FAILED:
+                self.failures.remove(record)
+            self.places.set_aside(number)
+            if params:
+                self.changes[number] = dict(self.changes.get(number, {}), **params)
+            # In a snapshot the job may live: the end of an attempt whose retry was taken back is read later.
+            self._release(number)
+            self.unsaved.add(number)
+            self.set_unsubmitted(number)
+
+    def _release(self, number):
+        record = self.live.pop(number, None)
+        self.cancelled.pop(number, None)
+        batch = self.batches.get(record['batch']) if record else None
+        if batch:
+            batch['live'] -= 1
+            if not batch['live']:
+                del self.batches[record['batch']]
+
+    # What is asked of it
+
+    def chosen(self, wanted, numbers=None):
+        """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
+
+        Args:
+            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it
+            numbers: of the jobs to choose from, all by default
+        """
+        codes = {STATUS_CODES[word] for word in wanted if word not in REASONS}
+        reasons = {word for word in wanted if word in REASONS}
+        failed = STATUS_CODES[FAILED] if reasons else None
+        for number in range(self.count) if numbers is None else numbers:
+            code = self.status[number]
+            if code in codes:
+                yield number
+            elif code == failed and self.record(number).get('error_reason') in reasons:
+                yield number
+
+    def by_newest(self):
+        """Return the numbers of all jobs, those with the newest events first, those without any last."""
+        if self.count_of(UNSUBMITTED) == self.count:
+            return range(self.count)
+        return array.array('I', sorted(range(self.count), key=self.places.newest.__getitem__, reverse=True))
+
+    def record(self, number):
+        """Return the last record of a job as a dict, with little in it if it was never submitted."""
+        record = self.live.get(number)
+        place = self.places.newest[number]
+        if record is None and place:
+            record = self.segments.event_at(place)
+            if record and record['event'] in ('dropped', 'returned'):
+                return self._dropped(number, record)
+            if record and 'job' not in record:    # the driver is just changing it
+                record = self.live.get(number)
+        return record or {'job': self.id(number), 'attempt': self.attempts[number],
+                          'status': STATUSES[self.status[number]]}
+
+    def named_failures(self):
+        """Return the Failures, with ids of jobs that are FAILED: read again, if some have been retried."""
+        if not self.failures.outdated:
+            return self.failures
+        found = Failures()
+        try:
+            for number in self.chosen({FAILED}):
+                found.add(sound_record(self.record(number)))
+        except QMapError:    # the journal is being compacted
+            return self.failures
+        return found
+
+    def earlier(self, number):
+        """Return the last records of a job's earlier attempts."""
+        records = map(self.segments.event_at, self.places.earlier.get(number, ()))
+        return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
+
+    def before_retry(self, number):
+        """Return the event that takes back the retry of a job that has not begun: how its last attempt ended,
+        once more. None where there is none: it was never submitted, or cancelled before."""
+        places = self.places.earlier.get(number)
+        record = self.segments.event_at(places[-1]) if places and not self.status[number] else None
+        if not record or record.get('status') not in (COMPLETED, FAILED):
+            return None
+        return dict(record, event='end') if record.get('attempt') == self.attempts[number] else None
+
+    def batch_of(self, record):
+        """Return the batch of a live record."""
+        return self.batches.get(record.get('batch')) or {}
+
+    def job_cmd(self, record):
+        """Return the command that submitted a record's batch, '' where jobs run by their own scripts."""
+        place = self.places.submission(record.get('batch', 0))
+        event = self.segments.event_at(place) if place else None
+        return str((event or {}).get('job_cmd', ''))
+
+
+class Ledger(JournalState):
+    """What the journal says, as it is read from the logs folder.
+
+    The driver writes an event to its segment and then applies it here; viewers read the same lines and apply
+    them too. The events, each a JSON object on a line of its own:
+
+        open        the first line of a segment, of a process that is about to drive: host, pid, born
+        lead        it drives: epoch, read {segment: bytes of it that count}, version; host, pid, born, time
+        batch       attempts are about to be submitted: batch, name, tasks ["<id>.<attempt>", ...], time;
+                    params: what is different from the map, as texts; shares: how many tasks of the scheduler
+                    run these in turn, where not each runs one; workers: how many take them from this list,
+                    crew: the batch with which these were submitted, id: its own, where it is known, and with:
+                    what they requested, as texts
+        submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
+        returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so
+                    that the next time is another attempt
+        run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of
+                    a failure that may have to be corrected, unheard, cancelled and why
+        usage       the record again, with what the scheduler's accounts added
+        command     what came of an order: command (its id), by, said (the reply), refused, time
+        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
+        cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
+        dropped     these jobs were cancelled before they were submitted: numbers, time
+        retry       these jobs shall run once more: numbers, params
+        saved       all .info files are up to date with what stands above
+        torn        the line before was not written whole, and has been written again
+        sum         crc, of the lines since the last sum or torn, which nothing has changed (zlib's CRC-32)
+        state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch,
+                    driver_host, again, unsaved, changes), and read: {segment: bytes of it that this stands
+                    for}
+        left        the driver leaves, and says so: time
+
+    Attributes:
+        logs: Logs
+        damage: list of (segment, byte) of what cannot be read
+    """
+
+    #: Records that are never worth the work of compaction.
+    SMALL = 10000
+
+    def __init__(self, logs, commands, group, snapshot_read=None, totals=None):
+        """
+        Args:
+            logs: Logs
+            commands: number of commands in the map
+            group: commands in a job
+            snapshot_read: path of the snapshot, the last segment that it stands for; None for the newest
+            totals: UsageTotals to keep; None for none
+        """
+        super().__init__(commands, group, Segments(logs, snapshot_read), totals)
+        self.logs = logs
+        self.damage = []
+        self._read = None    # {segment: bytes of it that were read}, None as long as nothing was
+        self._covered = {}    # the same for the segments that the snapshot stands for
+        self._astray = None    # (segment, byte) up to which it counts, where more of it was read
+        self._blocks = {}    # by segment: the lines that were read since its last sum
+
+    @property
+    def snapshot(self):
+        """The last segment that the snapshot stands for from which this was read, 0 for none."""
+        return self.segments.snapshot
+
+    @property
+    def unwritten(self):
+        """List of the events that stand in no journal."""
+        return self.segments.unwritten
+
+    def load(self, on_event=None):
+        """Read all that has been added to the journal since the last time, by whichever driver.
+
+        Args:
+            on_event: function that is called with each event, after it was applied
+
+        Raises:
+            OSError: a segment cannot be read
+        """
+        if self._read is None:
+            self._read = {}
+            self._read_snapshot()
+        epochs = self.logs.epochs()
+        for epoch in epochs:
+            if epoch > self.snapshot and epoch >= max(self._read, default=0):
+                # What an old driver wrote after the next one had read its segment counts for nothing.
+                leads = (self.first(self.logs, later) for later in epochs if later > epoch)
+                lead = next((event for event in leads if event.get('event') == 'lead'), {})
+                self._read_segment(epoch, lead.get('read', {}).get(str(epoch)), on_event)
+
+    def _read_snapshot(self):
+        """Read the snapshot, if there is one."""
+        segments, found = self.segments, self.logs.epochs('snapshot')
+        if not segments.snapshot_path:
+            if not found:
+                return
+            segments.snapshot_path, segments.snapshot = self.logs.snapshot(found[-1]), found[-1]
+        with name_in_errors(segments.snapshot_path), open_regular(segments.snapshot_path) as source:
+            end = self._take(source, self.snapshot)
+        if not self._covered:    # it was whole once: the state stands at its end
+            self.damage.append((self.snapshot, end))
+
+    def _read_segment(self, epoch, limit, on_event):
+        start, path = self._read.get(epoch, 0), self.logs.journal(epoch)
+        try:
+            source = open_regular(path)
+        except ABSENT:    # it was compacted just now
+            return
+        with name_in_errors(path), source:
+            source.seek(start)
+            self._read[epoch] = start
+            self._take(source, epoch, start, limit, on_event, self._read)
+
+    def _take(self, source, epoch, start=0, limit=None, on_event=None, read=None):
+        """Take in what an open file says from a byte on, and return the byte up to which that was. It is
+        noted in `read`, also where the file cannot be read to its end: no event may count twice."""
+        bad, end, block, upper = None, start, self._blocks.setdefault(epoch, []), place_in(epoch, 0)
+        appliers = {name: kind.apply for name, kind in EVENTS.items() if kind.apply}
+        try:
+            for event, byte, line in read_events(source, start, limit):
+                end = byte + len(line)
+                kind = event and event['event']
+                if kind in BETWEEN:
+                    bad = self._close_block(epoch, event, byte, bad)
+                    if kind == 'sum':
+                        continue
+                block.append(line)
+                try:
+                    if kind in appliers:    # as `apply` does it
+                        appliers[kind](self, event, upper | byte)
+                except UNSOUND:
+                    event = None
+                if event is None:
+                    bad = byte
+                    self.damage.append((epoch, byte))
+                elif on_event:
+                    on_event(event)
+                if len(block) > 2 * BLOCK:    # of an older release, which wrote no sums
+                    block.clear()
+        finally:
+            if read is not None:
+                read[epoch] = end
+        if limit is not None and end < limit and not self._is_damaged(epoch):
+            self.damage.append((epoch, end))    # a later driver has read more than there is
+        return end
+
+    def _close_block(self, epoch, event, byte, bad):
+        """Take in what an event says of the lines since the last one of the kind, and return the byte of the
+        last line that cannot be read, None for none.
+
+        Args:
+            epoch: the segment
+            event: dict, sum or torn
+            byte: where it stands
+            bad: where the last line stands that cannot be read, None for none
+        """
+        block = self._blocks[epoch]
+        if event['event'] == 'torn':
+            if bad is not None:
+                self.damage.remove((epoch, bad))
+            bad = None
+        elif event.get('crc') != crc32(b''.join(block)):
+            first = byte - sum(map(len, block))
+            if bad is None or bad < first:    # else it is known already
+                self.damage.append((epoch, first))
+        block.clear()
+        return bad
+
+    def apply_lead(self, event, place):
+        """See JournalState; what it had read of older segments is what counts of them."""
+        super().apply_lead(event, place)
+        for epoch, counts in event.get('read', {}).items():
+            epoch = int(epoch)
+            if self._read.get(epoch, 0) > counts:
+                self._astray = (epoch, counts)
+            elif counts and epoch > self.snapshot and epoch not in self._read and not self._is_damaged(epoch):
+                self.damage.append((epoch, 0))
+
+    def apply_state(self, event, place):
+        """See JournalState; and what the snapshot stands for."""
+        covered = {int(epoch): byte + 0 for epoch, byte in event['read'].items()}
+        super().apply_state(event, place)
+        self._covered = covered
+
+    # How far it was read, and what of it cannot be
+
+    def outdated(self):
+        """Tell whether this must be read from the beginning: segments that it was read from may be gone,
+        because there is a newer snapshot; or more was read than counts, of a driver that was overtaken."""
+        if self._read is None:
+            return False
+        return self._astray is not None or max(self.logs.epochs('snapshot'), default=0) > self.snapshot
+
+    def accept(self):
+        """Take what was read as it is: drivers contradict each other, and reading it again is no better."""
+        if self._astray:
+            self.damage.append(self._astray)
+            self._astray = None
+
+    def current(self):
+        """Tell whether reading on is as good as from the beginning: nobody has begun to drive since."""
+        if not self._read or self.outdated():
+            return False
+        return max(self.logs.epochs(), default=0) <= max(self._read)
+
+    @staticmethod
+    def first(logs, epoch):
+        """Return how a segment begins: its lead, which says who drives and what counts of the older ones;
+        where it has not come yet, who opened the segment; {} where neither has.
+
+        Raises:
+            OSError: it cannot be read
+        """
+        found, path = {}, logs.journal(epoch)
+        try:
+            with name_in_errors(path), open_regular(path) as source:
+                for _ in range(3):
+                    event = of_types(parse_event(source.readline(1 << 20)), DRIVER_FIELDS)
+                    if event.get('event') in ('open', 'lead'):
+                        found = event
+        except ABSENT:    # it was compacted just now
+            pass
+        return found
+
+    def segment_path(self, epoch):
+        """Return the path of the file that was read as a segment."""
+        return self.segments.path(epoch)
+
+    def read_so_far(self):
+        """Return {segment: bytes of it that were read}."""
+        found = dict(self._covered)
+        found.update(self._read or {})
+        return found
+
+    def wrote(self, epoch, byte):
+        """Note that this process wrote a segment up to a byte, and applied that: it is not to be read."""
+        self._read[epoch] = byte
+        self._blocks.pop(epoch, None)
+
+    def missing(self, driver):
+        """Return where records are missing at the end of the last segment: (segment, byte), None for nowhere.
+
+        Args:
+            driver: who drove last, as driver.json had it before this was read
+        """
+        epoch = driver.get('epoch')
+        read = self.read_so_far().get(epoch, 0)
+        return (epoch, read) if epoch and driver.get('bytes', 0) > read else None
+
+    def miss(self, driver):
+        """Note what is missing, as above, where nothing else in the segment is damaged."""
+        missing = self.missing(driver)
+        if missing and not self._is_damaged(missing[0]):
+            self.damage.append(missing)
+
+    def _is_damaged(self, epoch):
+        return any(damaged == epoch for damaged, _ in self.damage)
+
+    def damage_texts(self):
+        """Return the warnings about what cannot be read, the first 20."""
+        places = ((self.segment_path(epoch), byte) for epoch, byte in self.damage[:20])
+        return ['{}, byte {}: unreadable record'.format(path, byte) if os.path.lexists(path) else
+                '{}: missing; the statuses of its jobs are not known'.format(path) for path, byte in places]
+
+    # Others like it
+
+    def with_unwritten(self, events):
+        """Return a copy that has taken in events which stand in no journal, while this one stays as it is.
+
+        Args:
+            events: list of dicts, run and end
+        """
+        other = copy.copy(self)
+        for name in ('counts', 'status', 'attempts', 'live', 'cancelled', 'unsaved', 'places', '_read'):
+            setattr(other, name, copy.copy(getattr(self, name)))
+        other.places.newest = copy.copy(self.places.newest)    # such events change nothing else in there
+        other.batches = {batch: dict(event) for batch, event in self.batches.items()}
+        other.failures, other.totals = copy.deepcopy(self.failures), copy.deepcopy(self.totals)
+        other.segments = Segments(self.logs, (self.segments.snapshot_path, self.snapshot), events)
+        for index, event in enumerate(events, 1):
+            other.apply(event, place_in(Segments.UNWRITTEN, index))
+        return other
+
+    def worth_compacting(self):
+        """Tell whether most of what was read is history: several records of jobs for each that counts."""
+        records = self.count - self.count_of(UNSUBMITTED) + sum(map(len, self.places.earlier.values()))
+        return self.records_read > 3 * records + self.SMALL
+
+    def compact(self, path, last):
+        """Write what still counts of all that was read into one file, and bring that to the disk.
+
+        Args:
+            path: of the file
+            last: the last segment that it is to stand for; no later one may say anything yet
+
+        Returns:
+            the Places that one must have which is read from it
+
+        Raises:
+            OSError: it could not be written; then it is not there
+        """
+        return Compaction(self, last).write(path)
+
+    def verify(self, other, places):
+        """Tell whether this ledger, read from a snapshot, says the same as the one that was compacted.
+
+        Args:
+            other: Ledger
+            places: what its `compact` returned
+        """
+        def told(ledger):
+            return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches,
+                    ledger.settings, ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved,
+                    ledger.last_batch, vars(ledger.drivers),
+                    {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.snapshot},
+                    sorted({number for number in ledger.again if not ledger.status[number]}))
+
+        if self.damage or told(self) != told(other):
+            return False
+        return self.places.without_empty() == places.without_empty()
+
+    def at(self, path):
+        """Return this, read from a snapshot that lies elsewhere now."""
+        self.segments.snapshot_path = path
+        return self
+
+
+class Compaction:
+    """Writes what still counts of the segments that a ledger was read from into one file, a snapshot.
+
+    Attributes:
+        ledger: Ledger
+        last: the last segment that the snapshot stands for
+        places: Places in the snapshot
+        size: its bytes so far
+    """
+
+    def __init__(self, ledger, last):
+        self.ledger, self.last = ledger, last
+        self.places, self.size = Places(ledger.count), 0
+        self._block = []    # the lines since the last sum
+
+    def write(self, path):
+        """Write the snapshot, bring it to the disk, and return the Places of what it tells.
+
+        Raises:
+            OSError: it could not be written; then it is not there
+        """
+        try:
+            with open(path, 'xb') as target:
+                for event, place, line in self._events():
+                    for part, numbers in self._surviving(event, place):
+                        self._relocate(place, part, numbers)
+                        self._put(target, line if part is event else json_line(part))
+                self._put(target, json_line(self._state()))
+                if self._block:
+                    target.write(sum_line(self._block))
+                target.flush()
+                sync_file(target.fileno())
+        except OSError:
+            remove_file(path)
+            raise
+        return self.places
+
+    def _events(self):
+        """Yield (event, its place, its line) of all that was read."""
+        ledger, read = self.ledger, self.ledger.read_so_far()
+        sources = [(ledger.snapshot, None)] if ledger.snapshot else []
+        sources += [(epoch, read[epoch]) for epoch in sorted(read) if ledger.snapshot < epoch <= self.last]
+        for epoch, limit in sources:
+            with open_regular(ledger.segment_path(epoch)) as source:
+                for event, byte, line in read_events(source, limit=limit):
+                    if event:
+                        yield event, place_in(epoch, byte), line
+
+    def _put(self, target, line):
+        self._block.append(line)
+        self.size += target.write(line)
+        if len(self._block) == BLOCK:
+            self.size += target.write(sum_line(self._block))
+            self._block = []
+
+    def _state(self):
+        """Return the event at the end of a snapshot, which tells what its other lines leave out."""
+        ledger = self.ledger
+        again = collections.OrderedDict.fromkeys(
+            number for number in ledger.again if not ledger.status[number])
+        return {'event': 'state', 'settings': ledger.settings, 'starts': ledger.drivers.boots,
+                'before': ledger.drivers.restarted_after, 'last_batch': ledger.last_batch,
+                'driver_host': ledger.drivers.last, 'again': list(again),
+                'unsaved': as_spans(sorted(ledger.unsaved)), 'changes': ledger.changes,
+                'read': {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.last}}
+
+    def _surviving(self, event, place):
+        """Return what of an event is needed to come to this state: a list of (event, numbers of its jobs)."""
+        kind = EVENTS.get(event['event'], UNKNOWN_EVENT)
+        return kind.keep(self, event, place) if kind.keep else []
+
+    def keep_whole(self, event, place):
+        """See `_surviving`; as it stands."""
+        return [(event, ())]
+
+    def keep_record(self, event, place):
+        """See `_surviving`; if it is the last record of an attempt, which always comes as its end."""
+        number = self.ledger.number(event['job'])
+        if not self.ledger.places.tell(number, place):
+            return []
+        return [(dict(event, event='end') if event['event'] == 'usage' else event, [number])]
+
+    def keep_batch(self, event, place):
+        """See `_surviving`; unless each of its attempts has come to an end that stands by itself."""
+        ledger = self.ledger
+        attempts = [ledger.attempt(key) for key in event['tasks']]
+        over = all(attempt <= ledger.attempts[number] for _, number, attempt in attempts)
+        if over and event['batch'] not in ledger.batches:
+            return []
+        return [(event, [number for _, number, _ in attempts])]
+
+    def keep_submitted(self, event, place):
+        """See `_surviving`; if it tells the command, or of a batch that has live jobs."""
+        ledger, batch = self.ledger, event['batch']
+        return [(event, ())] if ledger.places.submission(batch) == place or batch in ledger.batches else []
+
+    def keep_returned(self, event, place):
+        """See `_surviving`; and that those which were to be cancelled were dropped with it."""
+        ledger = self.ledger
+        numbers = [ledger.attempt(key)[1] for key in event['tasks']]
+        gone = sorted(number for number in numbers if ledger.places.tell(number, place))
+        dropped = {'event': 'dropped', 'numbers': as_spans(gone), 'time': event['time']}
+        return [(event, ()), (dropped, gone)] if gone else [(event, ())]
+
+    def keep_dropped(self, event, place):
+        """See `_surviving`; as it stands."""
+        return [(event, numbers_in(event['numbers']))]
+
+    def _relocate(self, place, event, numbers):
+        """Note that what is told at a place will stand where the snapshot ends now."""
+        new, old = place_in(self.last, self.size), self.ledger.places
+        if event['event'] == 'submitted' and event.get('job_cmd'):
+            self.places.set_submission(event['batch'], new)
+        for number in numbers:
+            if old.newest[number] == place:
+                self.places.newest[number] = new
+            elif place in old.earlier.get(number, ()):
+                self.places.earlier.setdefault(number, []).append(new)
+
+
+#: How a kind of event changes a ledger, and what of it compaction keeps: methods, None for nothing. The
+#: docstring of Ledger says what each tells.
+EventKind = collections.namedtuple('EventKind', 'apply keep')
+EVENTS = {
+    'open': EventKind(None, None),
+    'lead': EventKind(Ledger.apply_lead, None),
+    'batch': EventKind(Ledger.apply_batch, Compaction.keep_batch),
+    'submitted': EventKind(Ledger.apply_submitted, Compaction.keep_submitted),
+    'returned': EventKind(Ledger.apply_returned, Compaction.keep_returned),
+    'run': EventKind(Ledger.apply_run, Compaction.keep_record),
+    'end': EventKind(Ledger.apply_end, Compaction.keep_record),
+    'usage': EventKind(Ledger.apply_usage, Compaction.keep_record),
+    'command': EventKind(Ledger.apply_command, Compaction.keep_whole),
+    'set': EventKind(Ledger.apply_set, None),
+    'cancel': EventKind(Ledger.apply_cancel, Compaction.keep_whole),
+    'dropped': EventKind(Ledger.apply_dropped, Compaction.keep_dropped),
+    'retry': EventKind(Ledger.apply_retry, Compaction.keep_whole),
+    'saved': EventKind(Ledger.apply_saved, None),
+    'torn': EventKind(None, None),
+    'sum': EventKind(None, None),
+    'state': EventKind(Ledger.apply_state, None),
+    'left': EventKind(None, None)}
+
+#: What only a later version writes.
+UNKNOWN_EVENT = EventKind(None, Compaction.keep_whole)
+
+
+def is_end(event):
+    """Tell whether an event says how an attempt ended."""
+    return event['event'] == 'end'
+
+
+def is_failure(event):
+    """Tell whether an event says that an attempt FAILED."""
+    return event['event'] == 'end' and event['status'] == FAILED
+
+
+def is_record(event):
+    """Tell whether an event is a job's record, with a status that is new."""
+    return event['event'] in ('run', 'end')
+
+
+def is_final_record(event):
+    """Tell whether an event is the record of an attempt that is over, with what is known of it by now."""
+    return event['event'] in ('end', 'usage') and event['status'] in (COMPLETED, FAILED)
+
+
+def is_reply(event):
+    """Tell whether an event says what came of an order."""
+    return event['event'] == 'command'
+
+
+def retried_numbers(event):
+    """Return the numbers of the jobs that an event lets run once more, an iterator."""
+    return numbers_in(event['numbers'] if event['event'] == 'retry' else ())
+
+
+def dropped_numbers(event):
+    """Return the numbers of the jobs that an event cancels before they are submitted, an iterator."""
+    return numbers_in(event['numbers'] if event['event'] == 'dropped' else ())
+
+
+def status_changes(event, ledger):
+    """Yield what an event says of the statuses of jobs: dicts with job (its id), attempt, status; of a job
+    that has ended with all that is known.
+
+    Args:
+        event: dict
+        ledger: Ledger that has taken it in
+    """
+    kind = event['event']
+    if kind in ('run', 'end'):
+        yield event
+    elif kind in ('batch', 'returned'):
+        status = PENDING if kind == 'batch' else UNSUBMITTED
+        for key in event['tasks']:
+            id, attempt = split_key(key)
+            yield {'job': id, 'attempt': attempt, 'status': status}
+    elif kind in ('dropped', 'retry'):
+        change = {'status': UNSUBMITTED}
+        if kind == 'dropped':
+            change = {'status': FAILED, 'error_reason': 'cancelled'}
+        for number in numbers_in(event['numbers']):
+            yield dict(change, job=ledger.id(number), attempt=ledger.attempts[number])
+
+
 class Journal:
     """The segment that this driver writes: whole lines, one writer.
 
@@ -4201,8 +4238,8 @@ class Journal:
 
         Args:
             path: of the segment
-            opening: its first event, which says whose it is. Where the file system knows links, no segment is ever seen
-                without: whoever finds one would have to wait for a driver that nobody knows
+            opening: its first event, which says whose it is. Where the file system knows links, no segment is
+                ever seen without: whoever finds one would have to wait for a driver that nobody knows
 
         Raises:
             FileExistsError: another driver was first
@@ -4259,7 +4296,8 @@ class Journal:
             try:
                 written = self._put(data)
             except OSError:
-                # Whole lines that did get there would count twice when they are written again, so all of it is void.
+                # Whole lines that did get there would count twice when they are written again, so all of it
+                # is void.
                 self._torn = True
                 try:
                     os.ftruncate(self._handle, self.size)
@@ -4290,8 +4328,8 @@ class Journal:
 # What a job runs: its script, and the runner
 ########################################################################################################################
 
-#: What every runner begins with. It needs bash 4.2 and nothing else there. The node may have given its shell options,
-#: traps and functions that are meant for others.
+#: What every runner begins with. It needs bash 4.2 and nothing else there. The node may have given its shell
+#: options, traps and functions that are meant for others.
 SHELL = r"""
 unset -f builtin unset cd echo exec exit kill printf read set shopt sleep test times trap wait '['
 set +eufxvC +o posix
@@ -4429,9 +4467,9 @@ qmap_void() {  # nothing was run of what was claimed
 }
 """
 
-#: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables that would
-#: see. Any other job gets a bash of its own, below a shell that outlives it and tells its status. That bash gets back
-#: what its environment said to shells: see `job_environment`.
+#: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables
+#: that would see. Any other job gets a bash of its own, below a shell that outlives it and tells its status.
+#: That bash gets back what its environment said to shells: see `job_environment`.
 START = r"""
     set -m
     until {
@@ -4477,11 +4515,12 @@ until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_statu
 exit $((qmap_status != 0))
 """.replace('@START@', START).replace('@WAIT@', WAIT)
 
-#: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which costs a third
-#: of a new bash; it stands outside of any function, whose variables it would see. What is said of the jobs goes to one
-#: file that nobody else writes, a line each: `s TASK TIME .` before one begins, `v TASK .` if it did not (the batch is
-#: over, or there was no process for it), and `e TASK TIME STATUS .` at its end, or `e TASK TIME STATUS left .` where it
-#: left something behind, after two lines from `times`. Without the point one was torn.
+#: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which
+#: costs a third of a new bash; it stands outside of any function, whose variables it would see. What is said
+#: of the jobs goes to one file that nobody else writes, a line each: `s TASK TIME .` before one begins,
+#: `v TASK .` if it did not (the batch is over, or there was no process for it), and `e TASK TIME STATUS .` at
+#: its end, or `e TASK TIME STATUS left .` where it left something behind, after two lines from `times`.
+#: Without the point one was torn.
 SHARE = r"""
 exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
 qmap_void() {
@@ -4510,8 +4549,8 @@ done <&3
 exit 0
 """.replace('@START@', START).replace('@WAIT@', WAIT)
 
-#: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it stands,
-#: functions of the environment that change it.
+#: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it
+#: stands, functions of the environment that change it.
 OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
     \b(?:set|return|caller|exit|exec)\b|
     \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
@@ -4535,10 +4574,10 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
-        begin(logs, batch, task_variable, id_variable), ONE.lstrip('\n')])
+        begin_lines(logs, batch, task_variable, id_variable), ONE.lstrip('\n')])
 
 
-def begin(logs, batch, task_variable, id_variable):
+def begin_lines(logs, batch, task_variable, id_variable):
     """Return the lines of a script that find out which task it is, and begin."""
     return 'qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\nqmap_begin {} {} "${}"\n'.format(
         task_variable, shlex.quote(logs.path), batch, id_variable)
@@ -4561,7 +4600,7 @@ def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_var
     from qmap_backends.workers import PULL
     return ''.join([
         '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
-        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin(logs, batch, task_variable, id_variable),
+        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, task_variable, id_variable),
         'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
         PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))])
 
@@ -4571,14 +4610,16 @@ def crew_list(crew, tasks, last):
 
     Args:
         crew: number of the batch with which they were submitted
-        tasks: list of lines: a task, its script in the logs folder without suffix, and the seconds that it may run
+        tasks: list of lines: a task, its script in the logs folder without suffix, and the seconds that it
+            may run
         last: whether no list will follow
     """
     return '# crew {}{}\n{}# end\n'.format(crew, ' last' if last else '', ''.join(tasks))
 
 
 def share_script(logs, batch, task_variable):
-    """Return the script that is submitted for a batch of which each task runs a share, and finds its list beside it."""
+    """Return the script that is submitted for a batch of which each task runs a share, and finds its list
+    beside it."""
     return '#!/bin/bash\n{}qmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
         SHELL.lstrip('\n'), task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
 
@@ -4595,14 +4636,14 @@ def share_list(tasks, paths, sourced):
                    for task, path, may in zip(tasks, paths, sourced))
 
 
-#: Variables that change how bash itself, or a runner, works. They are for the job alone: until that begins they go by
-#: the name of KEPT and a number.
+#: Variables that change how bash itself, or a runner, works. They are for the job alone: until that begins
+#: they go by the name of KEPT and a number.
 SHELL_VARIABLES = ('BASH_ENV', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'POSIXLY_CORRECT', 'BASH_COMPAT', 'BASH_XTRACEFD',
                    'EPOCHREALTIME', 'EXECIGNORE', 'FUNCNEST', 'GLOBIGNORE', 'TMOUT')
 KEPT = 'QMAP_KEPT_'
 
-#: A function that bash finds in its environment under a name of what is its own (compgen -b; SHELL BUILTIN COMMANDS in
-#: bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
+#: A function that bash finds in its environment under a name of what is its own (compgen -b; SHELL BUILTIN
+#: COMMANDS in bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
 SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|
     compopt|continue|declare|dirs|disown|echo|enable|env|eval|exec|exit|export|false|fc|fg|getopts|hash|help|history|
     jobs|kill|let|local|logout|mapfile|popd|printf|pushd|pwd|read|readarray|readonly|return|set|shift|shopt|sleep|source|suspend|
@@ -4610,8 +4651,8 @@ SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|c
 
 
 def job_environment():
-    """Return the environment for a runner: as it was when this process began, with what would change the runner itself
-    kept aside for its jobs, and without what a surrounding job of QMap says of itself."""
+    """Return the environment for a runner: as it was when this process began, with what would change the
+    runner itself kept aside for its jobs, and without what a surrounding job of QMap says of itself."""
     environ = outer_environment()
     environ.pop('BASH_FUNC_builtin%%', None)    # scripts of jobs need the true one, to tell it from other functions
     own = set(OWN_VARIABLES) | {'QMAP_' + key.upper() for key in PARAMETERS}
@@ -4627,8 +4668,8 @@ def changes_shells(name):
 
 
 def outer_environment():
-    """Return the environment as this process was started with it: Python sets LC_CTYPE for itself where the locale is C
-    (PEP 538)."""
+    """Return the environment as this process was started with it: Python sets LC_CTYPE for itself where the
+    locale is C (PEP 538)."""
     environ = dict(os.environ)
     if environ.get('LC_CTYPE') in ('C.UTF-8', 'C.utf8', 'UTF-8'):
         try:
@@ -4647,7 +4688,7 @@ OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STA
                  'QMAP_WAIT')
 
 
-def exports(params):
+def exported_variables(params):
     """Return the variables that tell a command its parameters."""
     found = collections.OrderedDict([('QMAP_CORES', '1')])
     found.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
@@ -4666,7 +4707,7 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
         logs: Logs
         line_ids: list of the commands' own ids
     """
-    export = exports(params)
+    export = exported_variables(params)
     export.update(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LOGS=logs.path, QMAP_LINE=line_ids[0])
     cores = export['QMAP_CORES']
     texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
@@ -4678,7 +4719,7 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     if guarded:
         lines += ['QMAP_TOLD=', GUARD]
     if sections['pre']:
-        lines += ['', '# [pre]: the first of these that fails ends the job', CHECK, evaluated(sections['pre'])]
+        lines += ['', '# [pre]: the first of these that fails ends the job', CHECK, eval_line(sections['pre'])]
         # One that sets a trap for errors of its own keeps it.
         own = any(re.search(r'\bERR\b', line) for line in sections['pre'])
         lines.append('[[ $(trap -p ERR) != *"qmap: [pre] failed"* ]] || trap - ERR' if own else 'trap - ERR')
@@ -4689,17 +4730,18 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     lines += [')', COMMANDS_LOOP]
     if sections['post']:
         lines += ['', '# [post]', 'export QMAP_STATUS', '(', '[[ $QMAP_SET != *e* ]] || set -e',
-                  evaluated(sections['post']), ')', 'QMAP_POST=$?',
+                  eval_line(sections['post']), ')', 'QMAP_POST=$?',
                   '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
     return '\n'.join(lines + ['builtin exit $QMAP_STATUS']) + '\n'
 
 
-def evaluated(lines):
+def eval_line(lines):
     """Return a line of bash that runs lines of a map by themselves: what is open in them stays there."""
     return 'builtin eval {}'.format(shlex.quote('\n'.join(lines)))
 
 
-#: Ends a job at the first line of [pre] that fails, and says which. A failure within a file that it sources is none.
+#: Ends a job at the first line of [pre] that fails, and says which. A failure within a file that it sources
+#: is none.
 CHECK = r"""
 trap 'QMAP_STATUS=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || {
     builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2
@@ -4800,7 +4842,7 @@ class Processes:
 
     def __init__(self):
         page = os.sysconf('SC_PAGE_SIZE')
-        self._boot = boot()
+        self._boot = boot_id()
         self._resident, self._ticks, self._parent, self._group = {}, {}, {}, {}
         self._children, self._sessions = {}, {}
         for pid in self._all():
@@ -5543,8 +5585,8 @@ class Local:
 ########################################################################################################################
 
 def parse_statuses(texts):
-    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands for; and
-    of the reasons among them, for the jobs that FAILED for these.
+    """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands
+    for; and of the reasons among them, for the jobs that FAILED for these.
 
     Raises:
         QMapError: one of them is none
@@ -5567,7 +5609,7 @@ def parse_statuses(texts):
 
 
 class Plan:
-    """What was asked of an execution: the map as submitted, and execution.info.
+    """What an execution is to do: the map as submitted, and execution.info.
 
     Attributes:
         info: dict of execution.info
@@ -5607,8 +5649,9 @@ class Plan:
             raise QMapError('{}: damaged: {}; restore it from a backup'.format(logs.execution, error))
         logs.most = 100000 + 8 * len(self.map)
         if self.info.get('commands') not in (None, len(self.map)):
-            raise QMapError('{}: was changed: it contains {}, but {:,} were submitted; restore it from a backup'.format(
-                logs.input, plural(len(self.map), 'command'), self.info['commands']))
+            raise QMapError('{}: was changed: it contains {}, but {:,} were submitted; restore it from a '
+                            'backup'.format(
+                                logs.input, plural(len(self.map), 'command'), self.info['commands']))
 
     def _check(self):
         """See that execution.info says what everything else builds on.
@@ -5616,15 +5659,16 @@ class Plan:
         Raises:
             QMapError: it does not; something has changed it
         """
-        info, needed = self.info, {'name', 'executor', 'settings', 'params', 'map_params', 'max_running', 'group',
-                                   'repeat', 'token', 'created_seconds'}
+        info, needed = self.info, {'name', 'executor', 'settings', 'params', 'map_params', 'max_running',
+                                   'group', 'repeat', 'token', 'created_seconds'}
         right = of_types(info, EXECUTION_FIELDS)
         told = {key for key in EXECUTION_FIELDS if info.get(key) is not None}
         wrong = sorted((needed | told) - set(right))
         wrong += [key for key in ('max_running', 'group') if key in right and right[key] < 1]
         wrong += [key for key in ('settings', 'params', 'map_params') if key in right and not all(
             isinstance(text, str) for text in right[key].values())]
-        wrong += [key for key in ('repeat',) if key in right and not all(isinstance(word, str) for word in info[key])]
+        if not all(isinstance(word, str) for word in right.get('repeat', ())):
+            wrong.append('repeat')
         if wrong or info['executor'] not in EXECUTORS:
             raise QMapError('{}: damaged: {} missing or wrong; restore it from a backup'.format(
                 self.logs.execution, ', '.join(wrong) or 'executor'))
@@ -5638,7 +5682,7 @@ class Plan:
         return list(self.params) + list(self.map.names)
 
     def named(self, id):
-        """Return a job's id with its own parameters that QMap does not know, where the map has any: '014 sample=S14'.
+        """Return a job's id with its own parameters that QMap does not know, if it has any: '014 sample=S14'.
         """
         if self.alike:
             return id
@@ -5666,8 +5710,8 @@ class Plan:
         return dict(self.params, **own) if own else self.params
 
     def changes(self, ledger, number):
-        """Return what has changed in a job's parameters since the map was submitted, as texts: what `set` says, but for
-        the job's own, and what a retry says."""
+        """Return what has changed in a job's parameters since the map was submitted, as texts: what `set`
+        says, but for the job's own, and what a retry says."""
         changes = dict(ledger.settings.get('params') or {})
         if changes and not self.alike:
             for key in self.map.command(number)[1]:
@@ -5680,7 +5724,7 @@ class Plan:
         return self.logs.job(id, suffix, len(self.map))
 
     def ledger(self, snapshot_read=None):
-        """Return a Ledger of this execution that keeps UsageTotals, not read yet; `snapshot_read` as for Ledger."""
+        """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
         return Ledger(self.logs, len(self.map), self.group, snapshot_read, UsageTotals(
             cores_of(self.params), self.alike, lambda record: cores_of(self.params_of(record))))
 
@@ -5700,22 +5744,26 @@ class Plan:
             is_group = self.group > 1 and len(self.commands(int(record['job']) // self.group)) > 1
             fields = JOB_FIELDS if is_group else FIELDS_OF_ONE
         try:
-            return {name: JOB_FIELDS[name].value(self, record, ledger) for name in fields if name in JOB_FIELDS}
+            return self._fields(fields, record, ledger)
         except UNSOUND:
-            record = sound_record(record)
-            return {name: JOB_FIELDS[name].value(self, record, ledger) for name in fields if name in JOB_FIELDS}
+            return self._fields(fields, sound_record(record), ledger)
+
+    def _fields(self, names, record, ledger):
+        return {name: JOB_FIELDS[name].value(self, record, ledger) for name in names if name in JOB_FIELDS}
 
     def _line(self, record, ledger):
         return self.map.line(int(record['job']))
 
     def _command(self, record, ledger):
-        return '\n'.join(self.map.command(index)[0] for index in self.commands(int(record['job']) // self.group))
+        indices = self.commands(int(record['job']) // self.group)
+        return '\n'.join(self.map.command(index)[0] for index in indices)
 
     def _job_cmd(self, record, ledger):
-        if self.info.get('keep') == 'failed' and record['status'] == COMPLETED:
-            return ledger.job_cmd(record)    # its script is gone
-        return ledger.job_cmd(record) or \
-            record['attempt'] and 'bash ' + shlex.quote(self.path(record['job'], '.sh')) or ''
+        submitted_with = ledger.job_cmd(record)
+        script_is_gone = self.info.get('keep') == 'failed' and record['status'] == COMPLETED
+        if submitted_with or script_is_gone or not record['attempt']:
+            return submitted_with
+        return 'bash ' + shlex.quote(self.path(record['job'], '.sh'))
 
     def _params(self, record, ledger):
         if record['status'] == UNSUBMITTED:
@@ -5727,7 +5775,8 @@ class Plan:
         usage = {}
         if record.get('started') and record.get('finished'):
             seconds = max(0, record['finished'] - record['started'])
-            usage['time'] = {'elapsed': time_text(seconds), 'seconds': round(seconds, 3), 'cpu': record.get('cpu')}
+            usage['time'] = {
+                'elapsed': time_text(seconds), 'seconds': round(seconds, 3), 'cpu': record.get('cpu')}
         if record.get('memory'):
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
         elif record.get('memory_below'):
@@ -5739,7 +5788,8 @@ class Plan:
 
     def _attempts(self, record, ledger):
         return [collections.OrderedDict(
-            [(key, past.get(key, '')) for key in ('attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
+            [(key, past.get(key, '')) for key in (
+                'attempt', 'status', 'error_reason', 'error', 'host', 'executor_id')]
             + [(key, iso_time(past.get(key))) for key in ('started', 'finished')]
             + [(key, past.get(key)) for key in ('exit_code',) + USED])
             for past in map(sound_record, ledger.earlier(ledger.number(record['job'])))]
@@ -5773,7 +5823,7 @@ def time_field(key):
     return JobField(lambda plan, record, ledger: iso_time(record.get(key)))
 
 
-#: The fields of a job's metadata, in the order of its .info file. The manual's page `fields` says what each means.
+#: The fields of a job's metadata, in the order of its .info file. The manual's page `fields` explains each.
 JOB_FIELDS = collections.OrderedDict([
     ('id', recorded_field('job')),
     ('line', JobField(Plan._line)),
@@ -5802,12 +5852,12 @@ FIELDS_OF_ONE = [name for name in JOB_FIELDS if name != 'commands']
 
 #: What one may ask for, beside params.* and seconds.*
 FIELDS = tuple(itertools.chain.from_iterable(
-    [name] + ['{}.{}'.format(name, part) for part in field.parts] for name, field in JOB_FIELDS.items()))
+    [name] + ['{}.{}'.format(name, part) for part in made.parts] for name, made in JOB_FIELDS.items()))
 
 
 def read_end(path):
-    """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds), memory
-    (bytes, 0 where not known), left (whether it left something running).
+    """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds),
+    memory (bytes, 0 where not known), left (whether it left something running).
 
     None where it is not (yet) whole.
 
@@ -5824,8 +5874,8 @@ def read_end(path):
         return None
     end['exit_code'] = exit_status(status)
     try:
-        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A worker also
-        # tells what it was before the job.
+        # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A
+        # worker also tells what it was before the job.
         end['cpu'] = seconds_of(lines[1])
         if 'before' in end and end['cpu'] is not None:
             before = end.pop('before')
@@ -5836,8 +5886,8 @@ def read_end(path):
 
 
 def exit_status(value):
-    """Return a number or text as an exit status, 0 to 255, None where it is none. Early releases could write -1: their
-    bash had lost the status of a job that ended while a signal came."""
+    """Return a number or text as an exit status, 0 to 255, None where it is none. Early releases could write
+    -1: their bash had lost the status of a job that ended while a signal came."""
     try:
         return int(value) if 0 <= int(value) <= 255 else None
     except (TypeError, ValueError):
@@ -5845,12 +5895,12 @@ def exit_status(value):
 
 
 def ended_unexplained(end):
-    """Tell whether a job's own words leave open why it ended: by a signal, or with a status that is not known."""
+    """Tell whether a job's own words leave open why it ended: by a signal, or its status is not known."""
     return end['exit_code'] is None or end['exit_code'] - 128 in SIGNALS
 
 
 def seconds_of(line):
-    """Return the seconds that a line of `times` tells, '0m0.004s 0m0.012s', None where it does not (bash(1))."""
+    """Return the seconds of a line of `times`, '0m0.004s 0m0.012s', None where it is none (bash(1))."""
     try:
         parts = [part.replace(',', '.').partition('m') for part in line.split()]
         return round(sum(60 * int(minutes) + float(rest.rstrip('s')) for minutes, _, rest in parts), 3)
@@ -5868,8 +5918,9 @@ def add_usage(event, account):
 def end_event(record, start, end, account, why, error):
     """Return the last event of an attempt.
 
-    Its own words come first. What the scheduler says of it (account) only adds to a failure the reason, and numbers
-    that the job could not measure. What this execution ended it for (why) is a failure, whatever its exit status.
+    Its own words come first. What the scheduler says of it (account) only adds to a failure the reason, and
+    numbers that the job could not measure. What this execution ended it for (why) is a failure, whatever its
+    exit status.
 
     Args:
         record: dict, what was known of it
@@ -5881,20 +5932,13 @@ def end_event(record, start, end, account, why, error):
     event = dict(record, event='end')
     for key in ('reason', 'words', 'state'):
         event.pop(key, None)
-    start, account = start or {}, dict(account or {})
-    if not end and account.get('reason') == 'exit':
-        # The exit status of the runner, which says so itself if that is the job's: it came second, or could not write.
-        account = {key: account[key] for key in account if key not in ('reason', 'words', 'exit_code')}
+    start, account = start or {}, believed_account(account, end)
     add_usage(event, account)
     event['host'] = start.get('host') or account.get('host') or record.get('host', '')
     if start:
         event['started'] = start['time']
     if end:
-        event['finished'] = end['time']
-        event['exit_code'] = end['exit_code']
-        add_usage(event, {key: end.get(key) if key == 'cpu' else end.get(key) or None for key in USED})
-        if end.get('left'):
-            event['words'] = LEFT_BEHIND
+        add_own_end(event, end)
         if end['exit_code'] == 0 and not why:
             event['status'] = COMPLETED
             return event
@@ -5902,23 +5946,61 @@ def end_event(record, start, end, account, why, error):
         event['exit_code'] = account['exit_code']
     event['status'] = FAILED
     code = event.get('exit_code')
-    words = ''
-    if why:
-        reason, words = why['reason'], why['words']
-    elif account.get('reason') and (not end or account['reason'] not in ('exit', 'signal')):
-        reason, words = account['reason'], account.get('words', '')
-    elif end and code is not None:
-        # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
-        reason = 'signal' if 128 < code < 128 + signal.NSIG and code - 128 in SIGNALS else 'exit'
-    else:
-        reason, words = 'lost', 'ended; its exit status is unknown' if end else \
-            'vanished without reporting an exit status'
+    reason, detail = why_failed(code, bool(end), account, why)
     if reason == 'signal':
         event['signal'] = account.get('signal') or (code - 128 if code else None)
-        words = words or 'killed by signal {}'.format(signal_name(event['signal']))
+        detail = detail or 'killed by signal {}'.format(signal_name(event['signal']))
     event['error_reason'] = reason
-    event['error'] = error if error and reason in ('exit', 'signal') else words or error
+    event['error'] = error if error and reason in ('exit', 'signal') else detail or error
     return event
+
+
+def believed_account(account, end):
+    """Return what to believe of what the scheduler says of an attempt.
+
+    Args:
+        account: dict as from Backend.accounts, None for nothing
+        end: the attempt's own words, None where there are none
+    """
+    account = dict(account or {})
+    if not end and account.get('reason') == 'exit':
+        # The exit status is the runner's: it came second, or could not write. Else it had said how the job
+        # ended.
+        for key in ('reason', 'words', 'exit_code'):
+            account.pop(key, None)
+    return account
+
+
+def add_own_end(event, end):
+    """Add to the last event of an attempt what that said itself at its end."""
+    event['finished'] = end['time']
+    event['exit_code'] = end['exit_code']
+    used = {key: end.get(key) or None for key in USED}    # 0 bytes are not known
+    add_usage(event, dict(used, cpu=end.get('cpu')))
+    if end.get('left'):
+        event['words'] = LEFT_BEHIND
+
+
+def why_failed(code, has_end, account, why):
+    """Return why an attempt FAILED, and what there is to say of that, '' for nothing.
+
+    Args:
+        code: its exit status, None where that is not known
+        has_end: whether it said itself how it ended
+        account, why: as for `end_event`
+    """
+    if why:
+        return why['reason'], why['words']
+    reason = account.get('reason')
+    said_itself = has_end and reason in ('exit', 'signal')
+    if reason and not said_itself:
+        return reason, account.get('words', '')
+    if not has_end:
+        return 'lost', 'vanished without reporting an exit status'
+    if code is None:
+        return 'lost', 'ended; its exit status is unknown'
+    # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
+    return 'signal' if code - 128 in SIGNALS else 'exit', ''
 
 
 #: What is said of a job that ended, and had processes that did not.
@@ -5926,8 +6008,8 @@ LEFT_BEHIND = 'killed the processes that it left in the background'
 
 
 def why_noted(ledger, number):
-    """Return why a job was to end, as its .why tells it, from what the journal says: that somebody cancelled it, or
-    what its .why told before that was removed. None where nothing is noted."""
+    """Return why a job was to end, as its .why tells it, from what the journal says: that somebody cancelled
+    it, or what its .why told before that was removed. None where nothing is noted."""
     since = ledger.cancelled.get(number)
     if since is None and number not in ledger.live and ledger.status[number] == STATUS_CODES[FAILED]:
         record = ledger.record(number)
@@ -5938,8 +6020,8 @@ def why_noted(ledger, number):
 
 
 def standing_verdict(end, why):
-    """Return why this execution ended an attempt, None where it did not: one that answers that with exit status 0 was
-    cut short all the same, but one that had ended before was not.
+    """Return why this execution ended an attempt, None where it did not: one that answers that with exit
+    status 0 was cut short all the same, but one that had ended before was not.
 
     Args:
         end: the attempt's own words, None where there are none
@@ -6132,7 +6214,7 @@ class Cancel(JobsOrder):
         waiting = [number for number in waiting if number not in back]
         events = cancel_events(live, now) + list(back.values())
         if waiting:
-            events.append({'event': 'dropped', 'numbers': spans(waiting), 'time': now})
+            events.append({'event': 'dropped', 'numbers': as_spans(waiting), 'time': now})
         parts = ['cancelling {}'.format(plural(len(live), 'submitted job'))] if live else []
         if back:
             ends = collections.Counter('cancelled' if event.get('error_reason') == 'cancelled' else
@@ -6181,7 +6263,7 @@ class Retry(JobsOrder):
             again_cancelled = sum(1 for _ in ledger.chosen({'cancelled'}, again))
             text += ', {:,} of them cancelled (without -s, cancelled jobs are left out)'.format(
                 again_cancelled) if again_cancelled else ''
-        event = {'event': 'retry', 'numbers': spans(again)}
+        event = {'event': 'retry', 'numbers': as_spans(again)}
         if order.get('params'):
             driver.steering.refuse(order['params'])
             event['params'] = order['params']
@@ -6277,7 +6359,7 @@ def cancel_events(numbers, now):
         numbers: iterable of the numbers of the jobs
         now: seconds since 1970
     """
-    return [{'event': 'cancel', 'numbers': spans(sorted(numbers)), 'time': now}] if numbers else []
+    return [{'event': 'cancel', 'numbers': as_spans(sorted(numbers)), 'time': now}] if numbers else []
 
 
 def selected_jobs(ledger, order):
@@ -8184,7 +8266,7 @@ class Queue(Part):
         if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal'):
             account.update(reason=attempt.reason, words=attempt.message)
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
-                and not start['born'].startswith(boot()):
+                and not start['born'].startswith(boot_id()):
             account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
 
     def _copy_lives(self, key, task, tasks):
@@ -10997,7 +11079,8 @@ def run_here(command, params, quiet=False):
         if 'memory' in params or 'time' in params:
             threading.Thread(target=guard, args=(running,), daemon=True).start()
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
-                                 env=dict(outer_environment(), **exports(params)), cwd=params.get('working_directory'))
+                                 env=dict(outer_environment(), **exported_variables(params)),
+                                 cwd=params.get('working_directory'))
         running.pid, running.floor = child.pid, own_peak()
         for number in pending:
             forward(number, None)
@@ -11049,7 +11132,7 @@ def run_there(backend, command, params, quiet=False):
     since = time.monotonic()
     try:
         argv = backend.interactive(dict(params, quiet=quiet), command)
-        child = subprocess.Popen(argv, env=dict(clean_environment(), **exports(params)),
+        child = subprocess.Popen(argv, env=dict(clean_environment(), **exported_variables(params)),
                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))

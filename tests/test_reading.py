@@ -146,7 +146,7 @@ def test_another_user_who_looks_on_leaves_when_all_jobs_have_said_their_end(publ
     with open(public.path('screen'), 'wb') as screen:
         process = public.start('reattach', '-l', 'out', stdout=screen)
     until(lambda: '! no write permission in out; viewing only' in public.read('screen'))
-    assert '1/2, 1 running, viewing; no driver is running' in public.read('screen')
+    until(lambda: '1/2, 1 running, viewing; no driver is running' in public.read('screen'))
     say_end(public, '1.1', 0)
     process.communicate(timeout=60)
     assert process.returncode == 0 and '2 jobs: 2 completed' in public.read('screen')

@@ -19,8 +19,9 @@ import time
 import traceback
 
 from qmap import (
-    Host, Inbox, QMapError, STATUSES, View, change_params, file_name, machine_cores, map_changed, parse_count,
-    parse_parameter, plural, seems_alive, shown_path, spans, stop_session, time_text, whoami, write_parameter)
+    Host, Inbox, QMapError, STATUSES, View, as_spans, change_params, file_name, machine_cores, map_changed,
+    parse_count, parse_parameter, plural, seems_alive, shown_path, stop_session, time_text, whoami,
+    write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS, Listing, Pace
 from qmap_backends.tools.pages import Form, GroupsPage, ListPage, Menu, TextPage, key_lines
 from qmap_backends.tools.terminal import Screen, clean_text, rough_time, text_cells, wrap_text
@@ -214,7 +215,7 @@ class Control:
 
     def _spans(self, numbers):
         group = self._session.plan.group
-        return [[first * group, last * group] for first, last in spans(numbers)]
+        return [[first * group, last * group] for first, last in as_spans(numbers)]
 
     def _retry(self):
         targets, failed = self._targets('CF'), self._session.ledger.count_of('FAILED')

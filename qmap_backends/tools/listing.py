@@ -9,7 +9,7 @@ import collections
 import itertools
 import time
 
-from qmap import NAMES, NUMBERS, QMapError, describe_end, encode, message, open_regular, parse_ids
+from qmap import NAMES, NUMBERS, QMapError, describe_end, encode, error_line, open_regular, parse_ids
 
 #: The letters that stand for the statuses, in their order, in the bar and where there is little room.
 LETTERS = '.PRCFO'
@@ -172,7 +172,7 @@ class Reasons:
     def _code(self, record):
         if record['status'] != 'FAILED':    # it has just been taken up again
             return 0
-        what, error = describe_end(record), message(record)
+        what, error = describe_end(record), error_line(record)
         key = self.key_of(what, error)
         if key not in self._keys and len(self._keys) >= self.EXACT:
             key = self.key_of(what, error, True)

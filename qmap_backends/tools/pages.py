@@ -11,7 +11,7 @@ import textwrap
 import time
 
 from qmap import (
-    PARAMETERS, STATUSES, cores_of, describe_end, memory_text, message, peak_text, shown_path, time_text,
+    PARAMETERS, STATUSES, cores_of, describe_end, error_line, memory_text, peak_text, shown_path, time_text,
     write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS
 from qmap_backends.tools.manual import KEYS
@@ -800,7 +800,7 @@ class JobText:
     def _error(self):
         """Return the last lines of stderr, or what else is known of a failure."""
         if self._record.get('error_reason') in ('submit', 'cancelled') or not self._record.get('started'):
-            error = message(self._record)
+            error = error_line(self._record)
             return [('message', error, ''), ''] if error else []
         return self._tail('.err', 'stderr', 3) or self._tail('.out', 'stderr is empty; stdout', 2)
 
@@ -862,7 +862,7 @@ class JobText:
         ending = describe_end(past) if past['status'] == 'FAILED' else past['status'].lower()
         lines = ['', ('attempt {}: {}'.format(past['attempt'], ending), letter_of(past))]
         seconds = past.get('started') and past.get('finished') and past['finished'] - past['started']
-        fields = [('error', message(past)), ('time', seconds and exact_time(seconds)),
+        fields = [('error', error_line(past)), ('time', seconds and exact_time(seconds)),
                   ('memory', peak_text(past)), ('host', past.get('host')),
                   ('finished', local_time(past.get('finished'))), ('scheduler id', past.get('executor_id'))]
         for suffix, name in (('.out', 'stdout'), ('.err', 'stderr')):

@@ -16,7 +16,7 @@ import re
 import time
 
 from qmap import (
-    Failures, __version__, counts_for_people, decode, is_driven, memory_text, message, open_regular,
+    Failures, __version__, counts_for_people, decode, error_line, is_driven, memory_text, open_regular,
     peak_text, plural, read_tail, sound_record, write_parameter)
 from qmap_backends.tools.advice import (
     COMPLETED, GIGA, MEASURABLE, MEGA, NOT_ENDED, UNKNOWN, amount, less_than, quantile, share_unused,
@@ -853,7 +853,7 @@ class Failed:
             number = self._ledger.number(id)
             record = sound_record(self._ledger.record(number)) if differ or hosts else {}
             cells = {'job': id, 'parameters': own_text(self._plan, number), 'command': self._command(id),
-                     'last line of stderr': message(record), 'host': record.get('host', '')}
+                     'last line of stderr': error_line(record), 'host': record.get('host', '')}
             rows.append('<tr>{}</tr>'.format(''.join('<td{}>{}</td>'.format(
                 ' class="w"' if head in ('command', 'last line of stderr') else '',
                 html_text(cut_line(cells[head].replace('\n', ' '), LONGEST_IN_LIST))) for head in columns)))
