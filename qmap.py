@@ -4499,7 +4499,7 @@ START = r"""
 """.lstrip('\n')
 
 #: Where a script that may be started before its time waits for a word; without one it ends.
-WAIT = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit 75\n'
+AWAIT_START = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit 75\n'
 
 #: Runs one attempt of one job.
 ONE = r"""
@@ -4513,7 +4513,7 @@ until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_statu
     "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
 # Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
 exit $((qmap_status != 0))
-""".replace('@START@', START).replace('@WAIT@', WAIT)
+""".replace('@START@', START).replace('@WAIT@', AWAIT_START)
 
 #: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which
 #: costs a third of a new bash; it stands outside of any function, whose variables it would see. What is said
@@ -4547,7 +4547,7 @@ while [ -z "$qmap_signal" ] && read -r qmap_task qmap_base; do
         ! qmap_room; do echo; done
 done <&3
 exit 0
-""".replace('@START@', START).replace('@WAIT@', WAIT)
+""".replace('@START@', START).replace('@WAIT@', AWAIT_START)
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it
 #: stands, functions of the environment that change it.
