@@ -96,15 +96,16 @@ FOR_TOOLS = (
     '__version__', 'absolute_path', 'as_spans', 'Carried', 'cell_text', 'change_params', 'check_fields',
     'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
     'ENDED_CODES', 'error_line', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED',
-    'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'Host', 'Inbox', 'is_driven', 'is_final_record',
-    'is_record', 'job_environment', 'Ledger', 'Logs', 'machine_cores', 'made_by_04', 'Map', 'map_changed',
-    'memory_text', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular',
-    'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count', 'parse_ids', 'parse_parameter',
-    'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'print_bytes', 'print_warnings',
-    'printable_text', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
-    'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'sound_record',
-    'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text',
-    'unreadable_error', 'UsageTotals', 'View', 'whoami', 'with_unmerged', 'write_parameter')
+    'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox', 'is_driven',
+    'is_final_record', 'is_record', 'job_environment', 'Ledger', 'Logs', 'Lsf', 'machine_cores', 'made_by_04',
+    'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS',
+    'of_types', 'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count',
+    'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'portions',
+    'print_bytes', 'print_warnings', 'printable_text', 'qmap_command', 'QMapError', 'quote_shown',
+    'read_json', 'read_last_line', 'read_tail', 'REASONS', 'remove_file', 'retried_numbers', 'RUNNING',
+    'seems_alive', 'shown_path', 'Slurm', 'sound_record', 'status_changes', 'STATUS_CODES', 'STATUSES',
+    'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UsageTotals', 'View', 'whoami',
+    'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -269,10 +270,9 @@ def print_aside(line):
 # Beside this file: the folder qmap_backends, or what a bundle carries of it
 ########################################################################################################################
 
-#: What to do where there is only the code for one machine.
+#: What to do where there is only this file, which has the verbs of all schedulers, and no more.
 MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with '
                   'everything (`qmap bundle FILE` where both are)'.format(os.path.basename(__file__)))
-MISSING_BACKENDS = MISSING_FOLDER + ', or run on this machine with -p local'
 
 
 def name_is_free(name):
@@ -291,9 +291,21 @@ if __name__ in sys.modules:
 
 
 def backends_there():
-    """Tell whether the package with the schedulers' languages can be imported."""
+    """Tell whether the folder is there."""
     from importlib.util import find_spec
     return find_spec('qmap_backends') is not None
+
+
+def note_lone_file(executor, quiet):
+    """Say what the folder would add, where it is not there.
+
+    Args:
+        executor: of the execution that begins, or is picked up
+        quiet: whether nobody wants to know
+    """
+    if not quiet and not backends_there():
+        print_message('note: no console, no report{}: {}'.format(
+            '' if executor == 'local' else ', no accounting', MISSING_FOLDER))
 
 
 #: Held while the name of qmap may be lent: executions work in threads.
@@ -330,6 +342,25 @@ def import_beside(name):
     return module
 
 
+def load_module(name, what):
+    """Return a module of qmap_backends, None where that folder is not beside this file.
+
+    Args:
+        name: of the module
+        what: the words of the command line, or of a profile, that need it
+
+    Raises:
+        QMapError: the folder is there, and of another release, or of another copy of this file
+    """
+    if not backends_there():
+        return None
+    try:
+        return import_beside(name)
+    except ImportError as error:
+        raise QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
+            what, error, os.path.basename(__file__)))
+
+
 def load_tool(name, what=None):
     """Return a tool, which is a module of qmap_backends.tools.
 
@@ -344,18 +375,14 @@ def load_tool(name, what=None):
         QMapError: it cannot be loaded, and is needed
     """
     try:
-        if backends_there():
-            return import_beside('qmap_backends.tools.' + name)
-    except ImportError as error:
-        if what:
-            raise QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
-                what, error, os.path.basename(__file__)))
+        tool = load_module('qmap_backends.tools.' + name, what)
     except (OSError, QMapError):
         if what:
             raise
-    if what:
+        return None
+    if what and not tool:
         raise QMapError('{}: {}'.format(what, MISSING_FOLDER))
-    return None
+    return tool
 
 
 class Carried:
@@ -2246,8 +2273,6 @@ class Profile:
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: unknown executor; known: {}'.format(
                 name, self.executor, ', '.join(EXECUTORS)))
-        if found and self.executor == found and not backends_there():
-            raise QMapError('found {}, but {}'.format(COMMANDS[found], MISSING_BACKENDS))
 
     @staticmethod
     def _find(name):
@@ -4586,6 +4611,157 @@ def begin_lines(logs, batch, task_variable, id_variable):
 #: Seconds for which a worker waits for another list.
 WORKER_WAIT = 15
 
+#: A worker (`qmap submit --pull`): takes job after job from the list of its batch, and from those that follow
+#: for its crew, claiming each, until none is left, its own time is nearly over, or somebody wants it to leave. A
+#: list holds the tasks (marked with = where a subshell will do), the scripts and the seconds that each may run (0:
+#: whatever the worker has). It goes behind RUNNER, whose functions it calls; @START@ stands for what starts a job,
+#: @WAIT@ for the seconds for which it waits for another list.
+PULL = r"""
+qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
+qmap_longest=0 qmap_most=0 qmap_peak=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
+qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
+exec 3>&$qmap_err {qmap_err}>&-
+qmap_err=3
+qmap_now
+qmap_since=${qmap_time%.*}
+qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
+    # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
+    local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
+    exec 3>&- 4>&- {qmap_tick}<> <(:)
+    while read -t 5 -u $qmap_tick; kill -0 $$; do
+        [ -e "$file" ] && read -r task base <"$file" || continue
+        [ "$task" = "$last" ] || told=0 last=$task
+        for line in /proc/[0-9]*/stat; do
+            pid=${line//[^0-9]/}
+            read -r line <"/proc/$pid/stat" || continue
+            line=(${line##*) })
+            # A child of the worker in a process group of its own is the job that has not said its end.
+            [ "${line[1]}/${line[2]}" = "$$/$pid" ] && { [ "/proc/$pid/fd/1" -ef "$qmap_logs/$base.out" ] ||
+                [ ! -e "$qmap_run/$task.end" ] && [ -e "$file" ]; } || continue
+            if [ $((told++)) -lt 2 ]; then kill -TERM -- -$pid; else kill -KILL -- -$pid; fi
+        done
+    done
+}
+qmap_time_out() {  # beside a job with a time of its own: end it when that is over
+    exec 3>&- 4>&- {qmap_tick}<> <(:)
+    read -t $qmap_limit -u $qmap_tick
+    qmap_now
+    [ -e "$qmap_said.why" ] ||
+        printf '{"reason": "time", "words": "time limit exceeded (%02d:%02d:%02d)", "time": %s}\n' \
+            $((qmap_limit / 3600)) $((qmap_limit / 60 % 60)) $((qmap_limit % 60)) "$qmap_time" >"$qmap_said.why"
+    kill -TERM -- -$qmap_job
+    read -t 10 -u $qmap_tick
+    kill -KILL -- -$qmap_job
+}
+qmap_plan() {  # what of the list to try next: this worker's own part, and then what others have left; 1 for nothing
+    local i name rest=() count=$((${#qmap_tasks[@]} / 3))
+    local -A taken=()
+    qmap_turn=() qmap_next=0
+    if [ -n "$qmap_fresh" ]; then
+        qmap_fresh=
+        for ((i = qmap_k - 1; i < count; i += qmap_workers)); do qmap_turn+=($i); done
+        [ ${#qmap_turn[@]} = 0 ] || return 0
+    fi
+    for name in "$qmap_run"/*.start; do name=${name##*/}; taken[${name%.start}]=yes; done
+    for ((i = 0; i < count; i++)); do
+        name=${qmap_tasks[3*i]}
+        [ -n "${taken[${name#=}]}" ] || rest+=($i)
+    done
+    i=$(((qmap_k - 1) * ${#rest[@]} / qmap_workers))    # not all at the same place
+    qmap_turn=(${rest[@]:i} ${rest[@]:0:i})
+    [ ${#qmap_turn[@]} -gt 0 ]
+}
+qmap_more() {  # the next list for this crew, 1 where none comes
+    local try name number line next
+    [ -z "$qmap_last" ] || return 1
+    for ((try = 0; try < @WAIT@; try++)); do
+        next=
+        for name in "$qmap_logs"/.qmap/batch/*; do
+            number=${name##*/}
+            [[ $number =~ ^[0-9]+$ && $number -gt $qmap_number && ( -z $next || $number -lt $next ) ]] || continue
+            read -r line <"$name" && [[ "$line " = "# crew $qmap_crew "* ]] && next=$number
+        done
+        if [ -n "$next" ] && qmap_read "$qmap_logs/.qmap/batch/$next"; then
+            qmap_number=$next qmap_batch=$qmap_logs/.qmap/batch/$next qmap_fresh=yes
+            return 0
+        fi
+        [ -z "$qmap_over$qmap_signal" ] || return 1
+        sleep 1
+    done
+    return 1
+}
+qmap_read() {  # a list, if all of it is there
+    local line whole= tasks=() last=
+    while read -r line; do
+        case $line in
+            '# crew '*' last') last=yes ;;
+            '# end') whole=yes ;;
+            [!#]*) tasks+=($line) ;;
+        esac
+    done <"$1"
+    [ -n "$whole" ] || return 1
+    qmap_tasks=("${tasks[@]}") qmap_last=$last
+}
+# Neither this nor what watches over a job's time is a child of the worker, which has one at a time: where bash has lost
+# the status of one, it would wait for the other.
+qmap_watcher=$(qmap_watch >/dev/null & echo $!) qmap_try=0
+# What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
+until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
+    set -- "${qmap_batch%/*}"/.[q]*; sleep 1
+done
+while [ -z "$qmap_over$qmap_signal" ]; do
+    if ! { : <"$qmap_batch"; }; then
+        qmap_more || break
+        continue
+    fi
+    if [ $qmap_next -ge ${#qmap_turn[@]} ]; then
+        qmap_plan || qmap_more || break
+        continue
+    fi
+    qmap_i=${qmap_turn[qmap_next++]}
+    qmap_task=${qmap_tasks[3*qmap_i]} qmap_limit=${qmap_tasks[3*qmap_i+2]}
+    qmap_now
+    if [ ${qmap_time%.*} -ge $qmap_look ]; then
+        qmap_look=$((${qmap_time%.*} + 5))
+        if read -r qmap_most_k <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$qmap_most_k" ]; then
+            qmap_over='sent home'
+            break
+        fi
+    fi
+    qmap_need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
+    if [ $qmap_within -gt 0 ] &&
+            [ $((qmap_since + qmap_within - ${qmap_time%.*})) -lt $((qmap_longest > 0 ? qmap_need + 5 : 0)) ]; then
+        qmap_over='its time is nearly over'
+        break
+    fi
+    qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
+    case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
+    qmap_began=${qmap_time%.*}
+@START@
+    qmap_job=$! qmap_timer=
+    [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
+    qmap_wait $qmap_job
+    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
+    [ -z "$qmap_unbegun" ] || exit 254
+    qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
+    [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
+    # The cgroup is the worker's: the job's own peak is known where it is above all before.
+    qmap_memory
+    qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0))
+    [ $qmap_own = 0 ] || qmap_most=$qmap_own
+    until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
+            "$qmap_own" "$qmap_before" "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
+    qmap_before=
+    { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
+done
+if [ -z "$qmap_last" ] || { : <"$qmap_batch"; }; then    # else nobody waits for this word
+    printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
+        >"$qmap_run/left.$qmap_crew.$qmap_k"
+fi
+kill -KILL $qmap_watcher
+exit 0
+"""
+
 
 def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
     """Return the script that is submitted for workers, with their first list.
@@ -4597,7 +4773,6 @@ def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_var
         within: the seconds that the scheduler gives each, 0 for any time
         last: whether no list will follow
     """
-    from qmap_backends.workers import PULL
     return ''.join([
         '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, task_variable, id_variable),
@@ -4774,6 +4949,1595 @@ done
 
 
 ########################################################################################################################
+# Schedulers: what the driver asks of each, and how Slurm, Grid Engine and LSF are told it
+########################################################################################################################
+
+#: Seconds that a scheduler's command may take before its silence counts as no answer.
+TIMEOUT = 60
+
+#: Ids on one command line at the most: well below any limit on its length.
+IDS_AT_ONCE = 500
+
+#: Variables that a surrounding job leaves, and that change what a submission or a query means (their
+#: prefixes).
+LEFT_BY_A_JOB = ('SLURM_', 'SBATCH_', 'SALLOC_', 'SRUN_', 'SQUEUE_', 'SACCT_', 'SGE_TASK_', 'PE_HOSTFILE',
+                 'LSB_', 'LS_', 'BSUB_', 'PMI_', 'PMIX_')
+
+#: Of those, what tells the client where its cluster is and who pays, and so has to stay.
+SAYS_WHICH_CLUSTER = (
+    'SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_CLUSTERS', 'SLURM_ACCOUNT', 'SBATCH_ACCOUNT', 'SALLOC_ACCOUNT',
+    'LSB_DEFAULTQUEUE', 'LSB_DEFAULTPROJECT', 'LSB_CONFDIR', 'LSB_SHAREDIR')
+
+
+class Answer:
+    """What a scheduler's command said.
+
+    Attributes:
+        code: exit status, or None where the command could not be started or did not end in time
+        out: its standard output, as text
+        err: its standard error, as text, or why there was no answer
+    """
+
+    def __init__(self, code, out='', err=''):
+        self.code = code
+        self.out = out
+        self.err = err
+
+    def message(self):
+        """Return what a person should read of it: the last line of stderr that says something, or of
+        stdout."""
+        lines = [line.strip() for line in (self.err.strip() or self.out.strip()).splitlines() if line.strip()]
+        return lines[-1] if lines else 'exit status {}, no message'.format(self.code)
+
+    def whole(self):
+        """Return all that it said, as one text."""
+        return '{}\n{}'.format(self.err, self.out)
+
+    def unstarted(self):
+        """Tell whether the command was never started: it is missing, or the system refused to run it."""
+        return self.code is None and 'no answer within' not in self.err
+
+
+def clean_environment(environ=None):
+    """Return a copy of the environment without what a surrounding job left in it (see LEFT_BY_A_JOB).
+
+    Args:
+        environ: mapping of variables; the process's own by default
+    """
+    return {key: value for key, value in (os.environ if environ is None else environ).items()
+            if key in SAYS_WHICH_CLUSTER or not key.startswith(LEFT_BY_A_JOB)}
+
+
+def call_scheduler(argv, stdin=None, timeout=None, **variables):
+    """Run a scheduler's command and return its `Answer`. The one door to external commands.
+
+    Args:
+        argv: list of words; no shell is involved
+        stdin: path of a file to be its standard input; closed otherwise
+        timeout: seconds, after which it is killed and counts as silent; what it said until then is kept
+        variables: set in its environment, beside LC_ALL=C; None takes one out. A submission has to hand over
+            the LC_ALL of the user, since its environment becomes that of the job
+    """
+    import subprocess
+    environ = clean_environment(job_environment())
+    environ.update(dict({'LC_ALL': 'C'}, **variables))
+    environ = {key: value for key, value in environ.items() if value is not None}
+    timeout = timeout or TIMEOUT
+    try:
+        with open(stdin or os.devnull, 'rb') as source:
+            child = subprocess.Popen(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                     env=environ, start_new_session=True)
+    except OSError as error:
+        return Answer(None, '', '{}: {}'.format(argv[0], error.strerror or error))
+    try:
+        out, err = child.communicate(timeout=timeout)
+        code, late = child.returncode, ''
+    except subprocess.TimeoutExpired:
+        # With all its session: a site's wrapper would leave the real command behind, which may submit after
+        # all.
+        os.killpg(child.pid, signal.SIGKILL)
+        code, late = None, '{}: no answer within {:g} s'.format(argv[0], timeout)
+        try:
+            out, err = child.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            out = err = b''
+    out, err = out.decode('utf-8', 'replace'), err.decode('utf-8', 'replace')
+    return Answer(code, out, '\n'.join(part for part in (err, late) if part))
+
+
+def portions(items, size=IDS_AT_ONCE):
+    """Yield the items in lists of at most `size`."""
+    items = list(items)
+    for start in range(0, len(items), size):
+        yield items[start:start + size]
+
+
+def write_ranges(indices):
+    """Return whole numbers as a scheduler writes them: [1, 2, 3, 7] -> '1-3,7'."""
+    return ','.join('{}'.format(first) if first == last else '{}-{}'.format(first, last)
+                    for first, last in as_spans(sorted(indices)))
+
+
+def read_ranges(text):
+    """Return the list of whole numbers that '1-3,7' or '1-10:3' stands for; the opposite of `write_ranges`.
+
+    Raises:
+        ValueError: the text is something else
+    """
+    found = []
+    for part in text.split(','):
+        span, _, step = part.partition(':')
+        first, _, last = span.partition('-')
+        found.extend(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found
+
+
+def group_tasks(tasks, counts):
+    """Return tasks by submission, for schedulers that name a whole one by its id alone.
+
+    Args:
+        tasks: list of tasks
+        counts: {id: number of tasks of that submission}
+
+    Returns:
+        list of (id, set of indices); None in place of the indices for a whole submission
+    """
+    found = collections.OrderedDict()
+    for number, index in tasks:
+        found.setdefault(number, set()).add(index)
+    return [(number, None if 0 in indices or len(indices) == counts.get(number) else indices)
+            for number, indices in found.items()]
+
+
+def divide_up(amount, parts):
+    """Return a part of an amount, as the next larger whole number."""
+    return int(-(-amount // (parts or 1)))
+
+
+class Backend:
+    """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
+
+    A backend turns plain values into the language of one scheduler and back. It keeps no state about jobs,
+    and answers in values, because silence is normal: a scheduler that does not answer is a value too, and
+    never an exception.
+
+    A *task* is a pair (id, index): the scheduler's id of a submission as a string, and the index in the array
+    from 1, or 0 where the submission was a single job. *params* is a dict: `cores`, `nodes` and `tasks` are
+    integers, `memory` is bytes and `time` seconds, each for the whole job; `queue`, `penv`, `name`,
+    `working_directory` and `extra` are strings. A parameter that nobody asked for is not in it.
+    """
+
+    #: The name in profiles, and the one for people.
+    name = ''
+    title = ''
+    #: Variables in the job's environment: the index in the array, and the scheduler's id.
+    task_variable = ''
+    id_variable = ''
+    #: Seconds between two questions while all is well, and for which a job that has left the queue may still
+    #: write its end (the caches of network file systems).
+    poll_interval = 30
+    grace = 90
+    #: Seconds of work to hand over ahead of time: only where handing over costs nothing and can be undone.
+    ahead = 0
+    #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
+    immediate = False
+    #: Whether a task that the queue calls FAILED stays there until it is cancelled.
+    lingers = False
+    #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
+    shortage = ''
+    #: Variables in the environment of a question, and of a submission.
+    of_questions = {}
+    of_submissions = {}
+    #: The command that ends tasks, as a list of words.
+    cancel_argv = []
+    #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that
+    #: fits.
+    NOTES = ()
+
+    def __init__(self, options=None, wake=None):
+        """Make a backend.
+
+        Args:
+            options: dict of strings, the profile's own settings
+            wake: function to call when a task has ended, where the backend knows that by itself
+        """
+        self.options = dict(options or {})
+        #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it,
+        #: because schedulers use their ids again: without it the accounts may speak of a job of long ago.
+        self.since = 0
+        #: With what the names of this execution's submissions end. The driver sets it, for the same reason.
+        self.token = ''
+
+    # Submitting
+
+    def submit_argv(self, script, name, count, params, output):
+        """Return the submission command as a list of words.
+
+        Args:
+            script: path of the script to run, once for each task
+            name: of the submission: unique, made by `job_name`
+            count: number of tasks; 1 makes a single job, more an array with indices from 1
+            params: see the class
+            output: path where the scheduler itself may write about the tasks: it gets '.K' added, K being
+                the index (0 for a single job)
+
+        Raises:
+            ValueError: `extra` ends within quotes
+        """
+        raise NotImplementedError
+
+    def parse_submission(self, answer, count, params):
+        """Return what the `Answer` of a submission means, as `submit` does."""
+        raise NotImplementedError
+
+    def submit(self, script, name, count, params, output):
+        """Hand the script to the scheduler; the arguments are those of `submit_argv`.
+
+        Returns:
+            ('ok', id); ('refused', message): it will never be taken like this; ('busy', message): a limit or
+            a passing trouble, nothing was submitted; ('silent', message): it may have been submitted, look
+            for the name
+        """
+        try:
+            argv = self.submit_argv(script, name, count, params, output)
+        except ValueError as error:
+            return 'refused', 'extra: {}'.format(error)
+        # The environment becomes that of the job, where LC_ALL=C has no business.
+        variables = dict(self.of_submissions, LC_ALL=os.environ.get('LC_ALL'))
+        answer = call_scheduler(argv, self.submit_input(script), **variables)
+        outcome, detail = self.parse_submission(answer, count, params)
+        if outcome == 'busy' and count > 1:
+            self.expect_less(count, detail)
+        return outcome, detail
+
+    def submit_input(self, script):
+        """Return the path of what the submission command reads, None for nothing."""
+        return None
+
+    def expect_less(self, count, message):
+        """Learn that an array of so many tasks was not taken, and why: `limits` may have changed."""
+
+    def job_cmd(self, script, name, count, params, output):
+        """Return the submission command as a line to be pasted into a shell."""
+        return ' '.join(shlex.quote(word) for word in self.submit_argv(script, name, count, params, output))
+
+    def job_name(self, prefix, batch, token):
+        """Return a name for a submission: legal here, short, readable, and unique by the token.
+
+        Args:
+            prefix: what the user calls the execution
+            batch: number of the batch
+            token: short text that no other execution has
+        """
+        readable = re.sub('[^A-Za-z0-9_.-]+', '_', prefix)[:40].strip('.-') or 'qmap'
+        return '{}.{}.{}'.format(readable, batch, token)
+
+    def task_name(self, task):
+        """Return how the scheduler writes a task: its executor_id for people."""
+        raise NotImplementedError
+
+    def limits(self):
+        """Return what the site allows, as it says itself: dict with array (the largest number of tasks)."""
+        return {'array': 1000}
+
+    # Following
+
+    def ask(self, argv, **options):
+        """Return the `Answer` to a question; the options are those of `call_scheduler`."""
+        return call_scheduler(argv, **dict(self.of_questions, **options))
+
+    def find(self, name):
+        """Return the id of the submission with this name, '' if there surely is none, None without an
+        answer."""
+        raise NotImplementedError
+
+    def poll(self, ids):
+        """Ask the queue for all submissions at once.
+
+        Args:
+            ids: list of scheduler ids
+
+        Returns:
+            {task: (status, reason, words)}, or None without an answer. A task that is not in it has left the
+            queue. status is PENDING, RUNNING, COMPLETED, FAILED or OTHER; reason is '' or, of a FAILED task,
+            one of exit, signal, memory, time, cancelled, node, lost; words say it as the scheduler does, or
+            why it is pending.
+        """
+        found = {}
+        for some in portions(sorted(set(ids))):
+            listed = self.list_tasks(some)
+            if listed is None:
+                return None
+            found.update(listed)
+        return found
+
+    def list_tasks(self, ids):
+        """Return what `poll` does, of so many ids as fit on a command line."""
+        raise NotImplementedError
+
+    def meaning(self, reason):
+        """Return in plain words what a reason for waiting means, '' where nobody knows."""
+        return ''
+
+    def accounts(self, tasks):
+        """Ask the accounting for ended tasks, in batches.
+
+        Returns:
+            {task: dict} of those it knows; {} where the site keeps no accounts; None without an answer. A
+            dict may hold status, reason and words as in `poll`, exit_code, signal (numbers), host, elapsed
+            and cpu (seconds), memory (bytes, the peak).
+        """
+        return {}
+
+    def note(self, text):
+        """Return why the scheduler ended a task, from what it wrote into the task's output: dict with reason
+        and words, {} for nothing."""
+        for pattern, reason in self.NOTES:
+            match = re.search('.*(?:{}).*'.format(pattern), text)
+            if match:
+                return {'reason': reason, 'words': match.group().strip()}
+        return {}
+
+    def chatter(self, text):
+        """Return the part of a task's output beside the job's own that says what went wrong in starting
+        it."""
+        return text
+
+    def usage(self):
+        """Return the load of the cluster, or None without an answer.
+
+        Returns:
+            dict: nodes (that are up), used (percent of the cores in use), mine (percent that is this user's)
+        """
+        return None
+
+    # Ending
+
+    def task_words(self, tasks, counts):
+        """Return how `cancel_argv` is told of tasks, as a list of words; see `cancel`."""
+        raise NotImplementedError
+
+    def cancel(self, tasks, counts):
+        """Cancel tasks: in batches, arrays as ranges. One that has ended meanwhile is no error.
+
+        Args:
+            tasks: list of tasks
+            counts: {id: number of tasks of that submission}, so that a whole array is named by its id alone
+        """
+        for words in portions(self.task_words(tasks, counts)):
+            self.ask(self.cancel_argv + words)
+
+    # Running a command now
+
+    def interactive(self, params, command):
+        """Return the words that run a shell command now, with these params, in this directory and
+        environment.
+
+        Args:
+            params: see the class; `quiet`, where it is true, silences what the scheduler says of its own
+            command: for bash
+
+        Raises:
+            ValueError: it cannot be run like this
+        """
+        raise NotImplementedError
+
+    # Only a backend that runs the tasks itself has another answer
+
+    def holds(self, params):
+        """Return how many jobs with these params to have in the scheduler at once, where nobody says."""
+        return 100
+
+    def refusal(self, params):
+        """Return why a job with these params can never run, '' where only the scheduler knows."""
+        return ''
+
+    def throttle(self, jobs):
+        """Set how many jobs may run at once."""
+
+    def started(self, task, start, params, status_path):
+        """Learn what a task said when it started.
+
+        Args:
+            task: the task
+            start: dict, its own words: host, pid, born, time
+            params: of the job
+            status_path: path of its words, without the suffix
+        """
+
+    def peak(self, task):
+        """Return the bytes of memory that a task was seen to use, None where nobody looked."""
+        return None
+
+    def seen(self, task):
+        """Return what is known of the memory that a running task has used: dict with `memory` in bytes, or
+        {}."""
+        return {}
+
+    def forget(self, task):
+        """Forget an ended task: what was known of it is written down."""
+
+    def settled(self, task):
+        """Tell whether a task that has said its end will bring no more news."""
+        return True
+
+    def withdraw(self):
+        """Take back what was submitted and has not begun, if that is for certain; return those tasks."""
+        return []
+
+    def close(self):
+        """Let go. What was submitted goes on."""
+
+
+class Slurm(Backend):
+    """Slurm, release 17 to 25: https://slurm.schedmd.com/documentation.html
+
+    Submissions go through `sbatch`, questions through `squeue`. Nothing here asks for a field that not every
+    release has.
+    """
+
+    name = 'slurm'
+    title = 'Slurm'
+    task_variable = 'SLURM_ARRAY_TASK_ID'
+    id_variable = 'SLURM_JOB_ID'
+    #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
+    of_questions = {'SLURM_BITSTR_LEN': '0'}
+    cancel_argv = ['scancel']
+    # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
+    NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
+             (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
+
+    #: What separates the fields: names and reasons may hold commas, bars and spaces, but hardly this one.
+    SEPARATOR = '\x1f'
+
+    #: The states of a job and its flags, which are shown in place of the state: (status, reason).
+    #: https://slurm.schedmd.com/job_state_codes.html, and squeue(1) for the older ones.
+    STATES = {
+        'PENDING': ('PENDING', ''),
+        'CONFIGURING': ('PENDING', ''),
+        'POWER_UP_NODE': ('PENDING', ''),
+        'REQUEUED': ('PENDING', ''),
+        'REQUEUE_FED': ('PENDING', ''),
+        'REQUEUE_HOLD': ('PENDING', ''),
+        'RESV_DEL_HOLD': ('PENDING', ''),
+        'SPECIAL_EXIT': ('PENDING', ''),
+        'RUNNING': ('RUNNING', ''),
+        # Hides the final state; a job in it is about to end.
+        'COMPLETING': ('RUNNING', ''),
+        'RESIZING': ('RUNNING', ''),
+        'SIGNALING': ('RUNNING', ''),
+        'STAGE_OUT': ('RUNNING', ''),
+        'STOPPED': ('RUNNING', ''),
+        'SUSPENDED': ('RUNNING', ''),
+        'UPDATE_DB': ('RUNNING', ''),
+        'COMPLETED': ('COMPLETED', ''),
+        'BOOT_FAIL': ('FAILED', 'node'),
+        'CANCELLED': ('FAILED', 'cancelled'),
+        'DEADLINE': ('FAILED', 'time'),
+        'FAILED': ('FAILED', 'exit'),
+        'LAUNCH_FAILED': ('FAILED', 'node'),
+        'NODE_FAIL': ('FAILED', 'node'),
+        'OUT_OF_MEMORY': ('FAILED', 'memory'),
+        # Like a node that failed: no fault of the job's, and nobody meant to cancel it.
+        'PREEMPTED': ('FAILED', 'node'),
+        'RECONFIG_FAIL': ('FAILED', 'node'),
+        'TIMEOUT': ('FAILED', 'time'),
+        # Its twin runs on another cluster of the federation.
+        'REVOKED': ('OTHER', ''),
+    }
+
+    #: What squeue's reason says of a job that is FAILED. '' where it may be one thing or another:
+    #: JobLaunchFailure stands for a script that was killed by a signal, and for an output file that could not
+    #: be opened.
+    ENDS = {
+        'NonZeroExitCode': 'exit',
+        'RaisedSignal': 'signal',
+        'JobLaunchFailure': '',
+        'BadConstraints': '',
+        'OutOfMemory': 'memory',
+        'TimeLimit': 'time',
+        'NodeDown': 'node',
+        'SystemFailure': 'node',
+    }
+
+    #: Words of sbatch after which it is not known whether the job was accepted. The controller may have taken
+    #: it, and only the reply got lost: that was seen with 'Socket timed out'.
+    SILENCE = ('(?i)timed out|zero bytes|(send|receive|shutdown) failure|unexpected message|insane message|'
+               'connection reset|broken pipe|not connected|communication|shutting down')
+
+    #: Words after which it surely was not accepted, though it may be later: limits on the number of jobs, and
+    #: a controller that no connection could be made to, so that nothing was sent ('connect failure': the
+    #: other failures come later). The texts:
+    #: https://github.com/SchedMD/slurm/blob/master/src/common/slurm_errno.c
+    BUSY = ('(?i)(QOS|Assoc|Max)[A-Za-z]*Submit|resource temporarily unavailable|MaxJobCount|'
+            'unable to accept job|queue full|try again|rate limit|standby mode|presently disabled|'
+            'partition not available|not available now|nodes are busy|connect failure|configuration source|'
+            'munge encode failed|writing script/environment')
+
+    #: Its one sentence for all limits. Newer releases name the limit in a line before it.
+    POLICY, LIMIT = '(?i)violates accounting/QOS policy', r'\b(QOS|Assoc|Max)[A-Z]\w+'
+
+    def __init__(self, options=None, wake=None):
+        super().__init__(options, wake)
+        self._limits = {}
+
+    @staticmethod
+    def resources(params):
+        """Return the options that sbatch, salloc and srun share, for these params.
+
+        `cores` and `memory` are for the whole job, while Slurm counts CPUs for each task and memory for each
+        node: both are divided, and rounded up. What is in `extra` comes last, and so wins; where it brings a
+        memory of its own, `memory` is left out, as `--mem` and `--mem-per-cpu` exclude each other.
+
+        Raises:
+            ValueError: `extra` ends within quotes
+        """
+        words = []
+        extra = shlex.split(params.get('extra', ''))
+        if 'working_directory' in params:
+            words += ['-D', params['working_directory']]
+        if 'queue' in params:
+            words += ['-p', params['queue']]
+        if 'nodes' in params:
+            words.append('--nodes={}'.format(params['nodes']))
+        if 'tasks' in params:
+            words.append('--ntasks={}'.format(params['tasks']))
+        if 'cores' in params:
+            words.append('--cpus-per-task={}'.format(
+                divide_up(params['cores'], params.get('tasks') or params.get('nodes'))))
+        own = {'--mem', '--mem-per-cpu', '--mem-per-gpu'} & {word.partition('=')[0] for word in extra}
+        if 'memory' in params and not own:
+            memory = divide_up(params['memory'], (params.get('nodes') or 1) * 1024 ** 2)
+            words.append('--mem={}M'.format(memory))
+        if 'time' in params:
+            words += ['-t', time_text(60 * divide_up(params['time'], 60))]    # in whole minutes
+        return words + extra
+
+    @staticmethod
+    def output_path(output, many):
+        r"""Return the path for `-o`: '.%a' added for an array, '.0' for a single job.
+
+        A `%` in the path is written twice. A backslash in it stands for itself when written twice, but then
+        nothing else is replaced either: the tasks of an array would overwrite one file, so /dev/null it is.
+        (sbatch(1), filename pattern; `%%` and `\\` as seen with 22.05.)
+        """
+        if '\\' in output:
+            return '/dev/null' if many else output.replace('\\', '\\\\') + '.0'
+        return output.replace('%', '%%') + ('.%a' if many else '.0')
+
+    def submit_argv(self, script, name, count, params, output):
+        """See `Backend.submit_argv`. Options are on the command line, where no `#SBATCH` line or variable can
+        change them."""
+        words = ['sbatch', '--parsable', '--no-requeue', '--export=ALL', '-J', name]
+        if count > 1:
+            words.append('--array=1-{}'.format(count))
+        # Without -e, stderr goes to the same file.
+        words += ['-o', self.output_path(output, count > 1)]
+        return words + self.resources(params) + [script]
+
+    @staticmethod
+    def parse_id(text):
+        """Return the id in what sbatch printed, or '' where there is none, or more than one thing that could
+        be it.
+
+        Seen: '41'; '1507;cluster'; 'Submitted batch job 44 on cluster x'; each of them between the lines of a
+        banner.
+        """
+        told = re.findall(r'\bSubmitted batch job (\d+)\b', text)
+        lines = [line.strip() for line in text.splitlines()]
+        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S+$', line)}
+        found = found or {line for line in lines if re.match(r'\d+$', line)}
+        return found.pop() if len(found) == 1 else ''
+
+    @staticmethod
+    def complaint(answer):
+        """Return in one line what a Slurm command complained of: all its lines, because the last alone seldom
+        says which limit or name it was, and without their 'sbatch: error: '."""
+        lines = re.findall(r'^(?:sbatch|squeue|sacct|scancel): (?:error: |fatal: )?(.*\S)', answer.err, re.M)
+        return '; '.join(lines) or answer.message()
+
+    @classmethod
+    def parse_submission(cls, answer, count=1, params=None):
+        """See `Backend.parse_submission`.
+
+        An array that is busy may be too large: for the site ('Invalid job array specification': ask `limits`
+        again, and submit fewer), or for a limit on the number of jobs, which counts each task and refuses the
+        array as a whole ('QOSMaxSubmitJobPerUserLimit': submit fewer, or wait). With the controller's table
+        of jobs full, sbatch itself waits for two minutes; it is killed before that, and counts as silent.
+        """
+        if answer.code == 0:
+            number = cls.parse_id(answer.out)
+            return ('ok', number) if number else ('silent', 'no job id in: {}'.format(answer.message()))
+        message, text = cls.complaint(answer), answer.whole()
+        if answer.code is None:
+            if not answer.unstarted():
+                return 'silent', message
+            # The command itself could not be started; the environment or the words may be too long for the
+            # system.
+            return ('refused' if 'too long' in message else 'busy'), message
+        if re.search(cls.SILENCE, text) or cls.parse_id(answer.out):
+            return 'silent', message
+        some_limit = re.search(cls.POLICY, text) and not re.search(cls.LIMIT, text)
+        if some_limit or re.search(cls.BUSY, text):
+            return 'busy', message
+        if 'Invalid job array specification' in text and count > 1:
+            return 'busy', '{} (an array of {})'.format(message, count)
+        killed = answer.code < 0 or 128 < answer.code < 255
+        if killed or not text.strip():    # before it could say anything final
+            return 'silent', message
+        if 'mem-per-cpu' in text and 'memory' in (params or {}):
+            cores = max(params.get('cores', 1), params.get('tasks', 1))
+            each = divide_up(params['memory'], cores * 1024 ** 2)
+            message += ': leave `memory` out, and put `--mem-per-cpu={}M` into `extra`'.format(each)
+        return 'refused', message
+
+    def expect_less(self, count, message):
+        """See `Backend.expect_less`."""
+        self._limits = {}
+
+    def task_name(self, task):
+        """See `Backend.task_name`: '123_4', or '123' for a single job."""
+        number, index = task
+        return '{}_{}'.format(number, index) if index else number
+
+    @staticmethod
+    def parse_limits(text):
+        """Return {'array': the largest number of tasks} from `scontrol show config`; {} where it does not
+        say.
+
+        MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
+        slurm.conf(5)
+        """
+        found = [int(number) - 1 for number in re.findall(r'^MaxArraySize\s*=\s*(\d+)', text, re.M)]
+        found += map(int, re.findall(r'^SchedulerParameters\s*=.*\bmax_array_tasks=(\d+)', text, re.M))
+        return {'array': max(1, min(found))} if found else {}
+
+    def limits(self):
+        """See `Backend.limits`. Asked once, and again after an array was refused."""
+        self._limits = self._limits or self.parse_limits(self.ask(['scontrol', 'show', 'config']).out)
+        return self._limits or super().limits()
+
+    # Following
+
+    @classmethod
+    def read_state(cls, text):
+        """Return (status, reason) for a state as Slurm writes it; ('OTHER', '') for one that is not known.
+
+        Handles tails and cuts: 'CANCELLED by 1000', 'OUT_OF_ME+'.
+        """
+        word = text.split()[0] if text.split() else ''
+        if word.endswith('+'):
+            word = next((known for known in sorted(cls.STATES) if known.startswith(word[:-1])), word)
+        return cls.STATES.get(word, ('OTHER', ''))
+
+    @staticmethod
+    def read_indices(text):
+        """Return the list of the indices in '[5-6,8-9,13-20%4]', also where it is cut: '[1-2,4-5,7-'."""
+        found = []
+        parts = text.strip('[]').partition('%')[0].split(',')
+        # The last one of a text that is cut may be anything.
+        for part in parts if ']' in text else parts[:-1]:
+            try:
+                found.extend(read_ranges(part))
+            except ValueError:
+                pass
+        return found
+
+    @staticmethod
+    def is_foreign(names, token):
+        """Tell whether a job is another's, by the field with its name, where there is one."""
+        return any(not name.endswith(token) for name in names)
+
+    @classmethod
+    def split_lines(cls, text):
+        """Yield the fields of each line, without spaces around them."""
+        for line in text.splitlines():
+            yield [field.strip() for field in line.split(cls.SEPARATOR)]
+
+    def find(self, name):
+        """See `Backend.find`.
+
+        The queue knows a submission until some minutes after its end. A controller that comes back may answer
+        this question a moment before it takes up a submission that waits at its door, so that '' is not quite
+        sure in the first seconds.
+        """
+        answer = self.ask(['squeue', '-h', '-t', 'all', '-u', str(os.getuid()), '-n', name,
+                           '-o', self.SEPARATOR.join(('%F', '%T', '%r'))])
+        return self.parse_find(answer.out) if answer.code == 0 else None
+
+    @classmethod
+    def parse_find(cls, text):
+        """Return the id of the first submission that is listed: a line for each, with its id, state, and
+        reason or nodes; '' for none.
+
+        A submission that was refused may leave a record, FAILED without ever having had a node: it does not
+        count.
+        """
+        found = []
+        for fields in cls.split_lines(text):
+            if len(fields) != 3:
+                continue
+            refused = fields[1] == 'FAILED' and fields[2] in ('BadConstraints', 'None assigned')
+            number = re.match(r'\d+', fields[0])
+            if number and not refused:
+                found.append(int(number.group()))
+        return str(min(found)) if found else ''
+
+    @classmethod
+    def poll_argv(cls, ids, each=False):
+        """Return the words of squeue that list all tasks of these ids, ended ones too while they are known.
+
+        The ids are asked as %F and %K, because %i is cut at 30 characters, and %A is another number for each
+        task. The name tells whose id it is now: a controller that was killed forgets what it took last, and
+        gives its ids again.
+
+        Args:
+            ids: list of ids
+            each: whether pending tasks come one a line. Not by default: `-r` forgets the last of the tasks
+                where they are every second or third one of an array ('2-200:2', seen with 22.05).
+        """
+        return (['squeue', '-h', '-t', 'all', '-o', cls.SEPARATOR.join(('%F', '%K', '%T', '%r', '%j')),
+                 '-j', ','.join(ids)] + (['-r'] if each else []))
+
+    def list_tasks(self, ids):
+        """See `Backend.list_tasks`.
+
+        One id that is not known any more is an error for squeue; among several it is left out. Should a
+        release complain of several too, they are asked half by half.
+        """
+        answer = self.ask(self.poll_argv(ids))
+        if answer.code == 0 and '...' in answer.out:
+            answer = self.ask(self.poll_argv(ids, True))
+        if answer.code == 0:
+            return self.parse_poll(answer.out, self.token)
+        if 'Invalid job id specified' not in answer.err:
+            return None
+        if len(ids) == 1:
+            return {}
+        found = {}
+        for half in (ids[:len(ids) // 2], ids[len(ids) // 2:]):
+            listed = self.list_tasks(half)
+            if listed is None:
+                return None
+            found.update(listed)
+        return found
+
+    def parse_poll(self, text, token=''):
+        """Return {task: (status, reason, words)} for what `poll_argv` lists.
+
+        Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before
+        they started may leave one record without index: it comes as task 0 of the array.
+
+        Args:
+            text: what it printed
+            token: with which the names of ours end
+        """
+        found = {}
+        for fields in self.split_lines(text):
+            # With SLURM_CLUSTERS there may be lines like 'CLUSTER: name' in between.
+            if len(fields) < 4 or self.is_foreign(fields[4:], token):
+                continue
+            number, index, word, why = fields[:4]
+            told = self.describe(word, '' if why == 'None' else why)
+            found.update(((number, k), told) for k in self.read_indices('[{}]'.format(index)) or [0])
+        return found
+
+    def describe(self, word, why):
+        """Return (status, reason, words) of a job, from the state and the reason that squeue shows."""
+        status, reason = self.read_state(word)
+        if status == 'PENDING':
+            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or word
+        if status == 'COMPLETED' or word == 'RUNNING':
+            return status, reason, ''
+        if status == 'FAILED':
+            if word == 'FAILED':
+                reason = self.ENDS.get(why.split(':')[0], reason)
+            return status, reason, '{} ({})'.format(word, why) if why else word
+        return status, reason, word
+
+    # The rest
+
+    def task_words(self, tasks, counts):
+        """See `Backend.task_words`: '41', a whole array '27', or parts of it '27_[1-3,7]'. scancel says
+        nothing about tasks that have ended, or that it does not know."""
+        return [number if indices is None else '{}_[{}]'.format(number, write_ranges(indices))
+                for number, indices in sorted(group_tasks(tasks, counts))]
+
+    def interactive(self, params, command):
+        """See `Backend.interactive`."""
+        if max(params.get('tasks', 1), params.get('nodes', 1)) > 1:
+            raise ValueError('a command of several tasks or nodes: ' + MISSING_FOLDER)
+        words = ['-Q'] if params.get('quiet') else []
+        return ['srun', '--export=ALL'] + words + self.resources(params) + ['bash', '-c', '--', command]
+
+
+class GridEngine(Backend):
+    """Grid Engine: Sun, Son of, Univa, Altair and Open. Tried on Son of Grid Engine 8.1.9, whose manual pages
+    are meant.
+
+    How a job's parameters are asked for:
+
+        cores, tasks       -pe PENV N, N being the larger of the two, where it is more than 1: a slot is a
+                           core, a process takes a slot, and Grid Engine knows no processes of several cores.
+                           PENV: `penv` of the job, else of the profile, else smp. It should be one that keeps
+                           all slots on one host.
+        nodes              nothing: how slots spread over hosts is a property of the parallel environment
+        memory             -l h_vmem=M, M being the memory over the slots, since Grid Engine counts it per
+                           slot. A site that manages another resource (mem_free, virtual_free) names it in the
+                           profile: memory_resource
+        time               -l h_rt=SECONDS
+        queue              -q
+        working_directory  -wd
+        extra              as it is, last, so that it wins: a memory, h_rt, -pe or -q of its own is in place of
+                           ours. With -N, -t or -sync of its own a submission is not recognised any more
+
+    Two exit statuses mean something to Grid Engine, whatever was submitted with -r n: after 99 a job goes
+    back into the queue (Rq), after 100 it stays there in error state (Eqw). A script should end with another
+    one.
+    """
+
+    name = 'sge'
+    title = 'Grid Engine'
+    task_variable = 'SGE_TASK_ID'
+    id_variable = 'JOB_ID'
+    # Eqw: its node has shut it out, and there it stays.
+    lingers = True
+    cancel_argv = ['qdel']
+
+    #: What the letters of a state say; a state has one or several (Eqw, dRr, hRwq). The first row with a
+    #: letter of the state decides the status, and every row adds its words. A task that runs is RUNNING
+    #: whatever else there is to say, and an E means that it never started and waits for somebody to delete
+    #: it: nothing else will end it. sge_status(5),
+    #: https://manpages.debian.org/bookworm/gridengine-common/sge_status.5.en.html
+    STATES = (
+        ('z', 'OTHER', 'finished'),
+        ('r', 'RUNNING', ''),
+        ('t', 'RUNNING', ''),
+        ('s', 'RUNNING', 'suspended'),
+        ('S', 'RUNNING', 'suspended with its queue'),
+        ('T', 'RUNNING', 'suspended because its host is overloaded'),
+        ('E', 'FAILED', 'in error state'),
+        ('h', 'PENDING', 'held'),
+        ('q', 'PENDING', ''),
+        ('w', 'PENDING', ''),
+        ('R', 'PENDING', 'restarted'),
+        ('d', 'OTHER', 'being deleted'),
+    )
+
+    #: What `qstat -j` says of a task in error state through the job's own fault; any other words are the
+    #: node's fault.
+    OWN_FAULT = "can't chdir|can't open|unable to find shell|execv|exit_status of job start = 100"
+
+    #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of
+    #: the site.
+    ASKED = 10
+
+    #: Words of a submission that surely was not taken, though it may be another time. Exit status 25 is
+    #: another sign.
+    BUSY = (r"got select error|jobs are allowed|job with more than \d+ tasks|rejected temporarily"
+            r"|temporarily rejected|waited longer than|timeout in communication|can't resolve (user|group)")
+
+    #: Words of a connection that broke when the submission may have been on its way.
+    UNSURE = 'commlib error|got send|got read|got connect|gdi request|answer list|unable to (send|contact)'
+
+    #: Resources that hold the memory of a job at one site or another; `extra` with one of them says all about
+    #: memory.
+    MEMORY_RESOURCE = r'(?!.*gpu)(\w*mem\w*|virtual_free|[vm]f|[hs]_rss|ram)'
+
+    #: A directory that -wd cannot name: words with a dollar are replaced ($HOME, $TASK_ID, $USER), a newline
+    #: ends it, and the job waits in error state for ever. It starts in / instead, and its script has to
+    #: change its directory.
+    UNUSABLE = r'[$\n]'
+
+    #: The largest array where the site sets no limit.
+    LARGEST_ARRAY = 75000
+
+    @staticmethod
+    def user():
+        """Return the user's name as Grid Engine has it: it asks the system, not the environment."""
+        import pwd
+        try:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            return str(os.geteuid())
+
+    @staticmethod
+    def named_resources(words):
+        """Return the names of the resources that the -l options among the words ask for."""
+        return [item.partition('=')[0] for option, value in zip(words, words[1:]) if option == '-l'
+                for item in value.split(',')]
+
+    def request_argv(self, params):
+        """Return the options for cores, memory, time and queue, and `extra`: what qsub and qrsh have in
+        common.
+
+        Raises:
+            ValueError: extra has an open quote
+        """
+        extra = shlex.split(params.get('extra', ''))
+        named = self.named_resources(extra)
+        slots = max(params.get('cores', 1), params.get('tasks', 1))
+        argv = []
+        if '-pe' in extra:
+            wanted = extra[extra.index('-pe'):][2:3]
+            slots = int(wanted[0]) if wanted and wanted[0].isdigit() and int(wanted[0]) else slots
+        elif slots > 1:
+            argv += ['-pe', params.get('penv') or self.options.get('penv') or 'smp', str(slots)]
+        if params.get('memory') and not any(re.fullmatch(self.MEMORY_RESOURCE, name) for name in named):
+            # Fractions are taken by some releases only. K and M count by 1024, k and m do not.
+            kilobytes = divide_up(params['memory'], slots * 1024)
+            amount = '{}K'.format(kilobytes) if kilobytes % 1024 else '{}M'.format(kilobytes // 1024)
+            argv += ['-l', '{}={}'.format(self.options.get('memory_resource') or 'h_vmem', amount)]
+        if params.get('time') and 'h_rt' not in named:
+            argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
+        # Two -q add up, and one unknown queue among them is enough to be refused.
+        if params.get('queue') and '-q' not in extra:
+            argv += ['-q', params['queue']]
+        return argv + extra
+
+    def submit_argv(self, script, name, count, params, output):
+        """See `Backend.submit_argv`."""
+        argv = ['qsub', '-terse', '-N', name]
+        # Lines with #$ in the user's commands are no options (-C ''), the shell of the queue may be any (-S),
+        # and no site default turns the script into a command (-b n). Our own driver decides on a second run
+        # (-r n).
+        argv += ['-C', '', '-S', '/bin/bash', '-b', 'n', '-r', 'n']
+        # -V takes the whole environment along; -v would stop at commas. Values are cut at some 9995
+        # characters, and shell functions that were exported do not arrive.
+        argv += ['-V']
+        directory = params.get('working_directory')
+        if not directory:
+            argv += ['-cwd']
+        else:
+            argv += ['-wd', '/' if re.search(self.UNUSABLE, directory) else directory]
+        # Grid Engine fills in $TASK_ID, 0 for a single job. It would take a colon as the end of a host's
+        # name, a comma as the end of the path, and other words with a dollar for its own.
+        argv += ['-j', 'y', '-o', '/dev/null' if re.search(r'[:,$\n]', output) else output + '.$TASK_ID']
+        if count > 1:
+            argv += ['-t', '1-{}'.format(count)]
+        return argv + self.request_argv(params) + [script]
+
+    @classmethod
+    def parse_submission(cls, answer, count, params=None):
+        """See `Backend.parse_submission`.
+
+        An exit status of 1 does not mean that nothing was submitted: where a queue shuts the user out, the
+        words are `Your job 18 ("x") has been submitted` all the same, and the job is there. And anything may
+        stand around the id.
+        """
+        found = set(re.findall(r'Your job(?:-array)? (\d+)(?:\.\d+-\d+:\d+)? \("', answer.whole()))
+        if answer.code == 0:
+            terse = r'^\s*(\d+)\s*$' if count == 1 else r'^\s*(\d+)\.1-{}:1\s*$'.format(count)
+            found.update(re.findall(terse, answer.out, re.MULTILINE))
+        if len(found) == 1:
+            return 'ok', found.pop()
+        if found or not answer.code or answer.code < 0:
+            return 'silent', answer.message()
+        said = answer.err + answer.out
+        lines = [line.strip() for line in said.splitlines() if line.strip() not in ('', 'Exiting.')]
+        message = ' '.join(lines) or answer.message()
+        if answer.code == 25 or re.search(cls.BUSY, said):
+            return 'busy', message
+        return ('silent' if not lines or re.search(cls.UNSURE, said) else 'refused'), message
+
+    def job_name(self, prefix, batch, token):
+        """See `Backend.job_name`. qsub(1) forbids some characters and others break it; these are safe, after
+        a letter."""
+        name = super().job_name(prefix, batch, token)
+        return name if re.match('[A-Za-z_]', name) else 'q' + name
+
+    def task_name(self, task):
+        """See `Backend.task_name`: 123.4, or 123."""
+        number, index = task
+        return '{}.{}'.format(number, index) if index else number
+
+    @classmethod
+    def parse_limits(cls, text):
+        """Return the limits in the output of `qconf -sconf`; {} where it does not say."""
+        found = re.search(r'^max_aj_tasks\s+(\d+)', text, re.MULTILINE)
+        return {'array': int(found.group(1)) or cls.LARGEST_ARRAY} if found else {}
+
+    def limits(self):
+        """See `Backend.limits`."""
+        return self.parse_limits(self.ask(['qconf', '-sconf']).out) or super().limits()
+
+    # Following
+
+    @staticmethod
+    def parse_tasks(text):
+        """Return the tasks that `qstat -xml` lists, as tuples (id, index, name, owner, state, slots).
+
+        Raises:
+            ValueError: it is no such list
+        """
+        from xml.etree import ElementTree
+        try:
+            tree = ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise ValueError(str(error))
+        tasks = []
+        for job in tree.iter('job_list'):
+            # Pending tasks of an array share an entry: 3-7:1, or 1,5,8-11:1. No array has no entry.
+            for index in read_ranges(job.findtext('tasks') or '0'):
+                tasks.append((job.findtext('JB_job_number'), index, job.findtext('JB_name'),
+                              job.findtext('JB_owner'), job.findtext('state') or '',
+                              int(job.findtext('slots') or 1)))
+        return tasks
+
+    def own_tasks(self, states):
+        """Return what `parse_tasks` does of this user's tasks in these states (qstat -s), None without an
+        answer."""
+        # -s also where it says what is the default, for users who have another one in ~/.sge_qstat.
+        answer = self.ask(['qstat', '-u', self.user(), '-s', states, '-xml'])
+        try:
+            return self.parse_tasks(answer.out) if answer.code == 0 else None
+        except ValueError:
+            return None
+
+    def find(self, name):
+        """See `Backend.find`. A job that ended is among the last finished ones (-s z) for a while: '' means
+        that it is not in the queue."""
+        tasks = self.own_tasks('prsz')
+        if tasks is None:
+            return None
+        # Submitted twice under one name: the driver knows of the later one.
+        return max((number for number, _, called, _, _, _ in tasks if called == name), key=int, default='')
+
+    @classmethod
+    def read_state(cls, letters):
+        """Return (status, words) of a state such as qw, Eqw or dRr."""
+        rows = [row for row in cls.STATES if row[0] in letters]
+        if not rows:
+            return 'OTHER', 'in the unknown state {}'.format(letters)
+        return rows[0][1], ', '.join(row[2] for row in rows if row[2])
+
+    def poll(self, ids):
+        """See `Backend.poll`. One qstat, and one `qstat -j` where tasks are in error state or wait for no
+        known reason."""
+        tasks = self.own_tasks('prs')
+        if tasks is None:
+            return None
+        ids = set(ids)
+        states = {(number, index): self.read_state(state)
+                  for number, index, _, _, state, _ in tasks if number in ids}
+        errors, pending = self._reasons(states)
+        for (number, index), (status, words) in states.items():
+            reason = ''
+            if status == 'FAILED':
+                words = errors.get((number, index or 1), words)
+                reason = self.error_reason(words)
+            elif status == 'PENDING' and not words:
+                words = pending.get(number, '')
+                words = ': '.join(part for part in (words, self.meaning(words)) if part)
+            states[number, index] = status, reason, words
+        return states
+
+    def _reasons(self, states):
+        """Ask why tasks do not run; return what `parse_reasons` does. Those in error state first."""
+        failed = {number for (number, _), (status, _) in states.items() if status == 'FAILED'}
+        waiting = {number for (number, _), state in states.items() if state == ('PENDING', '')} - failed
+        errors, pending = {}, {}
+        for some in portions(sorted(failed, key=int) + sorted(waiting, key=int)[:self.ASKED]):
+            told = self.parse_reasons(self.ask(['qstat', '-j', ','.join(some)]).out)
+            errors.update(told[0])
+            pending.update(told[1])
+        return errors, pending
+
+    @staticmethod
+    def parse_reasons(text):
+        """Return why jobs wait, from `qstat -j`: two dicts, {(id, index): error} and {id: why it is pending}.
+
+        For a job that is no array the index is 1: Grid Engine says so.
+        """
+        errors, pending, number, scheduling = {}, {}, '', False
+        for line in text.splitlines():
+            key, _, value = line.partition(':')
+            scheduling = key == 'scheduling info' or (scheduling and line.startswith(' '))
+            if key == 'job_number':
+                number = value.strip()
+            elif key.startswith('error reason'):
+                # Date, time, and the [user:process] of the one that says it.
+                index = int('0' + re.match(r'\D*(\d*)', key).group(1))
+                errors[number, index] = re.sub(r'^\S+ +\S+ +\[\d+:\d+\]: (error: )?', '', value.strip())
+            elif scheduling:
+                words = (value if key == 'scheduling info' else line).strip()
+                # A line on each queue comes first, and the one that matters last.
+                if not words.startswith(('queue instance', '(Collecting', 'Job is in')):
+                    pending[number] = words
+        return errors, pending
+
+    @classmethod
+    def error_reason(cls, words):
+        """Return the reason of a task in error state: 'exit' for what the job's own settings cause, else
+        'node'."""
+        return 'exit' if re.search(cls.OWN_FAULT, words) else 'node'
+
+    # The rest
+
+    def task_words(self, tasks, counts):
+        """See `Backend.task_words`: 'ID' for all of a submission, 'ID.a-b' and 'ID.c' for some tasks of an
+        array. qdel goes on after one that it does not know."""
+        words = []
+        for number, indices in group_tasks(tasks, counts):
+            words += [number] if indices is None else [
+                '{}.{}'.format(number, part) for part in write_ranges(indices).split(',')]
+        return words
+
+    def interactive(self, params, command):
+        """See `Backend.interactive`. Facts for who runs it, as seen on 8.1.9:
+
+        - qrsh ends with the exit status of the command, 128 and the signal, or 0 where it was itself ended by
+          a signal; INT, TERM and HUP to it kill the job.
+        - More than some 60 kB on its standard input may hang it for ever: give it a terminal, or /dev/null,
+          or little.
+        """
+        here = os.getcwd()
+        argv = ['qrsh', '-wd', here, '-V', '-now', 'no']
+        if re.search(self.UNUSABLE, here):
+            argv[2], command = '/', 'cd {} || exit\n{}'.format(shlex.quote(here), command)
+        # With -noshell the words are handed over as they are; otherwise they are joined, for the user's login
+        # shell.
+        return argv + self.request_argv(params) + ['-noshell', 'bash', '-c', '--', command]
+
+
+class Lsf(Backend):
+    """IBM Spectrum LSF 10, through bsub, bjobs and bkill, and bparams and lsid.
+
+    The script goes to `bsub` on standard input, because a site may or may not read a file that is named as a
+    command. All options are words of the command line. Several tasks are one array, `-J "name[1-n]"`.
+
+    How the parameters are written:
+        cores     -n, all on one host (`span[hosts=1]`): without it LSF spreads the slots, and the script has
+                  the first only
+        nodes     hosts: the slots are dealt out evenly (`span[ptile=...]`)
+        tasks     -n as well; where `nodes` is not given LSF may spread them. The larger of cores and tasks
+                  counts
+        memory    -M (the limit) and `rusage[mem=...]` (the reservation): see the options below
+        time      -W, in minutes, rounded up; LSF has no seconds. A site without ABS_RUNLIMIT scales it by the
+                  host's speed
+        queue     -q
+        penv      nothing: LSF has no parallel environments. `extra = -a openmpi` is its nearest word
+        extra     split as a shell splits words, last, so that it can add to all others
+
+    Options of the profile, for sites that differ:
+        memory_unit       suffix   numbers carry their unit: `-M 4096MB` (default; LSF 10.1 and later)
+                          KB, MB, GB, TB   bare numbers in this unit: what LSF_UNIT_FOR_LIMITS says in lsf.conf
+                          default  bare numbers as LSF means them without that setting: -M in KB, rusage in MB
+                          When it is not set and `lsid` tells of a version before 10.1, lsf.conf is read.
+        memory_per        host     `rusage[mem]` is for a host, as LSF has it by default: the job's memory by
+                                   its nodes
+                          slot     it is for a slot (RESOURCE_RESERVE_PER_TASK=Y): the job's memory by its slots
+                          job      written as `mem=.../job`, whatever the site says (LSF 10.1.0.9)
+        memory_limit_per  job      -M is the memory of the whole job (default)
+                          slot     sites that multiply -M by the slots, or apply it to each process: divided by
+                                   the slots
+
+    A folder with `%` in its name cannot be given to LSF, which replaces %J, %I and others and has no way to
+    quote them. Such an output goes to /dev/null, and such a working directory is left to the script itself.
+    """
+
+    name = 'lsf'
+    title = 'LSF'
+    task_variable = 'LSB_JOBINDEX'
+    id_variable = 'LSB_JOBID'
+    #: How often a command tries to reach mbatchd before it gives up; without LSB_NTRIES it never does (IBM,
+    #: LSB_QUERY_RETRY_INTERVAL_STEP). bsub tries once: it also waits without end at the limit of pending
+    #: jobs, and one that tries again after a lost reply would submit twice. Without LSB_EXIT_IF_CWD_NOTEXIST
+    #: a job whose directory is missing on the host runs in /tmp (IBM, bsub -cwd).
+    of_questions = {'LSB_NTRIES': '2'}
+    of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
+    cancel_argv = ['bkill']
+    # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
+    NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
+             (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
+             (r'TERM_(?:PREEMPT|WINDOW|LOAD|ZOMBIE)', 'node'))
+
+    #: Parts of one index list, as in 123[1,3,5-9]: keeps each word far below the 4,094 characters of LSF.
+    PARTS = 200
+
+    #: What `bjobs -o` is asked for; pend_reason comes last, because it may contain the delimiter.
+    FIELDS = ('jobid', 'jobindex', 'stat', 'exit_code', 'exit_reason', 'exec_host', 'cpu_used', 'run_time',
+              'max_mem', 'pend_reason')
+
+    #: The states of bjobs and what they mean here.
+    #: IBM Spectrum LSF 10.1.0, "LSF terms and concepts", section "Job states", and "bjobs command".
+    STATES = {
+        'PEND': ('PENDING', ''),
+        'PROV': ('PENDING', 'its host is being woken up'),
+        'WAIT': ('PENDING', 'waits in a chunk of jobs'),
+        'PSUSP': ('PENDING', 'held: it starts only after bresume'),
+        'FWD_PEND': ('PENDING', 'forwarded to another cluster'),
+        'RUN': ('RUNNING', ''),
+        'USUSP': ('RUNNING', 'suspended by a user or an administrator'),
+        'SSUSP': ('RUNNING', 'suspended by LSF'),
+        'DONE': ('COMPLETED', ''),
+        'POST_DONE': ('COMPLETED', ''),
+        'PDONE': ('COMPLETED', ''),
+        'EXIT': ('FAILED', ''),
+        'POST_ERR': ('COMPLETED', 'its post-processing failed'),
+        'PERR': ('COMPLETED', 'its post-processing failed'),
+        'UNKWN': ('OTHER', 'LSF has lost contact with its host'),
+        'ZOMBI': ('OTHER', 'killed, but its host does not answer: it ends when the host is back'),
+    }
+
+    #: Why LSF ended a job (TERM_...), and which reason that is here.
+    #: IBM Spectrum LSF 10.1.0, "Termination reasons displayed by bacct, bhist, and bjobs".
+    TERMINATIONS = {word: reason for reason, words in (
+        ('cancelled', 'ADMIN BUCKET_KILL CHKPNT FORCE_ADMIN FORCE_OWNER ORPHAN_SYSTEM OWNER'),
+        ('exit', 'CWD_NOTEXIST'),
+        ('memory', 'MEMLIMIT SWAP'),
+        ('node', 'CSM_ALLOC DATA KUBE LOAD MC_RECALL OTHER PREEMPT REMOVE_HUNG_JOB REQUEUE_ADMIN '
+                 'REQUEUE_OWNER RMS SLURM WINDOW ZOMBIE'),
+        ('signal', 'EXTERNAL_SIGNAL PROCESSLIMIT THREADLIMIT'),
+        ('time', 'CPULIMIT DEADLINE RUNLIMIT'),
+    ) for word in words.split()}
+
+    #: What a signal may stand for that LSF does not explain.
+    HINTS = {9: ', as the kernel sends it when memory runs out', 12: ', as LSF sends it at the time limit',
+             24: ', as sent at the CPU time limit'}
+
+    #: The line of a success. A site's esub may print others around it.
+    SUBMITTED = r'Job <(\d+)> is submitted'
+
+    #: bsub's own words when it surely has not submitted, but may another time. Most are of the vendor's table
+    #: of messages (lsb_perror); the waiting lines are of "Customize batch command messages" (IBM Spectrum LSF
+    #: 10.1.0).
+    PASSING = (
+        '(?i)non-LSF host rejected|pending job threshold|connection refused|timeout on connect call'
+        '|reached its job limit|no job id can be used|queue has been closed|job array index too large'
+        '|try later|unknown cluster name or|cannot allocate memory|cannot fork|batch daemon internal error'
+        '|appropriate port number|please wait|still trying|limit exceeded|unable to contact')
+
+    #: And when it cannot know, because it broke off after the request was sent.
+    DOUBTFUL = ('(?i)communication time|batch protocol error|xdr |end of file|lsf library call'
+                '|server is not connected')
+
+    #: Lines that only say that LSF takes its time. They come before a good answer too.
+    WAITING = '(?i)please wait|still trying'
+
+    NOT_FOUND, NOTHING_FOUND = r'Job <([^<>]*)> is not found', r'(?i)No (?:unfinished |matching )?job found'
+
+    UNITS = {'KB': 2 ** 10, 'MB': 2 ** 20, 'GB': 2 ** 30, 'TB': 2 ** 40}
+    CHOICES = {'memory_unit': ('suffix', 'default', 'GB', 'KB', 'MB', 'TB'),
+               'memory_per': ('host', 'slot', 'job'), 'memory_limit_per': ('job', 'slot')}
+
+    def __init__(self, options=None, wake=None):
+        """Make a backend; see the class for the options.
+
+        Raises:
+            ValueError: an option has a value that is none
+        """
+        super().__init__(options, wake)
+        for key, choices in self.CHOICES.items():
+            value = self.options.get(key)
+            if value and value not in choices:
+                raise ValueError('{} = {}: must be one of {}'.format(key, value, ', '.join(choices)))
+        self._unit = self.options.get('memory_unit') or ''
+        self._array = None
+
+    # Submitting
+
+    def memory_unit(self):
+        """Return how memory is written: the option, or what suits the version; asked once."""
+        if not self._unit:
+            self._unit = 'suffix'
+            version = self.parse_version(self.ask(['lsid'], timeout=10).out)
+            if version and version < (10, 1):
+                self._unit = self._configured_unit() or 'default'
+        return self._unit
+
+    def _configured_unit(self):
+        """Return LSF_UNIT_FOR_LIMITS of the site, or ''."""
+        unit = self.parse_unit(self.ask(['badmin', 'showconf', 'mbd'], timeout=10).out)
+        if unit:
+            return unit
+        folder = os.environ.get('LSF_ENVDIR') or '/etc'
+        try:
+            with open(os.path.join(folder, 'lsf.conf'), errors='replace') as source:
+                return self.parse_unit(source.read())
+        except OSError:
+            return ''
+
+    @staticmethod
+    def parse_version(text):
+        """Return the version of `lsid` as a tuple, such as (10, 1, 0, 15), or ()."""
+        found = re.search(r'LSF [^\n]*?(\d+(?:\.\d+)+)', text)
+        return tuple(int(part) for part in found.group(1).split('.')) if found else ()
+
+    @staticmethod
+    def parse_unit(text):
+        """Return LSF_UNIT_FOR_LIMITS of lsf.conf, or of `badmin showconf mbd`, as one of UNITS; '' where
+        there is none."""
+        found = re.search(r'(?mi)^\s*LSF_UNIT_FOR_LIMITS\s*=\s*"?([KMGT])B?\b', text)
+        return found.group(1).upper() + 'B' if found else ''
+
+    @classmethod
+    def memory_word(cls, size, unit, default):
+        """Return a memory size for bsub, rounded up.
+
+        Args:
+            size: bytes
+            unit: suffix, default, or one of UNITS (see the class)
+            default: the unit that LSF means here where the site has set none
+        """
+        if unit == 'suffix':
+            return '{}MB'.format(cls.memory_word(size, 'MB', default))
+        return '{}'.format(max(1, divide_up(size, cls.UNITS[default if unit == 'default' else unit])))
+
+    @classmethod
+    def request_argv(cls, params, unit='suffix', per='host', limit_per='job'):
+        """Return the options of bsub for these params, without `working_directory` and `extra`.
+
+        Args:
+            params: see `Backend`
+            unit, per, limit_per: the options memory_unit, memory_per and memory_limit_per
+        """
+        argv, resources = [], []
+        nodes, memory = params.get('nodes') or 0, params.get('memory')
+        slots = max(params.get('cores') or 1, params.get('tasks') or 1, nodes)
+        if params.get('queue'):
+            argv += ['-q', params['queue']]
+        if slots > 1:
+            argv += ['-n', '{}'.format(slots)]
+        if params.get('time'):
+            # bsub -W has minutes only (IBM, bsub -W).
+            argv += ['-W', '{}'.format(max(1, divide_up(params['time'], 60)))]
+        if memory:
+            argv += ['-M', cls.memory_word(memory if limit_per == 'job' else memory / slots, unit, 'KB')]
+            reserved = memory / {'job': 1, 'slot': slots, 'host': max(1, nodes)}[per]
+            resources.append('rusage[mem={}{}]'.format(
+                cls.memory_word(reserved, unit, 'MB'), '/job' if per == 'job' else ''))
+        may_spread = nodes != 1 and params.get('tasks')
+        if nodes > 1:
+            resources.append('span[ptile={}]'.format(divide_up(slots, nodes)))
+        elif slots > 1 and not may_spread:
+            resources.append('span[hosts=1]')
+        if resources:
+            argv += ['-R', ' '.join(resources)]
+        return argv
+
+    @staticmethod
+    def directory_argv(params):
+        """Return the option for the working directory, if it can be written (see the class)."""
+        path = params.get('working_directory') or ''
+        return ['-cwd', path] if path and '%' not in path else []
+
+    def options_argv(self, params):
+        """Return the options for all params: what a submission and a command that is run now have in
+        common."""
+        unit = self.memory_unit() if params.get('memory') else 'suffix'
+        return (self.directory_argv(params)
+                + self.request_argv(params, unit, self.options.get('memory_per') or 'host',
+                                    self.options.get('memory_limit_per') or 'job')
+                + shlex.split(params.get('extra') or ''))
+
+    def submit_argv(self, script, name, count, params, output):
+        """See `Backend.submit_argv`; the script is its standard input."""
+        # -rn: whoever submits decides what runs again. -oo: without any -o LSF sends mail; without -e the
+        # file has standard error too. It writes the file when the job has ended.
+        return ['bsub', '-J', '{}[1-{}]'.format(name, count) if count > 1 else name, '-rn',
+                '-oo', '/dev/null' if '%' in output else '{}.%I'.format(output)] + self.options_argv(params)
+
+    def submit_input(self, script):
+        """See `Backend.submit_input`."""
+        return script
+
+    def job_cmd(self, script, name, count, params, output):
+        """See `Backend.job_cmd`."""
+        return 'LSB_EXIT_IF_CWD_NOTEXIST=Y {} < {}'.format(
+            super().job_cmd(script, name, count, params, output), shlex.quote(script))
+
+    @classmethod
+    def complaint(cls, answer):
+        """Return what a person should read of a failure: the last lines of it, without those that only say to
+        wait.
+
+        A site's esub says in lines of its own why it refuses, before bsub's `Request aborted by esub`.
+        """
+        lines = [line.strip() for line in answer.whole().splitlines() if line.strip()]
+        final = [line for line in lines if not re.search(cls.WAITING, line)]
+        return ' '.join(final[-4:] or lines[-1:]) or answer.message()
+
+    @classmethod
+    def parse_submission(cls, answer, count=1, params=None):
+        """See `Backend.parse_submission`.
+
+        'Job not submitted.' is bsub's last word on every failure it knows. It is a refusal but for limits and
+        passing troubles, and but for errors that came after the request was sent. At the limit of pending
+        jobs bsub does not fail but waits, without LSB_NTRIES for ever. One that was killed there has most
+        likely not submitted, yet it may have tried again, with success, in its last moment: it counts as
+        silent, and a look at the name tells.
+        """
+        found = re.search(cls.SUBMITTED, answer.out) or re.search(cls.SUBMITTED, answer.err)
+        if found:
+            return 'ok', found.group(1)
+        message, text = cls.complaint(answer), answer.whole()
+        if answer.code is None or answer.code == 0:
+            return 'silent', message
+        last = [line for line in text.splitlines() if 'not submitted' in line] or text.splitlines()
+        if any(re.search(cls.DOUBTFUL, line) for line in last):
+            return 'silent', message
+        if any(re.search(cls.PASSING, line) for line in last):
+            return 'busy', message
+        refused = 'not submitted' in text or 'usage:' in text.lower()
+        return 'refused' if refused else 'silent', message
+
+    def expect_less(self, count, message):
+        """See `Backend.expect_less`: `bparams` did not say, or the queue allows less."""
+        if 'array index too large' in message:
+            self._array = max(1, count // 2)
+
+    def task_name(self, task):
+        """See `Backend.task_name`: '123[4]', or '123' for a single job."""
+        return '{}[{}]'.format(*task) if task[1] else task[0]
+
+    @staticmethod
+    def parse_limits(text):
+        """Return the limits in the output of `bparams -a`, {} where it does not say: MAX_JOB_ARRAY_SIZE
+        bounds the index as well."""
+        found = re.search(r'MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)', text)
+        return {'array': int(found.group(1))} if found else {}
+
+    def limits(self):
+        """See `Backend.limits`. (Without a setting it is 1,000: IBM, bsub -J.)"""
+        size = (self.parse_limits(self.ask(['bparams', '-a']).out) or super().limits())['array']
+        return {'array': min(size, self._array or size)}
+
+    # Following
+
+    def jobs_argv(self, *selection):
+        """Return the words of bjobs that list FIELDS of these jobs: options and ids."""
+        fields = '{} delimiter=\'|\''.format(' '.join(self.FIELDS))
+        return ['bjobs', '-noheader', '-o', fields] + list(selection)
+
+    @staticmethod
+    def parse_task(name, index=''):
+        """Return the task of '123[4]', or of '123' and its index; None if it is something else."""
+        found = re.match(r'(\d+)(?:\[(\d+)\])?$', name.strip())
+        if not found:
+            return None
+        return found.group(1), int(found.group(2) or (index.strip() if index.strip().isdigit() else 0))
+
+    @classmethod
+    def parse_jobs(cls, text):
+        """Return the list of dicts that `jobs_argv` brings: FIELDS as text ('' where it is unset), and
+        `task`.
+
+        Lines of another form are left out: waiting lines, banners, a reason that goes on in the next line.
+        """
+        found = []
+        for line in text.splitlines():
+            values = [value.strip() for value in line.split('|', len(cls.FIELDS) - 1)]
+            if len(values) != len(cls.FIELDS) or not re.match('[A-Z_]+$', values[2]):
+                continue
+            job = dict(zip(cls.FIELDS, ('' if value == '-' else value for value in values)))
+            job['task'] = cls.parse_task(job['jobid'], job['jobindex'])
+            if job['task']:
+                found.append(job)
+        return found
+
+    @classmethod
+    def parse_missing(cls, text):
+        """Return the set of ids of which LSF says itself that it does not know them."""
+        return {name.strip() for name in re.findall(cls.NOT_FOUND, text)}
+
+    def find(self, name):
+        """See `Backend.find`.
+
+        A job that ended longer ago than the site's CLEAN_PERIOD (an hour) is '' too: LSF has forgotten it,
+        and what it wrote itself has to tell.
+        """
+        answer = self.ask(self.jobs_argv('-a', '-J', name))
+        found = sorted({int(job['task'][0]) for job in self.parse_jobs(answer.out)})
+        if found:
+            return '{}'.format(found[0])
+        text = answer.whole()
+        unknown = name in self.parse_missing(text) or re.search(self.NOTHING_FOUND, text)
+        return '' if answer.code is not None and unknown else None
+
+    def list_tasks(self, ids):
+        """See `Backend.list_tasks`.
+
+        An id has left the queue only where LSF itself says `Job <id> is not found`: its exit status means
+        nothing (it differs by version and by LSB_BJOBS_CONSISTENT_EXIT_CODE), and other silence is no news.
+        The number of tasks of an id is not known here, so no news of one id cannot be told task by task: then
+        the whole answer is None, and nothing is concluded from it. The next question comes soon.
+        """
+        answer = self.ask(self.jobs_argv('-a', *ids))
+        if answer.code is None:
+            return None
+        jobs = self.parse_jobs(answer.out)
+        known = {job['task'][0] for job in jobs} | self.parse_missing(answer.whole())
+        return {job['task']: self.describe(job) for job in jobs} if known.issuperset(ids) else None
+
+    def describe(self, job):
+        """Return (status, reason, words) of one of `parse_jobs`."""
+        status, words = self.STATES.get(job['stat'], ('', ''))
+        if status == 'PENDING':
+            reason = job['pend_reason'].rstrip(' ;')
+            meaning = self.meaning(reason)
+            if meaning:
+                reason = '{} ({})'.format(reason, meaning)
+            return status, '', ': '.join(part for part in (words, reason) if part)
+        found = self.verdict(job['stat'], job['exit_code'], job['exit_reason'], job['exec_host'])
+        return found['status'], found['reason'], found['words']
+
+    @classmethod
+    def verdict(cls, state, code='', reason='', host=''):
+        """Return what became of a job: dict with status, reason, words and, where known, exit_code and
+        signal.
+
+        Args:
+            state: as bjobs writes it
+            code: exit_code as text; LSF leaves it out for 0, and sometimes for a job that it has killed
+            reason: exit_reason, such as 'TERM_OWNER: job killed by owner'; '' if LSF does not know
+            host: exec_host; '' for a job that never started
+        """
+        status, words = cls.STATES.get(state, ('OTHER', 'LSF says {}, a state unknown to QMap'.format(state)))
+        if state in ('POST_ERR', 'PERR') and code.strip('0'):
+            status = 'FAILED'
+        found = {'status': status, 'reason': '', 'words': words}
+        if status in ('COMPLETED', 'FAILED') and code.isdigit():
+            found['exit_code'] = int(code)
+        elif status == 'COMPLETED':
+            found['exit_code'] = 0
+        if status != 'FAILED':
+            return found
+        number = found.get('exit_code')
+        # Above 128 it is a signal, or a program that ended so by itself: LSF writes both alike ("LSF job exit
+        # codes").
+        if number and 128 < number <= 192:
+            found['signal'] = number - 128
+        keyword = re.match(r'TERM_(\w+)', reason)
+        found['reason'] = cls.TERMINATIONS.get(keyword.group(1), '') if keyword else ''
+        found['words'] = reason.rstrip(' .;')
+        if not found['reason']:
+            found['reason'], words = cls.unexplained(number, found.get('signal'), host)
+            found['words'] = found['words'] or words
+        return found
+
+    @classmethod
+    def unexplained(cls, number, signal, host):
+        """Return (reason, words) of a job that failed, where LSF does not say why; arguments as in
+        `verdict`."""
+        if signal:
+            return 'signal', 'killed by signal {}{}'.format(signal, cls.HINTS.get(signal, ''))
+        if number is not None:
+            return 'exit', 'exit code {}'.format(number)
+        return ('exit', 'LSF gives no exit code') if host else ('cancelled', 'ended while it was pending')
+
+    def chatter(self, text):
+        """See `Backend.chatter`: what stands below the job report."""
+        return text.rpartition('The output (if any) follows:')[2]
+
+    # The rest
+
+    def task_words(self, tasks, counts):
+        """See `Backend.task_words`: '123' for a single job or a whole array, else '123[4-6]'.
+
+        An id that is not a positive number is left out: `bkill 0` kills all jobs of a user. bkill ends with
+        255 where one of the tasks had ended, and has killed the others all the same.
+        """
+        words = []
+        for number, indices in group_tasks(tasks, counts):
+            if not re.match('[1-9][0-9]*$', number):
+                continue
+            if indices is None:
+                words.append(number)
+                continue
+            for part in portions(write_ranges(indices).split(','), self.PARTS):
+                words.append('{}[{}]'.format(number, ','.join(part)))
+        return words
+
+    def interactive(self, params, command):
+        """See `Backend.interactive`. bsub hands one string to /bin/sh. What it says itself goes to standard error
+        (BSUB_STDERR), or away (BSUB_QUIET)."""
+        words = ['env', 'BSUB_STDERR=Y'] + (['BSUB_QUIET=Y'] if params.get('quiet') else [])
+        command = '/bin/bash -c -- {}'.format(shlex.quote(command))
+        return words + ['bsub', '-I'] + self.options_argv(params) + [command]
+
+
+########################################################################################################################
 # The standalone executor: the backend for this machine
 ########################################################################################################################
 
@@ -4877,8 +6641,9 @@ class Processes:
         """Return when the first of the children of a process was started, None where it has none.
 
         Returns:
-            seconds on the monotonic clock. The kernel tells it on the boot clock, which is ahead of that by the time
-            for which the machine has slept: for a while, it may be later than now (proc(5), clock_gettime(2))
+            seconds on the monotonic clock. The kernel tells it on the boot clock, which is ahead of that by
+            the time for which the machine has slept: for a while, it may be later than now (proc(5),
+            clock_gettime(2))
         """
         ticks = [self._ticks[child] for child in self._children.get(pid, ())]
         return min(ticks) / os.sysconf('SC_CLK_TCK') if ticks else None
@@ -4886,8 +6651,8 @@ class Processes:
     def tree(self, pid):
         """Return a list of the processes below this one: its descendants, and all else in its session.
 
-        Parents stand before their children: a shell that is ended after what it waits for would go on to its next
-        command, and may even end well.
+        Parents stand before their children: a shell that is ended after what it waits for would go on to its
+        next command, and may even end well.
         """
         session = set(self._sessions.get(pid, ()))
         found = collections.OrderedDict.fromkeys(self._children.get(pid, []) + [
@@ -4908,16 +6673,18 @@ class Processes:
         return [] if pid in self._ticks else self._sessions.get(pid, [])
 
     def resident(self, pids):
-        """Return the bytes that these processes have in memory: all pages, and those that several share in each."""
+        """Return the bytes that these processes have in memory: all pages, and those that several share in
+        each."""
         return sum(self._resident.get(pid, 0) for pid in pids)
 
 
 def memory_held(pids, limit=None):
-    """Return the bytes of memory that processes hold together, and the most that one of them has of mapped files.
+    """Return the bytes of memory that processes hold together, and the most that one of them has of mapped
+    files.
 
-    The pages of mapped files do not count: the kernel drops them when it needs room. Pages that several processes share
-    count in each; where that makes a difference, or brings the sum over the limit, their shares are summed instead,
-    which takes the kernel much longer to tell.
+    The pages of mapped files do not count: the kernel drops them when it needs room. Pages that several
+    processes share count in each; where that makes a difference, or brings the sum over the limit, their
+    shares are summed instead, which takes the kernel much longer to tell.
     """
     amounts = [process_memory(pid) for pid in pids]
     total, most = sum(held for held, _ in amounts), max((held for held, _ in amounts), default=0)
@@ -4928,10 +6695,11 @@ def memory_held(pids, limit=None):
 
 
 def process_memory(pid):
-    """Return the bytes of a process in memory that only it can give back, and those of mapped files, as a pair.
+    """Return the bytes of a process in memory that only it can give back, and those of mapped files, as a
+    pair.
 
-    The first are its own and those that it shares by intent: RssAnon and RssShmem in /proc/PID/status. Before Linux
-    4.5 the second kind counts with the files (proc(5)).
+    The first are its own and those that it shares by intent: RssAnon and RssShmem in /proc/PID/status. Before
+    Linux 4.5 the second kind counts with the files (proc(5)).
     """
     try:
         with open('/proc/{}/status'.format(pid), 'rb') as source:
@@ -4946,8 +6714,8 @@ def process_memory(pid):
 
 
 def is_runner(pid):
-    """Tell whether a process is what this user started to run jobs: whoever may write .qmap/run/ could name another one
-    there, to have it killed. (proc(5); setsid(2): the runner leads its session)"""
+    """Tell whether a process is what this user started to run jobs: whoever may write .qmap/run/ could name
+    another one there, to have it killed. (proc(5); setsid(2): the runner leads its session)"""
     try:
         with open('/proc/{}/cmdline'.format(pid), 'rb') as source:
             words = source.read(1 << 16).split(b'\0')
@@ -4958,8 +6726,8 @@ def is_runner(pid):
 
 
 def proportional_memory(pid):
-    """Return the bytes of a process as `process_memory` counts them, shared pages divided by the number that share
-    them; None where unknown. (Before Linux 5.3 mapped files are among them.)"""
+    """Return the bytes of a process as `process_memory` counts them, shared pages divided by the number that
+    share them; None where unknown. (Before Linux 5.3 mapped files are among them.)"""
     try:
         with open('/proc/{}/smaps_rollup'.format(pid), 'rb') as source:
             found = {kind: int(size) * 1024 for kind, size in re.findall(rb'\nPss(\w*):\s*(\d+)', source.read())}
@@ -4989,8 +6757,8 @@ def spawn(argv, environ, source=None):
         environ: its environment
         source: file descriptor that is to be its standard input
 
-    Python ignores SIGPIPE and SIGXFSZ; the program gets them back. posix_spawn spares the copy of this process's
-    page tables, which costs ten times the rest in a large process before Python 3.10.
+    Python ignores SIGPIPE and SIGXFSZ; the program gets them back. posix_spawn spares the copy of this
+    process's page tables, which costs ten times the rest in a large process before Python 3.10.
 
     Raises:
         OSError: it cannot be started
@@ -5015,8 +6783,9 @@ def spawn(argv, environ, source=None):
 def own_peak():
     """Return the bytes of memory that this process held at most so far.
 
-    What it starts has held as much by the account of the kernel (ru_maxrss), which begins with what the process held
-    that called execve(2). VmHWM is this process's own; its ru_maxrss begins with that of whoever started it (proc(5)).
+    What it starts has held as much by the account of the kernel (ru_maxrss), which begins with what the
+    process held that called execve(2). VmHWM is this process's own; its ru_maxrss begins with that of whoever
+    started it (proc(5)).
     """
     import resource
     try:
@@ -5027,8 +6796,8 @@ def own_peak():
 
 
 def note_why(said, verdict):
-    """Write down why an attempt is ended, for the runner, and for the next driver, should this one not live to see it.
-    The first reason stays."""
+    """Write down why an attempt is ended, for the runner, and for the next driver, should this one not live
+    to see it. The first reason stays."""
     try:
         if not os.path.exists(said + '.why'):
             write_json(said + '.why', verdict)
@@ -5082,8 +6851,8 @@ class Running:
         return self.born is None or birth(self.pid) == self.born
 
     def pids(self, look):
-        """Return the processes that its limits are for, and what is left of those that were told to end: they may have
-        lost their parents since."""
+        """Return the processes that its limits are for, and what is left of those that were told to end: they
+        may have lost their parents since."""
         found = collections.OrderedDict()
         if self.born is None or look.birth(self.pid) in ('', self.born):    # else the number is another's by now
             found.update(dict.fromkeys([self.pid] * self._own + look.tree(self.pid)))
@@ -5113,8 +6882,8 @@ class Running:
             self.end(signal.SIGTERM, 'time', 'time limit exceeded ({})'.format(time_text(most)))
 
     def _measure(self, look, pids, limit):
-        """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot be over
-        the limit, and have no more pages than at the last one."""
+        """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot
+        be over the limit, and have no more pages than at the last one."""
         resident = look.resident(pids)
         grown = resident > (self._resident if len(pids) == 1 else self._resident * 17 // 16)
         if not grown and (limit is None or resident <= limit):
@@ -5125,12 +6894,12 @@ class Running:
         return memory
 
     def most(self, used):
-        """Return what is known of the memory that it used at most, as was seen, or as the kernel tells of its largest
-        process, where mapped files count as well (ru_maxrss: getrusage(2)).
+        """Return what is known of the memory that it used at most, as was seen, or as the kernel tells of its
+        largest process, where mapped files count as well (ru_maxrss: getrusage(2)).
 
         Returns:
-            dict with `memory`, in bytes, or with `memory_below`: an upper bound, where its largest process cannot be
-            told from the one that started it, and what was seen may not have been the most
+            dict with `memory`, in bytes, or with `memory_below`: an upper bound, where its largest process
+            cannot be told from the one that started it, and what was seen may not have been the most
         """
         largest = used.ru_maxrss * 1024
         if largest > self.floor + self.floor // 16:    # the kernel counts in portions
@@ -5157,17 +6926,18 @@ class Running:
             send(pids, number)
 
     def ending(self):
-        """Tell whether something of it is left that was told to end, and has still time, or is about to be killed."""
+        """Tell whether something of it is left that was told to end, and has still time, or is about to be
+        killed."""
         return bool(self.killed) and time.monotonic() - self.killed < self.PATIENCE + self.AFTER \
             and bool(self.pids(Processes()))
 
 
-class Local:
+class Local(Backend):
     """The standalone executor: the machine's cores and memory as the cluster, a thread a slot.
 
-    As strict as a cluster: never more cores or memory at once than the machine has, first come first served; a job over
-    its time or memory is killed with all its processes. Jobs outlive the driver, and a later one adopts them.
-    It answers what qmap_backends.Backend says; a task is a pair of the batch's name and the index.
+    As strict as a cluster: never more cores or memory at once than the machine has, first come first served;
+    a job over its time or memory is killed with all its processes. Jobs outlive the driver, and a later one
+    adopts them. A task is a pair of the batch's name and the index.
     """
 
     name = 'local'
@@ -5176,22 +6946,17 @@ class Local:
     id_variable = 'QMAP_NO_ID'
     poll_interval = 1
     grace = 0.5
-    #: Seconds of work that are handed over ahead, so that no slot waits for the driver where jobs are short.
+    #: No slot waits for the driver where jobs are short.
     ahead = 3
-    #: Whether `accounts` knows of a job as soon as it has ended.
     immediate = True
-    lingers = False
     #: Seconds for which a shortage is told, and no runner started ahead of its time.
     SHORT = 15
 
     def __init__(self, options=None, wake=None):
-        """
-        Args:
-            options: not used; as for all backends
-            wake: function to call when a job has ended
-        """
+        """See `Backend`."""
         import shutil
         from concurrent.futures import ThreadPoolExecutor
+        super().__init__(options, wake)
         self.cores = machine_cores()
         self.memory = machine_memory()
         self._wake = wake or (lambda: None)
@@ -5213,8 +6978,8 @@ class Local:
         self._short = ('', 0)    # what was missing, and when that was seen
 
     def start_threads(self):
-        """Start all threads that jobs need: once the main thread is at its end, Python 3.12 starts no more, while
-        other releases do as long as functions are called that were registered for it."""
+        """Start all threads that jobs need: once the main thread is at its end, Python 3.12 starts no more,
+        while other releases do as long as functions are called that were registered for it."""
         together = threading.Barrier(self.cores + 1, timeout=10)
         try:
             self._guard()
@@ -5226,10 +6991,6 @@ class Local:
             together.abort()
 
     # What every backend answers
-
-    def limits(self):
-        """Return the largest number of tasks in a batch."""
-        return {'array': 1000}
 
     def throttle(self, jobs):
         """Set how many jobs may run at once."""
@@ -5259,10 +7020,6 @@ class Local:
         """Return '': jobs run by their own scripts here."""
         return ''
 
-    def note(self, text):
-        """Return {}: nobody else writes about a task here."""
-        return {}
-
     def chatter(self, text):
         """Return '', for the same reason."""
         return ''
@@ -5276,7 +7033,8 @@ class Local:
         return ''
 
     def find(self, name):
-        """Return the name where this process queued it, else '': what an earlier driver queued went with it."""
+        """Return the name where this process queued it, else '': what an earlier driver queued went with
+        it."""
         with self._lock:
             tasks = itertools.chain((entry[0] for entry in self._queue), self._running, self._ended)
             return name if any(task[0] == name for task in tasks) else ''
@@ -5300,7 +7058,8 @@ class Local:
                 if running:
                     self._over(task, None, running)    # ours came too late to claim the attempt
                 running = self._running[task] = Running(start['pid'], params, start['born'])
-                # The runner itself may be older: it may have waited for its turn. The wall clock may have been set.
+                # The runner itself may be older: it may have waited for its turn. The wall clock may have
+                # been set.
                 running.since = min(running.since, Processes().first_child(running.pid) or running.since)
                 self._free[0] -= params.get('cores', 1)
                 self._free[1] -= params.get('memory', 0)
@@ -5357,7 +7116,8 @@ class Local:
             return task not in self._running
 
     def cancel(self, tasks, counts):
-        """Take queued tasks back, and end running ones: TERM, and after a while KILL, for the whole process tree."""
+        """Take queued tasks back, and end running ones: TERM, and after a while KILL, for the whole process
+        tree."""
         with self._lock:
             wanted = set(tasks)
             for entry in [entry for entry in self._queue if entry[0] in wanted]:
@@ -5378,10 +7138,6 @@ class Local:
             for task in tasks:
                 self._dismiss(task)
         return tasks
-
-    def usage(self):
-        """Return None: who uses this machine is seen with other tools."""
-        return None
 
     def close(self):
         """Start nothing more. What runs goes on."""
@@ -5442,7 +7198,8 @@ class Local:
             while running.ending():    # the warden kills what does not end
                 time.sleep(0.25)
             if signalled:
-                # The runner is gone and cannot say more. What it ran must not go on unseen beside a later attempt.
+                # The runner is gone and cannot say more. What it ran must not go on unseen beside a later
+                # attempt.
                 send(running.pids(Processes()), signal.SIGKILL)
             _, status, used = os.wait4(pid, 0)
         except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
@@ -5578,6 +7335,35 @@ class Local:
             past, self._past = self._past, []
         for pid in past:
             send(look.orphans(pid), signal.SIGKILL)
+
+
+#: The backends that this file has, by their names in profiles.
+BACKENDS = {backend.name: backend for backend in (Local, Slurm, GridEngine, Lsf)}
+
+
+def load_backend(executor, settings=None, wake=None):
+    """Return the backend for an executor: the one of qmap_backends, which knows more, where that is beside
+    this file.
+
+    Args:
+        executor: one of EXECUTORS
+        settings: of the profile: dict of text
+        wake: function to call when a job has ended, where the backend knows that by itself
+
+    Raises:
+        QMapError: a setting is wrong, or qmap_backends is of another release
+    """
+    backend_class = BACKENDS[executor]
+    if executor != 'local':
+        full = load_module('qmap_backends.' + executor, executor)
+        backend_class = full.BACKEND if full else backend_class
+    try:
+        backend = backend_class(settings, wake)
+        if settings and settings.get('poll') and executor != 'local':
+            backend.poll_interval = max(1, parse_count(settings['poll']))
+        return backend
+    except ValueError as error:
+        raise QMapError('profile: {}'.format(error))
 
 
 ########################################################################################################################
@@ -8876,7 +10662,7 @@ class Driver:
         Args:
             logs: Logs
             plan: Plan
-            backend: as qmap_backends.Backend
+            backend: Backend
             here: Host
             on_event: function that is called with each event that was written
         """
@@ -9676,26 +11462,6 @@ class Summary:
 ########################################################################################################################
 # Sessions: a process at work on an execution
 ########################################################################################################################
-
-def load_backend(executor, settings=None, wake=None):
-    """Return the backend for an executor.
-
-    Raises:
-        QMapError: its code is not there
-    """
-    if executor == 'local':
-        return Local(settings, wake)
-    if not backends_there():
-        raise QMapError('{}: {}'.format(executor, MISSING_BACKENDS))
-    backends = import_beside('qmap_backends')
-    try:
-        backend = backends.load(executor, settings)
-        if settings and settings.get('poll'):
-            backend.poll_interval = max(1, parse_count(settings['poll']))
-        return backend
-    except ValueError as error:
-        raise QMapError('profile: {}'.format(error))
-
 
 def whoami():
     """Return user@host, for those who read what was done."""
@@ -11117,7 +12883,7 @@ def run_there(backend, command, params, quiet=False):
     """Run a shell command through the scheduler, in this folder and environment.
 
     Args:
-        backend: as qmap_backends.Backend
+        backend: Backend
         command, params, quiet: as in `run_here`
 
     Returns:
@@ -11127,7 +12893,6 @@ def run_there(backend, command, params, quiet=False):
         QMapError: the scheduler's command is not here
     """
     import subprocess
-    from qmap_backends import clean_environment
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)    # the scheduler's command hears it, and ends the job
     since = time.monotonic()
     try:
@@ -11199,6 +12964,7 @@ def tool_submit(options):
         return dry_run(request, options)
     path = request.create(options.logs)
     silent = options.quiet or options.progress
+    note_lone_file(request.profile.executor, options.quiet)
     notices = run_already(request.map.path, os.path.dirname(path), path, unfinished=silent)
     notices += likely_slips(request, options)
     if silent:
@@ -11364,6 +13130,7 @@ def tool_reattach(options):
         given += ['--force'] if options.force else []
         given += ['--takeover'] if options.takeover else []
         return detach_driver(session.path, options, *given)
+    note_lone_file(session.plan.info['executor'], options.quiet)
     if session.left() and not (options.quiet or options.progress):
         print_notice('{}, {} remaining, logs folder {}'.format(
             plural(sum(session.counts().values()), 'job'), session.left(), shown_path(session.path)))

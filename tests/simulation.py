@@ -30,7 +30,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 import qmap as module    # noqa: E402
-from qmap_backends import Backend    # noqa: E402
 
 #: Bugs that can be planted, each with what it does. The simulation must find all of them.
 PLANTED = collections.OrderedDict([
@@ -610,7 +609,7 @@ class Cluster:
             self.world.at(10, self.save)
 
 
-class Simulated(Backend):
+class Simulated(module.Backend):
     """The backend, as one process uses it."""
 
     name = title = 'simulated'

@@ -11,7 +11,6 @@ import module_submit
 import pytest
 
 import qmap as module
-from qmap_backends import Backend
 
 
 class Host(module.Host):
@@ -29,7 +28,7 @@ class Host(module.Host):
         super().sleep(min(seconds, 1) / 100)
 
 
-class Scripted(Backend):
+class Scripted(module.Backend):
     """A scheduler that runs each task as a process, and answers submissions as it is told first."""
 
     name = title = 'scripted'

@@ -10,7 +10,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from qmap_backends import Answer, call, load, lsf  # noqa: E402
+from qmap import Answer, Lsf, QMapError, call_scheduler, load_backend  # noqa: E402
+from qmap_backends import lsf  # noqa: E402
 
 GB = 2 ** 30
 
@@ -27,38 +28,38 @@ def option(argv, name):
 # Submitting ###########################################################################################################
 
 def test_one_task_is_no_array_and_several_are_one_from_index_1():
-    assert option(lsf.submit_argv('n.1.x', 1, {}, '/o'), '-J') == 'n.1.x'
-    assert option(lsf.submit_argv('n.1.x', 7, {}, '/o'), '-J') == 'n.1.x[1-7]'
+    assert option(load_backend('lsf').submit_argv('/s', 'n.1.x', 1, {}, '/o'), '-J') == 'n.1.x'
+    assert option(load_backend('lsf').submit_argv('/s', 'n.1.x', 7, {}, '/o'), '-J') == 'n.1.x[1-7]'
 
 
 def test_a_job_is_never_rerun_and_never_sends_mail():
-    argv = lsf.submit_argv('n', 3, {}, '/logs/b 1')
+    argv = load_backend('lsf').submit_argv('/s', 'n', 3, {}, '/logs/b 1')
     assert '-rn' in argv
     assert option(argv, '-oo') == '/logs/b 1.%I'
 
 
 def test_a_percent_sign_in_a_path_is_kept_from_lsf():
-    argv = lsf.submit_argv('n', 3, {'working_directory': '/w/100%J'}, '/logs/100%I')
+    argv = load_backend('lsf').submit_argv('/s', 'n', 3, {'working_directory': '/w/100%J'}, '/logs/100%I')
     assert option(argv, '-oo') == '/dev/null'
     assert '-cwd' not in argv
 
 
 def test_cores_stay_on_one_host():
-    argv = lsf.submit_argv('n', 1, {'cores': 4}, '/o')
+    argv = load_backend('lsf').submit_argv('/s', 'n', 1, {'cores': 4}, '/o')
     assert option(argv, '-n') == '4'
     assert option(argv, '-R') == 'span[hosts=1]'
 
 
 def test_nodes_share_the_slots_and_tasks_alone_may_spread():
-    assert option(lsf.request_argv({'cores': 10, 'nodes': 3}), '-R') == 'span[ptile=4]'
-    assert option(lsf.request_argv({'tasks': 10, 'nodes': 1}), '-R') == 'span[hosts=1]'
-    assert lsf.request_argv({'tasks': 10}) == ['-n', '10']
-    assert option(lsf.request_argv({'nodes': 3}), '-n') == '3'
+    assert option(Lsf.request_argv({'cores': 10, 'nodes': 3}), '-R') == 'span[ptile=4]'
+    assert option(Lsf.request_argv({'tasks': 10, 'nodes': 1}), '-R') == 'span[hosts=1]'
+    assert Lsf.request_argv({'tasks': 10}) == ['-n', '10']
+    assert option(Lsf.request_argv({'nodes': 3}), '-n') == '3'
 
 
 @pytest.mark.parametrize('seconds, minutes', [(1, '1'), (60, '1'), (61, '2'), (3600, '60'), (5400, '90')])
 def test_time_is_minutes_rounded_up(seconds, minutes):
-    assert lsf.request_argv({'time': seconds}) == ['-W', minutes]
+    assert Lsf.request_argv({'time': seconds}) == ['-W', minutes]
 
 
 @pytest.mark.parametrize('style, limit, reservation', [
@@ -72,42 +73,43 @@ def test_time_is_minutes_rounded_up(seconds, minutes):
     ({'per': 'slot', 'limit_per': 'slot'}, '4096MB', 'mem=4096MB'),
 ])
 def test_memory_in_the_units_of_the_site(style, limit, reservation):
-    argv = lsf.request_argv({'memory': 16 * GB, 'cores': 4}, **style)
+    argv = Lsf.request_argv({'memory': 16 * GB, 'cores': 4}, **style)
     assert option(argv, '-M') == limit
     assert option(argv, '-R') == 'rusage[{}] span[hosts=1]'.format(reservation)
 
 
 def test_memory_of_several_nodes_is_reserved_on_each():
-    argv = lsf.request_argv({'memory': 16 * GB, 'cores': 8, 'nodes': 2})
+    argv = Lsf.request_argv({'memory': 16 * GB, 'cores': 8, 'nodes': 2})
     assert option(argv, '-R') == 'rusage[mem=8192MB] span[ptile=4]'
 
 
 def test_memory_is_rounded_up_and_never_zero():
-    assert option(lsf.request_argv({'memory': 1}), '-M') == '1MB'
-    assert option(lsf.request_argv({'memory': GB + 1}), '-M') == '1025MB'
+    assert option(Lsf.request_argv({'memory': 1}), '-M') == '1MB'
+    assert option(Lsf.request_argv({'memory': GB + 1}), '-M') == '1025MB'
 
 
 def test_extra_comes_last_and_is_split_as_a_shell_does():
-    argv = lsf.submit_argv('n', 1, {'extra': '-P "my project" -R select[avx]', 'queue': 'long'}, '/o')
+    params = {'extra': '-P "my project" -R select[avx]', 'queue': 'long'}
+    argv = load_backend('lsf').submit_argv('/s', 'n', 1, params, '/o')
     assert argv[-4:] == ['-P', 'my project', '-R', 'select[avx]']
     assert option(argv, '-q') == 'long'
 
 
 def test_an_option_that_does_not_exist_is_told():
-    with pytest.raises(ValueError) as error:
-        load('lsf', {'memory_per': 'core'})
+    with pytest.raises(QMapError) as error:
+        load_backend('lsf', {'memory_per': 'core'})
     assert 'memory_per = core: must be one of host, slot, job' in str(error.value)
 
 
 def test_the_submission_can_be_pasted():
-    backend = load('lsf', {'memory_unit': 'suffix'})
+    backend = load_backend('lsf', {'memory_unit': 'suffix'})
     line = backend.job_cmd('/a b/s.sh', 'n.1.x', 2, {'working_directory': '/w d'}, '/o')
     assert line == ("LSB_EXIT_IF_CWD_NOTEXIST=Y bsub -J 'n.1.x[1-2]' -rn -oo /o.%I -cwd '/w d' < '/a b/s.sh'")
 
 
 @pytest.mark.parametrize('prefix', ['a[1-3]', 'a*b', '  ', 'x' * 300, 'with "quotes"', 'ünï', '-J', 'a/b', 'a|b%J'])
 def test_names_are_legal_and_short(prefix):
-    name = load('lsf').job_name(prefix, 12, 'k3j')
+    name = load_backend('lsf').job_name(prefix, 12, 'k3j')
     assert name.endswith('.12.k3j')
     assert len(name) < 64
     assert not set(name) & set('[]*/|%"\' \\') and name[0] not in '-.'
@@ -115,16 +117,16 @@ def test_names_are_legal_and_short(prefix):
 
 
 def test_tasks_by_their_name_for_people():
-    assert load('lsf').task_name(('123', 4)) == '123[4]'
-    assert load('lsf').task_name(('123', 0)) == '123'
+    assert load_backend('lsf').task_name(('123', 4)) == '123[4]'
+    assert load_backend('lsf').task_name(('123', 0)) == '123'
 
 
 def test_detected_version_decides_the_unit():
-    assert lsf.parse_version(data('lsid.out')) == (10, 1, 0, 15)
-    assert lsf.parse_version('bash: lsid: not found') == ()
-    assert lsf.parse_unit(data('lsf.conf')) == 'MB'
-    assert lsf.parse_unit('LSF_UNIT_FOR_LIMITS="g"') == 'GB'
-    assert lsf.parse_unit('nothing') == ''
+    assert Lsf.parse_version(data('lsid.out')) == (10, 1, 0, 15)
+    assert Lsf.parse_version('bash: lsid: not found') == ()
+    assert Lsf.parse_unit(data('lsf.conf')) == 'MB'
+    assert Lsf.parse_unit('LSF_UNIT_FOR_LIMITS="g"') == 'GB'
+    assert Lsf.parse_unit('nothing') == ''
 
 
 # What bsub says #######################################################################################################
@@ -132,24 +134,24 @@ def test_detected_version_decides_the_unit():
 @pytest.mark.parametrize('name, number', [('default', '39605914'), ('queue', '542935'), ('chatter', '542935')])
 def test_the_id_is_found_in_whatever_is_around_it(name, number):
     text = data('bsub.{}.out'.format(name))
-    assert lsf.parse_submit(Answer(0, text)) == ('ok', number)
-    assert lsf.parse_submit(Answer(0, '', data('waiting.txt') + text)) == ('ok', number)
+    assert Lsf.parse_submission(Answer(0, text)) == ('ok', number)
+    assert Lsf.parse_submission(Answer(0, '', data('waiting.txt') + text)) == ('ok', number)
 
 
 @pytest.mark.parametrize('line', data('bsub.refused.err').splitlines())
 def test_refusals(line):
-    assert lsf.parse_submit(Answer(255, '', line + '\n')) == ('refused', line)
+    assert Lsf.parse_submission(Answer(255, '', line + '\n')) == ('refused', line)
     # Waiting lines before a refusal do not make it a passing trouble.
-    assert lsf.parse_submit(Answer(255, '', data('waiting.txt') + line + '\n')) == ('refused', line)
+    assert Lsf.parse_submission(Answer(255, '', data('waiting.txt') + line + '\n')) == ('refused', line)
 
 
 @pytest.mark.parametrize('line', data('bsub.busy.err').splitlines())
 def test_passing_troubles_and_limits(line):
-    assert lsf.parse_submit(Answer(255, '', line + '\n')) == ('busy', line)
+    assert Lsf.parse_submission(Answer(255, '', line + '\n')) == ('busy', line)
 
 
 def test_a_refusal_keeps_the_words_of_the_site():
-    assert lsf.parse_submit(Answer(255, '', data('bsub.esub.err'))) == (
+    assert Lsf.parse_submission(Answer(255, '', data('bsub.esub.err'))) == (
         'refused', 'Your memory request is above the limit of the queue. Request aborted by esub. Job not submitted.')
 
 
@@ -160,14 +162,14 @@ def test_a_refusal_keeps_the_words_of_the_site():
     Answer(255, '', 'Contacting batch daemon: Communication timeout. Job not submitted.\n'),
 ])
 def test_what_may_have_been_submitted_is_silence(answer):
-    assert lsf.parse_submit(answer)[0] == 'silent'
+    assert Lsf.parse_submission(answer)[0] == 'silent'
 
 
 def test_a_killed_command_takes_along_what_it_started_and_keeps_its_words():
     # A site's bsub is often a wrapper: the real one must not submit behind our back.
-    answer = call(['bash', '-c', 'sleep 300 & echo $!; echo waiting >&2; wait'], timeout=1)
+    answer = call_scheduler(['bash', '-c', 'sleep 300 & echo $!; echo waiting >&2; wait'], timeout=1)
     assert answer.code is None
-    assert answer.err.startswith('waiting\n') and 'no answer within 1 s' in answer.words()
+    assert answer.err.startswith('waiting\n') and 'no answer within 1 s' in answer.message()
     end = time.monotonic() + 10
     while time.monotonic() < end:
         try:
@@ -182,13 +184,13 @@ def test_a_killed_command_takes_along_what_it_started_and_keeps_its_words():
 
 def test_a_wrong_option_is_a_refusal():
     text = 'bsub: illegal option -- zz\nUsage: bsub [options] command\n'
-    assert lsf.parse_submit(Answer(255, '', text))[0] == 'refused'
+    assert Lsf.parse_submission(Answer(255, '', text))[0] == 'refused'
 
 
 # What bjobs says ######################################################################################################
 
 def statuses():
-    return {job['task']: lsf.job_status(job) for job in lsf.parse_jobs(data('bjobs.out'))}
+    return {job['task']: load_backend('lsf').describe(job) for job in Lsf.parse_jobs(data('bjobs.out'))}
 
 
 @pytest.mark.parametrize('task, status, reason', [
@@ -217,8 +219,8 @@ def test_states_and_reasons(task, status, reason):
 
 
 def test_lines_that_are_no_jobs_are_left_out():
-    assert len(lsf.parse_jobs(data('bjobs.out'))) == 19
-    assert lsf.parse_jobs(data('waiting.txt')) == []
+    assert len(Lsf.parse_jobs(data('bjobs.out'))) == 19
+    assert Lsf.parse_jobs(data('waiting.txt')) == []
 
 
 def test_states_say_it_in_words():
@@ -233,12 +235,12 @@ def test_states_say_it_in_words():
 
 
 def test_every_reason_is_one_that_qmap_has():
-    assert set(lsf.TERMINATIONS.values()) <= {'exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'lost'}
-    assert {status for status, _ in lsf.STATES.values()} == {'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER'}
+    assert set(Lsf.TERMINATIONS.values()) <= {'exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'lost'}
+    assert {status for status, _ in Lsf.STATES.values()} == {'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER'}
 
 
 def test_usage_of_jobs():
-    accounts = {job['task']: lsf.job_account(job) for job in lsf.parse_jobs(data('bjobs.out'))}
+    accounts = {job['task']: lsf.job_account(job) for job in Lsf.parse_jobs(data('bjobs.out'))}
     assert accounts['764213236', 0] == {
         'status': 'FAILED', 'reason': 'time', 'words': 'TERM_RUNLIMIT: job killed after reaching LSF run time limit',
         'exit_code': 140, 'signal': 12, 'host': 'b681e480bd', 'cpu': 0.1, 'elapsed': 50.0, 'memory': 522 * 2 ** 20}
@@ -249,19 +251,19 @@ def test_usage_of_jobs():
 
 
 def test_post_processing_does_not_hide_a_failure():
-    assert lsf.verdict('POST_ERR')['status'] == 'COMPLETED'
-    assert lsf.verdict('POST_ERR', '3')['status'] == 'FAILED'
-    assert lsf.verdict('POST_DONE')['status'] == 'COMPLETED'
+    assert Lsf.verdict('POST_ERR')['status'] == 'COMPLETED'
+    assert Lsf.verdict('POST_ERR', '3')['status'] == 'FAILED'
+    assert Lsf.verdict('POST_DONE')['status'] == 'COMPLETED'
 
 
 def test_a_code_that_the_site_calls_a_success_is_one():
     # SUCCESS_EXIT_VALUES of an application profile.
-    assert lsf.verdict('DONE', '3') == {'status': 'COMPLETED', 'reason': '', 'words': '', 'exit_code': 3}
+    assert Lsf.verdict('DONE', '3') == {'status': 'COMPLETED', 'reason': '', 'words': '', 'exit_code': 3}
 
 
 def test_only_its_own_line_makes_an_id_unknown():
-    assert lsf.parse_missing(data('bjobs.missing.err')) == {'99999', '105[77]'}
-    assert lsf.parse_missing('No unfinished job found\n' + data('waiting.txt')) == set()
+    assert Lsf.parse_missing(data('bjobs.missing.err')) == {'99999', '105[77]'}
+    assert Lsf.parse_missing('No unfinished job found\n' + data('waiting.txt')) == set()
 
 
 @pytest.mark.parametrize('text, seconds', [('50 second(s)', 50), ('0.1', 0.1), ('12.5 seconds', 12.5),
@@ -320,24 +322,24 @@ def test_hosts_that_are_up_and_their_load():
 
 
 def test_largest_array():
-    assert lsf.parse_bparams(data('bparams.out')) == 2000
-    assert lsf.parse_bparams('Default Queues:  normal\n') is None
+    assert Lsf.parse_limits(data('bparams.out')) == {'array': 2000}
+    assert Lsf.parse_limits('Default Queues:  normal\n') == {}
 
 
 # Cancelling ###########################################################################################################
 
 def test_arrays_are_cancelled_as_ranges():
-    assert lsf.cancel_argv(lsf.specs([('12', 0), ('13', 1), ('13', 2), ('13', 3), ('13', 7)], {'13': 9})) == [
-        'bkill', '12', '13[1-3,7]']
-    assert lsf.specs([('13', 1), ('13', 2)], {'13': 2}) == ['13']
+    tasks = [('12', 0), ('13', 1), ('13', 2), ('13', 3), ('13', 7)]
+    assert Lsf.cancel_argv + load_backend('lsf').task_words(tasks, {'13': 9}) == ['bkill', '12', '13[1-3,7]']
+    assert load_backend('lsf').task_words([('13', 1), ('13', 2)], {'13': 2}) == ['13']
 
 
 @pytest.mark.parametrize('name', ['0', '', '-1', '00', 'all', '12x'])
 def test_no_id_can_kill_all_jobs(name):
-    assert lsf.specs([(name, 0), (name, 3)], {}) == []
+    assert load_backend('lsf').task_words([(name, 0), (name, 3)], {}) == []
 
 
 def test_index_lists_stay_short():
-    words = lsf.specs([('12345678', k) for k in range(1, 5000, 2)])
+    words = load_backend('lsf').task_words([('12345678', k) for k in range(1, 5000, 2)], {})
     assert max(len(word) for word in words) < 4094
     assert sum(len(word[9:-1].split(',')) for word in words) == 2500

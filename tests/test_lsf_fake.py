@@ -1,7 +1,6 @@
 """The LSF backend with a cluster that runs jobs, and that fails, stalls and lies as told (fakes/lsf/fakelsf.py)."""
 
 import fcntl
-import functools
 import json
 import os
 import subprocess
@@ -14,8 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-import qmap_backends  # noqa: E402
-from qmap_backends import load, lsf  # noqa: E402
+import qmap as module  # noqa: E402
+from qmap import Lsf, load_backend  # noqa: E402
 
 #: Hardly depends on the Python.
 pytestmark = pytest.mark.once
@@ -31,7 +30,7 @@ class Site:
         self.cluster = folder / 'cluster'
         self.cluster.mkdir()
         self.count = 0
-        self.backend = load('lsf')
+        self.backend = load_backend('lsf')
         self.conf(TERMINATE_INTERVAL='0.2', RETRY='0.1', IDLE='0.5')
 
     def conf(self, **settings):
@@ -249,8 +248,8 @@ def test_the_limit_of_pending_jobs_is_waiting_not_failing(site):
 
 def test_a_bsub_that_waits_at_the_limit_and_is_killed_is_looked_up(site, monkeypatch):
     # LSB_NTRIES is not obeyed everywhere.
-    monkeypatch.setattr(lsf, 'SUBMIT_TRIES', 100)
-    monkeypatch.setattr(lsf, 'call', functools.partial(qmap_backends.call, timeout=3))
+    monkeypatch.setitem(Lsf.of_submissions, 'LSB_NTRIES', '100')
+    monkeypatch.setattr(module, 'TIMEOUT', 3)
     site.conf(MAX_PEND_JOBS='0')
     kind, words, name = site.ask('true')
     assert kind == 'silent' and 'Pending job threshold reached' in words
@@ -262,7 +261,7 @@ def test_a_bsub_that_waits_at_the_limit_and_is_killed_is_looked_up(site, monkeyp
 @pytest.mark.parametrize('way', ['hang', 'quiet', 'empty', 'timeout'])
 def test_a_lost_answer_is_found_by_name(site, monkeypatch, way):
     site.conf(LOSE=way, LOSE_TIMES='1')
-    monkeypatch.setattr(lsf, 'call', functools.partial(qmap_backends.call, timeout=2))
+    monkeypatch.setattr(module, 'TIMEOUT', 2)
     kind, _, name = site.ask('true', 3)
     assert kind == 'silent'
     number = site.backend.find(name)
@@ -336,7 +335,7 @@ def test_without_mbatchd_nothing_is_known_and_all_goes_on_after(site, kind):
 
 def test_a_command_that_hangs_is_no_answer(site, monkeypatch):
     number = site.submit('true')
-    monkeypatch.setattr(lsf, 'call', functools.partial(qmap_backends.call, timeout=0.5))
+    monkeypatch.setattr(module, 'TIMEOUT', 0.5)
     site.conf(HANG_BJOBS='30')
     assert site.backend.poll([number]) is None
     assert site.backend.find('test.1.tok') is None
@@ -458,7 +457,7 @@ def test_without_accounts_for_users_nothing_else_is_lost(site):
 def test_logs_that_do_not_answer_are_no_answer(site, monkeypatch):
     number = forgotten(site)
     site.conf(HANG_BACCT='30', HANG_BHIST='30')
-    monkeypatch.setattr(lsf, 'call', functools.partial(qmap_backends.call, timeout=0.5))
+    monkeypatch.setattr(module, 'TIMEOUT', 0.5)
     assert site.backend.accounts([(number, 1)]) is None
 
 
@@ -485,8 +484,8 @@ def test_the_version_decides_whether_memory_has_a_unit(site, monkeypatch):
     gigabyte = {'memory': 2 ** 30}
     assert '1024MB' in site.backend.submit_argv('/s', 'n', 1, gigabyte, '/o')
     site.conf(VERSION='9.1.3.0')
-    assert '1048576' in load('lsf').submit_argv('/s', 'n', 1, gigabyte, '/o')
+    assert '1048576' in load_backend('lsf').submit_argv('/s', 'n', 1, gigabyte, '/o')
     (site.folder / 'lsf.conf').write_text('LSF_UNIT_FOR_LIMITS=MB\n')
     monkeypatch.setenv('LSF_ENVDIR', str(site.folder))
-    argv = load('lsf').submit_argv('/s', 'n', 1, gigabyte, '/o')
+    argv = load_backend('lsf').submit_argv('/s', 'n', 1, gigabyte, '/o')
     assert '1024' in argv and 'rusage[mem=1024]' in argv

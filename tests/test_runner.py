@@ -337,12 +337,11 @@ def test_a_shell_state_in_the_environment_is_for_the_job_alone(qmap, environ, co
 
 @pytest.mark.once
 def test_a_submission_hands_over_the_same_environment(monkeypatch):
-    from qmap_backends import call
     monkeypatch.setenv('SHELLOPTS', 'braceexpand:errexit')
     monkeypatch.setenv('BASH_FUNC_cd%%', '() {  :\n}')
     monkeypatch.setenv('QMAP_WAIT', '1')
     monkeypatch.setenv('SLURM_JOB_ID', '1')
-    lines = call(['env']).out.splitlines()
+    lines = module.call_scheduler(['env']).out.splitlines()
     assert {'QMAP_KEPT_0=BASH_FUNC_cd%%=() {  :', 'QMAP_KEPT_1=SHELLOPTS=braceexpand:errexit'} <= set(lines)
     assert not [line for line in lines if line.startswith(('SHELLOPTS', 'BASH_FUNC_cd', 'QMAP_WAIT', 'SLURM_JOB_ID'))]
 

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from qmap_backends import Answer, call, load, sge
+import qmap as module
+from qmap import Answer, GridEngine, load_backend
+from qmap_backends import read_clock, sge
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'sge')
 
@@ -25,12 +27,12 @@ def answer(name):
 @pytest.fixture
 def backend(monkeypatch):
     """The backend of the user who made the records in tests/data."""
-    monkeypatch.setattr(sge, 'user', lambda: 'root')
-    return load('sge', {'accounting': os.path.join(DATA, 'accounting')})
+    monkeypatch.setattr(GridEngine, 'user', lambda self: 'root')
+    return load_backend('sge', {'accounting': os.path.join(DATA, 'accounting')})
 
 
 def argv(count=1, options=None, output='/logs/batch/0001', **params):
-    return sge.submit_argv('/logs/run.sh', 'a.1.x', count, params, output, options or {})
+    return load_backend('sge', options).submit_argv('/logs/run.sh', 'a.1.x', count, params, output)
 
 
 def after(words, option):
@@ -171,8 +173,8 @@ def test_a_command_is_run_in_a_directory_that_cannot_be_named(backend, tmp_path,
 def test_cancelling_names_whole_submissions_and_ranges():
     counts = {'7': 1, '8': 5, '9': 5}
     tasks = [('7', 0), ('9', 1), ('9', 2), ('9', 5)] + [('8', k) for k in range(1, 6)]
-    assert sge.cancel_words(tasks, counts) == ['7', '9.1-2', '9.5', '8']
-    assert sge.cancel_words([('5', 1), ('5', 2)], {}) == ['5.1-2']
+    assert load_backend('sge').task_words(tasks, counts) == ['7', '9.1-2', '9.5', '8']
+    assert load_backend('sge').task_words([('5', 1), ('5', 2)], {}) == ['5.1-2']
 
 
 # Answers to a submission -------------------------------------------------------------------------------------------
@@ -180,12 +182,12 @@ def test_cancelling_names_whole_submissions_and_ranges():
 @pytest.mark.parametrize('name, count, expected', [
     ('qsub-terse', 1, '21'), ('qsub-terse-array', 5, '22'), ('qsub-plain', 1, '23'), ('qsub-plain-array', 5, '24')])
 def test_the_id_of_a_submission(name, count, expected):
-    assert sge.parse_submit(answer(name), count) == ('ok', expected)
+    assert GridEngine.parse_submission(answer(name), count) == ('ok', expected)
 
 
 def test_exit_status_1_and_submitted_all_the_same():
     assert answer('qsub-acl').code == 1
-    assert sge.parse_submit(answer('qsub-acl'), 1) == ('ok', '31')
+    assert GridEngine.parse_submission(answer('qsub-acl'), 1) == ('ok', '31')
 
 
 @pytest.mark.parametrize('out, count, expected', [
@@ -194,13 +196,13 @@ def test_exit_status_1_and_submitted_all_the_same():
     ('4711\nYour job 4711 ("x") has been submitted\n', 1, '4711'),
 ])
 def test_the_id_among_words_of_the_site(out, count, expected):
-    assert sge.parse_submit(Answer(0, out), count) == ('ok', expected)
+    assert GridEngine.parse_submission(Answer(0, out), count) == ('ok', expected)
 
 
 @pytest.mark.parametrize('out, count', [
     ('12\n4711\n', 1), ('', 1), ('OK\n', 1), ('4711\n', 20), ('4711.1-5:1\n', 20), ('job 4711 taken\n', 1)])
 def test_an_answer_without_a_sure_id_is_silence(out, count):
-    assert sge.parse_submit(Answer(0, out), count)[0] == 'silent'
+    assert GridEngine.parse_submission(Answer(0, out), count)[0] == 'silent'
 
 
 @pytest.mark.parametrize('name, words', [
@@ -208,7 +210,7 @@ def test_an_answer_without_a_sure_id_is_silence(out, count):
     ('qsub-option', 'invalid option argument "-nosuch"'), ('qsub-memory', 'is not a memory value'),
     ('qsub-unsuitable', 'no suitable queues'), ('qsub-script', 'No such file')])
 def test_what_will_never_be_taken_is_refused_with_the_words(name, words):
-    kind, said = sge.parse_submit(answer(name), 1)
+    kind, said = GridEngine.parse_submission(answer(name), 1)
     assert kind == 'refused' and words in said and 'Exiting' not in said
 
 
@@ -216,7 +218,7 @@ def test_what_will_never_be_taken_is_refused_with_the_words(name, words):
     ('qsub-limit', 'only 2 jobs are allowed per user'), ('qsub-tasks', 'more than 75000 tasks'),
     ('qsub-down', 'Connection refused')])
 def test_limits_and_an_absent_qmaster_are_no_refusal(name, words):
-    kind, said = sge.parse_submit(answer(name), 1)
+    kind, said = GridEngine.parse_submission(answer(name), 1)
     assert kind == 'busy' and words in said
 
 
@@ -231,13 +233,14 @@ def test_limits_and_an_absent_qmaster_are_no_refusal(name, words):
     Answer(1, '', ''),
 ])
 def test_a_broken_connection_is_silence(said):
-    assert sge.parse_submit(said, 1)[0] == 'silent'
+    assert GridEngine.parse_submission(said, 1)[0] == 'silent'
 
 
 # The queue ---------------------------------------------------------------------------------------------------------
 
 def test_a_listing_with_all_its_tasks():
-    tasks = {(job, k): (name, state, slots) for job, k, name, _, state, slots in sge.parse_qstat(data('qstat.xml'))}
+    tasks = {(job, k): (name, state, slots)
+             for job, k, name, _, state, slots in GridEngine.parse_tasks(data('qstat.xml'))}
     assert tasks['9', 0] == ('run.1.k4', 'dr', 1)
     assert tasks['10', 1][1] == 'dr' and tasks['10', 2][1] == 'r'
     assert [k for job, k in sorted(tasks) if job == '10'] == list(range(1, 10))
@@ -250,7 +253,7 @@ def test_a_listing_with_all_its_tasks():
 @pytest.mark.parametrize('text', ['', 'error: something', '<?xml version="1.0"?><job_info>'])
 def test_a_listing_that_is_none(text):
     with pytest.raises(ValueError):
-        sge.parse_qstat(text)
+        GridEngine.parse_tasks(text)
 
 
 @pytest.mark.parametrize('letters, status, words', [
@@ -267,37 +270,38 @@ def test_a_listing_that_is_none(text):
     ('', 'OTHER', None), ('X', 'OTHER', 'in the unknown state X'), ('rX', 'RUNNING', ''),
 ])
 def test_every_state(letters, status, words):
-    found = sge.parse_state(letters)
+    found = GridEngine.read_state(letters)
     assert found[0] == status
     assert words is None or found[1] == words
 
 
 def test_why_jobs_are_in_error_state():
-    errors, _ = sge.parse_reasons(data('qstat-j-error.txt'))
+    errors, _ = GridEngine.parse_reasons(data('qstat-j-error.txt'))
     assert errors['5', 1] == "can't chdir to /nonexistent: No such file or directory"
     assert errors['6', 1] == 'can\'t open output file "/nonexistent/x": No such file or directory'
     assert [errors['7', k] for k in (1, 2, 3)] == ['unable to find shell "/no/such/shell"'] * 3
-    assert {sge.error_reason(words) for words in errors.values()} == {'exit'}
-    assert sge.error_reason('can\'t create directory active_jobs/4.1: No space left on device') == 'node'
+    assert {GridEngine.error_reason(words) for words in errors.values()} == {'exit'}
+    assert GridEngine.error_reason('can\'t create directory active_jobs/4.1: No space left on device') == 'node'
 
 
 def test_why_jobs_are_pending():
-    _, pending = sge.parse_reasons(data('qstat-j-pending.txt'))
+    _, pending = GridEngine.parse_reasons(data('qstat-j-pending.txt'))
     assert pending == {
         '12': 'job dropped because of job dependencies',
         '13': '(-l h_vmem=500G) cannot run at host "node" because it offers only hc:h_vmem=118.000G',
         '14': 'cannot run in PE "smp" because it only offers 0 slots',
         '15': 'execution time not reached'}
-    assert sge.explain(pending['14']).endswith(': no host has as many free slots in this parallel environment')
-    assert sge.explain(pending['13']).endswith(': no host has as much of it free')
-    assert sge.explain('something else') == 'something else'
-    _, pending = sge.parse_reasons(data('qstat-j-disabled.txt'))
+    meaning = load_backend('sge').meaning
+    assert meaning(pending['14']) == 'no host has as many free slots in this parallel environment'
+    assert meaning(pending['13']) == 'no host has as much of it free'
+    assert meaning('something else') == ''
+    _, pending = GridEngine.parse_reasons(data('qstat-j-disabled.txt'))
     assert pending == {'20': 'All queues dropped because of overload or full'}
 
 
 def test_nothing_is_known_where_the_site_does_not_say_why():
     text = 'job_number:  4\nscheduling info:     (Collecting of scheduler job information is turned off)\n'
-    assert sge.parse_reasons(text) == ({}, {})
+    assert GridEngine.parse_reasons(text) == ({}, {})
 
 
 # The accounts ------------------------------------------------------------------------------------------------------
@@ -376,7 +380,7 @@ def test_others_and_half_written_records_do_not_count(backend, tmp_path, monkeyp
     line = [line for line in data('accounting').splitlines() if 'gone.3' in line][0]
     path.write_text(line + '\n' + line.replace(':3:sge', ':8:sge')[:150])
     assert list(backend.accounts(TASKS)) == [('3', 0)]
-    monkeypatch.setattr(sge, 'user', lambda: 'somebody')
+    monkeypatch.setattr(GridEngine, 'user', lambda self: 'somebody')
     assert backend.accounts(TASKS) == {}
 
 
@@ -439,7 +443,7 @@ def test_no_end_yet():
 def test_units():
     assert [sge.size(text) for text in ('4G', '1k', '1.5K', '0.000B', '512.000B')] == [4 << 30, 1000, 1536, 0, 512]
     assert [sge.size(text) for text in ('381.891MB', '3624960.000000', '')] == [int(381.891 * (1 << 20)), 3624960, 0]
-    assert [sge.seconds(text) for text in ('90', '1:30:00', '0:1:30', '::5', 'INFINITY')] == [90, 5400, 90, 5, None]
+    assert [read_clock(text) for text in ('90', '1:30:00', '0:1:30', '::5', 'INFINITY')] == [90, 5400, 90, 5, None]
     assert sge.moment('-/-') == 0 and sge.moment('Sun Nov 22 06:54:59 2026') > 1.7e9
 
 
@@ -452,10 +456,10 @@ def test_the_load_of_the_hosts():
 
 
 def test_the_limits_of_the_site():
-    assert sge.parse_limits(data('qconf-sconf.txt')) == {'array': 75000}
-    assert sge.parse_limits(data('qconf-sconf.txt').replace('75000', '10')) == {'array': 10}
-    assert sge.parse_limits(data('qconf-sconf.txt').replace('75000', '0')) == {'array': sge.LARGEST_ARRAY}
-    assert sge.parse_limits('') == {'array': 1000}
+    assert GridEngine.parse_limits(data('qconf-sconf.txt')) == {'array': 75000}
+    assert GridEngine.parse_limits(data('qconf-sconf.txt').replace('75000', '10')) == {'array': 10}
+    assert GridEngine.parse_limits(data('qconf-sconf.txt').replace('75000', '0')) == {'array': GridEngine.LARGEST_ARRAY}
+    assert GridEngine.parse_limits('') == {}
 
 
 def test_without_grid_engine_there_is_no_answer(backend, monkeypatch, tmp_path):
@@ -471,7 +475,7 @@ def test_the_environment_of_a_surrounding_job_stays_behind(monkeypatch):
     monkeypatch.setenv('PE_HOSTFILE', '/spool/1/pe_hostfile')
     monkeypatch.setenv('SGE_TASK_ID', '4')
     monkeypatch.setenv('SGE_ROOT', '/opt/sge')
-    lines = call(['env'], LC_ALL=None).out.splitlines()
+    lines = module.call_scheduler(['env'], LC_ALL=None).out.splitlines()
     assert 'SGE_ROOT=/opt/sge' in lines
     assert not [line for line in lines if line.startswith(('PE_HOSTFILE', 'SGE_TASK_ID', 'LC_ALL'))]
-    assert 'LC_ALL=C' in call(['env']).out.splitlines()
+    assert 'LC_ALL=C' in module.call_scheduler(['env']).out.splitlines()

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import at_executor, outage
-from qmap_backends import load
+from qmap import load_backend
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UP, DOWN = (os.path.join(HERE, 'clusters', name) for name in ('sge-up', 'sge-down'))
@@ -26,7 +26,7 @@ class Site:
 
     def __init__(self, folder):
         self.folder = folder
-        self.backend = load('sge')
+        self.backend = load_backend('sge')
         self.backend.since = time.time()
         self.token = 'k{:x}'.format(int(time.time() * 1000))
         self.batch = 0

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from qmap_backends import Answer, load, slurm
+from qmap import Answer, Slurm, load_backend
+from qmap_backends import read_clock, read_size, slurm
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'slurm', 'answers.json')) as file:
     ANSWERS = json.load(file)
@@ -26,7 +27,11 @@ def text(name):
 
 
 def argv(count=1, output='/logs/batch/1', **params):
-    return slurm.submit_argv('/logs/batch/1', 'map.1.abc', count, params, output)
+    return load_backend('slurm').submit_argv('/logs/batch/1', 'map.1.abc', count, params, output)
+
+
+def after(words, option):
+    return words[words.index(option) + 1]
 
 
 def command(tmp_path, monkeypatch, name, script):
@@ -80,7 +85,7 @@ def test_memory_is_rounded_up_to_whole_megabytes(amount, words):
     (1, '00:01:00'), (60, '00:01:00'), (61, '00:02:00'), (5400, '01:30:00'), (86400, '1-00:00:00'),
     (100000, '1-03:47:00'), (30 * 86400, '30-00:00:00')])
 def test_time_is_rounded_up_to_whole_minutes(amount, words):
-    assert slurm.time_words(amount) == words
+    assert after(argv(time=amount), '-t') == words
 
 
 @pytest.mark.parametrize('extra', ['--mem-per-cpu=2G', '--mem-per-cpu 2G', '--mem=1G', '--gres=gpu:1 --mem-per-gpu=8G'])
@@ -100,20 +105,20 @@ def test_paths_that_sbatch_would_rewrite():
 
 
 def test_the_command_can_be_pasted():
-    backend = load('slurm')
+    backend = load_backend('slurm')
     params = {'extra': '--comment "it\'s; two"', 'working_directory': '/a b/$c'}
     line = backend.job_cmd('/s p', 'n', 3, params, '/o')
     assert shlex.split(line) == backend.submit_argv('/s p', 'n', 3, params, '/o')
 
 
 def test_quotes_left_open_in_extra_refuse_the_job():
-    word, words = load('slurm').submit('/s', 'n', 1, {'extra': '--comment "a'}, '/o')
+    word, words = load_backend('slurm').submit('/s', 'n', 1, {'extra': '--comment "a'}, '/o')
     assert word == 'refused' and words.startswith('extra: ')
 
 
 @pytest.mark.parametrize('prefix', ['my map', 'a,b|c', 'ünï/cödé', '--x', '', '.', 'n' * 500, 'a\nb'])
 def test_names_are_legal_short_and_unique(prefix):
-    backend = load('slurm')
+    backend = load_backend('slurm')
     name = backend.job_name(prefix, 12, 'f00d')
     assert name.endswith('.12.f00d') and len(name) < 64
     assert not set(name) - set('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-')
@@ -125,7 +130,7 @@ def test_names_are_legal_short_and_unique(prefix):
 @pytest.mark.parametrize('name, id', [
     ('sbatch ok', '1'), ('sbatch cluster', '2'), ('sbatch words', '3'), ('sbatch words cluster', '4')])
 def test_ids_as_sbatch_prints_them(name, id):
-    assert slurm.parse_submission(answer(name)) == ('ok', id)
+    assert Slurm.parse_submission(answer(name)) == ('ok', id)
 
 
 @pytest.mark.parametrize('printed, id', [
@@ -135,12 +140,12 @@ def test_ids_as_sbatch_prints_them(name, id):
     ('sbatch: 3 nodes are free\nSubmitted batch job 3\n', '3'),
     ('2024\n77\n', ''), ('Welcome to the Stampede3\n', ''), ('', ''), ('Submitted batch job \n', '')])
 def test_ids_in_what_sites_print_around_them(printed, id):
-    assert slurm.parse_id(printed) == id
+    assert Slurm.parse_id(printed) == id
 
 
 def test_success_without_a_clear_id_is_looked_up():
-    assert slurm.parse_submission(Answer(0, 'queued, thank you\n'))[0] == 'silent'
-    assert slurm.parse_submission(Answer(0, '1\n2\n'))[0] == 'silent'
+    assert Slurm.parse_submission(Answer(0, 'queued, thank you\n'))[0] == 'silent'
+    assert Slurm.parse_submission(Answer(0, '1\n2\n'))[0] == 'silent'
 
 
 @pytest.mark.parametrize('name, words', [
@@ -150,28 +155,28 @@ def test_success_without_a_clear_id_is_looked_up():
     ('sbatch option', '--nosuchopt'), ('sbatch no file', '/nonexistent.sh'),
     ('sbatch unavailable', 'Invalid node name'), ('sbatch not a script', 'batch script')])
 def test_what_slurm_will_never_take_is_refused_in_its_own_words(name, words):
-    word, said = slurm.parse_submission(answer(name))
+    word, said = Slurm.parse_submission(answer(name))
     assert word == 'refused'
     assert words in said and 'sbatch: error' not in said
 
 
 @pytest.mark.parametrize('name', ['sbatch tiny', 'sbatch full', 'sbatch down', 'sbatch munged down'])
 def test_limits_and_passing_troubles_are_busy(name):
-    assert slurm.parse_submission(answer(name))[0] == 'busy'
+    assert Slurm.parse_submission(answer(name))[0] == 'busy'
 
 
 @pytest.mark.parametrize('name', ['sbatch tiny array', 'sbatch array'])
 def test_an_array_that_is_too_large_is_busy(name):
-    assert slurm.parse_submission(answer(name), 1001)[0] == 'busy'
+    assert Slurm.parse_submission(answer(name), 1001)[0] == 'busy'
 
 
 def test_the_limit_is_named():
-    assert 'QOSMaxSubmitJobPerUserLimit' in slurm.parse_submission(answer('sbatch tiny'))[1]
+    assert 'QOSMaxSubmitJobPerUserLimit' in Slurm.parse_submission(answer('sbatch tiny'))[1]
 
 
 @pytest.mark.parametrize('name', ['sbatch stuck', 'sbatch controller killed', 'sbatch full killed'])
 def test_a_lost_reply_is_silent(name):
-    assert slurm.parse_submission(answer(name))[0] == 'silent'
+    assert Slurm.parse_submission(answer(name))[0] == 'silent'
 
 
 @pytest.mark.parametrize('word, code, said', [
@@ -185,29 +190,29 @@ def test_a_lost_reply_is_silent(name):
     ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (send failure)'),
     ('refused', 1, 'Please name a project')])
 def test_other_words_of_sbatch(word, code, said):
-    assert slurm.parse_submission(Answer(code, '', 'sbatch: error: {}\n'.format(said)), 5)[0] == word
+    assert Slurm.parse_submission(Answer(code, '', 'sbatch: error: {}\n'.format(said)), 5)[0] == word
 
 
 @pytest.mark.parametrize('code', [-9, 137, 1])
 def test_killed_before_it_said_anything_is_silent(code):
-    assert slurm.parse_submission(Answer(code))[0] == 'silent'
+    assert Slurm.parse_submission(Answer(code))[0] == 'silent'
 
 
 def test_an_id_from_a_wrapper_that_failed_afterwards_is_looked_up():
-    assert slurm.parse_submission(Answer(1, '77\n', 'cannot write my log'))[0] == 'silent'
+    assert Slurm.parse_submission(Answer(1, '77\n', 'cannot write my log'))[0] == 'silent'
 
 
 def test_a_site_that_wants_memory_per_cpu_is_met_with_advice():
     said = Answer(1, '', 'sbatch: error: Use --mem-per-cpu\n'
                          'sbatch: error: Batch job submission failed: Unspecified error\n')
-    word, words = slurm.parse_submission(said, 1, {'memory': 8 * G, 'cores': 4})
+    word, words = Slurm.parse_submission(said, 1, {'memory': 8 * G, 'cores': 4})
     assert word == 'refused'
     assert '`--mem-per-cpu=2048M` into `extra`' in words
 
 
 def test_no_sbatch_at_all_submits_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
-    assert load('slurm').submit('/s', 'n', 1, {}, '/o')[0] == 'busy'
+    assert load_backend('slurm').submit('/s', 'n', 1, {}, '/o')[0] == 'busy'
 
 
 def test_a_submission_keeps_the_language_of_the_user_and_drops_the_job_around_it(monkeypatch, tmp_path):
@@ -217,7 +222,7 @@ def test_a_submission_keeps_the_language_of_the_user_and_drops_the_job_around_it
     monkeypatch.setenv('SBATCH_PARTITION', 'other')
     monkeypatch.setenv('SBATCH_ACCOUNT', 'mine')
     monkeypatch.setenv('SLURM_CONF', '/etc/x')
-    assert load('slurm').submit('/s', 'n', 1, {}, '/o') == ('ok', '7')
+    assert load_backend('slurm').submit('/s', 'n', 1, {}, '/o') == ('ok', '7')
     seen = (tmp_path / 'seen').read_text().splitlines()
     assert {'LC_ALL=ca_ES.UTF-8', 'SBATCH_ACCOUNT=mine', 'SLURM_CONF=/etc/x'} <= set(seen)
     assert not [line for line in seen if line.startswith(('SLURM_ARRAY', 'SBATCH_PARTITION'))]
@@ -226,7 +231,7 @@ def test_a_submission_keeps_the_language_of_the_user_and_drops_the_job_around_it
 # ---- following
 
 def test_every_state_of_the_table_is_a_status_of_qmap():
-    for status, reason in slurm.STATES.values():
+    for status, reason in Slurm.STATES.values():
         assert status in ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
         assert bool(reason) == (status == 'FAILED')
 
@@ -238,11 +243,11 @@ def test_every_state_of_the_table_is_a_status_of_qmap():
     ('SUSPENDED', ('RUNNING', '')), ('REQUEUED', ('PENDING', '')),
     ('COMPLETING', ('RUNNING', '')), ('SOMETHING_NEW', ('OTHER', '')), ('', ('OTHER', '')), ('NEWER+', ('OTHER', ''))])
 def test_states(word, expected):
-    assert slurm.state(word) == expected
+    assert Slurm.read_state(word) == expected
 
 
 def polled(name):
-    found = slurm.parse_poll(text(name))
+    found = load_backend('slurm').parse_poll(text(name))
     return lambda job, index=0: found.get((JOBS[job], index))
 
 
@@ -272,7 +277,8 @@ def test_pending_jobs_say_why_and_what_it_means(job, reason, words):
 
 
 def test_the_time_limit_of_a_partition_in_plain_words():
-    assert slurm.meaning('PartitionTimeLimit') == 'requests more time than the partition allows: it will never start'
+    meaning = load_backend('slurm').meaning('PartitionTimeLimit')
+    assert meaning == 'requests more time than the partition allows: it will never start'
 
 
 @pytest.mark.parametrize('reason, words', [
@@ -285,35 +291,35 @@ def test_the_time_limit_of_a_partition_in_plain_words():
     ('AssocGrpCPUMinutesLimit', 'used up'), ('AssocGrpCPURunMinutesLimit', 'waits for other jobs'),
     ('QOSMaxCpuPerUserLimit', 'waits for other jobs'), ('MaxMemPerLimit', 'more memory')])
 def test_reasons_of_limits_and_with_tails(reason, words):
-    assert words in slurm.meaning(reason)
+    assert words in load_backend('slurm').meaning(reason)
 
 
 def test_a_reason_that_is_not_known_is_shown_as_it_is():
-    line = slurm.SEPARATOR.join(('7', 'N/A', 'PENDING', 'SomethingNew'))
-    assert slurm.parse_poll(line) == {('7', 0): ('PENDING', '', 'SomethingNew')}
+    line = Slurm.SEPARATOR.join(('7', 'N/A', 'PENDING', 'SomethingNew'))
+    assert load_backend('slurm').parse_poll(line) == {('7', 0): ('PENDING', '', 'SomethingNew')}
 
 
 def test_tasks_cancelled_before_they_started_may_be_one_record():
-    line = slurm.SEPARATOR.join(('27', 'N/A', 'CANCELLED', 'JobArrayTaskLimit'))
-    assert slurm.parse_poll(line)['27', 0][:2] == ('FAILED', 'cancelled')
+    line = Slurm.SEPARATOR.join(('27', 'N/A', 'CANCELLED', 'JobArrayTaskLimit'))
+    assert load_backend('slurm').parse_poll(line)['27', 0][:2] == ('FAILED', 'cancelled')
 
 
 @pytest.mark.parametrize('words, expected', [
     ('2-200:2', range(2, 201, 2)), ('5-6,8-20%4', [5, 6] + list(range(8, 21))), ('7', [7]), ('N/A', [0])])
 def test_tasks_that_wait_share_a_line(words, expected):
-    found = slurm.parse_poll(slurm.SEPARATOR.join(('27', words, 'PENDING', 'Priority')))
+    found = load_backend('slurm').parse_poll(Slurm.SEPARATOR.join(('27', words, 'PENDING', 'Priority')))
     assert [k for _, k in found] == list(expected)
 
 
 def test_a_list_of_tasks_that_is_cut_is_asked_again_one_by_one(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'squeue',
             'if [[ " $* " = *" -r "* ]]; then\n{}fi\n{}'.format(squeue('squeue each'), squeue('squeue cut')))
-    assert load('slurm').poll([JOBS['irregular']]) == slurm.parse_poll(text('squeue whole'))
-    assert len(slurm.parse_poll(text('squeue whole'))) == 90
+    assert load_backend('slurm').poll([JOBS['irregular']]) == load_backend('slurm').parse_poll(text('squeue whole'))
+    assert len(load_backend('slurm').parse_poll(text('squeue whole'))) == 90
 
 
 def test_why_squeue_is_not_asked_for_a_line_each():
-    whole, each = (slurm.parse_poll(text('squeue every second' + more)) for more in ('', ' -r'))
+    whole, each = (load_backend('slurm').parse_poll(text('squeue every second' + more)) for more in ('', ' -r'))
     assert set(whole) - set(each) == {(JOBS['every2'], 200)}
 
 
@@ -323,14 +329,14 @@ def test_rows_of_accounts_that_are_cut_tell_what_is_left_and_nothing_wrong():
 
 
 def test_a_heading_of_the_cluster_is_no_job():
-    assert list(slurm.parse_poll('CLUSTER: qmap\n' + text('squeue cluster'))) == [(JOBS['exit3'], 0)]
+    assert list(load_backend('slurm').parse_poll('CLUSTER: qmap\n' + text('squeue cluster'))) == [(JOBS['exit3'], 0)]
 
 
 @pytest.mark.parametrize('name, ours', [('map.3.abc', True), ('map.3.abd', False), ('a\nmap\x1f.3.abd', False)])
 def test_an_id_that_was_given_again_is_told_by_its_name(name, ours):
-    line = slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name))
-    assert list(slurm.parse_poll(line, '.abc')) == [('7', 0)] * ours
-    row = slurm.SEPARATOR.join(('7', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '00:00.001', '', 'n1', name))
+    line = Slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name))
+    assert list(load_backend('slurm').parse_poll(line, '.abc')) == [('7', 0)] * ours
+    row = Slurm.SEPARATOR.join(('7', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '00:00.001', '', 'n1', name))
     step = row.replace('7', '7.batch', 1).replace(name, 'batch')
     assert list(slurm.parse_accounts(row + '\n' + step, '.abc')) == [('7', 0)] * ours
 
@@ -347,20 +353,20 @@ def squeue(name):
     ('squeue down', ['1', '2'], None), ('squeue stuck', ['1'], None), ('squeue munged down', ['1'], None)])
 def test_ids_that_are_gone_are_no_silence_and_silence_is_not_gone(monkeypatch, tmp_path, name, ids, expected):
     command(tmp_path, monkeypatch, 'squeue', squeue(name))
-    assert load('slurm').poll(ids) == expected
+    assert load_backend('slurm').poll(ids) == expected
 
 
 def test_a_release_that_fails_for_one_unknown_id_among_many_loses_nothing(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'squeue', 'ids=,${!#},\n'
             'if [[ $ids = *,13,* ]]; then echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; fi\n'
             "for id in ${ids//,/ }; do printf '%s\\x1fN/A\\x1fRUNNING\\x1fNone\\n' $id; done\n")
-    found = load('slurm').poll([str(number) for number in range(10, 20)])
+    found = load_backend('slurm').poll([str(number) for number in range(10, 20)])
     assert sorted(int(id) for id, _ in found) == [10, 11, 12, 14, 15, 16, 17, 18, 19]
 
 
 def test_a_thousand_ids_are_asked_in_two_questions_and_none_in_no_question(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'squeue', squeue('squeue two gone'))
-    backend = load('slurm')
+    backend = load_backend('slurm')
     assert backend.poll([]) == {}
     assert not (tmp_path / 'bin' / 'asked').exists()
     assert backend.poll([str(number) for number in range(1000)]) == {}
@@ -411,13 +417,13 @@ def test_tasks_that_never_started_share_a_row_and_those_that_did_keep_their_own(
 def test_what_has_not_ended_is_not_there():
     found = slurm.parse_accounts(text('sacct ended'))
     assert (JOBS['held'], 0) not in found and (JOBS['array'], 11) not in found
-    row = slurm.SEPARATOR.join(('7', '{}', '0:0', '{}', '00:00:02', '00:00.001', '', 'n1'))
+    row = Slurm.SEPARATOR.join(('7', '{}', '0:0', '{}', '00:00:02', '00:00.001', '', 'n1'))
     assert slurm.parse_accounts(row.format('RUNNING', 'Unknown')) == {}
     assert slurm.parse_accounts(row.format('REQUEUED', '2026-11-22T09:03:09')) == {}
 
 
 def test_a_record_without_an_end_is_not_believed():
-    assert text('sacct half').split(slurm.SEPARATOR)[:2] == [JOBS['half'], 'FAILED']
+    assert text('sacct half').split(Slurm.SEPARATOR)[:2] == [JOBS['half'], 'FAILED']
     assert slurm.parse_accounts(text('sacct half')) == {}
 
 
@@ -432,35 +438,35 @@ def test_accounts_ask_only_for_fields_that_every_release_has():
     ('[5-6,8-9,13-20%4]', [5, 6, 8, 9] + list(range(13, 21))), ('[1-199:3]', list(range(1, 200, 3))), ('[7]', [7]),
     ('[1-2,4-5,7-8,10-11,13-14,16-', [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]), ('[1-2,...]', [1, 2])])
 def test_lists_of_indices_whole_and_cut(words, expected):
-    assert slurm.indices(words) == expected
+    assert Slurm.read_indices(words) == expected
 
 
 @pytest.mark.parametrize('words, expected', [
     ('00:00:02', 2), ('1-02:03:04', 93784), ('00:00.178', 0.178), ('02:03.500', 123.5), ('INVALID', None), ('', None)])
 def test_times(words, expected):
-    assert slurm.seconds(words) == expected
+    assert read_clock(words) == expected
 
 
 @pytest.mark.parametrize('words, expected', [
-    ('3188K', 3188 * 1024), ('1.50G', 3 * G // 2), ('0', 0), ('4096', 4096), ('', 0), ('?', 0)])
+    ('3188K', 3188 * 1024), ('1.50G', 3 * G // 2), ('0', 0), ('4096', 4096), ('', None), ('?', None)])
 def test_sizes(words, expected):
-    assert slurm.size(words) == expected
+    assert read_size(words) == expected
 
 
 @pytest.mark.parametrize('name, expected', [('sacct disabled', {}), ('sacct down', None), ('sacct gone', {})])
 def test_no_accounts_and_no_answer_are_told_apart(monkeypatch, tmp_path, name, expected):
     command(tmp_path, monkeypatch, 'sacct', squeue(name))
-    assert load('slurm').accounts([('99999', 0)]) == expected
+    assert load_backend('slurm').accounts([('99999', 0)]) == expected
 
 
 def test_a_machine_without_sacct_has_no_accounts(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
-    assert load('slurm').accounts([('1', 0)]) == {}
+    assert load_backend('slurm').accounts([('1', 0)]) == {}
 
 
 def test_accounts_are_not_older_than_the_execution(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'sacct', squeue('sacct ended'))
-    backend = load('slurm')
+    backend = load_backend('slurm')
     backend.since = 86400 * 365
     assert list(backend.accounts([(JOBS['exit3'], 0)])) == [(JOBS['exit3'], 0)]
     assert '-S 1970-12-3' in (tmp_path / 'bin' / 'asked').read_text()
@@ -469,44 +475,44 @@ def test_accounts_are_not_older_than_the_execution(monkeypatch, tmp_path):
 # ---- find, cancel, limits, usage, run
 
 def test_a_lost_submission_is_found_by_its_name():
-    assert slurm.parse_find(text('squeue found')) == slurm.parse_find(text('sacct found')) != ''
-    assert slurm.parse_find(text('squeue not found')) == ''
+    assert Slurm.parse_find(text('squeue found')) == Slurm.parse_find(text('sacct found')) != ''
+    assert Slurm.parse_find(text('squeue not found')) == ''
 
 
 def test_the_record_of_a_refused_submission_is_not_found():
-    line = slurm.SEPARATOR.join(('5', 'FAILED', 'BadConstraints'))
-    assert slurm.parse_find(line) == ''
-    assert slurm.parse_find(line + '\n' + slurm.SEPARATOR.join(('6', 'PENDING', 'Priority'))) == '6'
+    line = Slurm.SEPARATOR.join(('5', 'FAILED', 'BadConstraints'))
+    assert Slurm.parse_find(line) == ''
+    assert Slurm.parse_find(line + '\n' + Slurm.SEPARATOR.join(('6', 'PENDING', 'Priority'))) == '6'
 
 
 def test_a_name_is_surely_absent_only_when_the_queue_says_so(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'squeue', squeue('squeue down'))
     command(tmp_path, monkeypatch, 'sacct', squeue('sacct found'))
-    assert load('slurm').find('stuck') is None
+    assert load_backend('slurm').find('stuck') is None
     command(tmp_path, monkeypatch, 'squeue', squeue('squeue not found'))
-    assert load('slurm').find('stuck') == slurm.parse_find(text('sacct found'))
+    assert load_backend('slurm').find('stuck') == Slurm.parse_find(text('sacct found'))
     for name in ('sacct disabled', 'sacct down', 'sacct gone'):
         command(tmp_path, monkeypatch, 'sacct', squeue(name))
-        assert load('slurm').find('stuck') == ''
+        assert load_backend('slurm').find('stuck') == ''
 
 
 def test_cancelling_names_whole_arrays_by_their_id_and_parts_as_ranges():
     tasks = [('41', 0), ('27', 1), ('27', 2), ('27', 3), ('28', 1), ('28', 2), ('28', 3), ('28', 7)]
-    assert slurm.cancel_words(tasks, {'41': 1, '27': 3, '28': 9}) == ['27', '28_[1-3,7]', '41']
+    assert load_backend('slurm').task_words(tasks, {'41': 1, '27': 3, '28': 9}) == ['27', '28_[1-3,7]', '41']
 
 
 def test_the_largest_array():
-    assert slurm.parse_limits(text('scontrol config')) == {'array': 1000}
-    assert slurm.parse_limits('MaxArraySize            = 100001\n'
+    assert Slurm.parse_limits(text('scontrol config')) == {'array': 1000}
+    assert Slurm.parse_limits('MaxArraySize            = 100001\n'
                               'SchedulerParameters     = bf_interval=5,max_array_tasks=500\n') == {'array': 500}
-    assert slurm.parse_limits('MaxArraySize            = 0\n') == {'array': 1}
-    assert slurm.parse_limits('') == {}
+    assert Slurm.parse_limits('MaxArraySize            = 0\n') == {'array': 1}
+    assert Slurm.parse_limits('') == {}
 
 
 def test_limits_are_asked_once_and_again_after_an_array_was_refused(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'scontrol', squeue('scontrol down'))
     command(tmp_path, monkeypatch, 'sbatch', squeue('sbatch array'))
-    backend = load('slurm')
+    backend = load_backend('slurm')
     assert backend.limits() == {'array': 1000}
     command(tmp_path, monkeypatch, 'scontrol', 'echo "MaxArraySize = 11"; echo >>"${0%/*}/times"')
     assert backend.limits() == backend.limits() == {'array': 10}
@@ -523,7 +529,7 @@ def test_usage_counts_each_node_once():
 def test_usage_without_what_is_down():
     lines = [('n1', 'mixed', '8/8/0/16'), ('n2', 'down*', '0/0/16/16'), ('n3', 'idle~', '0/16/0/16'),
              ('n4', 'drained', '0/0/16/16'), ('n5', 'idle*', '0/16/0/16')]
-    found = slurm.parse_usage('\n'.join(slurm.SEPARATOR.join(line) for line in lines), '4\n')
+    found = slurm.parse_usage('\n'.join(Slurm.SEPARATOR.join(line) for line in lines), '4\n')
     assert found['nodes'] == 2 and round(found['used'], 1) == 16.7 and round(found['mine'], 1) == 8.3
     assert slurm.parse_usage('', '') is None
 
@@ -552,5 +558,5 @@ def test_versions(printed, version):
 
 
 def test_names_of_tasks_for_people():
-    backend = load('slurm')
+    backend = load_backend('slurm')
     assert backend.task_name(('123', 4)) == '123_4' and backend.task_name(('123', 0)) == '123'

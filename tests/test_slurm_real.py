@@ -19,7 +19,7 @@ import time
 import pytest
 
 from conftest import at_executor, outage, until
-from qmap_backends import call, clean_environment, load
+from qmap import call_scheduler, clean_environment, load_backend
 
 CLUSTERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'clusters')
 DIR = os.environ.get('QMAP_TEST_SLURM', '')
@@ -32,8 +32,8 @@ def why_not():
         return 'QMAP_TEST_SLURM does not name the directory of a running Slurm (see tests/clusters/slurm-up)'
     if not shutil.which('sbatch'):
         return 'no sbatch on this machine'
-    answer = call(['sinfo', '-h'], SLURM_CONF=os.path.join(DIR, 'etc', 'slurm.conf'))
-    return '' if answer.code == 0 else 'the Slurm of QMAP_TEST_SLURM does not answer: {}'.format(answer.words())
+    answer = call_scheduler(['sinfo', '-h'], SLURM_CONF=os.path.join(DIR, 'etc', 'slurm.conf'))
+    return '' if answer.code == 0 else 'the Slurm of QMAP_TEST_SLURM does not answer: {}'.format(answer.message())
 
 
 WHY_NOT = why_not()
@@ -47,7 +47,7 @@ token = '{:x}'.format(time.time_ns() if hasattr(time, 'time_ns') else int(time.t
 @pytest.fixture
 def backend(monkeypatch):
     monkeypatch.setenv('SLURM_CONF', os.path.join(DIR, 'etc', 'slurm.conf'))
-    return load('slurm')
+    return load_backend('slurm')
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_cancelling_what_has_ended_or_never_was_harms_nothing(backend, submit):
 
 @as_root
 def test_a_node_that_fails(backend, submit):
-    node = call(['sinfo', '-h', '-N', '-o', '%N'], SLURM_CONF=os.environ['SLURM_CONF']).out.split()[-1]
+    node = call_scheduler(['sinfo', '-h', '-N', '-o', '%N'], SLURM_CONF=os.environ['SLURM_CONF']).out.split()[-1]
     task = ok(submit('sleep 60', extra='-w {}'.format(node))), 0
     assert polled(backend, task, 'RUNNING')
     try:
@@ -199,14 +199,15 @@ def test_a_node_that_fails(backend, submit):
         assert accounted(backend, task)['reason'] == 'node'
     finally:
         # It may have come back by itself, and then this is an error.
-        call(['scontrol', 'update', 'NodeName=' + node, 'State=RESUME'])
-        assert wait(lambda: call(['sinfo', '-h', '-N', '-n', node, '-o', '%T']).out.split()[0] in ('idle', 'mixed'))
+        call_scheduler(['scontrol', 'update', 'NodeName=' + node, 'State=RESUME'])
+        assert wait(lambda: call_scheduler(['sinfo', '-h', '-N', '-n', node, '-o', '%T']).out.split()[0] in (
+            'idle', 'mixed'))
 
 
 def test_a_job_that_is_suspended_is_alive(backend, submit):
     task = ok(submit('sleep 20')), 0
     assert polled(backend, task, 'RUNNING')
-    if call(['scontrol', 'suspend', task[0]]).code != 0:
+    if call_scheduler(['scontrol', 'suspend', task[0]]).code != 0:
         pytest.skip('this user may not suspend jobs')
     assert backend.poll([task[0]])[task] == ('RUNNING', '', 'SUSPENDED')
 
@@ -250,7 +251,7 @@ def test_a_job_gets_what_it_asked_for_and_the_environment_of_the_user(backend, s
     monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '77')
     id = ok(submit('printf "%s|" "$OWN" "$LC_ALL" "${SLURM_ARRAY_TASK_ID-none}" "$SLURM_CPUS_PER_TASK" "$SLURM_NTASKS" '
                    '"$SLURM_MEM_PER_NODE" >env', cores=6, tasks=2, memory=100 * MEGABYTE + 1, time=61))
-    limit = call(['scontrol', 'show', 'job', id]).out
+    limit = call_scheduler(['scontrol', 'show', 'job', id]).out
     assert 'TimeLimit=00:02:00' in limit and 'Requeue=0' in limit
     assert polled(backend, (id, 0), 'COMPLETED')
     assert (tmp_path / 'env').read_text() == 'two\nlines, and more|C.UTF-8|none|3|2|101|'
@@ -290,7 +291,8 @@ def test_an_array_as_large_as_the_site_allows_and_one_larger(backend, submit):
 
 
 def test_the_limit_of_a_quality_of_service_is_busy_and_fails_nothing(backend, submit):
-    if 'tiny' not in call(['sacctmgr', '-nP', 'show', 'qos', 'format=name'], SLURM_CONF=os.environ['SLURM_CONF']).out:
+    if 'tiny' not in call_scheduler(['sacctmgr', '-nP', 'show', 'qos', 'format=name'],
+                                    SLURM_CONF=os.environ['SLURM_CONF']).out:
         pytest.skip('the cluster was started without --accounting')
     word, words = submit('sleep 60', 5, extra='--qos=tiny')
     assert word == 'busy' and 'QOSMaxSubmitJobPerUserLimit' in words

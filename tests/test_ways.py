@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import QMAP, ROOT
+from conftest import EXECUTORS, QMAP, ROOT, at_executor, until
 
 import qmap as module
 
@@ -24,27 +24,97 @@ def works(qmap):
     assert qmap('--version').out == 'qmap {}\n'.format(module.__version__)
 
 
-def test_a_lone_file_on_a_bare_python(qmap):
+@pytest.fixture
+def lone(qmap):
+    """A lone file, on a Python without any package, in a folder of its own."""
     shutil.copy(QMAP, qmap.path('qmap.py'))
     # -I -S: no site-packages, hence no filelock, and nothing of ours
     qmap.program = [sys.executable, '-I', '-S', 'qmap.py']
-    works(qmap)
+    return qmap
 
 
-def test_a_lone_file_does_not_flood_the_login_node_of_a_cluster(qmap):
-    shutil.copy(QMAP, qmap.path('qmap.py'))
-    qmap.program = [sys.executable, '-I', '-S', 'qmap.py']
-    os.mkdir(qmap.path('bin'))
-    qmap.write('bin/sbatch', '#!/bin/sh\n')
-    os.chmod(qmap.path('bin', 'sbatch'), 0o755)
-    qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
-    del qmap.environ['QMAP_PROFILE']
-    qmap.write('a.map', MAP)
-    result = qmap('submit', 'a.map')
+@pytest.fixture(params=EXECUTORS)
+def lone_at(request, lone):
+    """A lone file on a machine that has this scheduler, which nobody names."""
+    at_executor(lone, request.param)
+    del lone.environ['QMAP_PROFILE']
+    if request.param == 'local':    # whatever this machine has
+        lone.environ['PATH'] = without_schedulers(lone)
+    lone.write('default.conf', 'poll = 2\n')
+    lone.executor = request.param
+    lone.found = {'local': 'no scheduler found', 'slurm': 'found sbatch', 'sge': 'found qsub',
+                  'lsf': 'found bsub'}[request.param]
+    return lone
+
+
+def without_schedulers(qmap):
+    """Return a PATH of one folder, with all commands of this machine but those of schedulers."""
+    os.mkdir(qmap.path('commands'))
+    for folder in os.environ['PATH'].split(':'):
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name not in module.COMMANDS.values() and not os.path.lexists(qmap.path('commands', name)):
+                os.symlink(os.path.join(folder, name), qmap.path('commands', name))
+    return qmap.path('commands')
+
+
+def test_a_lone_file_on_a_bare_python(lone):
+    works(lone)
+
+
+def test_a_lone_file_drives_the_scheduler_that_is_there(lone_at):
+    works(lone_at)
+    lone_at.write('b.map', 'echo out; echo err >&2\nexit 3\nkill -9 $$\necho $QMAP_CORES $PWD\n')
+    result = lone_at('submit', 'b.map', '-c', '1', '-t', '10m', '--logs', 'ends')
+    assert result.code == 1 and result.lines[0] == 'profile: {} ({})'.format(lone_at.executor, lone_at.found)
+    rows = [line.split('\t') for line in lone_at(
+        'info', '-l', 'ends', '-s', 'all', 'status', 'exit_code', 'error_reason', 'executor_id').lines[1:]]
+    assert [row[1:4] for row in rows] == [['COMPLETED', '0', ''], ['FAILED', '3', 'exit'],
+                                          ['FAILED', '137', 'signal'], ['COMPLETED', '0', '']]
+    assert all(row[4] for row in rows)
+    assert lone_at.read('ends', '0.out') == 'out\n' and lone_at.read('ends', '0.err') == 'err\n'
+    assert lone_at.read('ends', '3.out') == '1 {}\n'.format(lone_at.folder)
+    assert lone_at('run', '-q', 'exit 5').code == 5
+
+
+def test_a_lone_file_picks_up_what_a_killed_one_has_left(lone_at):
+    lone_at.write('a.map', 'echo ran >>ran_${QMAP_LINE}; until [ -e go ]; do sleep 0.2; done\n' * 4)
+    driver = lone_at.start('submit', 'a.map', '-r', '3', '--logs', 'out')
+    until(lambda: len([name for name in os.listdir(lone_at.folder) if name.startswith('ran_')]) == 3)
+    until(lambda: lone_at.statuses('out').count('RUNNING') == 3)
+    driver.kill()
+    driver.communicate()
+    again = lone_at.start('reattach', '-l', 'out')
+    until(lambda: '"pid": {}'.format(again.pid) in lone_at.read('out', '.qmap', 'driver.json'))
+    cancelled = lone_at('control', '-l', 'out', 'cancel', '0')
+    assert cancelled.code == 0 and cancelled.out == 'cancelling 1 submitted job\n', cancelled
+    until(lambda: lone_at.statuses('out')[0] == 'FAILED')
+    lone_at.write('go', '')
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 1, out
+    rows = [line.split('\t')[1:] for line in lone_at(
+        'info', '-l', 'out', '-s', 'all', 'status', 'error_reason').lines[1:]]
+    assert rows == [['FAILED', 'cancelled']] + [['COMPLETED', '']] * 3
+    assert [lone_at.read('ran_{}'.format(number)) for number in range(4)] == ['ran\n'] * 4
+
+
+def test_a_lone_file_says_once_what_the_folder_would_add(lone_at):
+    lone_at.write('a.map', MAP)
+    lacks = 'no console, no report' if lone_at.executor == 'local' else 'no console, no report, no accounting'
+    note = ('qmap: note: {}: the folder qmap_backends is not beside qmap.py; copy it there, or make one file with '
+            'everything (`qmap bundle FILE` where both are)\n'.format(lacks))
+    assert lone_at('submit', 'a.map', '--logs', 'out').err == note
+    assert lone_at('reattach', '-l', 'out').err == note
+    assert lone_at('submit', 'a.map', '--logs', 'more', '-q').err == ''
+    assert lone_at('info', '-l', 'out', '-s', 'all', 'status').err == ''
+    result = lone_at('report', '-l', 'out')
+    assert result.code == 2 and result.err == note.replace('note: ' + lacks, 'error: report')
+
+
+def test_a_command_of_several_tasks_needs_more_than_a_lone_file_at_slurm(lone):
+    lone.write('many.conf', 'executor = slurm\n[params]\ntasks = 2\n')
+    result = lone('run', '-p', 'many', 'hostname')
     assert result.code == 2
-    assert 'found sbatch' in result.err and 'qmap_backends' in result.err and 'qmap bundle' in result.err
-    assert not [name for name in os.listdir(qmap.folder) if name.startswith('a_')]
-    assert qmap('submit', 'a.map', '-p', 'local').code == 0
+    assert result.err.startswith('qmap: error: Slurm: a command of several tasks or nodes: the folder qmap_backends is')
 
 
 @pytest.mark.slow
@@ -57,7 +127,7 @@ def test_a_bundle_carries_everything_to_run_and_to_import(qmap):
     qmap.program = [sys.executable, '-I', '-S', 'all.py']
     works(qmap)
     has_its_tools(qmap)
-    code = 'import sys; sys.path.insert(0, "."); import all as q, qmap_backends as b; print(q.__version__, b.NAMES)'
+    code = 'import sys; sys.path.insert(0, "."); import all as q, qmap_backends as b; print(q.__version__, b)'
     assert subprocess.check_output([sys.executable, '-I', '-S', '-c', code], cwd=qmap.folder).decode().startswith(
         module.__version__)
     # A bundle makes the same bundle again.
