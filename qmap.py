@@ -6805,6 +6805,58 @@ def note_why(said, verdict):
         pass
 
 
+class MemoryUse:
+    """The memory of something that was started: what was seen of it, and what the kernel tells at its end.
+
+    Attributes:
+        peak: bytes, the most that was seen
+        floor: bytes, what starting it took: the kernel's account of it begins with so much
+    """
+
+    def __init__(self):
+        self.floor = 0
+        self.begin()
+
+    def begin(self):
+        """Begin to count."""
+        self.peak = self._mapped = self._resident = 0
+
+    def measure(self, look, pids, limit):
+        """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot
+        be over the limit, and have no more pages than at the last one."""
+        resident = look.resident(pids)
+        grown = resident > (self._resident if len(pids) == 1 else self._resident * 17 // 16)
+        if not grown and (limit is None or resident <= limit):
+            return 0
+        self._resident = max(self._resident, resident)
+        memory, mapped = memory_held(pids, limit)
+        self.peak, self._mapped = max(self.peak, memory), max(self._mapped, mapped)
+        return memory
+
+    def most(self, used, over_limit=False):
+        """Return what is known of the memory that it used at most, as was seen, or as the kernel tells of its
+        largest process, where mapped files count as well (ru_maxrss: getrusage(2)).
+
+        Args:
+            used: struct_rusage of all its processes
+            over_limit: whether it was ended for what was seen
+
+        Returns:
+            dict with `memory`, in bytes, or with `memory_below`: an upper bound, where its largest process
+            cannot be told from the one that started it, and what was seen may not have been the most
+        """
+        largest = used.ru_maxrss * 1024
+        if largest > self.floor + self.floor // 16:    # the kernel counts in portions
+            return {'memory': max(self.peak, largest - self._mapped)}
+        if self.peak >= largest or over_limit:
+            return {'memory': self.peak}
+        return {'memory_below': largest}
+
+    def seen(self):
+        """Return what `most` does while it still runs, {} where that is not known yet."""
+        return {'memory': self.peak} if self.peak > self.floor else {}
+
+
 class Running:
     """Something that was started, by this process or by an earlier driver, with its limits.
 
@@ -6815,8 +6867,7 @@ class Running:
         said: path of the task's words, without the suffix, once it has claimed its attempt
         killed: when it was told to end, on the monotonic clock
         verdict: why: dict with reason, words and time, in seconds since 1970
-        peak: bytes of memory, the most that was seen
-        floor: bytes of memory, what starting it took: the kernel's account of it begins with so much
+        memory: MemoryUse
     """
 
     #: Seconds between SIGTERM and SIGKILL, and for which what cannot be killed is waited for then.
@@ -6835,7 +6886,7 @@ class Running:
         self.said = None
         self.killed = None
         self.verdict = {}
-        self.floor = 0
+        self.memory = MemoryUse()
         self._own = not runner
         self._told = {}    # by pid: the births of those that were told to end
         self._hard = False
@@ -6844,7 +6895,7 @@ class Running:
     def begin(self):
         """Begin to count: its first job, or the next in the same shell."""
         self.since = time.monotonic()
-        self.peak = self._mapped = self._resident = 0
+        self.memory.begin()
 
     def alive(self):
         """Tell whether it still runs."""
@@ -6871,7 +6922,7 @@ class Running:
         """See what it uses, and end it where that is more than it asked for."""
         limit, most = self.params.get('memory'), self.params.get('time')
         pids = self.pids(look)
-        memory = self._measure(look, pids, limit)
+        memory = self.memory.measure(look, pids, limit)
         if self.killed:
             if self._hard or now - self.killed > self.PATIENCE:
                 send(pids, signal.SIGKILL)
@@ -6881,36 +6932,9 @@ class Running:
         elif most is not None and now - self.since > most:
             self.end(signal.SIGTERM, 'time', 'time limit exceeded ({})'.format(time_text(most)))
 
-    def _measure(self, look, pids, limit):
-        """Return the bytes of memory that processes hold, 0 where it is not worth a closer look: they cannot
-        be over the limit, and have no more pages than at the last one."""
-        resident = look.resident(pids)
-        grown = resident > (self._resident if len(pids) == 1 else self._resident * 17 // 16)
-        if not grown and (limit is None or resident <= limit):
-            return 0
-        self._resident = max(self._resident, resident)
-        memory, mapped = memory_held(pids, limit)
-        self.peak, self._mapped = max(self.peak, memory), max(self._mapped, mapped)
-        return memory
-
-    def most(self, used):
-        """Return what is known of the memory that it used at most, as was seen, or as the kernel tells of its
-        largest process, where mapped files count as well (ru_maxrss: getrusage(2)).
-
-        Returns:
-            dict with `memory`, in bytes, or with `memory_below`: an upper bound, where its largest process
-            cannot be told from the one that started it, and what was seen may not have been the most
-        """
-        largest = used.ru_maxrss * 1024
-        if largest > self.floor + self.floor // 16:    # the kernel counts in portions
-            return {'memory': max(self.peak, largest - self._mapped)}
-        if self.peak >= largest or self.verdict.get('reason') == 'memory':
-            return {'memory': self.peak}
-        return {'memory_below': largest}
-
-    def seen(self):
-        """Return what `most` does while it still runs, {} where that is not known yet."""
-        return {'memory': self.peak} if self.peak > self.floor else {}
+    def most_memory(self, used):
+        """Return what `MemoryUse.most` does of the usage that the kernel tells."""
+        return self.memory.most(used, self.verdict.get('reason') == 'memory')
 
     def end(self, number, reason, words):
         """Send it a signal, and note why."""
@@ -7093,12 +7117,12 @@ class Local(Backend):
     def peak(self, task):
         """Return the bytes of memory that a task was seen to use, None where nobody looked."""
         running = self._running.get(task)
-        return running and running.peak or None
+        return running and running.memory.peak or None
 
     def seen(self, task):
-        """Return what is known of the memory that a running task has used, as `Running.seen` does."""
+        """Return what is known of the memory that a running task has used, as `MemoryUse.seen` does."""
         running = self._running.get(task)
-        return running.seen() if running else {}
+        return running.memory.seen() if running else {}
 
     def forget(self, task):
         """Forget an ended task: what was known of it is written down."""
@@ -7112,7 +7136,7 @@ class Local(Backend):
                 if not (running.said and os.path.exists(running.said + '.end')):
                     send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
                 self._past.append(running.pid)
-                self._over(task, dict(running.verdict, memory=running.peak), running)
+                self._over(task, dict(running.verdict, memory=running.memory.peak), running)
             return task not in self._running
 
     def cancel(self, tasks, counts):
@@ -7187,7 +7211,7 @@ class Local(Backend):
                 return    # it was put back, and only the pool does not know
         try:
             pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
-            running.floor = own_peak()
+            running.memory.floor = own_peak()
         except OSError as error:
             self._fail(task, script, running, error)
             return
@@ -7205,7 +7229,8 @@ class Local(Backend):
         except ChildProcessError:    # somebody ignores SIGCHLD: its own words must do
             self._over(task, dict(running.verdict), running)
             return
-        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3), **running.most(used))
+        account = dict(running.verdict, cpu=round(used.ru_utime + used.ru_stime, 3),
+                       **running.most_memory(used))
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
@@ -12847,7 +12872,7 @@ def run_here(command, params, quiet=False):
         child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
                                  env=dict(outer_environment(), **exported_variables(params)),
                                  cwd=params.get('working_directory'))
-        running.pid, running.floor = child.pid, own_peak()
+        running.pid, running.memory.floor = child.pid, own_peak()
         for number in pending:
             forward(number, None)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)    # until it is waited for, its number is no other's
@@ -12867,7 +12892,7 @@ def run_here(command, params, quiet=False):
     if not quiet:
         print_message('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
             time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
-            peak_text(running.most(used)) or 'unknown'))
+            peak_text(running.most_memory(used)) or 'unknown'))
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

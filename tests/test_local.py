@@ -46,15 +46,15 @@ def test_what_is_known_of_the_memory_of_a_job():
     largest = used.ru_maxrss * 1024
     assert largest > 1 << 20
     running = module.Running(None, {})
-    assert running.most(used) == {'memory': largest}    # an earlier driver started it
-    running.floor = largest
-    assert running.most(used) == {'memory_below': largest} and running.seen() == {}
-    running.peak = largest // 2
-    assert running.most(used) == {'memory_below': largest} and running.seen() == {}
+    assert running.most_memory(used) == {'memory': largest}    # an earlier driver started it
+    running.memory.floor = largest
+    assert running.most_memory(used) == {'memory_below': largest} and running.memory.seen() == {}
+    running.memory.peak = largest // 2
+    assert running.most_memory(used) == {'memory_below': largest} and running.memory.seen() == {}
     running.verdict = {'reason': 'memory'}    # what it was ended for is known
-    assert running.most(used) == {'memory': running.peak}
-    running.peak, running.verdict = largest + 1, {}    # all its processes together
-    assert running.most(used) == running.seen() == {'memory': largest + 1}
+    assert running.most_memory(used) == {'memory': running.memory.peak}
+    running.memory.peak, running.verdict = largest + 1, {}    # all its processes together
+    assert running.most_memory(used) == running.memory.seen() == {'memory': largest + 1}
 
 
 def test_the_peak_of_whoever_started_qmap_is_not_its_own(qmap):
