@@ -5369,23 +5369,8 @@ class Backend:
         """Let go. What was submitted goes on."""
 
 
-class Slurm(Backend):
-    """Slurm, release 17 to 25: https://slurm.schedmd.com/documentation.html
-
-    Submissions go through `sbatch`, questions through `squeue`. Nothing here asks for a field that not every
-    release has.
-    """
-
-    name = 'slurm'
-    title = 'Slurm'
-    task_variable = 'SLURM_ARRAY_TASK_ID'
-    id_variable = 'SLURM_JOB_ID'
-    #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
-    of_questions = {'SLURM_BITSTR_LEN': '0'}
-    cancel_argv = ['scancel']
-    # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
-    NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
-             (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
+class SlurmAnswers:
+    """What the commands of Slurm say, in plain values: a part of `Slurm`."""
 
     #: What separates the fields: names and reasons may hold commas, bars and spaces, but hardly this one.
     SEPARATOR = '\x1f'
@@ -5457,6 +5442,179 @@ class Slurm(Backend):
     #: Its one sentence for all limits. Newer releases name the limit in a line before it.
     POLICY, LIMIT = '(?i)violates accounting/QOS policy', r'\b(QOS|Assoc|Max)[A-Z]\w+'
 
+    @staticmethod
+    def parse_id(text):
+        """Return the id in what sbatch printed, or '' where there is none, or more than one thing that could
+        be it.
+
+        Seen: '41'; '1507;cluster'; 'Submitted batch job 44 on cluster x'; each of them between the lines of a
+        banner.
+        """
+        told = re.findall(r'\bSubmitted batch job (\d+)\b', text)
+        lines = [line.strip() for line in text.splitlines()]
+        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S+$', line)}
+        found = found or {line for line in lines if re.match(r'\d+$', line)}
+        return found.pop() if len(found) == 1 else ''
+
+    @staticmethod
+    def complaint(answer):
+        """Return in one line what a Slurm command complained of: all its lines, because the last alone seldom
+        says which limit or name it was, and without their 'sbatch: error: '."""
+        lines = re.findall(r'^(?:sbatch|squeue|sacct|scancel): (?:error: |fatal: )?(.*\S)', answer.err, re.M)
+        return '; '.join(lines) or answer.message()
+
+    @classmethod
+    def parse_submission(cls, answer, count=1, params=None):
+        """See `Backend.parse_submission`.
+
+        An array that is busy may be too large: for the site ('Invalid job array specification': ask `limits`
+        again, and submit fewer), or for a limit on the number of jobs, which counts each task and refuses the
+        array as a whole ('QOSMaxSubmitJobPerUserLimit': submit fewer, or wait). With the controller's table
+        of jobs full, sbatch itself waits for two minutes; it is killed before that, and counts as silent.
+        """
+        if answer.code == 0:
+            number = cls.parse_id(answer.out)
+            return ('ok', number) if number else ('silent', 'no job id in: {}'.format(answer.message()))
+        message, text = cls.complaint(answer), answer.whole()
+        if answer.code is None:
+            if not answer.unstarted():
+                return 'silent', message
+            # The command itself could not be started; the environment or the words may be too long for the
+            # system.
+            return ('refused' if 'too long' in message else 'busy'), message
+        if re.search(cls.SILENCE, text) or cls.parse_id(answer.out):
+            return 'silent', message
+        some_limit = re.search(cls.POLICY, text) and not re.search(cls.LIMIT, text)
+        if some_limit or re.search(cls.BUSY, text):
+            return 'busy', message
+        if 'Invalid job array specification' in text and count > 1:
+            return 'busy', '{} (an array of {})'.format(message, count)
+        killed = answer.code < 0 or 128 < answer.code < 255
+        if killed or not text.strip():    # before it could say anything final
+            return 'silent', message
+        if 'mem-per-cpu' in text and 'memory' in (params or {}):
+            cores = max(params.get('cores', 1), params.get('tasks', 1))
+            each = divide_up(params['memory'], cores * 1024 ** 2)
+            message += ': leave `memory` out, and put `--mem-per-cpu={}M` into `extra`'.format(each)
+        return 'refused', message
+
+    @staticmethod
+    def parse_limits(text):
+        """Return {'array': the largest number of tasks} from `scontrol show config`; {} where it does not
+        say.
+
+        MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
+        slurm.conf(5)
+        """
+        found = [int(number) - 1 for number in re.findall(r'^MaxArraySize\s*=\s*(\d+)', text, re.M)]
+        found += map(int, re.findall(r'^SchedulerParameters\s*=.*\bmax_array_tasks=(\d+)', text, re.M))
+        return {'array': max(1, min(found))} if found else {}
+
+    @classmethod
+    def read_state(cls, text):
+        """Return (status, reason) for a state as Slurm writes it; ('OTHER', '') for one that is not known.
+
+        Handles tails and cuts: 'CANCELLED by 1000', 'OUT_OF_ME+'.
+        """
+        word = text.split()[0] if text.split() else ''
+        if word.endswith('+'):
+            word = next((known for known in sorted(cls.STATES) if known.startswith(word[:-1])), word)
+        return cls.STATES.get(word, ('OTHER', ''))
+
+    @staticmethod
+    def read_indices(text):
+        """Return the list of the indices in '[5-6,8-9,13-20%4]', also where it is cut: '[1-2,4-5,7-'."""
+        found = []
+        parts = text.strip('[]').partition('%')[0].split(',')
+        # The last one of a text that is cut may be anything.
+        for part in parts if ']' in text else parts[:-1]:
+            try:
+                found.extend(read_ranges(part))
+            except ValueError:
+                pass
+        return found
+
+    @staticmethod
+    def is_foreign(names, token):
+        """Tell whether a job is another's, by the field with its name, where there is one."""
+        return any(not name.endswith(token) for name in names)
+
+    @classmethod
+    def split_lines(cls, text):
+        """Yield the fields of each line, without spaces around them."""
+        for line in text.splitlines():
+            yield [field.strip() for field in line.split(cls.SEPARATOR)]
+
+    @classmethod
+    def parse_find(cls, text):
+        """Return the id of the first submission that is listed: a line for each, with its id, state, and
+        reason or nodes; '' for none.
+
+        A submission that was refused may leave a record, FAILED without ever having had a node: it does not
+        count.
+        """
+        found = []
+        for fields in cls.split_lines(text):
+            if len(fields) != 3:
+                continue
+            refused = fields[1] == 'FAILED' and fields[2] in ('BadConstraints', 'None assigned')
+            number = re.match(r'\d+', fields[0])
+            if number and not refused:
+                found.append(int(number.group()))
+        return str(min(found)) if found else ''
+
+    def parse_poll(self, text, token=''):
+        """Return {task: (status, reason, words)} for what `poll_argv` lists.
+
+        Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before
+        they started may leave one record without index: it comes as task 0 of the array.
+
+        Args:
+            text: what it printed
+            token: with which the names of ours end
+        """
+        found = {}
+        for fields in self.split_lines(text):
+            # With SLURM_CLUSTERS there may be lines like 'CLUSTER: name' in between.
+            if len(fields) < 4 or self.is_foreign(fields[4:], token):
+                continue
+            number, index, word, why = fields[:4]
+            told = self.describe(word, '' if why == 'None' else why)
+            found.update(((number, k), told) for k in self.read_indices('[{}]'.format(index)) or [0])
+        return found
+
+    def describe(self, word, why):
+        """Return (status, reason, words) of a job, from the state and the reason that squeue shows."""
+        status, reason = self.read_state(word)
+        if status == 'PENDING':
+            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or word
+        if status == 'COMPLETED' or word == 'RUNNING':
+            return status, reason, ''
+        if status == 'FAILED':
+            if word == 'FAILED':
+                reason = self.ENDS.get(why.split(':')[0], reason)
+            return status, reason, '{} ({})'.format(word, why) if why else word
+        return status, reason, word
+
+
+class Slurm(SlurmAnswers, Backend):
+    """Slurm, release 17 to 25: https://slurm.schedmd.com/documentation.html
+
+    Submissions go through `sbatch`, questions through `squeue`. Nothing here asks for a field that not every
+    release has.
+    """
+
+    name = 'slurm'
+    title = 'Slurm'
+    task_variable = 'SLURM_ARRAY_TASK_ID'
+    id_variable = 'SLURM_JOB_ID'
+    #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
+    of_questions = {'SLURM_BITSTR_LEN': '0'}
+    cancel_argv = ['scancel']
+    # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
+    NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
+             (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
+
     def __init__(self, options=None, wake=None):
         super().__init__(options, wake)
         self._limits = {}
@@ -5515,62 +5673,6 @@ class Slurm(Backend):
         words += ['-o', self.output_path(output, count > 1)]
         return words + self.resources(params) + [script]
 
-    @staticmethod
-    def parse_id(text):
-        """Return the id in what sbatch printed, or '' where there is none, or more than one thing that could
-        be it.
-
-        Seen: '41'; '1507;cluster'; 'Submitted batch job 44 on cluster x'; each of them between the lines of a
-        banner.
-        """
-        told = re.findall(r'\bSubmitted batch job (\d+)\b', text)
-        lines = [line.strip() for line in text.splitlines()]
-        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S+$', line)}
-        found = found or {line for line in lines if re.match(r'\d+$', line)}
-        return found.pop() if len(found) == 1 else ''
-
-    @staticmethod
-    def complaint(answer):
-        """Return in one line what a Slurm command complained of: all its lines, because the last alone seldom
-        says which limit or name it was, and without their 'sbatch: error: '."""
-        lines = re.findall(r'^(?:sbatch|squeue|sacct|scancel): (?:error: |fatal: )?(.*\S)', answer.err, re.M)
-        return '; '.join(lines) or answer.message()
-
-    @classmethod
-    def parse_submission(cls, answer, count=1, params=None):
-        """See `Backend.parse_submission`.
-
-        An array that is busy may be too large: for the site ('Invalid job array specification': ask `limits`
-        again, and submit fewer), or for a limit on the number of jobs, which counts each task and refuses the
-        array as a whole ('QOSMaxSubmitJobPerUserLimit': submit fewer, or wait). With the controller's table
-        of jobs full, sbatch itself waits for two minutes; it is killed before that, and counts as silent.
-        """
-        if answer.code == 0:
-            number = cls.parse_id(answer.out)
-            return ('ok', number) if number else ('silent', 'no job id in: {}'.format(answer.message()))
-        message, text = cls.complaint(answer), answer.whole()
-        if answer.code is None:
-            if not answer.unstarted():
-                return 'silent', message
-            # The command itself could not be started; the environment or the words may be too long for the
-            # system.
-            return ('refused' if 'too long' in message else 'busy'), message
-        if re.search(cls.SILENCE, text) or cls.parse_id(answer.out):
-            return 'silent', message
-        some_limit = re.search(cls.POLICY, text) and not re.search(cls.LIMIT, text)
-        if some_limit or re.search(cls.BUSY, text):
-            return 'busy', message
-        if 'Invalid job array specification' in text and count > 1:
-            return 'busy', '{} (an array of {})'.format(message, count)
-        killed = answer.code < 0 or 128 < answer.code < 255
-        if killed or not text.strip():    # before it could say anything final
-            return 'silent', message
-        if 'mem-per-cpu' in text and 'memory' in (params or {}):
-            cores = max(params.get('cores', 1), params.get('tasks', 1))
-            each = divide_up(params['memory'], cores * 1024 ** 2)
-            message += ': leave `memory` out, and put `--mem-per-cpu={}M` into `extra`'.format(each)
-        return 'refused', message
-
     def expect_less(self, count, message):
         """See `Backend.expect_less`."""
         self._limits = {}
@@ -5580,59 +5682,12 @@ class Slurm(Backend):
         number, index = task
         return '{}_{}'.format(number, index) if index else number
 
-    @staticmethod
-    def parse_limits(text):
-        """Return {'array': the largest number of tasks} from `scontrol show config`; {} where it does not
-        say.
-
-        MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
-        slurm.conf(5)
-        """
-        found = [int(number) - 1 for number in re.findall(r'^MaxArraySize\s*=\s*(\d+)', text, re.M)]
-        found += map(int, re.findall(r'^SchedulerParameters\s*=.*\bmax_array_tasks=(\d+)', text, re.M))
-        return {'array': max(1, min(found))} if found else {}
-
     def limits(self):
         """See `Backend.limits`. Asked once, and again after an array was refused."""
         self._limits = self._limits or self.parse_limits(self.ask(['scontrol', 'show', 'config']).out)
         return self._limits or super().limits()
 
     # Following
-
-    @classmethod
-    def read_state(cls, text):
-        """Return (status, reason) for a state as Slurm writes it; ('OTHER', '') for one that is not known.
-
-        Handles tails and cuts: 'CANCELLED by 1000', 'OUT_OF_ME+'.
-        """
-        word = text.split()[0] if text.split() else ''
-        if word.endswith('+'):
-            word = next((known for known in sorted(cls.STATES) if known.startswith(word[:-1])), word)
-        return cls.STATES.get(word, ('OTHER', ''))
-
-    @staticmethod
-    def read_indices(text):
-        """Return the list of the indices in '[5-6,8-9,13-20%4]', also where it is cut: '[1-2,4-5,7-'."""
-        found = []
-        parts = text.strip('[]').partition('%')[0].split(',')
-        # The last one of a text that is cut may be anything.
-        for part in parts if ']' in text else parts[:-1]:
-            try:
-                found.extend(read_ranges(part))
-            except ValueError:
-                pass
-        return found
-
-    @staticmethod
-    def is_foreign(names, token):
-        """Tell whether a job is another's, by the field with its name, where there is one."""
-        return any(not name.endswith(token) for name in names)
-
-    @classmethod
-    def split_lines(cls, text):
-        """Yield the fields of each line, without spaces around them."""
-        for line in text.splitlines():
-            yield [field.strip() for field in line.split(cls.SEPARATOR)]
 
     def find(self, name):
         """See `Backend.find`.
@@ -5644,24 +5699,6 @@ class Slurm(Backend):
         answer = self.ask(['squeue', '-h', '-t', 'all', '-u', str(os.getuid()), '-n', name,
                            '-o', self.SEPARATOR.join(('%F', '%T', '%r'))])
         return self.parse_find(answer.out) if answer.code == 0 else None
-
-    @classmethod
-    def parse_find(cls, text):
-        """Return the id of the first submission that is listed: a line for each, with its id, state, and
-        reason or nodes; '' for none.
-
-        A submission that was refused may leave a record, FAILED without ever having had a node: it does not
-        count.
-        """
-        found = []
-        for fields in cls.split_lines(text):
-            if len(fields) != 3:
-                continue
-            refused = fields[1] == 'FAILED' and fields[2] in ('BadConstraints', 'None assigned')
-            number = re.match(r'\d+', fields[0])
-            if number and not refused:
-                found.append(int(number.group()))
-        return str(min(found)) if found else ''
 
     @classmethod
     def poll_argv(cls, ids, each=False):
@@ -5701,39 +5738,6 @@ class Slurm(Backend):
                 return None
             found.update(listed)
         return found
-
-    def parse_poll(self, text, token=''):
-        """Return {task: (status, reason, words)} for what `poll_argv` lists.
-
-        Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before
-        they started may leave one record without index: it comes as task 0 of the array.
-
-        Args:
-            text: what it printed
-            token: with which the names of ours end
-        """
-        found = {}
-        for fields in self.split_lines(text):
-            # With SLURM_CLUSTERS there may be lines like 'CLUSTER: name' in between.
-            if len(fields) < 4 or self.is_foreign(fields[4:], token):
-                continue
-            number, index, word, why = fields[:4]
-            told = self.describe(word, '' if why == 'None' else why)
-            found.update(((number, k), told) for k in self.read_indices('[{}]'.format(index)) or [0])
-        return found
-
-    def describe(self, word, why):
-        """Return (status, reason, words) of a job, from the state and the reason that squeue shows."""
-        status, reason = self.read_state(word)
-        if status == 'PENDING':
-            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or word
-        if status == 'COMPLETED' or word == 'RUNNING':
-            return status, reason, ''
-        if status == 'FAILED':
-            if word == 'FAILED':
-                reason = self.ENDS.get(why.split(':')[0], reason)
-            return status, reason, '{} ({})'.format(word, why) if why else word
-        return status, reason, word
 
     # The rest
 
@@ -6080,60 +6084,8 @@ class GridEngine(Backend):
         return argv + self.request_argv(params) + ['-noshell', 'bash', '-c', '--', command]
 
 
-class Lsf(Backend):
-    """IBM Spectrum LSF 10, through bsub, bjobs and bkill, and bparams and lsid.
-
-    The script goes to `bsub` on standard input, because a site may or may not read a file that is named as a
-    command. All options are words of the command line. Several tasks are one array, `-J "name[1-n]"`.
-
-    How the parameters are written:
-        cores     -n, all on one host (`span[hosts=1]`): without it LSF spreads the slots, and the script has
-                  the first only
-        nodes     hosts: the slots are dealt out evenly (`span[ptile=...]`)
-        tasks     -n as well; where `nodes` is not given LSF may spread them. The larger of cores and tasks
-                  counts
-        memory    -M (the limit) and `rusage[mem=...]` (the reservation): see the options below
-        time      -W, in minutes, rounded up; LSF has no seconds. A site without ABS_RUNLIMIT scales it by the
-                  host's speed
-        queue     -q
-        penv      nothing: LSF has no parallel environments. `extra = -a openmpi` is its nearest word
-        extra     split as a shell splits words, last, so that it can add to all others
-
-    Options of the profile, for sites that differ:
-        memory_unit       suffix   numbers carry their unit: `-M 4096MB` (default; LSF 10.1 and later)
-                          KB, MB, GB, TB   bare numbers in this unit: what LSF_UNIT_FOR_LIMITS says in lsf.conf
-                          default  bare numbers as LSF means them without that setting: -M in KB, rusage in MB
-                          When it is not set and `lsid` tells of a version before 10.1, lsf.conf is read.
-        memory_per        host     `rusage[mem]` is for a host, as LSF has it by default: the job's memory by
-                                   its nodes
-                          slot     it is for a slot (RESOURCE_RESERVE_PER_TASK=Y): the job's memory by its slots
-                          job      written as `mem=.../job`, whatever the site says (LSF 10.1.0.9)
-        memory_limit_per  job      -M is the memory of the whole job (default)
-                          slot     sites that multiply -M by the slots, or apply it to each process: divided by
-                                   the slots
-
-    A folder with `%` in its name cannot be given to LSF, which replaces %J, %I and others and has no way to
-    quote them. Such an output goes to /dev/null, and such a working directory is left to the script itself.
-    """
-
-    name = 'lsf'
-    title = 'LSF'
-    task_variable = 'LSB_JOBINDEX'
-    id_variable = 'LSB_JOBID'
-    #: How often a command tries to reach mbatchd before it gives up; without LSB_NTRIES it never does (IBM,
-    #: LSB_QUERY_RETRY_INTERVAL_STEP). bsub tries once: it also waits without end at the limit of pending
-    #: jobs, and one that tries again after a lost reply would submit twice. Without LSB_EXIT_IF_CWD_NOTEXIST
-    #: a job whose directory is missing on the host runs in /tmp (IBM, bsub -cwd).
-    of_questions = {'LSB_NTRIES': '2'}
-    of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
-    cancel_argv = ['bkill']
-    # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
-    NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
-             (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
-             (r'TERM_(?:PREEMPT|WINDOW|LOAD|ZOMBIE)', 'node'))
-
-    #: Parts of one index list, as in 123[1,3,5-9]: keeps each word far below the 4,094 characters of LSF.
-    PARTS = 200
+class LsfAnswers:
+    """What the commands of LSF say, in plain values: a part of `Lsf`."""
 
     #: What `bjobs -o` is asked for; pend_reason comes last, because it may contain the delimiter.
     FIELDS = ('jobid', 'jobindex', 'stat', 'exit_code', 'exit_reason', 'exec_host', 'cpu_used', 'run_time',
@@ -6197,6 +6149,204 @@ class Lsf(Backend):
 
     NOT_FOUND, NOTHING_FOUND = r'Job <([^<>]*)> is not found', r'(?i)No (?:unfinished |matching )?job found'
 
+    @staticmethod
+    def parse_version(text):
+        """Return the version of `lsid` as a tuple, such as (10, 1, 0, 15), or ()."""
+        found = re.search(r'LSF [^\n]*?(\d+(?:\.\d+)+)', text)
+        return tuple(int(part) for part in found.group(1).split('.')) if found else ()
+
+    @staticmethod
+    def parse_unit(text):
+        """Return LSF_UNIT_FOR_LIMITS of lsf.conf, or of `badmin showconf mbd`, as one of UNITS; '' where
+        there is none."""
+        found = re.search(r'(?mi)^\s*LSF_UNIT_FOR_LIMITS\s*=\s*"?([KMGT])B?\b', text)
+        return found.group(1).upper() + 'B' if found else ''
+
+    @classmethod
+    def complaint(cls, answer):
+        """Return what a person should read of a failure: the last lines of it, without those that only say to
+        wait.
+
+        A site's esub says in lines of its own why it refuses, before bsub's `Request aborted by esub`.
+        """
+        lines = [line.strip() for line in answer.whole().splitlines() if line.strip()]
+        final = [line for line in lines if not re.search(cls.WAITING, line)]
+        return ' '.join(final[-4:] or lines[-1:]) or answer.message()
+
+    @classmethod
+    def parse_submission(cls, answer, count=1, params=None):
+        """See `Backend.parse_submission`.
+
+        'Job not submitted.' is bsub's last word on every failure it knows. It is a refusal but for limits and
+        passing troubles, and but for errors that came after the request was sent. At the limit of pending
+        jobs bsub does not fail but waits, without LSB_NTRIES for ever. One that was killed there has most
+        likely not submitted, yet it may have tried again, with success, in its last moment: it counts as
+        silent, and a look at the name tells.
+        """
+        found = re.search(cls.SUBMITTED, answer.out) or re.search(cls.SUBMITTED, answer.err)
+        if found:
+            return 'ok', found.group(1)
+        message, text = cls.complaint(answer), answer.whole()
+        if answer.code is None or answer.code == 0:
+            return 'silent', message
+        last = [line for line in text.splitlines() if 'not submitted' in line] or text.splitlines()
+        if any(re.search(cls.DOUBTFUL, line) for line in last):
+            return 'silent', message
+        if any(re.search(cls.PASSING, line) for line in last):
+            return 'busy', message
+        refused = 'not submitted' in text or 'usage:' in text.lower()
+        return 'refused' if refused else 'silent', message
+
+    @staticmethod
+    def parse_limits(text):
+        """Return the limits in the output of `bparams -a`, {} where it does not say: MAX_JOB_ARRAY_SIZE
+        bounds the index as well."""
+        found = re.search(r'MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)', text)
+        return {'array': int(found.group(1))} if found else {}
+
+    @staticmethod
+    def parse_task(name, index=''):
+        """Return the task of '123[4]', or of '123' and its index; None if it is something else."""
+        found = re.match(r'(\d+)(?:\[(\d+)\])?$', name.strip())
+        if not found:
+            return None
+        return found.group(1), int(found.group(2) or (index.strip() if index.strip().isdigit() else 0))
+
+    @classmethod
+    def parse_jobs(cls, text):
+        """Return the list of dicts that `jobs_argv` brings: FIELDS as text ('' where it is unset), and
+        `task`.
+
+        Lines of another form are left out: waiting lines, banners, a reason that goes on in the next line.
+        """
+        found = []
+        for line in text.splitlines():
+            values = [value.strip() for value in line.split('|', len(cls.FIELDS) - 1)]
+            if len(values) != len(cls.FIELDS) or not re.match('[A-Z_]+$', values[2]):
+                continue
+            job = dict(zip(cls.FIELDS, ('' if value == '-' else value for value in values)))
+            job['task'] = cls.parse_task(job['jobid'], job['jobindex'])
+            if job['task']:
+                found.append(job)
+        return found
+
+    @classmethod
+    def parse_missing(cls, text):
+        """Return the set of ids of which LSF says itself that it does not know them."""
+        return {name.strip() for name in re.findall(cls.NOT_FOUND, text)}
+
+    def describe(self, job):
+        """Return (status, reason, words) of one of `parse_jobs`."""
+        status, words = self.STATES.get(job['stat'], ('', ''))
+        if status == 'PENDING':
+            reason = job['pend_reason'].rstrip(' ;')
+            meaning = self.meaning(reason)
+            if meaning:
+                reason = '{} ({})'.format(reason, meaning)
+            return status, '', ': '.join(part for part in (words, reason) if part)
+        found = self.verdict(job['stat'], job['exit_code'], job['exit_reason'], job['exec_host'])
+        return found['status'], found['reason'], found['words']
+
+    @classmethod
+    def verdict(cls, state, code='', reason='', host=''):
+        """Return what became of a job: dict with status, reason, words and, where known, exit_code and
+        signal.
+
+        Args:
+            state: as bjobs writes it
+            code: exit_code as text; LSF leaves it out for 0, and sometimes for a job that it has killed
+            reason: exit_reason, such as 'TERM_OWNER: job killed by owner'; '' if LSF does not know
+            host: exec_host; '' for a job that never started
+        """
+        status, words = cls.STATES.get(state, ('OTHER', 'LSF says {}, a state unknown to QMap'.format(state)))
+        if state in ('POST_ERR', 'PERR') and code.strip('0'):
+            status = 'FAILED'
+        found = {'status': status, 'reason': '', 'words': words}
+        if status in ('COMPLETED', 'FAILED') and code.isdigit():
+            found['exit_code'] = int(code)
+        elif status == 'COMPLETED':
+            found['exit_code'] = 0
+        if status != 'FAILED':
+            return found
+        number = found.get('exit_code')
+        # Above 128 it is a signal, or a program that ended so by itself: LSF writes both alike ("LSF job exit
+        # codes").
+        if number and 128 < number <= 192:
+            found['signal'] = number - 128
+        keyword = re.match(r'TERM_(\w+)', reason)
+        found['reason'] = cls.TERMINATIONS.get(keyword.group(1), '') if keyword else ''
+        found['words'] = reason.rstrip(' .;')
+        if not found['reason']:
+            found['reason'], words = cls.unexplained(number, found.get('signal'), host)
+            found['words'] = found['words'] or words
+        return found
+
+    @classmethod
+    def unexplained(cls, number, signal, host):
+        """Return (reason, words) of a job that failed, where LSF does not say why; arguments as in
+        `verdict`."""
+        if signal:
+            return 'signal', 'killed by signal {}{}'.format(signal, cls.HINTS.get(signal, ''))
+        if number is not None:
+            return 'exit', 'exit code {}'.format(number)
+        return ('exit', 'LSF gives no exit code') if host else ('cancelled', 'ended while it was pending')
+
+
+class Lsf(LsfAnswers, Backend):
+    """IBM Spectrum LSF 10, through bsub, bjobs and bkill, and bparams and lsid.
+
+    The script goes to `bsub` on standard input, because a site may or may not read a file that is named as a
+    command. All options are words of the command line. Several tasks are one array, `-J "name[1-n]"`.
+
+    How the parameters are written:
+        cores     -n, all on one host (`span[hosts=1]`): without it LSF spreads the slots, and the script has
+                  the first only
+        nodes     hosts: the slots are dealt out evenly (`span[ptile=...]`)
+        tasks     -n as well; where `nodes` is not given LSF may spread them. The larger of cores and tasks
+                  counts
+        memory    -M (the limit) and `rusage[mem=...]` (the reservation): see the options below
+        time      -W, in minutes, rounded up; LSF has no seconds. A site without ABS_RUNLIMIT scales it by the
+                  host's speed
+        queue     -q
+        penv      nothing: LSF has no parallel environments. `extra = -a openmpi` is its nearest word
+        extra     split as a shell splits words, last, so that it can add to all others
+
+    Options of the profile, for sites that differ:
+        memory_unit       suffix   numbers carry their unit: `-M 4096MB` (default; LSF 10.1 and later)
+                          KB, MB, GB, TB   bare numbers in this unit: what LSF_UNIT_FOR_LIMITS says in lsf.conf
+                          default  bare numbers as LSF means them without that setting: -M in KB, rusage in MB
+                          When it is not set and `lsid` tells of a version before 10.1, lsf.conf is read.
+        memory_per        host     `rusage[mem]` is for a host, as LSF has it by default: the job's memory by
+                                   its nodes
+                          slot     it is for a slot (RESOURCE_RESERVE_PER_TASK=Y): the job's memory by its slots
+                          job      written as `mem=.../job`, whatever the site says (LSF 10.1.0.9)
+        memory_limit_per  job      -M is the memory of the whole job (default)
+                          slot     sites that multiply -M by the slots, or apply it to each process: divided by
+                                   the slots
+
+    A folder with `%` in its name cannot be given to LSF, which replaces %J, %I and others and has no way to
+    quote them. Such an output goes to /dev/null, and such a working directory is left to the script itself.
+    """
+
+    name = 'lsf'
+    title = 'LSF'
+    task_variable = 'LSB_JOBINDEX'
+    id_variable = 'LSB_JOBID'
+    #: How often a command tries to reach mbatchd before it gives up; without LSB_NTRIES it never does (IBM,
+    #: LSB_QUERY_RETRY_INTERVAL_STEP). bsub tries once: it also waits without end at the limit of pending
+    #: jobs, and one that tries again after a lost reply would submit twice. Without LSB_EXIT_IF_CWD_NOTEXIST
+    #: a job whose directory is missing on the host runs in /tmp (IBM, bsub -cwd).
+    of_questions = {'LSB_NTRIES': '2'}
+    of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
+    cancel_argv = ['bkill']
+    # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
+    NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
+             (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
+             (r'TERM_(?:PREEMPT|WINDOW|LOAD|ZOMBIE)', 'node'))
+
+    #: Parts of one index list, as in 123[1,3,5-9]: keeps each word far below the 4,094 characters of LSF.
+    PARTS = 200
+
     UNITS = {'KB': 2 ** 10, 'MB': 2 ** 20, 'GB': 2 ** 30, 'TB': 2 ** 40}
     CHOICES = {'memory_unit': ('suffix', 'default', 'GB', 'KB', 'MB', 'TB'),
                'memory_per': ('host', 'slot', 'job'), 'memory_limit_per': ('job', 'slot')}
@@ -6237,19 +6387,6 @@ class Lsf(Backend):
                 return self.parse_unit(source.read())
         except OSError:
             return ''
-
-    @staticmethod
-    def parse_version(text):
-        """Return the version of `lsid` as a tuple, such as (10, 1, 0, 15), or ()."""
-        found = re.search(r'LSF [^\n]*?(\d+(?:\.\d+)+)', text)
-        return tuple(int(part) for part in found.group(1).split('.')) if found else ()
-
-    @staticmethod
-    def parse_unit(text):
-        """Return LSF_UNIT_FOR_LIMITS of lsf.conf, or of `badmin showconf mbd`, as one of UNITS; '' where
-        there is none."""
-        found = re.search(r'(?mi)^\s*LSF_UNIT_FOR_LIMITS\s*=\s*"?([KMGT])B?\b', text)
-        return found.group(1).upper() + 'B' if found else ''
 
     @classmethod
     def memory_word(cls, size, unit, default):
@@ -6327,41 +6464,6 @@ class Lsf(Backend):
         return 'LSB_EXIT_IF_CWD_NOTEXIST=Y {} < {}'.format(
             super().job_cmd(script, name, count, params, output), shlex.quote(script))
 
-    @classmethod
-    def complaint(cls, answer):
-        """Return what a person should read of a failure: the last lines of it, without those that only say to
-        wait.
-
-        A site's esub says in lines of its own why it refuses, before bsub's `Request aborted by esub`.
-        """
-        lines = [line.strip() for line in answer.whole().splitlines() if line.strip()]
-        final = [line for line in lines if not re.search(cls.WAITING, line)]
-        return ' '.join(final[-4:] or lines[-1:]) or answer.message()
-
-    @classmethod
-    def parse_submission(cls, answer, count=1, params=None):
-        """See `Backend.parse_submission`.
-
-        'Job not submitted.' is bsub's last word on every failure it knows. It is a refusal but for limits and
-        passing troubles, and but for errors that came after the request was sent. At the limit of pending
-        jobs bsub does not fail but waits, without LSB_NTRIES for ever. One that was killed there has most
-        likely not submitted, yet it may have tried again, with success, in its last moment: it counts as
-        silent, and a look at the name tells.
-        """
-        found = re.search(cls.SUBMITTED, answer.out) or re.search(cls.SUBMITTED, answer.err)
-        if found:
-            return 'ok', found.group(1)
-        message, text = cls.complaint(answer), answer.whole()
-        if answer.code is None or answer.code == 0:
-            return 'silent', message
-        last = [line for line in text.splitlines() if 'not submitted' in line] or text.splitlines()
-        if any(re.search(cls.DOUBTFUL, line) for line in last):
-            return 'silent', message
-        if any(re.search(cls.PASSING, line) for line in last):
-            return 'busy', message
-        refused = 'not submitted' in text or 'usage:' in text.lower()
-        return 'refused' if refused else 'silent', message
-
     def expect_less(self, count, message):
         """See `Backend.expect_less`: `bparams` did not say, or the queue allows less."""
         if 'array index too large' in message:
@@ -6370,13 +6472,6 @@ class Lsf(Backend):
     def task_name(self, task):
         """See `Backend.task_name`: '123[4]', or '123' for a single job."""
         return '{}[{}]'.format(*task) if task[1] else task[0]
-
-    @staticmethod
-    def parse_limits(text):
-        """Return the limits in the output of `bparams -a`, {} where it does not say: MAX_JOB_ARRAY_SIZE
-        bounds the index as well."""
-        found = re.search(r'MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)', text)
-        return {'array': int(found.group(1))} if found else {}
 
     def limits(self):
         """See `Backend.limits`. (Without a setting it is 1,000: IBM, bsub -J.)"""
@@ -6389,37 +6484,6 @@ class Lsf(Backend):
         """Return the words of bjobs that list FIELDS of these jobs: options and ids."""
         fields = '{} delimiter=\'|\''.format(' '.join(self.FIELDS))
         return ['bjobs', '-noheader', '-o', fields] + list(selection)
-
-    @staticmethod
-    def parse_task(name, index=''):
-        """Return the task of '123[4]', or of '123' and its index; None if it is something else."""
-        found = re.match(r'(\d+)(?:\[(\d+)\])?$', name.strip())
-        if not found:
-            return None
-        return found.group(1), int(found.group(2) or (index.strip() if index.strip().isdigit() else 0))
-
-    @classmethod
-    def parse_jobs(cls, text):
-        """Return the list of dicts that `jobs_argv` brings: FIELDS as text ('' where it is unset), and
-        `task`.
-
-        Lines of another form are left out: waiting lines, banners, a reason that goes on in the next line.
-        """
-        found = []
-        for line in text.splitlines():
-            values = [value.strip() for value in line.split('|', len(cls.FIELDS) - 1)]
-            if len(values) != len(cls.FIELDS) or not re.match('[A-Z_]+$', values[2]):
-                continue
-            job = dict(zip(cls.FIELDS, ('' if value == '-' else value for value in values)))
-            job['task'] = cls.parse_task(job['jobid'], job['jobindex'])
-            if job['task']:
-                found.append(job)
-        return found
-
-    @classmethod
-    def parse_missing(cls, text):
-        """Return the set of ids of which LSF says itself that it does not know them."""
-        return {name.strip() for name in re.findall(cls.NOT_FOUND, text)}
 
     def find(self, name):
         """See `Backend.find`.
@@ -6449,62 +6513,6 @@ class Lsf(Backend):
         jobs = self.parse_jobs(answer.out)
         known = {job['task'][0] for job in jobs} | self.parse_missing(answer.whole())
         return {job['task']: self.describe(job) for job in jobs} if known.issuperset(ids) else None
-
-    def describe(self, job):
-        """Return (status, reason, words) of one of `parse_jobs`."""
-        status, words = self.STATES.get(job['stat'], ('', ''))
-        if status == 'PENDING':
-            reason = job['pend_reason'].rstrip(' ;')
-            meaning = self.meaning(reason)
-            if meaning:
-                reason = '{} ({})'.format(reason, meaning)
-            return status, '', ': '.join(part for part in (words, reason) if part)
-        found = self.verdict(job['stat'], job['exit_code'], job['exit_reason'], job['exec_host'])
-        return found['status'], found['reason'], found['words']
-
-    @classmethod
-    def verdict(cls, state, code='', reason='', host=''):
-        """Return what became of a job: dict with status, reason, words and, where known, exit_code and
-        signal.
-
-        Args:
-            state: as bjobs writes it
-            code: exit_code as text; LSF leaves it out for 0, and sometimes for a job that it has killed
-            reason: exit_reason, such as 'TERM_OWNER: job killed by owner'; '' if LSF does not know
-            host: exec_host; '' for a job that never started
-        """
-        status, words = cls.STATES.get(state, ('OTHER', 'LSF says {}, a state unknown to QMap'.format(state)))
-        if state in ('POST_ERR', 'PERR') and code.strip('0'):
-            status = 'FAILED'
-        found = {'status': status, 'reason': '', 'words': words}
-        if status in ('COMPLETED', 'FAILED') and code.isdigit():
-            found['exit_code'] = int(code)
-        elif status == 'COMPLETED':
-            found['exit_code'] = 0
-        if status != 'FAILED':
-            return found
-        number = found.get('exit_code')
-        # Above 128 it is a signal, or a program that ended so by itself: LSF writes both alike ("LSF job exit
-        # codes").
-        if number and 128 < number <= 192:
-            found['signal'] = number - 128
-        keyword = re.match(r'TERM_(\w+)', reason)
-        found['reason'] = cls.TERMINATIONS.get(keyword.group(1), '') if keyword else ''
-        found['words'] = reason.rstrip(' .;')
-        if not found['reason']:
-            found['reason'], words = cls.unexplained(number, found.get('signal'), host)
-            found['words'] = found['words'] or words
-        return found
-
-    @classmethod
-    def unexplained(cls, number, signal, host):
-        """Return (reason, words) of a job that failed, where LSF does not say why; arguments as in
-        `verdict`."""
-        if signal:
-            return 'signal', 'killed by signal {}{}'.format(signal, cls.HINTS.get(signal, ''))
-        if number is not None:
-            return 'exit', 'exit code {}'.format(number)
-        return ('exit', 'LSF gives no exit code') if host else ('cancelled', 'ended while it was pending')
 
     def chatter(self, text):
         """See `Backend.chatter`: what stands below the job report."""
@@ -6956,6 +6964,159 @@ class Running:
             and bool(self.pids(Processes()))
 
 
+class Room:
+    """The cores and the memory of this machine, and what of them no job has.
+
+    Attributes:
+        cores, memory: number, and bytes
+    """
+
+    def __init__(self):
+        self.cores = self._free_cores = machine_cores()
+        self.memory = self._free_memory = machine_memory()
+
+    def fits(self, params):
+        """Tell whether there is room now for a job with these parameters."""
+        return params.get('cores', 1) <= self._free_cores and params.get('memory', 0) <= self._free_memory
+
+    def take(self, params):
+        """Give a job its cores and memory."""
+        self._free_cores -= params.get('cores', 1)
+        self._free_memory -= params.get('memory', 0)
+
+    def give_back(self, params):
+        """Have back what a job had."""
+        self._free_cores += params.get('cores', 1)
+        self._free_memory += params.get('memory', 0)
+
+
+class Runners:
+    """Starts the runners of tasks, some ahead of their turn: starting a shell takes as long as many a job,
+    and so the next one is there before its slot is free. For one thread at a time, but for `start`."""
+
+    def __init__(self):
+        import shutil
+        self._bash = shutil.which('bash') or '/bin/bash'
+        self._waiting = {}    # by task: the pid of a runner that waits for its turn, and the pipe on which it does
+
+    def __contains__(self, task):
+        return task in self._waiting
+
+    def __len__(self):
+        return len(self._waiting)
+
+    @staticmethod
+    def _environ(task, **more):
+        return dict(job_environment(), QMAP_TASK=str(task[1]), **more)
+
+    def start(self, task, script):
+        """Start a runner whose turn it is, and return its pid.
+
+        Raises:
+            OSError: it cannot be started
+        """
+        return spawn([self._bash, script], self._environ(task))
+
+    def prepare(self, task, script):
+        """Start the runner of a task that will be the next, as far as to where it waits for a word."""
+        try:
+            source, gate = os.pipe()
+        except OSError:    # there is no room for it; later there may be
+            return
+        try:
+            pid = spawn([self._bash, script], self._environ(task, QMAP_WAIT='1'), source)
+            self._waiting[task] = (pid, gate)
+        except OSError:
+            os.close(gate)
+        os.close(source)
+
+    def release(self, task):
+        """Let a runner that waits go, and return its pid; None where there is none."""
+        pid, gate = self._waiting.pop(task, (None, None))
+        if pid is None:
+            return None
+        try:
+            os.write(gate, b'\n')
+        except OSError:    # somebody has killed it
+            os.waitpid(pid, 0)
+            pid = None
+        os.close(gate)
+        return pid
+
+    def dismiss(self, task):
+        """Let a runner that waits end. (So it does as well when this process ends, however that happens.)"""
+        pid, gate = self._waiting.pop(task, (None, None))
+        if pid is not None:
+            os.close(gate)
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:    # somebody ignores SIGCHLD
+                pass
+
+    def dismiss_all(self):
+        """Let all runners that wait end."""
+        for task in list(self._waiting):
+            self.dismiss(task)
+
+
+class Warden:
+    """A thread that watches over the limits of what runs, and ends what jobs leave behind.
+
+    Attributes:
+        stop: Event: there is nothing more to do
+    """
+
+    def __init__(self, list_running):
+        """
+        Args:
+            list_running: function that returns a list of all Running
+        """
+        self.stop = threading.Event()
+        self._list_running = list_running
+        self._lock = threading.Lock()
+        self._ended = []    # pids of runners that have ended, of whose jobs something may be left
+        self._thread = None
+
+    def at_work(self):
+        """Tell whether it works, or can begin to: there may be no thread for it. Not for two threads at
+        once."""
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._work, name='qmap-warden', daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
+
+    def runner_ended(self, pid):
+        """Learn that a runner has ended."""
+        with self._lock:
+            self._ended.append(pid)
+
+    def _work(self):
+        while not self.stop.wait(0.25):
+            running = [process for process in self._list_running() if process.pid]
+            now = time.monotonic()
+            if not self._ended and not any(process.strict() or now - process.since > 1 for process in running):
+                continue
+            look = Processes()
+            self.sweep(look)
+            for process in running:
+                process.watch(look, now)
+            if not any(process.strict() for process in running):
+                self.stop.wait(1.5)
+
+    def sweep(self, look=None):
+        """End what jobs have left in the background, in a process group of its own: as `timeout` has."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+        if ended:
+            look = look or Processes()
+        for pid in ended:
+            send(look.orphans(pid), signal.SIGKILL)
+
+
 class Local(Backend):
     """The standalone executor: the machine's cores and memory as the cluster, a thread a slot.
 
@@ -6978,36 +7139,29 @@ class Local(Backend):
 
     def __init__(self, options=None, wake=None):
         """See `Backend`."""
-        import shutil
         from concurrent.futures import ThreadPoolExecutor
         super().__init__(options, wake)
-        self.cores = machine_cores()
-        self.memory = machine_memory()
         self._wake = wake or (lambda: None)
         self._lock = threading.RLock()
+        self._room = Room()
+        self._slots = self._room.cores
         self._queue = collections.deque()
+        self._runners = Runners()
         self._running = {}
         self._ended = {}
         self._elsewhere = {}
-        self._past = []    # pids of runners that have ended, of whose jobs something may be left
-        self._free = [self.cores, self.memory]
-        self._slots = self.cores
-        self._bash = shutil.which('bash') or '/bin/bash'
-        self._ready = {}    # by task: the pid of a runner that waits for a slot, and the pipe on which it does
-        self._pool = ThreadPoolExecutor(self.cores)
+        self._pool = ThreadPoolExecutor(self._room.cores)
         self._worked = False    # whether it has a thread
-        self._stop = threading.Event()
-        self._closed = False
-        self._warden = None
+        self._warden = Warden(self._list_running)
         self._short = ('', 0)    # what was missing, and when that was seen
 
     def start_threads(self):
         """Start all threads that jobs need: once the main thread is at its end, Python 3.12 starts no more,
         while other releases do as long as functions are called that were registered for it."""
-        together = threading.Barrier(self.cores + 1, timeout=10)
+        together = threading.Barrier(self._room.cores + 1, timeout=10)
         try:
             self._guard()
-            for _ in range(self.cores):
+            for _ in range(self._room.cores):
                 self._pool.submit(together.wait)
             together.wait()
             self._worked = True
@@ -7023,11 +7177,12 @@ class Local(Backend):
 
     def holds(self, params):
         """Return how many jobs with these parameters the machine holds at once."""
-        return max(1, min(self.cores // params.get('cores', 1), self.memory // params.get('memory', 1)))
+        room = self._room
+        return max(1, min(room.cores // params.get('cores', 1), room.memory // params.get('memory', 1)))
 
     def refusal(self, params):
         """Return why the machine cannot hold a job with these parameters, '' where it can."""
-        return too_large(params, self.cores, self.memory)
+        return too_large(params, self._room.cores, self._room.memory)
 
     def submit(self, script, name, count, params, output):
         """Queue the tasks of a script. A job that is larger than the machine is refused."""
@@ -7085,8 +7240,7 @@ class Local(Backend):
                 # The runner itself may be older: it may have waited for its turn. The wall clock may have
                 # been set.
                 running.since = min(running.since, Processes().first_child(running.pid) or running.since)
-                self._free[0] -= params.get('cores', 1)
-                self._free[1] -= params.get('memory', 0)
+                self._room.take(params)
             if running.said and running.said != said:
                 running.begin()    # the next job of a share
             running.said = said
@@ -7135,7 +7289,7 @@ class Local(Backend):
             if running and not running.alive() and not running.ending():
                 if not (running.said and os.path.exists(running.said + '.end')):
                     send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
-                self._past.append(running.pid)
+                self._warden.runner_ended(running.pid)
                 self._over(task, dict(running.verdict, memory=running.memory.peak), running)
             return task not in self._running
 
@@ -7146,7 +7300,7 @@ class Local(Backend):
             wanted = set(tasks)
             for entry in [entry for entry in self._queue if entry[0] in wanted]:
                 self._queue.remove(entry)
-                self._dismiss(entry[0])
+                self._runners.dismiss(entry[0])
                 self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
@@ -7160,18 +7314,15 @@ class Local(Backend):
             tasks = [task for task, _, _ in self._queue]
             self._queue.clear()
             for task in tasks:
-                self._dismiss(task)
+                self._runners.dismiss(task)
         return tasks
 
     def close(self):
         """Start nothing more. What runs goes on."""
-        self._closed = True
-        self._stop.set()
+        self._warden.stop.set()
         with self._lock:
-            for task in list(self._ready):
-                self._dismiss(task)
-            if self._past:
-                self._sweep(Processes())
+            self._runners.dismiss_all()
+        self._warden.sweep()
         self._pool.shutdown(wait=False)
 
     # A slot
@@ -7180,14 +7331,10 @@ class Local(Backend):
         with self._lock:
             while self._queue and not self._closed and len(self._running) < self._slots:
                 task, script, params = self._queue[0]
-                cores, memory = params.get('cores', 1), params.get('memory', 0)
-                if cores > self._free[0] or memory > self._free[1]:
-                    break
-                if not self._guard():
+                if not self._room.fits(params) or not self._guard():
                     break
                 self._queue.popleft()
-                self._free[0] -= cores
-                self._free[1] -= memory
+                self._room.take(params)
                 running = self._running[task] = Running(None, params)
                 try:
                     self._pool.submit(self._slot, task, script, running)
@@ -7196,7 +7343,7 @@ class Local(Backend):
                     if not self._worked:    # no thread at all would ever take it from there
                         self._put_back(task, script, running)
                         break
-                running.pid = self._release(task)
+                running.pid = self._runners.release(task)
 
     def _put_back(self, task, script, running):
         """Let a task wait that could not be started."""
@@ -7210,7 +7357,7 @@ class Local(Backend):
             if self._closed or self._running.get(task) is not running:
                 return    # it was put back, and only the pool does not know
         try:
-            pid = running.pid = running.pid or spawn([self._bash, script], self._environ(task))
+            pid = running.pid = running.pid or self._runners.start(task, script)
             running.memory.floor = own_peak()
         except OSError as error:
             self._fail(task, script, running, error)
@@ -7238,8 +7385,7 @@ class Local(Backend):
             account = None    # a second copy of an attempt that another process runs
         elif os.WEXITSTATUS(status) == 254:    # so a bash ends that has tried to fork for a while
             self._run_short(NO_PROCESS)
-        with self._lock:
-            self._past.append(pid)
+        self._warden.runner_ended(pid)
         self._over(task, account, running)
 
     def _fail(self, task, script, running, error):
@@ -7248,7 +7394,7 @@ class Local(Backend):
             self._over(task, {'reason': 'submit', 'words': 'bash: {}'.format(error.strerror)}, running)
             return
         self._run_short('{}: {}'.format(NO_PROCESS, error.strerror))
-        self._stop.wait(1)
+        self._warden.stop.wait(1)
         if running.killed:
             self._over(task, dict(running.verdict), running)
             return
@@ -7259,57 +7405,16 @@ class Local(Backend):
         """Note what is missing. Runners that wait for a slot must not take the processes that jobs need."""
         with self._lock:
             self._short = (text, time.monotonic())
-            for task in list(self._ready):
-                self._dismiss(task)
-
-    @staticmethod
-    def _environ(task, **more):
-        return dict(job_environment(), QMAP_TASK=str(task[1]), **more)
-
-    # Starting a shell takes as long as many a job: the next one is there before its slot is free
+            self._runners.dismiss_all()
 
     def _prepare(self):
-        """Start the runner of a task that will be the next, as far as to where it waits for a word."""
+        """Start the runner of a task that will be the next."""
         with self._lock:
             tasks = [(task, script) for task, script, _ in itertools.islice(self._queue, self._slots)
-                     if task not in self._ready]
-            if not tasks or self._closed or self.shortage or len(self._ready) >= self._slots:
-                return
-            task, script = tasks[0]
-            try:
-                source, gate = os.pipe()
-            except OSError:    # there is no room for it; later there may be
-                return
-            try:
-                pid = spawn([self._bash, script], self._environ(task, QMAP_WAIT='1'), source)
-                self._ready[task] = (pid, gate)
-            except OSError:
-                os.close(gate)
-            os.close(source)
-
-    def _release(self, task):
-        """Let a runner that waits go, and return its pid; None where there is none."""
-        with self._lock:
-            pid, gate = self._ready.pop(task, (None, None))
-        if pid is None:
-            return None
-        try:
-            os.write(gate, b'\n')
-        except OSError:    # somebody has killed it
-            os.waitpid(pid, 0)
-            pid = None
-        os.close(gate)
-        return pid
-
-    def _dismiss(self, task):
-        """Let a runner that waits end. (So it does as well when this process ends, however that happens.)"""
-        pid, gate = self._ready.pop(task, (None, None))
-        if pid is not None:
-            os.close(gate)
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:    # somebody ignores SIGCHLD
-                pass
+                     if task not in self._runners]
+            may_prepare = not self._closed and not self.shortage and len(self._runners) < self._slots
+            if tasks and may_prepare:
+                self._runners.prepare(*tasks[0])
 
     def _over(self, task, account, running):
         with self._lock:
@@ -7322,44 +7427,25 @@ class Local(Backend):
     def _give_back(self, task, running):
         if self._running.get(task) is running:
             del self._running[task]
-            self._free[0] += running.params.get('cores', 1)
-            self._free[1] += running.params.get('memory', 0)
+            self._room.give_back(running.params)
 
-    # The warden: limits, for as long as anything runs
+    # The warden
 
     def _guard(self):
         """Have the warden at work, and return whether it is."""
         with self._lock:
-            if self._warden is None or not self._warden.is_alive():
-                warden = threading.Thread(target=self._watch, name='qmap-warden', daemon=True)
-                try:
-                    warden.start()
-                except RuntimeError:
-                    self._run_short(NO_THREAD)
-                    return False
-                self._warden = warden
-        return True
+            if self._warden.at_work():
+                return True
+            self._run_short(NO_THREAD)
+            return False
 
-    def _watch(self):
-        while not self._stop.wait(0.25):
-            with self._lock:
-                running = [process for process in self._running.values() if process.pid]
-            now = time.monotonic()
-            if not self._past and not any(process.strict() or now - process.since > 1 for process in running):
-                continue
-            look = Processes()
-            self._sweep(look)
-            for process in running:
-                process.watch(look, now)
-            if not any(process.strict() for process in running):
-                self._stop.wait(1.5)
-
-    def _sweep(self, look):
-        """End what jobs have left in the background, in a process group of its own: as `timeout` has."""
+    def _list_running(self):
         with self._lock:
-            past, self._past = self._past, []
-        for pid in past:
-            send(look.orphans(pid), signal.SIGKILL)
+            return list(self._running.values())
+
+    @property
+    def _closed(self):
+        return self._warden.stop.is_set()
 
 
 #: The backends that this file has, by their names in profiles.
