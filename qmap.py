@@ -12920,6 +12920,28 @@ def in_foreground(stream):
 # run: one command, now
 ########################################################################################################################
 
+def start_command(command, params):
+    """Start a shell command with the streams of this process, and return the Popen.
+
+    Raises:
+        OSError: it cannot be started
+    """
+    import shutil
+    import subprocess
+    return subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
+                            env=dict(outer_environment(), **exported_variables(params)),
+                            cwd=params.get('working_directory'))
+
+
+def await_end(running):
+    """Wait for a child, and for what of it was told to end; return its wait status and its struct_rusage."""
+    # Until it is waited for, its number is no other's.
+    os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+    while running.ending():    # the guard kills what does not end
+        time.sleep(0.1)
+    return os.wait4(running.pid, 0)[1:]
+
+
 def run_here(command, params, quiet=False):
     """Run a shell command on this machine, with its limits, as if it had been typed here.
 
@@ -12934,8 +12956,6 @@ def run_here(command, params, quiet=False):
     Raises:
         QMapError: this machine does not hold it
     """
-    import shutil
-    import subprocess
     words = too_large(params, machine_cores(), machine_memory())
     if words:
         raise QMapError('the command ' + words)
@@ -12951,21 +12971,17 @@ def run_here(command, params, quiet=False):
         else:
             send(running.pids(Processes()), number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, forward)
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         if 'memory' in params or 'time' in params:
             threading.Thread(target=guard, args=(running,), daemon=True).start()
-        child = subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
-                                 env=dict(outer_environment(), **exported_variables(params)),
-                                 cwd=params.get('working_directory'))
+        child = start_command(command, params)
         running.pid, running.memory.floor = child.pid, own_peak()
         for number in pending:
             forward(number, None)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)    # until it is waited for, its number is no other's
-        while running.ending():    # the guard kills what does not end
-            time.sleep(0.1)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = 0
+        status, used = await_end(running)
+        child.returncode = 0    # it was waited for by its pid
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or 'bash', error.strerror))
     except RuntimeError:
