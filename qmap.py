@@ -5772,8 +5772,8 @@ class GridEngine(Backend):
         time               -l h_rt=SECONDS
         queue              -q
         working_directory  -wd
-        extra              as it is, last, so that it wins: a memory, h_rt, -pe or -q of its own is in place of
-                           ours. With -N, -t or -sync of its own a submission is not recognised any more
+        extra              as it is, last, so that it wins: a memory, h_rt, -pe or -q of its own is in place
+                           of ours. With -N, -t or -sync of its own a submission is not recognised any more
 
     Two exit statuses mean something to Grid Engine, whatever was submitted with -r n: after 99 a job goes
     back into the queue (Rq), after 100 it stays there in error state (Eqw). A script should end with another
@@ -6313,16 +6313,16 @@ class Lsf(LsfAnswers, Backend):
 
     Options of the profile, for sites that differ:
         memory_unit       suffix   numbers carry their unit: `-M 4096MB` (default; LSF 10.1 and later)
-                          KB, MB, GB, TB   bare numbers in this unit: what LSF_UNIT_FOR_LIMITS says in lsf.conf
+                          KB, MB, GB, TB   bare numbers in this unit: LSF_UNIT_FOR_LIMITS of lsf.conf
                           default  bare numbers as LSF means them without that setting: -M in KB, rusage in MB
                           When it is not set and `lsid` tells of a version before 10.1, lsf.conf is read.
         memory_per        host     `rusage[mem]` is for a host, as LSF has it by default: the job's memory by
                                    its nodes
-                          slot     it is for a slot (RESOURCE_RESERVE_PER_TASK=Y): the job's memory by its slots
+                          slot     it is for a slot (RESOURCE_RESERVE_PER_TASK=Y): the memory by the slots
                           job      written as `mem=.../job`, whatever the site says (LSF 10.1.0.9)
         memory_limit_per  job      -M is the memory of the whole job (default)
-                          slot     sites that multiply -M by the slots, or apply it to each process: divided by
-                                   the slots
+                          slot     sites that multiply -M by the slots, or apply it to each process:
+                                   divided by the slots
 
     A folder with `%` in its name cannot be given to LSF, which replaces %J, %I and others and has no way to
     quote them. Such an output goes to /dev/null, and such a working directory is left to the script itself.
@@ -6538,8 +6538,8 @@ class Lsf(LsfAnswers, Backend):
         return words
 
     def interactive(self, params, command):
-        """See `Backend.interactive`. bsub hands one string to /bin/sh. What it says itself goes to standard error
-        (BSUB_STDERR), or away (BSUB_QUIET)."""
+        """See `Backend.interactive`. bsub hands one string to /bin/sh. What it says itself goes to
+        standard error (BSUB_STDERR), or away (BSUB_QUIET)."""
         words = ['env', 'BSUB_STDERR=Y'] + (['BSUB_QUIET=Y'] if params.get('quiet') else [])
         command = '/bin/bash -c -- {}'.format(shlex.quote(command))
         return words + ['bsub', '-I'] + self.options_argv(params) + [command]
@@ -6599,7 +6599,8 @@ def too_large(params, cores, memory):
     if params.get('cores', 1) > cores:
         return 'requests {}; this machine has {}'.format(plural(params['cores'], 'core'), cores)
     if params.get('memory', 0) > memory:
-        return 'requests {} of memory; this machine has {}'.format(exact_memory(params['memory']), memory_text(memory))
+        return 'requests {} of memory; this machine has {}'.format(
+            exact_memory(params['memory']), memory_text(memory))
     return ''
 
 
@@ -6711,11 +6712,13 @@ def process_memory(pid):
     """
     try:
         with open('/proc/{}/status'.format(pid), 'rb') as source:
-            found = {kind: int(size) * 1024 for kind, size in re.findall(rb'Rss(\w+):\s*(\d+)', source.read())}
+            found = {kind: int(size) * 1024
+                     for kind, size in re.findall(rb'Rss(\w+):\s*(\d+)', source.read())}
         if b'Anon' in found:
             return found[b'Anon'] + found.get(b'Shmem', 0), found.get(b'File', 0)
         with open('/proc/{}/statm'.format(pid), 'rb') as source:
-            resident, files = (int(pages) * os.sysconf('SC_PAGE_SIZE') for pages in source.read().split()[1:3])
+            page = os.sysconf('SC_PAGE_SIZE')
+            resident, files = (int(pages) * page for pages in source.read().split()[1:3])
         return max(0, resident - files), files
     except (OSError, ValueError):    # it has ended
         return 0, 0
@@ -6738,7 +6741,8 @@ def proportional_memory(pid):
     share them; None where unknown. (Before Linux 5.3 mapped files are among them.)"""
     try:
         with open('/proc/{}/smaps_rollup'.format(pid), 'rb') as source:
-            found = {kind: int(size) * 1024 for kind, size in re.findall(rb'\nPss(\w*):\s*(\d+)', source.read())}
+            found = {kind: int(size) * 1024
+                     for kind, size in re.findall(rb'\nPss(\w*):\s*(\d+)', source.read())}
     except ProcessLookupError:    # it has ended, and was not yet waited for
         return 0
     except FileNotFoundError:    # gone, or a kernel before 4.14
@@ -6782,8 +6786,9 @@ def spawn(argv, environ, source=None):
         except NotImplementedError:    # an old C library has no setsid
             pass
     import subprocess
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL if source is None else source, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, env=environ, start_new_session=True)
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL if source is None else source,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ,
+                             start_new_session=True)
     child.returncode = 0    # it is waited for by its pid, not by this object
     return child.pid
 
@@ -6803,12 +6808,12 @@ def own_peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def note_why(said, verdict):
+def note_why(status_path, verdict):
     """Write down why an attempt is ended, for the runner, and for the next driver, should this one not live
     to see it. The first reason stays."""
     try:
-        if not os.path.exists(said + '.why'):
-            write_json(said + '.why', verdict)
+        if not os.path.exists(status_path + '.why'):
+            write_json(status_path + '.why', verdict)
     except OSError:
         pass
 
@@ -6872,7 +6877,7 @@ class Running:
         pid: of the runner, whose descendants are what the limits are for; None until it is known
         born: its birth; None for our own child
         since: when it began, on the monotonic clock
-        said: path of the task's words, without the suffix, once it has claimed its attempt
+        status_path: path of the task's words, without the suffix, once it has claimed its attempt
         killed: when it was told to end, on the monotonic clock
         verdict: why: dict with reason, words and time, in seconds since 1970
         memory: MemoryUse
@@ -6891,7 +6896,7 @@ class Running:
         self.pid = pid
         self.params = params
         self.born = born
-        self.said = None
+        self.status_path = None
         self.killed = None
         self.verdict = {}
         self.memory = MemoryUse()
@@ -6913,7 +6918,7 @@ class Running:
         """Return the processes that its limits are for, and what is left of those that were told to end: they
         may have lost their parents since."""
         found = collections.OrderedDict()
-        if self.born is None or look.birth(self.pid) in ('', self.born):    # else the number is another's by now
+        if self.born is None or look.birth(self.pid) in ('', self.born):    # else the number is another's
             found.update(dict.fromkeys([self.pid] * self._own + look.tree(self.pid)))
         for pid, born in self._told.items():
             if look.birth(pid) == born:
@@ -6949,8 +6954,8 @@ class Running:
         if not self.killed:
             self.killed, self._hard = time.monotonic(), number == signal.SIGKILL
             self.verdict = {'reason': reason, 'words': words, 'time': time.time()}
-            if self.said:
-                note_why(self.said, self.verdict)
+            if self.status_path:
+                note_why(self.status_path, self.verdict)
         if self.pid:
             look = Processes()
             pids = self.pids(look)
@@ -6997,7 +7002,7 @@ class Runners:
     def __init__(self):
         import shutil
         self._bash = shutil.which('bash') or '/bin/bash'
-        self._waiting = {}    # by task: the pid of a runner that waits for its turn, and the pipe on which it does
+        self._waiting = {}    # by task: the pid of a runner that waits, and the pipe on which it does
 
     def __contains__(self, task):
         return task in self._waiting
@@ -7098,7 +7103,8 @@ class Warden:
         while not self.stop.wait(0.25):
             running = [process for process in self._list_running() if process.pid]
             now = time.monotonic()
-            if not self._ended and not any(process.strict() or now - process.since > 1 for process in running):
+            worth_a_look = self._ended or any(process.strict() or now - process.since > 1 for process in running)
+            if not worth_a_look:
                 continue
             look = Processes()
             self.sweep(look)
@@ -7218,19 +7224,13 @@ class Local(Backend):
             tasks = itertools.chain((entry[0] for entry in self._queue), self._running, self._ended)
             return name if any(task[0] == name for task in tasks) else ''
 
-    def started(self, task, start, params, said):
-        """Hear what a task said when it started. One that is not our child is watched from now on.
-
-        Args:
-            task: pair of name and index
-            start: dict, its own words
-            params: of the job
-            said: path of its words, without the suffix
-        """
+    def started(self, task, start, params, status_path):
+        """See `Backend.started`. A task that is not our child is watched from now on."""
         with self._lock:
             running = self._running.get(task)
             if running is None or running.pid not in (None, start.get('pid')):
-                if not start.get('born') or birth(start.get('pid')) != start['born'] or not is_runner(start['pid']):
+                is_here = start.get('born') and birth(start.get('pid')) == start['born']
+                if not is_here or not is_runner(start['pid']):
                     if start.get('host') != os.uname().nodename:
                         self._elsewhere[task] = start['host']
                     return
@@ -7241,9 +7241,9 @@ class Local(Backend):
                 # been set.
                 running.since = min(running.since, Processes().first_child(running.pid) or running.since)
                 self._room.take(params)
-            if running.said and running.said != said:
+            if running.status_path and running.status_path != status_path:
                 running.begin()    # the next job of a share
-            running.said = said
+            running.status_path = status_path
         self._guard()
 
     @property
@@ -7287,7 +7287,7 @@ class Local(Backend):
         with self._lock:
             running = self._running.get(task)
             if running and not running.alive() and not running.ending():
-                if not (running.said and os.path.exists(running.said + '.end')):
+                if not (running.status_path and os.path.exists(running.status_path + '.end')):
                     send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
                 self._warden.runner_ended(running.pid)
                 self._over(task, dict(running.verdict, memory=running.memory.peak), running)
@@ -7301,7 +7301,8 @@ class Local(Backend):
             for entry in [entry for entry in self._queue if entry[0] in wanted]:
                 self._queue.remove(entry)
                 self._runners.dismiss(entry[0])
-                self._ended[entry[0]] = {'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
+                self._ended[entry[0]] = {
+                    'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
         for process in running:
             process.end(signal.SIGTERM, 'cancelled', 'cancelled')
@@ -7380,7 +7381,8 @@ class Local(Backend):
                        **running.most_memory(used))
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            account = dict({'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
+            account = dict(
+                {'reason': 'signal', 'words': ''}, signal=number, exit_code=128 + number, **account)
         elif os.WEXITSTATUS(status) == 75:
             account = None    # a second copy of an attempt that another process runs
         elif os.WEXITSTATUS(status) == 254:    # so a bash ends that has tried to fork for a while
@@ -12942,6 +12944,13 @@ def await_end(running):
     return os.wait4(running.pid, 0)[1:]
 
 
+def report_use(running, used):
+    """Say what a command used that has ended, given its struct_rusage."""
+    print_message('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
+        time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
+        peak_text(running.most_memory(used)) or 'unknown'))
+
+
 def run_here(command, params, quiet=False):
     """Run a shell command on this machine, with its limits, as if it had been typed here.
 
@@ -12992,9 +13001,7 @@ def run_here(command, params, quiet=False):
     if running.killed:
         print_message('killed: {}'.format(running.verdict['words']))
     if not quiet:
-        print_message('elapsed {}, cpu {:.1f} s, peak memory {}'.format(
-            time_text(time.monotonic() - running.since), used.ru_utime + used.ru_stime,
-            peak_text(running.most_memory(used)) or 'unknown'))
+        report_use(running, used)
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
