@@ -5116,7 +5116,7 @@ class Backend:
     #: Seconds between two questions while all is well, and for which a job that has left the queue may still
     #: write its end (the caches of network file systems).
     poll_interval = 30
-    grace = 90
+    grace: float = 90
     #: Seconds of work to hand over ahead of time: only where handing over costs nothing and can be undone.
     ahead = 0
     #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
@@ -5132,7 +5132,7 @@ class Backend:
     cancel_argv = []
     #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that
     #: fits.
-    NOTES = ()
+    NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
 
     def __init__(self, options=None, wake=None):
         """Make a backend.

@@ -61,3 +61,10 @@ def test_what_lets_a_view_work_uses_its_interface_and_all_of_it():
     used = {node.attr for node in ast.walk(parse(QMAP)) if isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name) and node.value.id == 'view'}
     assert used == {name for name in vars(module.View) if not name.startswith('_')}
+
+
+def test_each_executor_has_a_backend_and_those_beside_derive_from_them():
+    assert set(module.BACKENDS) == set(module.EXECUTORS) == {'local'} | set(module.COMMANDS)
+    for name, plain in module.BACKENDS.items():
+        full = module.load_backend(name)
+        assert isinstance(full, plain) and (type(full) is plain) == (name == 'local') and full.name == name
