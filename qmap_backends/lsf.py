@@ -27,12 +27,11 @@ PENDING = (
 #: How a line of bacct -l or bhist -l begins: a time, and for elements of arrays the index.
 EVENT = r'(?m)^[ \t]*\w{3} \w{3} +\d+ [\d:]{8}(?: \d{4})?: +(?:\[\d+\] +)?'
 
-
 #: The commands that read LSF's log files, in the order in which they are asked.
 LOGS = (['bacct', '-l'], ['bhist', '-a', '-l', '-n', '2'])
 
 
-# Accounts ###################################################################################################
+# ---- accounts
 
 def parse_seconds(text):
     """Return the seconds of '50 second(s)', '0.1', '12.5 seconds' or '01:02:03'; None for something else."""

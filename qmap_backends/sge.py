@@ -16,7 +16,8 @@ from qmap import GridEngine
 from qmap_backends import cluster_load, read_clock, read_size
 
 #: What the number under `failed` of an accounting record says: reason, words. 0 is no failure, and 24 and 25
-#: (it goes on elsewhere) are no end; what is not here is the node's. sge_status(5), as above.
+#: (it goes on elsewhere) are no end; what is not here is the node's. sge_status(5), as for
+#: `GridEngine.STATES`.
 FAILURES = {
     0: ('', ''),
     12: ('', 'the job ended, the parallel environment was not stopped'),
@@ -55,8 +56,7 @@ OLD = 1000
 CLOCK = 300
 
 
-# How Grid Engine writes things
-# -------------------------------------------------------------------------------------
+# ---- how Grid Engine writes things
 
 def number(text):
     """Return the number at the start of a text, 0 if there is none: '0.131s' -> 0.131, '137    (Killed)' ->
@@ -79,12 +79,12 @@ def moment(text):
         return 0
 
 
-# The accounts
-# ------------------------------------------------------------------------------------------------------
+# ---- accounts
 
 #: Place of a field in a line of the accounting file, and its key in the output of qacct. accounting(5)
 FIELDS = {'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 8, 'end_time': 10,
-          'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34, 'taskid': 35, 'cpu': 36}
+          'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34, 'taskid': 35,
+          'cpu': 36}
 
 
 def parse_accounting(line):
@@ -232,8 +232,7 @@ def verdict(record):
     return found
 
 
-# The load
-# ----------------------------------------------------------------------------------------------------------
+# ---- the load
 
 def parse_hosts(text):
     """Return (hosts that are up, slots, used slots) from `qhost -q -xml`.
