@@ -357,8 +357,13 @@ def load_module(name, what):
     try:
         return import_beside(name)
     except ImportError as error:
-        raise QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
-            what, error, os.path.basename(__file__)))
+        raise other_release(what, error)
+
+
+def other_release(what, why):
+    """Return the QMapError about a folder that does not fit this file, which begins with the arguments."""
+    return QMapError('{}: {}; copy {} and qmap_backends together, of one release'.format(
+        what, why, os.path.basename(__file__)))
 
 
 def load_tool(name, what=None):
@@ -7469,6 +7474,8 @@ def load_backend(executor, settings=None, wake=None):
     backend_class = BACKENDS[executor]
     if executor != 'local':
         full = load_module('qmap_backends.' + executor, executor)
+        if full and not issubclass(full.BACKEND, backend_class):
+            raise other_release(executor, '{} is of another release'.format(full.__file__))
         backend_class = full.BACKEND if full else backend_class
     try:
         backend = backend_class(settings, wake)

@@ -229,6 +229,11 @@ def test_a_folder_of_another_release_is_an_error_of_one_line(qmap):
     assert result.code == 2 and result.err.count('\n') == 1
     assert result.err.startswith("qmap: error: report: cannot import name 'of_another_release'")
     assert result.err.endswith('; copy qmap.py and qmap_backends together, of one release\n')
+    qmap.write('home/qmap_backends/slurm.py', 'class BACKEND:\n    """As of a release before."""\n')
+    qmap.write('a.map', 'true\n')
+    assert qmap('submit', 'a.map', '-p', 'slurm').err == (
+        'qmap: error: slurm: {}/home/qmap_backends/slurm.py is of another release; copy qmap.py and qmap_backends '
+        'together, of one release\n'.format(qmap.folder))
     for name in ('__init__', 'tools/report'):
         qmap.write('home/qmap_backends/{}.py'.format(name), '')
     assert qmap('report', '-l', 'out').err == (
