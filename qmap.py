@@ -266,9 +266,9 @@ def print_aside(line):
         pass
 
 
-########################################################################################################################
+##############################################################################################################
 # Beside this file: the folder qmap_backends, or what a bundle carries of it
-########################################################################################################################
+##############################################################################################################
 
 #: What to do where there is only this file, which has the verbs of all schedulers, and no more.
 MISSING_FOLDER = ('the folder qmap_backends is not beside {}; copy it there, or make one file with '
@@ -446,9 +446,9 @@ class Beside:
         return found if found and found.has_location else None    # a folder without __init__.py has none
 
 
-########################################################################################################################
+##############################################################################################################
 # Units
-########################################################################################################################
+##############################################################################################################
 
 MEMORY_UNITS = 'KMGTP'
 TIME_UNITS = {'d': 86400, 'h': 3600, 'm': 60, 's': 1}
@@ -539,9 +539,9 @@ def iso_time(seconds):
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
 
 
-########################################################################################################################
+##############################################################################################################
 # Files
-########################################################################################################################
+##############################################################################################################
 
 #: Bytes at the most of a file that is read whole, and of a line of the journal: far more than QMap writes.
 LARGEST, LONGEST = 1 << 26, 1 << 28
@@ -921,9 +921,9 @@ def remove_file(path):
         pass
 
 
-########################################################################################################################
+##############################################################################################################
 # Parameters and map files
-########################################################################################################################
+##############################################################################################################
 
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
@@ -1451,9 +1451,9 @@ class Map:
         same = self._places.same_id()
         if same:
             first, second = same
-            raise QMapError('{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or '
-                            'give another number'.format(self.path, self.line(second), self.line_id(second),
-                                                         self.line(first)))
+            raise QMapError(
+                '{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or give '
+                'another number'.format(self.path, self.line(second), self.line_id(second), self.line(first)))
 
     def __len__(self):
         """Return the number of commands."""
@@ -1555,13 +1555,13 @@ def parse_parameter(key, text):
         raise QMapError(str(error))
 
 
-########################################################################################################################
+##############################################################################################################
 # Templates
-########################################################################################################################
+##############################################################################################################
 
 # One command line with groups and wildcards stands for many commands:
 #
-#   {{a,b,c}}          a list: blanks around the items are dropped, an item may be empty, a comma of an item is \,
+#   {{a,b,c}}          a list: blanks around the items are dropped, an item may be empty, \, is a comma of one
 #   {{file}}           its lines, without blank ones and comments, each as one word
 #   {{raw:file}}       the same, as they are typed
 #   {{*.txt}}          the paths that match; so does any word with a wildcard, as in a shell
@@ -2201,9 +2201,9 @@ def conda_lines(conda_env):
     return [line, '{} activate {}'.format(command, quote_word(wanted))] if wanted else []
 
 
-########################################################################################################################
+##############################################################################################################
 # Profiles
-########################################################################################################################
+##############################################################################################################
 
 #: What a profile may say beside its sections [params] and [editable_params].
 SETTINGS = collections.OrderedDict([
@@ -2395,15 +2395,16 @@ def find_scheduler():
 def profile_folders():
     """Return the folders in which profiles are looked for, the first one first."""
     config = os.path.join(os.path.expanduser('~'), '.config')    # with ~ as it is for a user without a home
-    if os.path.isabs(os.environ.get('XDG_CONFIG_HOME', '')):    # else it is to be ignored (XDG Base Directory)
+    # One that is not absolute is to be ignored (XDG Base Directory Specification).
+    if os.path.isabs(os.environ.get('XDG_CONFIG_HOME', '')):
         config = os.environ['XDG_CONFIG_HOME']
     found = [os.environ.get('QMAP_HOME')] + ([os.path.join(config, 'qmap')] if os.path.isabs(config) else [])
     return [folder for folder in found if folder]
 
 
-########################################################################################################################
+##############################################################################################################
 # The logs folder
-########################################################################################################################
+##############################################################################################################
 
 class Logs:
     """The names in a logs folder, and how its files are read and written.
@@ -2580,16 +2581,16 @@ def user_name(uid):
 
 #: What a runner says as it begins (of a claim that ran nothing: void, driver), and as a job ends.
 START_FIELDS = {
-    'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int, 'void': int,
-    'driver': int}
+    'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int,
+    'void': int, 'driver': int}
 END_FIELDS = {'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'before': str, 'left': int}
 
 #: What execution.info says.
 EXECUTION_FIELDS = {
     'version': str, 'name': str, 'profile': str, 'executor': str, 'settings': dict, 'editable_params': dict,
-    'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int, 'on_finish': str,
-    'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str, 'inode': int, 'host': str,
-    'token': str, 'created_seconds': NUMBER}
+    'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int,
+    'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
+    'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER}
 
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
@@ -2599,8 +2600,8 @@ NEEDED = ('batch', 'name', 'tasks', 'time')
 
 #: Who drives, in driver.json and at the beginning of a segment of the journal.
 DRIVER_FIELDS = {
-    'event': str, 'host': str, 'pid': int, 'born': str, 'nonce': str, 'epoch': int, 'beat': int, 'released': bool,
-    'trouble': str, 'max_running': int, 'bytes': int, 'read': dict}
+    'event': str, 'host': str, 'pid': int, 'born': str, 'nonce': str, 'epoch': int, 'beat': int,
+    'released': bool, 'trouble': str, 'max_running': int, 'bytes': int, 'read': dict}
 
 
 def read_start(path):
@@ -2725,9 +2726,9 @@ class Lock:
         self._held = None
 
 
-########################################################################################################################
+##############################################################################################################
 # How jobs ended: failures in groups, and totals of what was used
-########################################################################################################################
+##############################################################################################################
 
 #: What differs in messages that mean the same: hexadecimal numbers, random names of temporary files, numbers.
 NUMBERS = re.compile(r'\b0[xX][0-9a-fA-F]+|\b(?=[a-f-]*\d)[0-9a-f]{8}[0-9a-f-]*\b|(?<=tmp)[._-]?\w{6,}|\d+')
@@ -2987,18 +2988,18 @@ def describe_end(record):
             'submit': 'submission refused'}.get(reason, reason or 'failed')
 
 
-########################################################################################################################
+##############################################################################################################
 # The ledger: what the journal says
-########################################################################################################################
+##############################################################################################################
 
 #: What an attempt used, as a record says it: seconds, bytes, an upper bound where the bytes are not known.
 USED = ('cpu', 'memory', 'memory_below')
 
 #: What a record says of a job, beside what the ledger itself builds on.
 RECORD_FIELDS = {
-    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str, 'submitted': NUMBER,
-    'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER, 'memory_below': NUMBER,
-    'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
+    'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
+    'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
+    'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -3530,7 +3531,8 @@ class JournalState(JobTable):
         counted = False
         if not self.status[number] and number in self.places.earlier:
             if event['attempt'] == self.attempts[number]:
-                # A retry was taken back that had not begun. In a snapshot the attempt's first end may be missing.
+                # A retry was taken back that had not begun. In a snapshot the attempt's first end may be
+                # missing.
                 counted = self.before_retry(number) is not None
                 self.places.take_back(number)
         self.attempts[number] = event['attempt']
@@ -4354,9 +4356,9 @@ class Journal:
         os.close(self._handle)
 
 
-########################################################################################################################
+##############################################################################################################
 # What a job runs: its script, and the runner
-########################################################################################################################
+##############################################################################################################
 
 #: What every runner begins with. It needs bash 4.2 and nothing else there. The node may have given its shell
 #: options, traps and functions that are meant for others.
@@ -4953,9 +4955,9 @@ done
 """.strip('\n')
 
 
-########################################################################################################################
+##############################################################################################################
 # Schedulers: what the driver asks of each, and how Slurm, Grid Engine and LSF are told it
-########################################################################################################################
+##############################################################################################################
 
 #: Seconds that a scheduler's command may take before its silence counts as no answer.
 TIMEOUT = 60
@@ -5124,8 +5126,16 @@ class Backend:
     grace: float = 90
     #: Seconds of work to hand over ahead of time: only where handing over costs nothing and can be undone.
     ahead = 0
+    #: Whether it starts the jobs itself, on this machine.
+    starts_jobs = False
+    #: Whether what has not begun can be taken back for certain: see `withdraw`.
+    takes_back = False
+    #: Whether jobs are ended by what QMap starts, and not by the scheduler, when their time is over.
+    limits_time = False
     #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
-    immediate = False
+    accounts_at_once = False
+    #: Whether an id may be given again, to another submission.
+    reuses_ids = True
     #: Whether a task that the queue calls FAILED stays there until it is cancelled.
     lingers = False
     #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
@@ -6041,7 +6051,8 @@ class GridEngine(Backend):
         errors, pending, number, scheduling = {}, {}, '', False
         for line in text.splitlines():
             key, _, value = line.partition(':')
-            scheduling = key == 'scheduling info' or (scheduling and line.startswith(' '))
+            goes_on = scheduling and line.startswith(' ')
+            scheduling = key == 'scheduling info' or goes_on
             if key == 'job_number':
                 number = value.strip()
             elif key.startswith('error reason'):
@@ -6550,9 +6561,9 @@ class Lsf(LsfAnswers, Backend):
         return words + ['bsub', '-I'] + self.options_argv(params) + [command]
 
 
-########################################################################################################################
+##############################################################################################################
 # The standalone executor: the backend for this machine
-########################################################################################################################
+##############################################################################################################
 
 def machine_cores():
     """Return the number of cores that this process may use: its affinity, and the quota of its cgroup."""
@@ -6702,7 +6713,9 @@ def memory_held(pids, limit=None):
     """
     amounts = [process_memory(pid) for pid in pids]
     total, most = sum(held for held, _ in amounts), max((held for held, _ in amounts), default=0)
-    if len(pids) > 1 and (total > most + most // 16 + (16 << 20) or limit is not None and total > limit):
+    may_be_shared = total > most + most // 16 + (16 << 20)
+    over_limit = limit is not None and total > limit
+    if len(pids) > 1 and (may_be_shared or over_limit):
         total = sum(held if share is None else min(share, held)
                     for (held, _), share in zip(amounts, map(proportional_memory, pids)))
     return total, max((mapped for _, mapped in amounts), default=0)
@@ -6844,7 +6857,8 @@ class MemoryUse:
         be over the limit, and have no more pages than at the last one."""
         resident = look.resident(pids)
         grown = resident > (self._resident if len(pids) == 1 else self._resident * 17 // 16)
-        if not grown and (limit is None or resident <= limit):
+        over_limit = limit is not None and resident > limit
+        if not grown and not over_limit:
             return 0
         self._resident = max(self._resident, resident)
         memory, mapped = memory_held(pids, limit)
@@ -7108,7 +7122,8 @@ class Warden:
         while not self.stop.wait(0.25):
             running = [process for process in self._list_running() if process.pid]
             now = time.monotonic()
-            worth_a_look = self._ended or any(process.strict() or now - process.since > 1 for process in running)
+            worth_a_look = self._ended or any(
+                process.strict() or now - process.since > 1 for process in running)
             if not worth_a_look:
                 continue
             look = Processes()
@@ -7144,7 +7159,8 @@ class Local(Backend):
     grace = 0.5
     #: No slot waits for the driver where jobs are short.
     ahead = 3
-    immediate = True
+    starts_jobs = takes_back = limits_time = accounts_at_once = True
+    reuses_ids = False
     #: Seconds for which a shortage is told, and no runner started ahead of its time.
     SHORT = 15
 
@@ -7276,7 +7292,7 @@ class Local(Backend):
     def peak(self, task):
         """Return the bytes of memory that a task was seen to use, None where nobody looked."""
         running = self._running.get(task)
-        return running and running.memory.peak or None
+        return running.memory.peak or None if running else None
 
     def seen(self, task):
         """Return what is known of the memory that a running task has used, as `MemoryUse.seen` does."""
@@ -7486,9 +7502,9 @@ def load_backend(executor, settings=None, wake=None):
         raise QMapError('profile: {}'.format(error))
 
 
-########################################################################################################################
+##############################################################################################################
 # Records: what is known of a job
-########################################################################################################################
+##############################################################################################################
 
 def parse_statuses(texts):
     """Return the set of statuses that a list of names, first letters or 'all', with commas or without, stands
@@ -7964,7 +7980,7 @@ def own_end(plan, record, start, end, why):
 SIGNALS = {int(number) for number in signal.Signals}
 
 
-########################################################################################################################
+##############################################################################################################
 # Orders: what the driver is told
 ##############################################################################################################
 
@@ -8148,7 +8164,8 @@ class Retry(JobsOrder):
     def read(options, plan):
         """See Order."""
         given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
-        params = {key: write_parameter(key, parse_parameter(key, text)) for key, text in given if text is not None}
+        params = {key: write_parameter(key, parse_parameter(key, text))
+                  for key, text in given if text is not None}
         return dict(JobsOrder.read(options, plan), params=params)
 
     @staticmethod
@@ -8240,7 +8257,7 @@ class Stop(Order):
             return Reply(cancel_events(live, driver.here.time()), 'driver stops; cancelling {}'.format(
                 plural(len(live), 'submitted job')), 'cancel' if drives else '')
         kind, count = 'submitted job', len(live)
-        if driver.backend.immediate:    # what has not begun here goes back
+        if driver.backend.takes_back:
             kind, count = 'running job', driver.ledger.count_of(RUNNING)
         if not drives:
             return Reply([], 'no driver is running; {} submitted'.format(plural(count, 'job')), '')
@@ -8443,7 +8460,7 @@ def judge(evidence, waited, rules):
 
     QUEUED --.start--> RUNNING --.end--------------------------> ENDED
       |                   |--.end by a signal--> UNEXPLAINED --> ENDED   somebody said why, or nobody in time
-      |                   '--left the queue----> MISSING ------> ENDED   after the grace: its words may be late
+      |                   '--left the queue----> MISSING ------> ENDED   after a grace: its words may be late
       '--left the queue, never began-----------> MISSING ------> QUEUED  as another submission; ENDED for a
                                                                          reason, or after the last submission
     Args:
@@ -8544,8 +8561,8 @@ class Beat:
         self._count += 1
         self.due = self._here.monotonic() + self.EVERY
         write_json(self._logs.driver, dict(process_record(self._here), **{
-            'nonce': self._nonce, 'epoch': epoch, 'beat': self._count, 'released': released, 'bytes': written},
-            **self._state()))
+            'nonce': self._nonce, 'epoch': epoch, 'beat': self._count, 'released': released,
+            'bytes': written}, **self._state()))
 
 
 class Lease:
@@ -8608,13 +8625,19 @@ class Lease:
                 self._lock.release()
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
-            self._journal = Journal(self.logs.journal(self._epoch), dict(process_record(self.here), event='open'))
+            self._journal = Journal(self.logs.journal(self._epoch),
+                                    dict(process_record(self.here), event='open'))
         except FileExistsError:
             self._lock.release()
             raise NotDriver()
         except BaseException:
             self._lock.release()
             raise
+        self._take_over()
+        return True
+
+    def _take_over(self):
+        """Read what older drivers wrote last, and say that this process drives."""
         try:
             self.check_epoch()    # slept since it looked, it has the number of a segment that is compacted
             # Whoever drove before sees from now on that it does so no more. What it wrote until then counts.
@@ -8629,7 +8652,6 @@ class Lease:
                 remove_file(self.logs.journal(self._epoch))
             self._lock.release()
             raise
-        return True
 
     def release(self):
         """Drive no more."""
@@ -8707,8 +8729,9 @@ class Lease:
 
     def _begin(self):
         """Say in the journal, and to those who look, that this process drives."""
-        self.write([dict(process_record(self.here), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
-                         version=__version__, time=self.here.time())])
+        self.write([dict(
+            process_record(self.here), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
+            version=__version__, time=self.here.time())])
         self._journal.sync()
         bring_to_disk(self.logs.qmap)
         self.show_beat()
@@ -8983,7 +9006,7 @@ class Attempts(Part):
     def peak(self, number):
         """Return the bytes of memory that a running job was seen to use so far, None where nobody looks."""
         try:
-            return self.backend.peak(self.task(self.ledger.live[number])) if self.backend.immediate else None
+            return self.backend.peak(self.task(self.ledger.live[number]))
         except KeyError:    # it has just ended
             return None
 
@@ -9241,7 +9264,7 @@ class Reports(Part):
 
     def _is_unexplained(self, record, end):
         """Tell whether only the scheduler knows if a limit, a person or the job itself was behind an end."""
-        return ended_unexplained(end) and not self.backend.immediate and not read_why(
+        return ended_unexplained(end) and not self.backend.accounts_at_once and not read_why(
             self.driver.attempts.status_path(record, '.why'))
 
     def live_number(self, key, has_end=False):
@@ -9310,7 +9333,7 @@ class Reports(Part):
         self.driver.attempts.close(key)
         self.driver.submitter.note_end(now, event.get('batch', 0))
         unmeasured = event.get('cpu') is None or event.get('memory') is None
-        if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.immediate:
+        if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.accounts_at_once:
             self.driver.queue.waiting_for_usage[number] = (now, event)
 
     def ended(self, record, end, account=None):
@@ -9324,7 +9347,7 @@ class Reports(Part):
         attempts = self.driver.attempts
         record = dict(record, k=attempts.index_of(record))
         task, number = attempts.task(record), self.ledger.number(record['job'])
-        if account is None and task and self.backend.immediate:
+        if account is None and task and self.backend.accounts_at_once:
             account = (self.backend.accounts([task]) or {}).get(task)
         why = self._verdict(number, record, end)
         error, start = '', attempts.start_of(key_of(record)) or {}
@@ -9335,7 +9358,7 @@ class Reports(Part):
             account = dict(self.backend.note(note), **account or {})
         event = end_event(record, start, end, account, why, error)
         event['executor_id'] = attempts.executor_id(record, start) or record.get('executor_id', '')
-        if not self.backend.immediate:
+        if not self.backend.accounts_at_once:
             event['task'] = task
         if self.plan.group > 1 and event['status'] == FAILED:
             event['done'] = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
@@ -9357,7 +9380,7 @@ class Reports(Part):
     def _verdict(self, number, record, end):
         """Return why this execution ended an attempt, None where it did not."""
         cancelled = why_noted(self.ledger, number)
-        timed = self.backend.immediate or 'crew' in self.ledger.batch_of(record)
+        timed = self.backend.limits_time or 'crew' in self.ledger.batch_of(record)
         has_limit = timed and 'time' in self.plan.params_of(record)
         if end and end['exit_code'] == 0 and not cancelled and not has_limit:
             return None    # nothing was noted of it, and so nothing is read
@@ -9472,7 +9495,7 @@ class Chunks(Part):
         Those are short, so that what is spent on each counts, and ask for no limit that would have to be
         watched.
         """
-        if not self.backend.immediate or 'memory' in params or 'time' in params:
+        if not self.backend.starts_jobs or 'memory' in params or 'time' in params:
             return 0
         slots = min(self.driver.max_running, self.backend.holds(params))
         return min(slots, count) if self.driver.submitter.speed() > 4 * slots else 0
@@ -9731,7 +9754,7 @@ class Pools(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.by_number = {}
-        self.size = 0 if self.backend.immediate else int(self.plan.info.get('pull') or 0)
+        self.size = 0 if self.backend.starts_jobs else int(self.plan.info.get('pull') or 0)
 
     def fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
@@ -10054,7 +10077,7 @@ class Queue(Part):
                 if now - since > (5 if busy else 1)]
         if not over and not late:
             return
-        if not self.backend.immediate:
+        if not self.backend.accounts_at_once:
             self._accounts_due = now + (5 if busy else 2)
         gone = {number: self.driver.attempts.task(self.ledger.live[number]) for number in over}
         usage = {number: tuple(self.waiting_for_usage[number][1]['task'] or ()) for number in late}
@@ -10143,7 +10166,7 @@ class Queue(Part):
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
         if not attempt.void and not attempt.end:
             attempt.void = self._void_start(record)
-        short_of_processes = attempt.void and self.backend.immediate    # for a while
+        short_of_processes = attempt.void and self.backend.starts_jobs    # for a while
         claimed = attempt.start is not None or key_of(record) + '.start' in names
         unread = accounts is not None and not attempt.end and bool(
             read_end(attempts.status_path(record, '.end')))
@@ -10186,7 +10209,7 @@ class Queue(Part):
             tasks: as for `_judge`
         """
         claimed_by = self._claimed_by(key)
-        if self.backend.immediate or not claimed_by:
+        if not self.backend.reuses_ids or not claimed_by:
             return False
         if self._copies is None:
             ids = {self._claimed_by(key_of(self.ledger.live[number])) for number in tasks}
@@ -10227,7 +10250,7 @@ class Recall(Part):
         """Look for what an earlier driver submitted without an answer."""
         if any(batch.get('id') is None for batch in self.ledger.batches.values()):
             self.due = 0
-        self._untraced = self.ledger.drivers.restarted_after if self.backend.immediate else 0
+        self._untraced = self.ledger.drivers.restarted_after if self.backend.starts_jobs else 0
 
     def note_id(self, batch, id):
         """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs
@@ -10298,7 +10321,7 @@ class Recall(Part):
         self.unsubmit(back)
         if len(back) == len(keys):
             return
-        if self.backend.immediate:
+        if self.backend.takes_back:
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
             self.note_id(number, batch['name'])
             attempts.tell_started_in(number)
@@ -10318,8 +10341,8 @@ class Recall(Part):
             batch: number of the batch that has it now
             id: the scheduler's
         """
-        for other in list(self.ledger.batches.values()):
-            if other.get('id') == id and other['batch'] != batch and not self.backend.immediate:
+        for other in list(self.ledger.batches.values()) if self.backend.reuses_ids else ():
+            if other.get('id') == id and other['batch'] != batch:
                 self.note_id(other['batch'], '')
                 self.return_batch(other)
 
@@ -10410,7 +10433,7 @@ class Submitter(Part):
             return
         unsubmitted = self.ledger.count_of(UNSUBMITTED)
         room = unsubmitted if self.driver.leaving else self.room()
-        if self.backend.immediate:
+        if self.backend.ahead:
             if room < self._ahead() // 2:
                 return    # there is enough on the way, and more at once costs less
         elif room < min(max_running // 2, unsubmitted) and now - self._submitted < self.GATHER:
@@ -10591,7 +10614,7 @@ class Submitter(Part):
             text = crew_list(event['crew'], lines, last) if submission.pool else crew_script(
                 self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
         else:
-            if self.backend.immediate:    # on clusters a job's own bash is not what costs time
+            if self.backend.starts_jobs:    # on clusters a job's own bash is not what costs time
                 keys = ['=' + key if may else key for key, may in zip(keys, sourced)]
             text = batch_script(self.logs, batch, keys, paths, *variables)
         write_text(script, text)
@@ -10652,7 +10675,7 @@ class Steering(Part):
 
     def _obey(self, id, order):
         """Do what an order asks for, and write down what it came to."""
-        if self.backend.immediate and order.get('do') in ('pause', 'max-running', 'set'):
+        if self.backend.takes_back and order.get('do') in ('pause', 'max-running', 'set'):
             self.driver.recall.withdraw()    # what waits in a chunk is as good as not submitted
         refused = False
         try:
@@ -10755,7 +10778,8 @@ class Steering(Part):
         """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged
         record says,
         and that stands for all jobs of the user (LSF: 0) or for an option."""
-        tasks = [task for task in tasks if self.backend.immediate or re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
+        if self.backend.reuses_ids:
+            tasks = [task for task in tasks if re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
         if tasks:
             sizes = {batch['id']: batch.get('workers') or len(batch['tasks'])
                      for batch in self.ledger.batches.values() if batch.get('id')}
@@ -10893,7 +10917,7 @@ class Driver:
 
     def _may_submit(self):
         """Tell whether this machine has a place for a job that waits."""
-        return self.backend.immediate and not self.leaving and not self.halted and self.submitter.room() > 0 \
+        return self.backend.ahead and not self.leaving and not self.halted and self.submitter.room() > 0 \
             and self.ledger.next_job() is not None
 
     def tick(self):
@@ -11118,9 +11142,9 @@ class Inbox:
         remove_file(self._path(id))
 
 
-########################################################################################################################
+##############################################################################################################
 # A mere look: what the jobs have said since a driver wrote down what it knew
-########################################################################################################################
+##############################################################################################################
 
 def is_driven(logs):
     """Tell whether a driver seems to live: on another host one that has not said that it left."""
@@ -11232,7 +11256,8 @@ def unmerged_share(plan, ledger, file, names):
         elif kind == 'v':
             starts = {}
         else:
-            end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]), left=bool(rest[2]))
+            end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]),
+                       left=bool(rest[2]))
             start = starts.pop(key, None)
             if record and record['batch'] == batch:
                 found.append(own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names)))
@@ -11265,9 +11290,9 @@ def running_event(record, start):
                 executor_id=record.get('executor_id') or start.get('executor_id', ''))
 
 
-########################################################################################################################
+##############################################################################################################
 # An execution as its logs folder tells it
-########################################################################################################################
+##############################################################################################################
 
 class ExecutionReader:
     """An execution, to be asked: what `info`, a summary and the views show. Nothing is written.
@@ -11435,7 +11460,7 @@ class ExecutionReader:
         return {} if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver) else driver
 
 
-########################################################################################################################
+##############################################################################################################
 # The summary of an execution
 ##############################################################################################################
 
@@ -11512,7 +11537,8 @@ class Summary:
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
             if backends_there():
-                command = '{} info -l {} --log {}'.format(qmap_command(), where, id) + (' --err' if err else '')
+                command = '{} info -l {} --log {}{}'.format(
+                    qmap_command(), where, id, ' --err' if err else '')
             else:
                 command = 'cat ' + quote_shown(shown_path(execution.plan.path(id, '.err' if err else '.out')))
             found['to see one'] = command
@@ -11579,9 +11605,9 @@ class Summary:
             ('next', self.commands())])
 
 
-########################################################################################################################
+##############################################################################################################
 # Sessions: a process at work on an execution
-########################################################################################################################
+##############################################################################################################
 
 def whoami():
     """Return user@host, for those who read what was done."""
@@ -12051,9 +12077,9 @@ def tell_of_end(command, summary):
     return lines + (['warning: --on-finish: {}'.format(problem)] if problem else [])
 
 
-########################################################################################################################
+##############################################################################################################
 # Executions: what programs use
-########################################################################################################################
+##############################################################################################################
 
 class Listeners(list):
     """The queues of those who iterate over an execution: what happens to jobs, and None at the end."""
@@ -12520,9 +12546,9 @@ class Request:
         return folder.path
 
 
-########################################################################################################################
+##############################################################################################################
 # Questions: info
-########################################################################################################################
+##############################################################################################################
 
 def check_fields(paths, names):
     """Look whether jobs have these fields.
@@ -12623,9 +12649,9 @@ def left_map(plan, jobs, params, more=None):
     return plan.map.text(indices, params, more)
 
 
-########################################################################################################################
+##############################################################################################################
 # Views
-########################################################################################################################
+##############################################################################################################
 
 class View:
     """What shows an execution to somebody, while `follow` lets it work: the interface, and what most do.
@@ -12925,9 +12951,9 @@ def in_foreground(stream):
         return True    # no controlling terminal
 
 
-########################################################################################################################
+##############################################################################################################
 # run: one command, now
-########################################################################################################################
+##############################################################################################################
 
 def start_command(command, params):
     """Start a shell command with the streams of this process, and return the Popen.
@@ -13034,7 +13060,8 @@ def run_there(backend, command, params, quiet=False):
         QMapError: the scheduler's command is not here
     """
     import subprocess
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)    # the scheduler's command hears it, and ends the job
+    # The scheduler's command hears it, and ends the job.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     since = time.monotonic()
     try:
         argv = backend.interactive(dict(params, quiet=quiet), command)
@@ -13061,9 +13088,9 @@ def on_terminal():
         return False
 
 
-########################################################################################################################
+##############################################################################################################
 # The command line
-########################################################################################################################
+##############################################################################################################
 
 def tool_template(options):
     """Run `qmap template`."""

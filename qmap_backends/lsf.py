@@ -93,7 +93,10 @@ def parse_end(part):
         state = 'DONE' if 'done' in end.group(1).lower() else 'EXIT'
         number = re.match(r' with exit code (\d+)', end.group(2))
         killed = re.match(r' (?:by|with)(?: LSF)? signal(?: termination:)? (\d+)', end.group(2))
-        code = number.group(1) if number else '{}'.format(128 + int(killed.group(1))) if killed else code
+        if number:
+            code = number.group(1)
+        elif killed:
+            code = '{}'.format(128 + int(killed.group(1)))
         keyword = re.search(r'TERM_\w+:[^;.\n]*', end.group(2))
         reason = keyword.group(0) if keyword else reason
         used = re.search(r'CPU time used is ([\d.]+) sec', end.group(2))

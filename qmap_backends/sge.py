@@ -311,7 +311,9 @@ class FullGridEngine(GridEngine):
             records = []
             for line in recent_accounting(self._accounting_file(), since):
                 fields = line.split(':', 6)
-                if len(fields) == 7 and fields[3] == owner and (fields[4] == name or fields[5] in ids):
+                if len(fields) < 7 or fields[3] != owner:
+                    continue
+                if fields[4] == name or fields[5] in ids:
                     records.append(parse_accounting(line))
             return [record for record in reversed(records) if record]
         except OSError:

@@ -103,7 +103,9 @@ def parse_accounts(text, token=''):
     found, never, peaks = {}, {}, {}
     for fields in Slurm.split_lines(text):
         is_step = '.' in fields[0]
-        if len(fields) < 8 or not is_step and Slurm.is_foreign(fields[8:], token):
+        if len(fields) < 8:
+            continue
+        if not is_step and Slurm.is_foreign(fields[8:], token):
             continue
         number, _, index = fields[0].partition('.')[0].partition('_')
         number = number.partition('+')[0]    # '12+0' is the first part of a heterogeneous job
@@ -114,7 +116,8 @@ def parse_accounts(text, token=''):
         job = None if is_step else read_job(fields)
         if job:
             found[task] = job
-        if job or is_step and task in found:
+        is_step_of_ours = is_step and task in found
+        if job or is_step_of_ours:
             peaks[task] = max(peaks.get(task, 0), read_size(fields[6]) or 0)
     for task, peak in peaks.items():
         if peak:

@@ -10,8 +10,9 @@ import os
 import time
 
 from qmap import (
-    COMPLETED, EXECUTION_FIELDS, ExecutionReader, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError, RUNNING,
-    STATUSES, is_driven, of_types, plural, qmap_command, quote_shown, read_json, shown_path, unreadable_error)
+    COMPLETED, EXECUTION_FIELDS, ExecutionReader, FAILED, Logs, NoExecution, OTHER, PENDING, QMapError,
+    RUNNING, STATUSES, is_driven, of_types, plural, qmap_command, quote_shown, read_json, shown_path,
+    unreadable_error)
 from qmap_backends.tools.watch import aligned
 
 #: How the search ends on a large or slow file system: levels below the first folder, folders, seconds.
