@@ -2553,7 +2553,7 @@ def parse_run_file(name):
     return RunFile(kind or limit or said, key or '', int(batch or pool or 0), int(index or 0))
 
 
-def heard_attempts(files):
+def attempt_keys_in(files):
     """Return the keys of the attempts of which there is a .start or .end among these RunFiles."""
     return {file.key for file in files if file.kind in ('start', 'end')}
 
@@ -3047,7 +3047,7 @@ def split_key(key):
 
 
 #: The index of the worker that runs a job which is still on its list.
-NOBODY = -1
+UNASSIGNED = -1
 
 #: So many events of the journal at the most have a sum behind them, with which a change in them is noticed.
 BLOCK = 1000
@@ -3482,7 +3482,7 @@ class JournalState(JobTable):
             record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
                                           'k': index % many + 1 if many > 1 else 0, 'submitted': time}
             if pulled:
-                record['k'] = NOBODY
+                record['k'] = UNASSIGNED
             if params:
                 record['params'] = params
 
@@ -3514,7 +3514,7 @@ class JournalState(JobTable):
     def apply_run(self, event, place):
         """The record of a job that has not ended is this one."""
         number, code = self.number(event['job']), STATUS_CODES[event['status']]
-        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < NOBODY:
+        if code in ENDED_CODES or not 0 <= event['batch'] < 1 << 40 or event['k'] < UNASSIGNED:
             raise ValueError(event)
         self.attempts[number] = event['attempt']
         self._note_record(number, place)
@@ -4770,12 +4770,12 @@ exit 0
 """
 
 
-def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
+def pool_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
     """Return the script that is submitted for workers, with their first list.
 
     Args:
         logs, batch, task_variable, id_variable: as for `batch_script`
-        tasks: list of its lines, as for `crew_list`
+        tasks: list of its lines, as for `pool_list`
         workers: their number
         within: the seconds that the scheduler gives each, 0 for any time
         last: whether no list will follow
@@ -4787,7 +4787,7 @@ def crew_script(logs, batch, tasks, workers, within, last, task_variable, id_var
         PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))])
 
 
-def crew_list(crew, tasks, last):
+def pool_list(crew, tasks, last):
     """Return the text of a further list for workers that are there.
 
     Args:
@@ -4799,14 +4799,14 @@ def crew_list(crew, tasks, last):
     return '# crew {}{}\n{}# end\n'.format(crew, ' last' if last else '', ''.join(tasks))
 
 
-def share_script(logs, batch, task_variable):
+def chunk_script(logs, batch, task_variable):
     """Return the script that is submitted for a batch of which each task runs a share, and finds its list
     beside it."""
     return '#!/bin/bash\n{}qmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
         SHELL.lstrip('\n'), task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
 
 
-def share_list(tasks, paths, sourced):
+def chunk_list(tasks, paths, sourced):
     """Return the text of the list beside it: the tasks of one share, marked where a subshell will do.
 
     Args:
@@ -6714,8 +6714,11 @@ def memory_held(pids, limit=None):
     amounts = [process_memory(pid) for pid in pids]
     total, most = sum(held for held, _ in amounts), max((held for held, _ in amounts), default=0)
     may_be_shared = total > most + most // 16 + (16 << 20)
-    over_limit = limit is not None and total > limit
-    if len(pids) > 1 and (may_be_shared or over_limit):
+    if len(pids) < 2:
+        may_be_shared = False
+    elif limit is not None and total > limit:
+        may_be_shared = True
+    if may_be_shared:
         total = sum(held if share is None else min(share, held)
                     for (held, _), share in zip(amounts, map(proportional_memory, pids)))
     return total, max((mapped for _, mapped in amounts), default=0)
@@ -8399,7 +8402,7 @@ class Attempt:
         listed: whether the queue still lists it
         void: whether its runner had claimed it, and then did not come to begin it
         end: its own words of an end by a signal, of which the scheduler may know the reason
-        index: of the worker that took it from a list, as that said itself; NOBODY for none
+        index: of the worker that took it from a list, as that said itself; UNASSIGNED for none
     """
 
     __slots__ = ('number', 'start', 'since', 'reason', 'message', 'listed', 'void', 'end', 'index')
@@ -8407,7 +8410,7 @@ class Attempt:
     def __init__(self, number):
         self.number = number
         self.start = self.end = None
-        self.void, self.index = False, NOBODY
+        self.void, self.index = False, UNASSIGNED
         self.found()
 
     @property
@@ -8950,14 +8953,14 @@ class Attempts(Part):
         return [record for record in self.ledger.live.values() if record['batch'] == batch]
 
     def index_of(self, record):
-        """Return the index of the task, or worker, that runs a live job; NOBODY for none yet."""
-        attempt = self.by_key.get(key_of(record)) if record['k'] == NOBODY else None
+        """Return the index of the task, or worker, that runs a live job; UNASSIGNED for none yet."""
+        attempt = self.by_key.get(key_of(record)) if record['k'] == UNASSIGNED else None
         return attempt.index if attempt else record['k']
 
     def task(self, record):
         """Return the scheduler's name for a live job: a pair, None where its submission has no id yet."""
         id, index = self.ledger.batch_of(record).get('id'), self.index_of(record)
-        return (id, index) if id and index != NOBODY else None
+        return (id, index) if id and index != UNASSIGNED else None
 
     def executor_id(self, record, start):
         """Return the name of a live job's task for people, as the scheduler writes it, or as the job itself
@@ -9211,7 +9214,7 @@ class Reports(Part):
         names = set(self.logs.listing())
         files = self.logs.run_files(names)
         events = []
-        for key in heard_attempts(files):
+        for key in attempt_keys_in(files):
             has_end = key + '.end' in names
             if not self._is_known(key, has_end):
                 events += self._read(key, has_end)
@@ -9244,7 +9247,7 @@ class Reports(Part):
             remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
             return []
         attempt, batch = attempts.of(record), self.ledger.batch_of(record)
-        if record['k'] == NOBODY and start.get('crew') == batch.get('crew'):
+        if record['k'] == UNASSIGNED and start.get('crew') == batch.get('crew'):
             attempt.index = start['k'] if batch['workers'] > 1 else 0
         if not has_end:
             if 'time' not in start:    # it is not yet whole
@@ -9878,7 +9881,7 @@ class Pools(Part):
         """
         free, mute = [], []
         for record in self.ledger.live.values():
-            key, waits = key_of(record), record['k'] == NOBODY and record['batch'] in batches
+            key, waits = key_of(record), record['k'] == UNASSIGNED and record['batch'] in batches
             if waits and not self.driver.attempts.has_begun(key):
                 (mute if key + '.start' in names else free).append(record)
         return free, mute
@@ -9914,7 +9917,7 @@ class Pools(Part):
                     pool.gone.setdefault(index, now)
             message = reasons[0] if reasons and not begun else ''
             for record in self.ledger.live.values():
-                waits = self.driver.attempts.index_of(record) == NOBODY
+                waits = self.driver.attempts.index_of(record) == UNASSIGNED
                 if waits and self.ledger.batch_of(record).get('crew') == pool.number:
                     if record.get('words', '') != message:
                         events.append(self.driver.attempts.changed_record(record, words=message))
@@ -9945,7 +9948,7 @@ class Pools(Part):
         attempts = self.driver.attempts
         note_why(attempts.status_path(record), why_noted(self.ledger, self.ledger.number(record['job'])))
         index = attempts.index_of(record)
-        if index != NOBODY:
+        if index != UNASSIGNED:
             path = self.logs.run_file('cancel', self.ledger.batch_of(record)['crew'], index or 1)
             write_text(path, '{} {}\n'.format(
                 key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
@@ -10604,14 +10607,14 @@ class Submitter(Part):
         if chunks:
             for first in range(chunks):
                 write_text('{}.{}'.format(script, first + 1 if chunks > 1 else 0),
-                           share_list(keys[first::chunks], paths[first::chunks], sourced[first::chunks]))
-            text = share_script(self.logs, batch, variables[0])
+                           chunk_list(keys[first::chunks], paths[first::chunks], sourced[first::chunks]))
+            text = chunk_script(self.logs, batch, variables[0])
         elif submission.workers:
             limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
             lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
-                share_list(keys, paths, sourced).splitlines(), limits)]
+                chunk_list(keys, paths, sourced).splitlines(), limits)]
             last = not self.ledger.count_of(UNSUBMITTED)
-            text = crew_list(event['crew'], lines, last) if submission.pool else crew_script(
+            text = pool_list(event['crew'], lines, last) if submission.pool else pool_script(
                 self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
         else:
             if self.backend.starts_jobs:    # on clusters a job's own bash is not what costs time
@@ -11202,10 +11205,10 @@ def unmerged_events(plan, ledger):
     except FileNotFoundError:    # the folder is gone, and with it what they said
         return []
     files = plan.logs.run_files(names)
-    found = [unmerged_event(plan, ledger, key, names) for key in heard_attempts(files)]
+    found = [unmerged_event(plan, ledger, key, names) for key in attempt_keys_in(files)]
     for file in files:
         if file.kind == 'share':
-            found += unmerged_share(plan, ledger, file, names)
+            found += unmerged_chunk(plan, ledger, file, names)
     return sorted(filter(None, found), key=lambda event: event.get('finished') or event['started'])
 
 
@@ -11237,7 +11240,7 @@ def verdict_on(plan, ledger, key, end, names):
     return standing_verdict(end, why or why_noted(ledger, ledger.number(key.partition('.')[0])))
 
 
-def unmerged_share(plan, ledger, file, names):
+def unmerged_chunk(plan, ledger, file, names):
     """Return the events that the file of a shell which several jobs share tells.
 
     Args:
@@ -13017,7 +13020,7 @@ def run_here(command, params, quiet=False):
               for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         if 'memory' in params or 'time' in params:
-            threading.Thread(target=guard, args=(running,), daemon=True).start()
+            threading.Thread(target=watch_limits, args=(running,), daemon=True).start()
         child = start_command(command, params)
         running.pid, running.memory.floor = child.pid, own_peak()
         for number in pending:
@@ -13038,7 +13041,7 @@ def run_here(command, params, quiet=False):
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def guard(running):
+def watch_limits(running):
     """Watch over something that runs, for as long as this process does."""
     while True:
         time.sleep(0.25)

@@ -169,7 +169,7 @@ def crew(tool, commands, workers=1, within=0, last=True):
     for number, command in enumerate(commands):
         module.write_text(logs.job('{}'.format(number), '.sh', len(commands)), command + '\n')
         lines.append('{}.1 {} 0\n'.format(number, number))
-    module.write_text(logs.batch(1), module.crew_script(logs, 1, lines, workers, within, last, 'K', 'ID'))
+    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, workers, within, last, 'K', 'ID'))
     return logs
 
 
@@ -210,8 +210,8 @@ def said_names(logs, suffix):
 
 def test_a_worker_goes_on_with_the_next_list_of_its_crew(qmap):
     logs = crew(qmap, ['echo $QMAP_DONE'] * 4, last=False)
-    module.write_text(logs.batch(7), module.crew_list(2, ['3.1 3 0\n'], True))    # of another crew
-    module.write_text(logs.batch(9), module.crew_list(1, ['=1.2 1 0\n'], True))
+    module.write_text(logs.batch(7), module.pool_list(2, ['3.1 3 0\n'], True))    # of another crew
+    module.write_text(logs.batch(9), module.pool_list(1, ['=1.2 1 0\n'], True))
     subprocess.check_call(['bash', logs.batch(1)])
     assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.2.end', '2.1.end', '3.1.end']
     assert qmap.read('out', '1.out').splitlines()[-1] == logs.run + '/1.2.done'
@@ -219,8 +219,8 @@ def test_a_worker_goes_on_with_the_next_list_of_its_crew(qmap):
 
 def test_a_list_for_crew_12_is_not_for_crew_1(qmap):
     logs = crew(qmap, ['true'] * 2, last=False)
-    module.write_text(logs.batch(13), module.crew_list(12, ['1.7 1 0\n'], True))
-    module.write_text(logs.batch(14), module.crew_list(1, ['1.8 1 0\n'], True))
+    module.write_text(logs.batch(13), module.pool_list(12, ['1.7 1 0\n'], True))
+    module.write_text(logs.batch(14), module.pool_list(1, ['1.8 1 0\n'], True))
     subprocess.check_call(['bash', logs.batch(1)])
     assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.8.end']
 

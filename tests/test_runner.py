@@ -31,15 +31,15 @@ def task(logs):
 
 @runner
 def share(logs):
-    module.write_text(logs.batch(1) + '.1', module.share_list(['0.1'], ['0'], [False]))
-    module.write_text(logs.batch(1), module.share_script(logs, 1, 'K'))
+    module.write_text(logs.batch(1) + '.1', module.chunk_list(['0.1'], ['0'], [False]))
+    module.write_text(logs.batch(1), module.chunk_script(logs, 1, 'K'))
     return logs.batch(1)
 
 
 @runner
 def worker(logs):
-    lines = ['{} 0\n'.format(line) for line in module.share_list(['0.1'], ['0'], [False]).splitlines()]
-    module.write_text(logs.batch(1), module.crew_script(logs, 1, lines, 1, 0, True, 'K', 'NO_ID'))
+    lines = ['{} 0\n'.format(line) for line in module.chunk_list(['0.1'], ['0'], [False]).splitlines()]
+    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 'K', 'NO_ID'))
     return logs.batch(1)
 
 
