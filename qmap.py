@@ -5253,10 +5253,10 @@ class Backend:
             ids: list of scheduler ids
 
         Returns:
-            {task: (status, reason, words)}, or None without an answer. A task that is not in it has left the
-            queue. status is PENDING, RUNNING, COMPLETED, FAILED or OTHER; reason is '' or, of a FAILED task,
-            one of exit, signal, memory, time, cancelled, node, lost; words say it as the scheduler does, or
-            why it is pending.
+            {task: (status, reason, message)}, or None without an answer. A task that is not in it has left
+            the queue. status is PENDING, RUNNING, COMPLETED, FAILED or OTHER; reason is '' or, of a FAILED
+            task, one of exit, signal, memory, time, cancelled, node, lost; the message says it as the
+            scheduler does, or why it is pending.
         """
         found = {}
         for some in portions(sorted(set(ids))):
@@ -5579,7 +5579,7 @@ class SlurmAnswers:
         return str(min(found)) if found else ''
 
     def parse_poll(self, text, token=''):
-        """Return {task: (status, reason, words)} for what `poll_argv` lists.
+        """Return {task: (status, reason, message)} for what `poll_argv` lists.
 
         Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before
         they started may leave one record without index: it comes as task 0 of the array.
@@ -5599,7 +5599,7 @@ class SlurmAnswers:
         return found
 
     def describe(self, word, why):
-        """Return (status, reason, words) of a job, from the state and the reason that squeue shows."""
+        """Return (status, reason, message) of a job, from the state and the reason that squeue shows."""
         status, reason = self.read_state(word)
         if status == 'PENDING':
             return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or word
@@ -6004,7 +6004,7 @@ class GridEngine(Backend):
 
     @classmethod
     def read_state(cls, letters):
-        """Return (status, words) of a state such as qw, Eqw or dRr."""
+        """Return (status, message) of a state such as qw, Eqw or dRr."""
         rows = [row for row in cls.STATES if row[0] in letters]
         if not rows:
             return 'OTHER', 'in the unknown state {}'.format(letters)
@@ -6020,15 +6020,15 @@ class GridEngine(Backend):
         states = {(number, index): self.read_state(state)
                   for number, index, _, _, state, _ in tasks if number in ids}
         errors, pending = self._reasons(states)
-        for (number, index), (status, words) in states.items():
+        for (number, index), (status, message) in states.items():
             reason = ''
             if status == 'FAILED':
-                words = errors.get((number, index or 1), words)
-                reason = self.error_reason(words)
-            elif status == 'PENDING' and not words:
-                words = pending.get(number, '')
-                words = ': '.join(part for part in (words, self.meaning(words)) if part)
-            states[number, index] = status, reason, words
+                message = errors.get((number, index or 1), message)
+                reason = self.error_reason(message)
+            elif status == 'PENDING' and not message:
+                message = pending.get(number, '')
+                message = ': '.join(part for part in (message, self.meaning(message)) if part)
+            states[number, index] = status, reason, message
         return states
 
     def _reasons(self, states):
@@ -6060,17 +6060,17 @@ class GridEngine(Backend):
                 index = int('0' + re.match(r'\D*(\d*)', key).group(1))
                 errors[number, index] = re.sub(r'^\S+ +\S+ +\[\d+:\d+\]: (error: )?', '', value.strip())
             elif scheduling:
-                words = (value if key == 'scheduling info' else line).strip()
+                message = (value if key == 'scheduling info' else line).strip()
                 # A line on each queue comes first, and the one that matters last.
-                if not words.startswith(('queue instance', '(Collecting', 'Job is in')):
-                    pending[number] = words
+                if not message.startswith(('queue instance', '(Collecting', 'Job is in')):
+                    pending[number] = message
         return errors, pending
 
     @classmethod
-    def error_reason(cls, words):
+    def error_reason(cls, message):
         """Return the reason of a task in error state: 'exit' for what the job's own settings cause, else
         'node'."""
-        return 'exit' if re.search(cls.OWN_FAULT, words) else 'node'
+        return 'exit' if re.search(cls.OWN_FAULT, message) else 'node'
 
     # The rest
 
@@ -6252,7 +6252,7 @@ class LsfAnswers:
         return {name.strip() for name in re.findall(cls.NOT_FOUND, text)}
 
     def describe(self, job):
-        """Return (status, reason, words) of one of `parse_jobs`."""
+        """Return (status, reason, message) of one of `parse_jobs`."""
         status, words = self.STATES.get(job['stat'], ('', ''))
         if status == 'PENDING':
             reason = job['pend_reason'].rstrip(' ;')
@@ -6299,7 +6299,7 @@ class LsfAnswers:
 
     @classmethod
     def unexplained(cls, number, signal, host):
-        """Return (reason, words) of a job that failed, where LSF does not say why; arguments as in
+        """Return (reason, message) of a job that failed, where LSF does not say why; arguments as in
         `verdict`."""
         if signal:
             return 'signal', 'killed by signal {}{}'.format(signal, cls.HINTS.get(signal, ''))
@@ -6971,11 +6971,11 @@ class Running:
         """Return what `MemoryUse.most` does of the usage that the kernel tells."""
         return self.memory.most(used, self.verdict.get('reason') == 'memory')
 
-    def end(self, number, reason, words):
+    def end(self, number, reason, message):
         """Send it a signal, and note why."""
         if not self.killed:
             self.killed, self._hard = time.monotonic(), number == signal.SIGKILL
-            self.verdict = {'reason': reason, 'words': words, 'time': time.time()}
+            self.verdict = {'reason': reason, 'words': message, 'time': time.time()}
             if self.status_path:
                 note_why(self.status_path, self.verdict)
         if self.pid:
@@ -13001,9 +13001,9 @@ def run_here(command, params, quiet=False):
     Raises:
         QMapError: this machine does not hold it
     """
-    words = too_large(params, machine_cores(), machine_memory())
-    if words:
-        raise QMapError('the command ' + words)
+    message = too_large(params, machine_cores(), machine_memory())
+    if message:
+        raise QMapError('the command ' + message)
     running = Running(None, params, runner=False)
     pending = []
 

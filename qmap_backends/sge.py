@@ -198,7 +198,7 @@ def verdict(record):
     failed, code = int(number(record.get('failed', ''))), int(number(record.get('exit_status', '')))
     if failed in NO_END:
         return None
-    reason, words = FAILURES.get(failed, ('node', 'Grid Engine could not run it, error {}'.format(failed)))
+    reason, message = FAILURES.get(failed, ('node', 'Grid Engine could not run it, error {}'.format(failed)))
     found = {'name': record.get('jobname', ''), 'host': record.get('hostname', ''),
              'elapsed': number(record.get('ru_wallclock', '')), 'cpu': number(record.get('cpu', ''))}
     # It is sampled: a short job has none.
@@ -207,28 +207,29 @@ def verdict(record):
     if reason in ('exit', 'node'):
         pass  # it did not run, and an exit status of 0 means nothing
     elif record.get('deleted_by', 'NONE') != 'NONE':
-        reason, words = 'cancelled', 'deleted by {}'.format(record['deleted_by'])
+        reason, message = 'cancelled', 'deleted by {}'.format(record['deleted_by'])
     elif reason in ('signal', 'limit'):
         found['exit_code'] = code
         if reason == 'limit':
             reason = enforced(record)
         elif over_limit(record):
-            reason, words = over_limit(record), FAILURES[37][1]
+            reason, message = over_limit(record), FAILURES[37][1]
         elif code <= 128:
-            reason, words = 'node', 'its shepherd process exited before it did'
+            reason, message = 'node', 'its shepherd process exited before it did'
         if code > 128:
             found['signal'] = code - 128
         if reason == 'signal':
-            words = 'killed by signal {}{}'.format(code - 128, ' ({})'.format(signal.Signals(code - 128).name)
-                                                   if code - 128 in list(signal.Signals) else '')
+            known = code - 128 in list(signal.Signals)
+            message = 'killed by signal {}{}'.format(
+                code - 128, ' ({})'.format(signal.Signals(code - 128).name) if known else '')
     elif not code and not any(number(record.get(key, '1')) for key in ('ru_wallclock', 'ru_minflt', 'cpu')):
         # Not one page fault: no process has ended. This is what `qdel -f` writes.
-        reason, words = 'cancelled', 'deleted by force'
+        reason, message = 'cancelled', 'deleted by force'
     else:
         found['exit_code'] = code
         reason = 'exit' if code else ''
-        words = words or ('exit status {}'.format(code) if code else '')
-    found.update(status='FAILED' if reason else 'COMPLETED', reason=reason, words=words)
+        message = message or ('exit status {}'.format(code) if code else '')
+    found.update(status='FAILED' if reason else 'COMPLETED', reason=reason, words=message)
     return found
 
 
