@@ -3746,7 +3746,8 @@ class Ledger(JournalState):
         run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of
                     a failure that may have to be corrected, unheard, cancelled and why
         usage       the record again, with what the scheduler's accounts added
-        command     what came of an order: command (its id), by, said (the reply), refused, time
+        command     what came of an order (not a command of the map): command (its id), by, said (the
+                    reply), refused, time
         set         what steers the driver: max_running, halted, params of what is not yet submitted, time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
@@ -5120,9 +5121,10 @@ class Backend:
     #: Variables in the job's environment: the index in the array, and the scheduler's id.
     task_variable = ''
     id_variable = ''
-    #: Seconds between two questions while all is well, and for which a job that has left the queue may still
-    #: write its end (the caches of network file systems).
+    #: Seconds between two questions while all is well.
     poll_interval = 30
+    #: Seconds for which what a job, or a worker, that has left the queue said last may come late: caches of
+    #: network file systems. `judge` and `Pools` wait for it; the manual's page reliability.md promises it.
     grace: float = 90
     #: Seconds of work to hand over ahead of time: only where handing over costs nothing and can be undone.
     ahead = 0
@@ -5149,14 +5151,14 @@ class Backend:
     #: fits.
     NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
 
-    def __init__(self, options=None, wake=None):
+    def __init__(self, settings=None, wake=None):
         """Make a backend.
 
         Args:
-            options: dict of strings, the profile's own settings
+            settings: dict of strings, those of the profile
             wake: function to call when a task has ended, where the backend knows that by itself
         """
-        self.options = dict(options or {})
+        self.settings = dict(settings or {})
         #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it,
         #: because schedulers use their ids again: without it the accounts may speak of a job of long ago.
         self.since = 0
@@ -5630,8 +5632,8 @@ class Slurm(SlurmAnswers, Backend):
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
              (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
 
-    def __init__(self, options=None, wake=None):
-        super().__init__(options, wake)
+    def __init__(self, settings=None, wake=None):
+        super().__init__(settings, wake)
         self._limits = {}
 
     @staticmethod
@@ -5881,12 +5883,12 @@ class GridEngine(Backend):
             wanted = extra[extra.index('-pe'):][2:3]
             slots = int(wanted[0]) if wanted and wanted[0].isdigit() and int(wanted[0]) else slots
         elif slots > 1:
-            argv += ['-pe', params.get('penv') or self.options.get('penv') or 'smp', str(slots)]
+            argv += ['-pe', params.get('penv') or self.settings.get('penv') or 'smp', str(slots)]
         if params.get('memory') and not any(re.fullmatch(self.MEMORY_RESOURCE, name) for name in named):
             # Fractions are taken by some releases only. K and M count by 1024, k and m do not.
             kilobytes = divide_up(params['memory'], slots * 1024)
             amount = '{}K'.format(kilobytes) if kilobytes % 1024 else '{}M'.format(kilobytes // 1024)
-            argv += ['-l', '{}={}'.format(self.options.get('memory_resource') or 'h_vmem', amount)]
+            argv += ['-l', '{}={}'.format(self.settings.get('memory_resource') or 'h_vmem', amount)]
         if params.get('time') and 'h_rt' not in named:
             argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
         # Two -q add up, and one unknown queue among them is enough to be refused.
@@ -6367,24 +6369,24 @@ class Lsf(LsfAnswers, Backend):
     CHOICES = {'memory_unit': ('suffix', 'default', 'GB', 'KB', 'MB', 'TB'),
                'memory_per': ('host', 'slot', 'job'), 'memory_limit_per': ('job', 'slot')}
 
-    def __init__(self, options=None, wake=None):
-        """Make a backend; see the class for the options.
+    def __init__(self, settings=None, wake=None):
+        """Make a backend; see the class for the settings.
 
         Raises:
-            ValueError: an option has a value that is none
+            ValueError: a setting has a value that is none
         """
-        super().__init__(options, wake)
+        super().__init__(settings, wake)
         for key, choices in self.CHOICES.items():
-            value = self.options.get(key)
+            value = self.settings.get(key)
             if value and value not in choices:
                 raise ValueError('{} = {}: must be one of {}'.format(key, value, ', '.join(choices)))
-        self._unit = self.options.get('memory_unit') or ''
+        self._unit = self.settings.get('memory_unit') or ''
         self._array = None
 
     # Submitting
 
     def memory_unit(self):
-        """Return how memory is written: the option, or what suits the version; asked once."""
+        """Return how memory is written: the setting, or what suits the version; asked once."""
         if not self._unit:
             self._unit = 'suffix'
             version = self.parse_version(self.ask(['lsid'], timeout=10).out)
@@ -6460,8 +6462,8 @@ class Lsf(LsfAnswers, Backend):
         common."""
         unit = self.memory_unit() if params.get('memory') else 'suffix'
         return (self.directory_argv(params)
-                + self.request_argv(params, unit, self.options.get('memory_per') or 'host',
-                                    self.options.get('memory_limit_per') or 'job')
+                + self.request_argv(params, unit, self.settings.get('memory_per') or 'host',
+                                    self.settings.get('memory_limit_per') or 'job')
                 + shlex.split(params.get('extra') or ''))
 
     def submit_argv(self, script, name, count, params, output):
@@ -7167,10 +7169,10 @@ class Local(Backend):
     #: Seconds for which a shortage is told, and no runner started ahead of its time.
     SHORT = 15
 
-    def __init__(self, options=None, wake=None):
+    def __init__(self, settings=None, wake=None):
         """See `Backend`."""
         from concurrent.futures import ThreadPoolExecutor
-        super().__init__(options, wake)
+        super().__init__(settings, wake)
         self._wake = wake or (lambda: None)
         self._lock = threading.RLock()
         self._room = Room()
@@ -7496,13 +7498,17 @@ def load_backend(executor, settings=None, wake=None):
         if full and not issubclass(full.BACKEND, backend_class):
             raise other_release(executor, '{} is of another release'.format(full.__file__))
         backend_class = full.BACKEND if full else backend_class
+    poll = (settings or {}).get('poll')
     try:
         backend = backend_class(settings, wake)
-        if settings and settings.get('poll') and executor != 'local':
-            backend.poll_interval = max(1, parse_count(settings['poll']))
-        return backend
     except ValueError as error:
         raise QMapError('profile: {}'.format(error))
+    if poll and executor != 'local':
+        try:
+            backend.poll_interval = parse_count(poll)
+        except ValueError as error:
+            raise QMapError('profile: poll = {}: {}'.format(poll, error))
+    return backend
 
 
 ##############################################################################################################
@@ -7988,14 +7994,15 @@ SIGNALS = {int(number) for number in signal.Signals}
 ##############################################################################################################
 
 #: What comes of an order: events for the journal, a sentence about them, and how the driver leaves ('' if it
-#: stays).
+#: stays). The sentence goes into the journal as well, as the event `command`, and every viewer shows it.
 Reply = collections.namedtuple('Reply', 'events text leaving')
 
 
 class Order:
     """An order of `qmap control`: how it is read from the command line, and what comes of it.
 
-    Orders travel as dicts, {'do': its name, ...}: see `Inbox`.
+    Orders travel as dicts, {'do': its name, ...}: see `Inbox`. Whoever may write the folder can drop one, so
+    that `obey` checks the types of what it takes from it.
 
     Attributes:
         name: of the order

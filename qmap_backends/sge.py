@@ -334,7 +334,7 @@ class FullGridEngine(GridEngine):
         variable."""
         root = os.environ.get('SGE_ROOT') or '/var/lib/gridengine'
         cell = os.environ.get('SGE_CELL') or 'default'
-        return self.options.get('accounting') or os.path.join(root, cell, 'common', 'accounting')
+        return self.settings.get('accounting') or os.path.join(root, cell, 'common', 'accounting')
 
     def usage(self):
         """See `Backend.usage`. In slots."""

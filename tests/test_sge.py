@@ -367,7 +367,7 @@ def test_of_an_id_that_was_used_twice_the_last_record_counts(backend, tmp_path):
     again = [line.replace(':2:sge:', ':3:sge:').replace('par.2', 'new.9') for line in again]
     path = tmp_path / 'accounting'
     path.write_text(''.join(lines) + ''.join(again))
-    backend.options['accounting'] = str(path)
+    backend.settings['accounting'] = str(path)
     found = backend.accounts([('3', 0)])['3', 0]
     assert (found['name'], found['status']) == ('new.9.k3', 'COMPLETED')
 
@@ -375,7 +375,7 @@ def test_of_an_id_that_was_used_twice_the_last_record_counts(backend, tmp_path):
 def test_others_and_half_written_records_do_not_count(backend, tmp_path, monkeypatch):
     path = tmp_path / 'accounting'
     path.write_text(data('accounting').rstrip('\n'))
-    backend.options['accounting'] = str(path)
+    backend.settings['accounting'] = str(path)
     assert ('1', 6) in backend.accounts(TASKS)
     line = [line for line in data('accounting').splitlines() if 'gone.3' in line][0]
     path.write_text(line + '\n' + line.replace(':3:sge', ':8:sge')[:150])
@@ -464,7 +464,7 @@ def test_the_limits_of_the_site():
 
 def test_without_grid_engine_there_is_no_answer(backend, monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
-    backend.options['accounting'] = str(tmp_path / 'none')
+    backend.settings['accounting'] = str(tmp_path / 'none')
     assert backend.poll(['1']) is None and backend.find('a') is None and backend.usage() is None
     assert backend.accounts([('1', 0)]) == {} and backend.limits() == {'array': 1000}
     assert backend.submit('x', 'a.1.x', 1, {}, '/x')[0] == 'silent'

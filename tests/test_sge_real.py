@@ -113,7 +113,7 @@ def test_jobs_end_well_and_badly(site):
 def test_qacct_says_what_the_file_says(site):
     job = site.start('sleep 2; exit 4', count=2, memory=300 << 20, time=60)
     by_file = site.ends((job, 1), (job, 2))
-    site.backend.options['accounting'] = '/nonexistent'
+    site.backend.settings['accounting'] = '/nonexistent'
     by_command = site.backend.accounts([(job, 1), (job, 2)])
     for k, end in enumerate(by_file, 1):
         other = by_command[job, k]
@@ -299,7 +299,7 @@ def test_a_submission_that_has_ended_is_found_by_its_name(site):
     assert site.backend.find(name) == job
     site.ends((job, 0))
     assert site.backend.find(name) == job
-    site.backend.options['accounting'] = '/nonexistent'
+    site.backend.settings['accounting'] = '/nonexistent'
     assert [record['jobnumber'] for record in site.backend._records(name)] == [job]
 
 
