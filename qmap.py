@@ -3760,6 +3760,10 @@ class Ledger(JournalState):
                     for}
         left        the driver leaves, and says so: time
 
+    Some names on disk are older than those in the code, and stay, so that every version reads them. `tasks`
+    are keys of attempts, `shares` are chunks, `crew` is a pool, `k` an index, `words` a message, `unheard`
+    means inferred, `spent` used up; `said` is a reply, and `do` the name of an order.
+
     Attributes:
         logs: Logs
         damage: list of (segment, byte) of what cannot be read
