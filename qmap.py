@@ -12998,6 +12998,39 @@ def report_use(running, used):
         peak_text(running.most_memory(used)) or 'unknown'))
 
 
+class ForwardedSignals:
+    """While a command runs: signals that come to this process alone are passed on to it."""
+
+    def __init__(self, running):
+        """
+        Args:
+            running: Running, of the command
+        """
+        self._running, self._early, self._before = running, [], {}
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._forward)
+                        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _forward(self, number, frame):
+        if number == signal.SIGINT and on_terminal():
+            return    # the terminal sends it to the command, too
+        if self._running.pid is None:
+            self._early.append(number)
+        else:
+            send(self._running.pids(Processes()), number)
+
+    def pass_early(self):
+        """Pass on those that came before the command had begun."""
+        for number in self._early:
+            self._forward(number, None)
+
+
 def run_here(command, params, quiet=False):
     """Run a shell command on this machine, with its limits, as if it had been typed here.
 
@@ -13016,35 +13049,19 @@ def run_here(command, params, quiet=False):
     if message:
         raise QMapError('the command ' + message)
     running = Running(None, params, runner=False)
-    pending = []
-
-    def forward(number, frame):
-        """Pass on a signal that came to this process alone: a terminal sends Ctrl-C to the command, too."""
-        if number == signal.SIGINT and on_terminal():
-            return
-        if running.pid is None:
-            pending.append(number)
-        else:
-            send(running.pids(Processes()), number)
-
-    before = {number: signal.signal(number, forward)
-              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        if 'memory' in params or 'time' in params:
-            threading.Thread(target=watch_limits, args=(running,), daemon=True).start()
-        child = start_command(command, params)
-        running.pid, running.memory.floor = child.pid, own_peak()
-        for number in pending:
-            forward(number, None)
-        status, used = await_end(running)
-        child.returncode = 0    # it was waited for by its pid
+        with ForwardedSignals(running) as signals:
+            if 'memory' in params or 'time' in params:
+                threading.Thread(target=watch_limits, args=(running,), daemon=True).start()
+            child = start_command(command, params)
+            running.pid, running.memory.floor = child.pid, own_peak()
+            signals.pass_early()
+            status, used = await_end(running)
+            child.returncode = 0    # it was waited for by its pid
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or 'bash', error.strerror))
     except RuntimeError:
         raise QMapError('cannot start a thread to watch the limits; end other programs, or raise ulimit -u')
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if running.killed:
         print_message('killed: {}'.format(running.verdict['words']))
     if not quiet:
