@@ -226,6 +226,18 @@ def test_follow_goes_on_with_a_new_attempt(qmap):
     assert process.returncode == 0 and qmap.read('followed') == 'attempt 1\nattempt 2\n'
 
 
+def test_a_retry_that_waits_does_not_show_the_output_of_the_attempt_before(qmap):
+    batches = [{'event': 'batch', 'batch': number, 'name': 'a', 'tasks': ['0.{}'.format(number)], 'time': 1000.0}
+               for number in (1, 2)]
+    module_submit.write_journal(module_folder(qmap, 1), [
+        batches[0], module_submit.ended('0', 1), {'event': 'retry', 'numbers': [[0, 0]]}, batches[1]])
+    qmap.write('out/0.out', 'attempt 1\n')    # the driver is about to put it aside
+    result = qmap('info', '-l', 'out', '--log', '0')
+    assert (result.code, result.out) == (2, '') and 'job 0 has no output: still pending' in result.err
+    os.rename(qmap.path('out', '0.out'), qmap.path('out', '0.1.out'))
+    assert qmap('info', '-l', 'out', '--log', '0', '--attempt', '1').out == 'attempt 1\n'
+
+
 def test_watch_shows_until_the_end(qmap):
     qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\nexit 3\n')
     driver = qmap.start('submit', 'a.map', '-r', '1', '--logs', 'out')

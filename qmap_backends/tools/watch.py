@@ -66,7 +66,11 @@ class Output:
         if not attempt:
             return [last]
         found = ['{}.{}{}'.format(base, attempt, self._suffix)]
-        return found + [last] if self._old or attempt >= self.attempts() else found
+        if self._old or attempt > self.attempts():
+            return found + [last]
+        # As long as a retry waits, the attempt before it may not have been put aside.
+        is_put_aside = attempt == 1 or self.record()['status'] != 'PENDING'
+        return found + [last] if attempt == self.attempts() and is_put_aside else found
 
     def open(self, attempt):
         """Return the file of an attempt, open to be read; None where it is not there.
