@@ -1228,10 +1228,22 @@ class Journal(REAL['Journal']):
                 if event['event'] == 'batch':
                     WORLD.last_batch = json.dumps(event['tasks'])
                     WORLD.submitted.update(event['tasks'])
-                if event['event'] == 'returned':    # the same attempt comes again
+            for event in self.lines_from(size):
+                if event.get('event') == 'returned':    # the same attempt comes again
                     for word in event['tasks']:
                         WORLD.verdicts.pop(word, None)
                         WORLD.cancelled.discard(word)
+
+    def lines_from(self, place):
+        """Yield the events that stand in the file from a byte on, as whole lines: who is killed while it writes may
+        have written some."""
+        with open('/proc/self/fd/{}'.format(self._handle), 'rb') as source:
+            source.seek(place)
+            for line in source.read().split(b'\n')[:-1]:
+                try:
+                    yield json.loads(line.decode())
+                except ValueError:    # torn
+                    pass
 
     def check_places(self, events, places):
         """Rule: each event stands where it is said to stand."""
