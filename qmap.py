@@ -5969,19 +5969,27 @@ class GridEngine(Backend):
     # Following
 
     @staticmethod
-    def parse_tasks(text):
+    def parse_xml(text):
+        """Return the root element of what a command of Grid Engine says with -xml.
+
+        Raises:
+            ValueError: it is no XML
+        """
+        from xml.etree import ElementTree
+        try:
+            return ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise ValueError(str(error))
+
+    @classmethod
+    def parse_tasks(cls, text):
         """Return the tasks that `qstat -xml` lists, as tuples (id, index, name, owner, state, slots).
 
         Raises:
             ValueError: it is no such list
         """
-        from xml.etree import ElementTree
-        try:
-            tree = ElementTree.fromstring(text)
-        except ElementTree.ParseError as error:
-            raise ValueError(str(error))
         tasks = []
-        for job in tree.iter('job_list'):
+        for job in cls.parse_xml(text).iter('job_list'):
             # Pending tasks of an array share an entry: 3-7:1, or 1,5,8-11:1. No array has no entry.
             for index in read_ranges(job.findtext('tasks') or '0'):
                 tasks.append((job.findtext('JB_job_number'), index, job.findtext('JB_name'),

@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 import time
-from xml.etree import ElementTree
 
 from qmap import GridEngine
 from qmap_backends import cluster_load, read_clock, read_size
@@ -243,12 +242,8 @@ def parse_hosts(text):
     Raises:
         ValueError: it is no such list
     """
-    try:
-        tree = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise ValueError(str(error))
     up = slots = used = 0
-    for host in tree.iter('host'):
+    for host in GridEngine.parse_xml(text).iter('host'):
         values = {value.get('name'): value.text or '' for value in host.iter('hostvalue')}
         if not values.get('load_avg', '-').strip('-'):
             continue  # the one called global, and those whose daemon is silent
