@@ -9353,7 +9353,7 @@ class Reports(Part):
         now, key = self.here.monotonic(), key_of(event)
         self.driver.attempts.by_key.pop(key, None)
         self.driver.attempts.close(key)
-        self.driver.submitter.note_end(now, event.get('batch', 0))
+        self.driver.submitter.note_end(now, event)
         unmeasured = event.get('cpu') is None or event.get('memory') is None
         if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.accounts_at_once:
             self.driver.queue.waiting_for_usage[number] = (now, event)
@@ -10001,14 +10001,14 @@ class Queue(Part):
     """
 
     #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the
-    #: load.
-    PATIENCE, LOAD = 20, 60
+    #: load; between two questions for what ended jobs used, which is only nice to know.
+    PATIENCE, LOAD, USAGE = 20, 60, 60
 
     def __init__(self, driver):
         super().__init__(driver)
         self.timer, self.polled, self.waiting_for_usage = Timer(5, 300), float('-inf'), {}
         self.load, self._load_due = {}, 0
-        self._silent_since = self._accounts_due = 0
+        self._silent_since = self._accounts_due = self._usage_due = 0
         #: Whether there may be copies of other submissions; None before it was asked in this look.
         self._copies = None
 
@@ -10096,11 +10096,13 @@ class Queue(Part):
         busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
         over = self._gone_for_a_while(now)
         late = [number for number, (since, _) in self.waiting_for_usage.items()
-                if now - since > (5 if busy else 1)]
+                if now - since > (5 if busy else 1)] if not busy or now >= self._usage_due else []
         if not over and not late:
             return
         if not self.backend.accounts_at_once:
             self._accounts_due = now + (5 if busy else 2)
+        if late:
+            self._usage_due = now + self.USAGE
         gone = {number: self.driver.attempts.task(self.ledger.live[number]) for number in over}
         usage = {number: tuple(self.waiting_for_usage[number][1]['task'] or ()) for number in late}
         accounts = self.backend.accounts(
@@ -10396,14 +10398,16 @@ class Submitter(Part):
         began: since when this driver drives, on the monotonic clock
     """
 
-    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free.
-    GATHER = 10
+    #: Seconds for which free places are gathered into one submission, while fewer than half of them are free:
+    #: at least, where jobs are short; at the most; and as a part of the time that a job takes.
+    GATHER_LEAST, GATHER, GATHER_PART = 2, 10, 0.1
 
     def __init__(self, driver):
         super().__init__(driver)
         self.timer, self._submitted = Timer(5, 300), float('-inf')
         self.began, self._last_batch = 0, 0    # the last batch of an earlier driver
         self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
+        self._lasted = None    # seconds that a job takes, by the last ones
         self._largest = self._array_limit = 0
         #: Variables of the user that a shell which jobs share would take for its own.
         self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
@@ -10413,15 +10417,25 @@ class Submitter(Part):
         """Note that this process begins to drive."""
         self.began, self._last_batch = self.here.monotonic(), self.ledger.last_batch
 
-    def note_end(self, now, batch):
+    def note_end(self, now, event):
         """Note that a job has ended now, if it did while this process drives.
 
         Args:
             now: on the monotonic clock
-            batch: of the job
+            event: its end
         """
-        if now - self.began > 2 or batch > self._last_batch:
+        if now - self.began > 2 or event.get('batch', 0) > self._last_batch:
             self._ends.append(now)
+        if event.get('started'):
+            lasted = max(0, event['finished'] - event['started'])
+            self._lasted = lasted if self._lasted is None else self._lasted + (lasted - self._lasted) / 10
+
+    def _gather(self):
+        """Return for how many seconds free places are gathered: a part of the time for which they are taken
+        then."""
+        if self._lasted is None:
+            return self.GATHER
+        return max(self.GATHER_LEAST, min(self.GATHER, self.GATHER_PART * self._lasted))
 
     def ended_lately(self, now):
         """Return how many jobs ended in the last second."""
@@ -10458,7 +10472,7 @@ class Submitter(Part):
         if self.backend.ahead:
             if room < self._ahead() // 2:
                 return    # there is enough on the way, and more at once costs less
-        elif room < min(max_running // 2, unsubmitted) and now - self._submitted < self.GATHER:
+        elif room < min(max_running // 2, unsubmitted) and now - self._submitted < self._gather():
             return
         self.submit_jobs(self.ledger.following(max(0, room)))
 

@@ -338,11 +338,51 @@ def test_free_places_are_gathered_for_some_seconds_and_then_used(qmap):
     driver.tick()
     assert len(driver.ledger.live) == 4
     say(driver, '0.1.start', executor_id='1.1')
-    say(driver, '0.1.end', exit_code=0, memory=0)
+    say(driver, '0.1.end', exit_code=0, memory=0, time=driver.here.time() + 200)
     for seconds, live in ((1, 3), (driver.submitter.GATHER - 2, 3), (2, 4)):
         driver.here.now += seconds
         driver.tick()
         assert len(driver.ledger.live) == live, seconds
+
+
+def test_free_places_of_short_jobs_are_gathered_for_a_tenth_of_the_time_that_these_take(qmap):
+    driver = still(qmap, 'true\n' * 8, Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1.1')
+    say(driver, '0.1.end', exit_code=0, memory=0, time=driver.here.time() + 35)
+    for seconds, live in ((1, 3), (2, 3), (1, 4)):
+        driver.here.now += seconds
+        driver.tick()
+        assert len(driver.ledger.live) == live, seconds
+
+
+def test_what_ended_jobs_used_is_asked_for_once_a_minute_and_at_the_end_at_once(qmap):
+    driver = still(qmap, 'true\n' * 20, Told(), group=1)
+    driver.plan.info['max_running'] = 20
+    questions = []
+
+    def accounts(tasks):
+        questions.append(len(tasks))
+        return {task: {'memory': 1 << 20, 'cpu': 1.0} for task in tasks}
+
+    driver.backend.accounts = accounts
+    driver.backend.queue = {('1', k): ('RUNNING', '', '') for k in range(1, 21)}
+    driver.tick()
+
+    def end_jobs(numbers):
+        for number in numbers:
+            key = '{}.1'.format(driver.ledger.id(number))
+            say(driver, key + '.start', executor_id='1.{}'.format(number + 1))
+            say(driver, key + '.end', exit_code=0)
+            for _ in range(10):
+                driver.here.now += 1
+                driver.tick()
+
+    end_jobs(range(18))
+    assert sum(questions) >= 12 and len(questions) <= 4
+    end_jobs(range(18, 20))
+    assert sum(questions) == 20 and not driver.queue.waiting_for_usage
+    assert [driver.ledger.record(number)['memory'] for number in range(20)] == [1 << 20] * 20
 
 
 def test_the_inbox_is_looked_into_once_a_second(qmap, monkeypatch):
