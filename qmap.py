@@ -4970,15 +4970,24 @@ TIMEOUT = 60
 #: Ids on one command line at the most: well below any limit on its length.
 IDS_AT_ONCE = 500
 
-#: Variables that a surrounding job leaves, and that change what a submission or a query means (their
-#: prefixes).
-LEFT_BY_A_JOB = ('SLURM_', 'SBATCH_', 'SALLOC_', 'SRUN_', 'SQUEUE_', 'SACCT_', 'SGE_TASK_', 'PE_HOSTFILE',
-                 'LSB_', 'LS_', 'BSUB_', 'PMI_', 'PMIX_')
+#: Variables that a surrounding job leaves, by how their names begin. sbatch(1) and srun(1), OUTPUT
+#: ENVIRONMENT VARIABLES; those that srun reads as the user's wish, or that lead to the cluster, no job sets.
+#: qsub(1), ENVIRONMENTAL VARIABLES.
+LEFT_BY_A_JOB = re.compile(
+    r'SLURM_(?!(?:CONF|CONF_SERVER|CLUSTERS|JWT|SACK_\w+'
+    r'|ACCOUNT|CONSTRAINT|PARTITION|QOS|RESERVATION|TIMELIMIT|WCKEY)$)'
+    r'|SBATCH_(?:CPU|MEM)_BIND|SRUN_|SGE_TASK_|PE_HOSTFILE|PMIX?_')
 
-#: Of those, what tells the client where its cluster is and who pays, and so has to stay.
-SAYS_WHICH_CLUSTER = (
-    'SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_CLUSTERS', 'SLURM_ACCOUNT', 'SBATCH_ACCOUNT', 'SALLOC_ACCOUNT',
-    'LSB_DEFAULTQUEUE', 'LSB_DEFAULTPROJECT', 'LSB_CONFDIR', 'LSB_SHAREDIR')
+#: Those that a job of LSF leaves: some fifty ("Environment variables set for job execution", IBM Spectrum LSF
+#: 10.1.0). Outside of a job, variables of these names are the user's: esub of a site reads such.
+LEFT_BY_LSF = re.compile('LSB_(?!DEFAULT)|LS_(?!COLORS$)')
+
+#: Variables that change what a command prints, or what becomes of a submission. squeue(1), sacct(1),
+#: sinfo(1), scancel(1), sbatch(1), ENVIRONMENT VARIABLES; "Environment variable reference", IBM Spectrum LSF
+#: 10.1.0.
+CHANGES_COMMANDS = re.compile(
+    'SQUEUE_|SACCT_|SINFO_|SCANCEL_|SCONTROL_|SBATCH_(?:ARRAY_INX|CLUSTERS|DEBUG|ERROR|INPUT|WAIT)$'
+    '|BSUB_|LSB_(?:BHIST|BHOSTS|BJOBS|HMS|JOBID_DISP)_')
 
 
 class Answer:
@@ -5011,13 +5020,19 @@ class Answer:
 
 
 def clean_environment(environ=None):
-    """Return a copy of the environment without what a surrounding job left in it (see LEFT_BY_A_JOB).
+    """Return a copy of the environment for a scheduler's command: what the user says in variables counts
+    (such as SBATCH_PARTITION, or LSB_DEFAULT_USERGROUP), and what a surrounding job left there does not.
 
     Args:
         environ: mapping of variables; the process's own by default
     """
-    return {key: value for key, value in (os.environ if environ is None else environ).items()
-            if key in SAYS_WHICH_CLUSTER or not key.startswith(LEFT_BY_A_JOB)}
+    environ = os.environ if environ is None else environ
+    dropped = [LEFT_BY_A_JOB, CHANGES_COMMANDS] + [LEFT_BY_LSF] * ('LSB_JOBID' in environ)
+    found = {key: value for key, value in environ.items() if not any(names.match(key) for names in dropped)}
+    if 'SBATCH_CLUSTERS' in environ:
+        # Only sbatch reads it, and all questions have to go there too.
+        found['SLURM_CLUSTERS'] = environ['SBATCH_CLUSTERS']
+    return found
 
 
 def call_scheduler(argv, stdin=None, timeout=None, **variables):

@@ -129,10 +129,27 @@ def test_a_single_job_has_index_0_its_directory_and_its_report(site):
 
 def test_the_environment_reaches_the_job_without_a_surrounding_jobs(site, monkeypatch):
     monkeypatch.setenv('MINE', 'a "b"\nc')
+    monkeypatch.setenv('LSB_JOBID', '77')
     monkeypatch.setenv('LSB_SURROUNDING', '77')
     number = site.submit('printf %s "$MINE$LSB_SURROUNDING" > env.txt')
     site.ends(number)
     assert (site.folder / 'env.txt').read_text() == 'a "b"\nc'
+
+
+@pytest.mark.parametrize('within_a_job', [False, True])
+def test_the_variables_by_which_users_name_their_group_reach_bsub(site, monkeypatch, within_a_job):
+    # LSB_DEFAULT_...: "Environment variable reference", IBM Spectrum LSF 10.1.0
+    names = ['LSB_DEFAULTPROJECT', 'LSB_DEFAULT_JOBGROUP', 'LSB_DEFAULT_USERGROUP', 'LS_COLORS']
+    if within_a_job:
+        monkeypatch.setenv('LSB_JOBID', '77')
+    for name in names:
+        monkeypatch.setenv(name, 'mine')
+    # What a site's esub reads is no trace of a job where there is none.
+    monkeypatch.setenv('LSB_SITE_OPTION', 'mine')
+    site.ends(site.submit('env > env.txt'))
+    seen = (site.folder / 'env.txt').read_text().splitlines()
+    assert set(seen) >= {name + '=mine' for name in names}
+    assert ('LSB_SITE_OPTION=mine' in seen) is not within_a_job
 
 
 def test_time_limit(site):

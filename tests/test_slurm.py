@@ -215,17 +215,33 @@ def test_no_sbatch_at_all_submits_nothing(monkeypatch, tmp_path):
     assert load_backend('slurm').submit('/s', 'n', 1, {}, '/o')[0] == 'busy'
 
 
-def test_a_submission_keeps_the_language_of_the_user_and_drops_the_job_around_it(monkeypatch, tmp_path):
+def seen_by_sbatch(monkeypatch, tmp_path, **variables):
+    """Return the lines of `env` as sbatch sees it, where these variables are set."""
     command(tmp_path, monkeypatch, 'sbatch', 'env >{}/seen; echo 7\n'.format(tmp_path))
-    monkeypatch.setenv('LC_ALL', 'ca_ES.UTF-8')
-    monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '3')
-    monkeypatch.setenv('SBATCH_PARTITION', 'other')
-    monkeypatch.setenv('SBATCH_ACCOUNT', 'mine')
-    monkeypatch.setenv('SLURM_CONF', '/etc/x')
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert load_backend('slurm').submit('/s', 'n', 1, {}, '/o') == ('ok', '7')
-    seen = (tmp_path / 'seen').read_text().splitlines()
-    assert {'LC_ALL=ca_ES.UTF-8', 'SBATCH_ACCOUNT=mine', 'SLURM_CONF=/etc/x'} <= set(seen)
-    assert not [line for line in seen if line.startswith(('SLURM_ARRAY', 'SBATCH_PARTITION'))]
+    return set((tmp_path / 'seen').read_text().splitlines())
+
+
+def test_a_submission_keeps_the_wishes_of_the_user_and_drops_the_job_around_it(monkeypatch, tmp_path):
+    kept = dict(LC_ALL='ca_ES.UTF-8', SBATCH_ACCOUNT='mine', SBATCH_PARTITION='other', SBATCH_QOS='low',
+                SBATCH_TIMELIMIT='5', SBATCH_WAIT4SWITCH='1', SLURM_CONF='/etc/x', SLURM_PARTITION='for-srun',
+                SALLOC_QOS='low', LS_COLORS='di=34', LSB_DEFAULT_USERGROUP='team1')
+    dropped = dict(SLURM_ARRAY_TASK_ID='3', SLURM_JOB_PARTITION='outer', SLURM_MEM_PER_CPU='1', SRUN_DEBUG='3',
+                   SBATCH_MEM_BIND_TYPE='none', SBATCH_WAIT='1', SBATCH_ARRAY_INX='0-5', SBATCH_DEBUG='1',
+                   SBATCH_ERROR='/e', SQUEUE_FORMAT='%i', SACCT_FORMAT='JobID', SCANCEL_INTERACTIVE='1')
+    seen = seen_by_sbatch(monkeypatch, tmp_path, **dict(kept, **dropped))
+    assert seen >= {'{}={}'.format(*item) for item in kept.items()}
+    assert not {line.partition('=')[0] for line in seen} & set(dropped)
+
+
+def test_a_cluster_that_only_sbatch_would_hear_of_is_asked_too(monkeypatch, tmp_path):
+    seen = seen_by_sbatch(monkeypatch, tmp_path, SBATCH_CLUSTERS='there')
+    assert 'SLURM_CLUSTERS=there' in seen and 'SBATCH_CLUSTERS=there' not in seen
+    command(tmp_path, monkeypatch, 'squeue', 'echo "$SLURM_CLUSTERS" >{}/asked\n'.format(tmp_path))
+    assert load_backend('slurm').poll(['1']) == {}
+    assert (tmp_path / 'asked').read_text() == 'there\n'
 
 
 # ---- following

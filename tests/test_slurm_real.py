@@ -422,6 +422,19 @@ def test_a_site_without_accounts(bare, backend, submit, monkeypatch):
 
 # ---- the cluster, and `run`
 
+def test_wishes_in_variables_count_where_nothing_else_is_said(submit, monkeypatch, tmp_path):
+    for name, value in (('PARTITION', 'short'), ('TIMELIMIT', '1'), ('MEM_PER_CPU', '77'), ('REQUEUE', '1'),
+                        ('ARRAY_INX', '0-3'), ('WAIT', '1')):
+        monkeypatch.setenv('SBATCH_' + name, value)
+    told = 'squeue -h -j $SLURM_JOB_ID -o "%P %l %m" > {}; echo "${{SLURM_ARRAY_TASK_ID-no}} array" >> {}'
+    for name, params in (('said', {}), ('not said', {'memory': 100 * MEGABYTE, 'time': 120, 'queue': 'main'})):
+        path = tmp_path / name
+        ok(submit(told.format(*[shlex.quote(str(path))] * 2), **params))
+        expected = ['short 1:00 77M', 'no array'] if name == 'said' else ['main 2:00 100M', 'no array']
+        assert wait(lambda: path.exists() and path.read_text().count('\n') == 2 and path.read_text())
+        assert path.read_text().splitlines() == expected
+
+
 def test_usage(backend, submit):
     task = ok(submit('sleep 20', cores=8)), 0
     assert polled(backend, task, 'RUNNING')
