@@ -1148,11 +1148,13 @@ class CommandPlaces:
         offsets: array of the places in the file where the commands begin
         lines: array of the numbers of the lines, from 1, on which they begin
         width: digits of an identifier that no command has of its own
+        extras: {every value of `extra`: number of the first line with it}
     """
 
     def __init__(self):
         self.offsets = array.array('Q')
         self.lines = array.array('L')
+        self.extras = collections.OrderedDict()
         self.width = 1
         self._ids = array.array('Q')    # of own identifiers of commands: the digits, behind a 1
 
@@ -1360,6 +1362,8 @@ class MapScan:
             self._note((key, 'twice'), number, '{}: given twice; the last value counts'.format(key))
         for warning in foreign_parameters([key]):
             self._note(key, number, warning)
+        if key == 'extra':
+            self.places.extras.setdefault(given, number)
         params[key] = given
         self.names[key] = True
 
@@ -1458,6 +1462,10 @@ class Map:
     def __len__(self):
         """Return the number of commands."""
         return len(self._places)
+
+    def extras(self):
+        """Return {every value of `extra`: number of the first line with it}."""
+        return self._places.extras
 
     def places(self):
         """Return the array of the places in the file where the commands begin. Not to be changed."""
@@ -5121,6 +5129,65 @@ def divide_up(amount, parts):
     return int(-(-amount // (parts or 1)))
 
 
+class ExtraRules:
+    """What the parameter `extra` must not hold: options that take a submission out of the driver's hands, and
+    words that belong to no option. A submission command takes the first of these for the script to run.
+    """
+
+    def __init__(self, refused, flags, values=None, bundled=False):
+        """
+        Args:
+            refused: {names of options, separated by spaces: what to do instead}; a name with '=' and a
+                pattern is meant only with such a value
+            flags: names of the options without a value, separated by spaces
+            values: {name of an option: how many values may follow it}, where it is more than one
+            bundled: whether a letter may be followed by its value, or by other letters: -n4, -HQ
+        """
+        self._refused = {name: hint for names, hint in refused.items() for name in names.split()}
+        self._flags, self._values, self._bundled = set(flags.split()), values or {}, bundled
+
+    def fault(self, text):
+        """Return why `extra` cannot be taken, '' where it can."""
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            return 'extra: {}'.format(error)
+        values = 0    # that the option before may still have
+        for word, following in itertools.zip_longest(words, words[1:], fillvalue=''):
+            if word.startswith('-') and word != '--' and not re.match(r'-\d', word):
+                hint, values = self._read_option(word, following)
+                if hint:
+                    return 'extra: {}: {}'.format(word, hint)
+            elif values:
+                values -= 1
+            else:
+                return 'extra: {}: belongs to no option; put quotes around a value with spaces'.format(word)
+        return ''
+
+    def _read_option(self, word, following):
+        """Return (what to do instead of an option, '' where it may stand; how many values may follow it).
+
+        Args:
+            word: the option
+            following: the next word, '' for none
+        """
+        name, mark, value = word.partition('=')
+        names = [name]
+        if self._bundled and not name.startswith('--'):
+            letters = re.match('-((?:[{}])*)(.?)(.*)'.format(''.join(
+                flag[1] for flag in self._flags if len(flag) == 2)), word)
+            names = ['-' + letter for letter in letters.group(1) + letters.group(2)]
+            name, mark = names[-1], letters.group(3)
+        elif self._bundled and len(name) > 4:    # a long name may be cut, where only one begins so
+            names += [known for known in self._refused if known.startswith(name)]
+        value = value if mark else following
+        for known, hint in self._refused.items():
+            known, _, pattern = known.partition('=')
+            if known in names and re.match(pattern, value):
+                return hint, 0
+        return '', 0 if mark or name in self._flags else self._values.get(name, 1)
+
+
 class Backend:
     """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
 
@@ -5166,6 +5233,8 @@ class Backend:
     of_submissions = {}
     #: The command that ends tasks, as a list of words.
     cancel_argv = []
+    #: ExtraRules, None where `extra` means nothing.
+    extra_rules: 'typing.Optional[ExtraRules]' = None
     #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that
     #: fits.
     NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
@@ -5214,10 +5283,10 @@ class Backend:
             a passing trouble, nothing was submitted; ('silent', message): it may have been submitted, look
             for the name
         """
-        try:
-            argv = self.submit_argv(script, name, count, params, output)
-        except ValueError as error:
-            return 'refused', 'extra: {}'.format(error)
+        fault = self.extra_fault(params)
+        if fault:    # of an execution that an earlier version began
+            return 'refused', fault
+        argv = self.submit_argv(script, name, count, params, output)
         # The environment becomes that of the job, where LC_ALL=C has no business.
         variables = dict(self.of_submissions, LC_ALL=os.environ.get('LC_ALL'))
         answer = call_scheduler(argv, self.submit_input(script), **variables)
@@ -5225,6 +5294,10 @@ class Backend:
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
         return outcome, detail
+
+    def extra_fault(self, params):
+        """Return why the `extra` of params cannot be taken, '' where it can."""
+        return self.extra_rules.fault(params.get('extra') or '') if self.extra_rules else ''
 
     def submit_input(self, script):
         """Return the path of what the submission command reads, None for nothing."""
@@ -5647,6 +5720,20 @@ class Slurm(SlurmAnswers, Backend):
     #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
     of_questions = {'SLURM_BITSTR_LEN': '0'}
     cancel_argv = ['scancel']
+    # sbatch(1)
+    extra_rules = ExtraRules({
+        '-a --array': 'QMap makes the arrays; leave it out',
+        '-J --job-name': 'QMap finds its jobs by their name; set the parameter name instead',
+        '-M --clusters --cluster': 'QMap would look for the jobs on this cluster; leave it out, and '
+                                   'export SLURM_CLUSTERS=NAME before qmap',
+        '-Q --quiet': 'hides the id that QMap needs; leave it out',
+        '-W --wait': 'QMap waits for the jobs itself; leave it out',
+        '--wrap': 'QMap submits a script of its own; put the command into the map',
+        '-h --help -u --usage -V --version --test-only': 'submits nothing; leave it out',
+    }, '-H -I -k -O -Q -R -s -u -v -V -W -h --contiguous --exclusive --get-user-env --hold '
+       '--ignore-pbs --immediate --nice --no-bell --no-kill --no-requeue --overcommit --oversubscribe '
+       '--propagate --reboot --requeue --share --parsable --spread-job --use-min-nodes --verbose --x11',
+        bundled=True)
     # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
              (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
@@ -5809,7 +5896,7 @@ class GridEngine(Backend):
         queue              -q
         working_directory  -wd
         extra              as it is, last, so that it wins: a memory, h_rt, -pe or -q of its own is in place
-                           of ours. With -N, -t or -sync of its own a submission is not recognised any more
+                           of ours
 
     Two exit statuses mean something to Grid Engine, whatever was submitted with -r n: after 99 a job goes
     back into the queue (Rq), after 100 it stays there in error state (Eqw). A script should end with another
@@ -5823,6 +5910,16 @@ class GridEngine(Backend):
     # Eqw: its node has shut it out, and there it stays.
     lingers = True
     cancel_argv = ['qdel']
+    # qsub(1)
+    extra_rules = ExtraRules({
+        '-t': 'QMap makes the arrays; leave it out',
+        '-N': 'QMap finds its jobs by their name; set the parameter name instead',
+        '-clear': 'takes away what QMap asks for; leave it out',
+        '-sync=[^n]': 'QMap waits for the jobs itself; leave it out',
+        '-b=y': 'QMap submits a script of its own; leave it out',
+        '-help -verify -w=[vp]': 'submits nothing; leave it out',
+    }, '-clear -cwd -hard -help -noshell -nostdin -notify -soft -terse -verbose -verify -V',
+        {'-pe': 2, '-binding': 2, '-adds': 3, '-mods': 3, '-clears': 2})
 
     #: What the letters of a state say; a state has one or several (Eqw, dRr, hRwq). The first row with a
     #: letter of the state decides the status, and every row adds its words. A task that runs is RUNNING
@@ -6384,6 +6481,14 @@ class Lsf(LsfAnswers, Backend):
     of_questions = {'LSB_NTRIES': '2'}
     of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
     cancel_argv = ['bkill']
+    # IBM Spectrum LSF 10, "bsub command"
+    extra_rules = ExtraRules({
+        '-J': 'QMap finds its jobs by their name, and makes the arrays; set the parameter name instead',
+        '-K': 'QMap waits for the jobs itself; leave it out',
+        '-I -IS -ISp -ISs -IX -Ip -Is': 'QMap submits no interactive jobs; leave it out',
+        '-pack': 'QMap submits a script of its own; leave it out',
+        '-h -V': 'submits nothing; leave it out',
+    }, '-B -H -I -IS -ISp -ISs -IX -Ip -Is -K -N -Ne -V -XF -Zs -h -hl -r -rn -ul -x')
     # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
     NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
              (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
@@ -10777,9 +10882,13 @@ class Steering(Part):
         Raises:
             QMapError: it is refused
         """
-        message = self.backend.refusal(change_params(self.plan.params, changes))
+        params = change_params(self.plan.params, changes)
+        message = self.backend.refusal(params)
         if message:
             raise QMapError('each job ' + message)
+        fault = self.backend.extra_fault(params)
+        if fault:
+            raise QMapError(fault)
 
     def cancel(self, numbers):
         """Cancel live jobs."""
@@ -12475,6 +12584,7 @@ class Request:
         self.map.check_line_ids()
         self._check_group(group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
+        self._check_extra()
         self.max_running = self._places(max_running)
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
         if self.params.get('name', '').isdigit():
@@ -12529,6 +12639,17 @@ class Request:
         if self.group > 1 and self.map.owns:
             self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'
                                  .format(self.map.path))
+
+    def _check_extra(self):
+        """Look whether the scheduler can be given every `extra`."""
+        for text, line in self.map.extras().items():
+            fault = self.backend.extra_fault({'extra': text})
+            if fault:
+                raise QMapError('{}, line {}: {}'.format(self.map.path, line, fault))
+        fault = self.backend.extra_fault(self.params)
+        if fault:
+            is_own = self.params['extra'] == self.profile.params.get('extra')
+            raise QMapError('{}{}'.format('profile {}: '.format(self.profile.name) if is_own else '', fault))
 
     def _places(self, max_running):
         """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
@@ -13830,7 +13951,11 @@ def tool_run(options):
             params[key] = parse_parameter(key, getattr(options, key))
     if profile.executor == 'local':
         return run_here(command, params, options.quiet)
-    return run_there(load_backend(profile.executor, profile.settings), command, params, options.quiet)
+    backend = load_backend(profile.executor, profile.settings)
+    fault = backend.extra_fault(params)
+    if fault:
+        raise QMapError('profile {}: {}'.format(profile.name, fault))
+    return run_there(backend, command, params, options.quiet)
 
 
 def shell_command(words):
