@@ -5250,8 +5250,9 @@ class Backend:
         #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it,
         #: because schedulers use their ids again: without it the accounts may speak of a job of long ago.
         self.since = 0
-        #: With what the names of this execution's submissions end. The driver sets it, for the same reason.
-        self.token = ''
+        #: With what the names of this execution's submissions end, and how the paths of their scripts begin,
+        #: without what stands above the logs folder. The driver sets both, for the same reason.
+        self.token = self.folder = ''
 
     # Submitting
 
@@ -5374,7 +5375,8 @@ class Backend:
         Returns:
             {task: dict} of those it knows; {} where the site keeps no accounts; None without an answer. A
             dict may hold status, reason and words as in `poll`, exit_code, signal (numbers), host, elapsed
-            and cpu (seconds), memory (bytes, the peak).
+            and cpu (seconds), memory (bytes, the peak); and `only`, the id that an attempt must have said
+            when it began, where it is not sure that the task is ours.
         """
         return {}
 
@@ -5643,10 +5645,27 @@ class SlurmAnswers:
                 pass
         return found
 
-    @staticmethod
-    def is_foreign(names, token):
-        """Tell whether a job is another's, by the field with its name, where there is one."""
-        return any(not name.endswith(token) for name in names)
+    #: With what the names end that QMap gives: the number of the batch, and the token.
+    NAME_END = r'\.\d+\.[0-9a-f]{8}(?![0-9a-f])'
+
+    @classmethod
+    def is_ours(cls, name, token, command, folder, number=r'\d+'):
+        """Tell whether a job that has an id of ours is ours still: a controller that was killed forgets what
+        it took last, and gives its ids again.
+
+        The name proves it, but not the contrary: a site's job_submit plugin adds to it, and `scontrol update`
+        or `extra` changes it. Nothing changes the path of the script that was submitted.
+
+        Args:
+            name: of the job
+            token: what the names of ours hold
+            command: the path of its script, as squeue shows it
+            folder: how that begins for ours, without what stands above the logs folder
+            number: pattern of the rest of it: the number of the batch
+        """
+        command, folder = (re.sub(r'\W', '', path) for path in (command, folder))    # releases may quote it
+        return token in name or bool(
+            folder and not re.search(cls.NAME_END, name) and re.search(folder + number + '$', command))
 
     @classmethod
     def split_lines(cls, text):
@@ -5655,16 +5674,24 @@ class SlurmAnswers:
             yield [field.strip() for field in line.split(cls.SEPARATOR)]
 
     @classmethod
-    def parse_find(cls, text):
-        """Return the id of the first submission that is listed: a line for each, with its id, state, and
-        reason or nodes; '' for none.
+    def parse_find(cls, text, name='', folder=''):
+        """Return the id of the first submission that is listed, '' for none: a line for each task, with the
+        id, the state, the reason or nodes; and the name and the script, where there are others among them.
 
         A submission that was refused may leave a record, FAILED without ever having had a node: it does not
         count.
+
+        Args:
+            text: what was printed
+            name: of the submission
+            folder: how the path of its script begins
         """
-        found = []
+        found, batch = [], name.split('.')[-2:][0]
         for fields in cls.split_lines(text):
-            if len(fields) != 3:
+            if len(fields) not in (3, 5):
+                continue
+            called, command = fields[3:] or (name, '')
+            if not cls.is_ours(called, name, command, folder, batch):
                 continue
             refused = fields[1] == 'FAILED' and fields[2] in ('BadConstraints', 'None assigned')
             number = re.match(r'\d+', fields[0])
@@ -5672,22 +5699,20 @@ class SlurmAnswers:
                 found.append(int(number.group()))
         return str(min(found)) if found else ''
 
-    def parse_poll(self, text, token=''):
-        """Return {task: (status, reason, message)} for what `poll_argv` lists.
+    def parse_poll(self, text):
+        """Return {task: (status, reason, message)} for what `poll_argv` lists, as far as it is ours.
 
         Tasks of an array that have not started share a line: '5-6,8-20%4'. Those that were cancelled before
         they started may leave one record without index: it comes as task 0 of the array.
-
-        Args:
-            text: what it printed
-            token: with which the names of ours end
         """
         found = {}
         for fields in self.split_lines(text):
             # With SLURM_CLUSTERS there may be lines like 'CLUSTER: name' in between.
-            if len(fields) < 4 or self.is_foreign(fields[4:], token):
+            if len(fields) < 4:
                 continue
-            number, index, word, why = fields[:4]
+            number, index, word, why, name, command = (fields + ['', ''])[:6]
+            if not self.is_ours(name, self.token, command, self.folder):
+                continue
             told = self.describe(word, '' if why == 'None' else why)
             found.update(((number, k), told) for k in self.read_indices('[{}]'.format(index)) or [0])
         return found
@@ -5819,24 +5844,23 @@ class Slurm(SlurmAnswers, Backend):
         this question a moment before it takes up a submission that waits at its door, so that '' is not quite
         sure in the first seconds.
         """
-        answer = self.ask(['squeue', '-h', '-t', 'all', '-u', str(os.getuid()), '-n', name,
-                           '-o', self.SEPARATOR.join(('%F', '%T', '%r'))])
-        return self.parse_find(answer.out) if answer.code == 0 else None
+        answer = self.ask(['squeue', '-h', '-t', 'all', '-u', str(os.getuid()),
+                           '-o', self.SEPARATOR.join(('%F', '%T', '%r', '%j', '%o'))])
+        return self.parse_find(answer.out, name, self.folder) if answer.code == 0 else None
 
     @classmethod
     def poll_argv(cls, ids, each=False):
         """Return the words of squeue that list all tasks of these ids, ended ones too while they are known.
 
         The ids are asked as %F and %K, because %i is cut at 30 characters, and %A is another number for each
-        task. The name tells whose id it is now: a controller that was killed forgets what it took last, and
-        gives its ids again.
+        task. The name and the script tell whose id it is now: see `is_ours`.
 
         Args:
             ids: list of ids
             each: whether pending tasks come one a line. Not by default: `-r` forgets the last of the tasks
                 where they are every second or third one of an array ('2-200:2', seen with 22.05).
         """
-        return (['squeue', '-h', '-t', 'all', '-o', cls.SEPARATOR.join(('%F', '%K', '%T', '%r', '%j')),
+        return (['squeue', '-h', '-t', 'all', '-o', cls.SEPARATOR.join(('%F', '%K', '%T', '%r', '%j', '%o')),
                  '-j', ','.join(ids)] + (['-r'] if each else []))
 
     def list_tasks(self, ids):
@@ -5849,7 +5873,7 @@ class Slurm(SlurmAnswers, Backend):
         if answer.code == 0 and '...' in answer.out:
             answer = self.ask(self.poll_argv(ids, True))
         if answer.code == 0:
-            return self.parse_poll(answer.out, self.token)
+            return self.parse_poll(answer.out)
         if 'Invalid job id specified' not in answer.err:
             return None
         if len(ids) == 1:
@@ -10306,6 +10330,8 @@ class Queue(Part):
         attempts, reports = self.driver.attempts, self.driver.reports
         alone = self.driver.pools.went_on(record)
         account = None if accounts is None else accounts.get(task) or {}
+        if account and account.get('only') not in (None, self._claimed_by(key_of(record))):
+            account = {}    # of another job that has this id
         if attempt.end and alone:
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
         if not attempt.void and not attempt.end:
@@ -12098,6 +12124,7 @@ class Session(ExecutionReader):
         if not backend:
             backend = load_backend(self.plan.info['executor'], self.plan.info['settings'], self._host.wake)
         backend.since, backend.token = self.plan.info['created_seconds'], self.plan.info['token']
+        backend.folder = self.logs.batch('')[len(os.path.dirname(self.logs.path)):]
         return backend
 
     def _drive_with(self, driver):

@@ -73,7 +73,7 @@ def accounts_argv(ids, since):
         since: seconds since the epoch; a job that ended before is not ours
     """
     return ['sacct', '-n', '-P', '--delimiter=' + Slurm.SEPARATOR, '-S', day(since), '-j', ','.join(ids),
-            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList,JobName']
+            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList,JobName,UID,JobIDRaw']
 
 
 def find_accounts_argv(name, since):
@@ -98,24 +98,30 @@ def parse_accounts(text, token=''):
 
     Args:
         text: what `accounts_argv` printed
-        token: with which the names of ours end; steps have names of their own
+        token: what the names of ours hold; steps have names of their own. A job of this user that has another
+            name may be ours, or have got our id: it comes with its id as `only`, and counts if it is the task
+            that has begun the attempt
     """
     found, never, peaks = {}, {}, {}
     for fields in Slurm.split_lines(text):
         is_step = '.' in fields[0]
         if len(fields) < 8:
             continue
-        if not is_step and Slurm.is_foreign(fields[8:], token):
+        name, user, raw = (fields + ['', '', ''])[8:11]
+        renamed = not is_step and token not in name
+        another = re.search(Slurm.NAME_END, name) or user != str(os.getuid())
+        if renamed and another:
             continue
         number, _, index = fields[0].partition('.')[0].partition('_')
         number = number.partition('+')[0]    # '12+0' is the first part of a heterogeneous job
         if index.startswith('['):
-            never.update(never_started(number, index, fields[1]))
+            if not renamed:
+                never.update(never_started(number, index, fields[1]))
             continue
         task = (number, int(index or 0))
         job = None if is_step else read_job(fields)
         if job:
-            found[task] = job
+            found[task] = dict(job, only=raw) if renamed else job
         is_step_of_ours = is_step and task in found
         if job or is_step_of_ours:
             peaks[task] = max(peaks.get(task, 0), read_size(fields[6]) or 0)

@@ -498,6 +498,20 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
+@pytest.mark.parametrize('only, reason', [('77', 'memory'), ('78', 'lost')])
+def test_accounts_of_a_job_with_another_name_count_for_the_attempt_that_this_job_has_begun(qmap, only, reason):
+    driver = still(qmap, 'true\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='77')
+    driver.backend.queue = {}
+    driver.backend.accounts = lambda tasks: {task: {'reason': 'memory', 'words': 'OUT_OF_MEMORY', 'only': only}
+                                             for task in tasks}
+    while driver.ledger.live:
+        driver.here.now += 10
+        driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == reason
+
+
 def test_a_job_that_was_ended_and_says_so_after_it_was_judged_has_failed_for_the_same_reason(qmap):
     driver = still(qmap, 'true ## time=1h\ntrue\n', Told())
     driver.tick()

@@ -315,6 +315,45 @@ def test_a_reason_that_is_not_known_is_shown_as_it_is():
     assert load_backend('slurm').parse_poll(line) == {('7', 0): ('PENDING', '', 'SomethingNew')}
 
 
+@pytest.mark.parametrize('name, command, ours', [
+    ('map.7.0123abcd', '/x/map.logs/.qmap/batch/7', True),
+    ('map.7.0123abcd-prod', '/x/map.logs/.qmap/batch/7', True),
+    ('align', '/mnt/x/map.logs/.qmap/batch/7', True),    # renamed; and seen from another host
+    ('align', "'/x/map.logs/.qmap/batch/7'", True),
+    ('align', '/x/other.logs/.qmap/batch/7', False), ('align', '/x/map.logs/.qmap/batch/7.sh', False),
+    ('align', '', False), ('align', '(null)', False),
+    ('map.7.ffffffff', '/x/map.logs/.qmap/batch/7', False), ('a\nmap\x1f', '/x/map.logs/.qmap/batch/7', False)])
+def test_whose_job_it_is_that_has_an_id_of_ours(name, command, ours):
+    backend = load_backend('slurm')
+    backend.token, backend.folder = '0123abcd', '/map.logs/.qmap/batch/'
+    line = Slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name, command))
+    assert backend.parse_poll(line) == ({('7', 0): ('RUNNING', '', '')} if ours else {})
+
+
+def test_a_submission_is_found_whatever_a_site_makes_of_its_name():
+    lines = [('5', 'map.1.0123abcd-prod', '/x/map.logs/.qmap/batch/1'), ('6', 'align', '/x/map.logs/.qmap/batch/11'),
+             ('7', 'align', '/x/map.logs/.qmap/batch/1'), ('8', 'map.11.0123abcd', '')]
+    text = '\n'.join(Slurm.SEPARATOR.join((id, 'PENDING', 'None', name, path)) for id, name, path in lines)
+    assert Slurm.parse_find(text, 'map.1.0123abcd', '/map.logs/.qmap/batch/') == '5'
+    assert Slurm.parse_find(text, 'map.11.0123abcd', '/map.logs/.qmap/batch/') == '6'
+    assert Slurm.parse_find(text.partition('\n')[2], 'map.1.0123abcd', '/map.logs/.qmap/batch/') == '7'
+    assert Slurm.parse_find(text, 'map.2.0123abcd', '/map.logs/.qmap/batch/') == ''
+
+
+@pytest.mark.parametrize('name, user, expected', [
+    ('map.1.0123abcd', '', {'reason': 'memory'}), ('map.1.0123abcd-prod', '', {'reason': 'memory'}),
+    ('align', '', {'reason': 'memory', 'only': '9'}), ('align', '1', None), ('map.1.ffffffff', '', None),
+    ('a\nmap\x1f.1.0123abcd', '', None)])
+def test_accounts_of_a_job_with_another_name_count_for_the_task_that_says_so_itself(name, user, expected):
+    line = Slurm.SEPARATOR.join((
+        '7_2', 'OUT_OF_MEMORY', '0:125', '2026-01-01T00:00:00', '00:00:01', '00:00:01', '', 'n1', name,
+        user or str(os.getuid()), '9'))
+    step = line.replace('7_2', '7_2.batch').replace(name, 'batch')
+    found = slurm.parse_accounts(line + '\n' + step, '0123abcd').get(('7', 2))
+    assert (found and {key: found[key] for key in expected or found}) == expected
+    assert not found or found.get('only') == (expected or {}).get('only')
+
+
 def test_tasks_cancelled_before_they_started_may_be_one_record():
     line = Slurm.SEPARATOR.join(('27', 'N/A', 'CANCELLED', 'JobArrayTaskLimit'))
     assert load_backend('slurm').parse_poll(line)['27', 0][:2] == ('FAILED', 'cancelled')
@@ -346,15 +385,6 @@ def test_rows_of_accounts_that_are_cut_tell_what_is_left_and_nothing_wrong():
 
 def test_a_heading_of_the_cluster_is_no_job():
     assert list(load_backend('slurm').parse_poll('CLUSTER: qmap\n' + text('squeue cluster'))) == [(JOBS['exit3'], 0)]
-
-
-@pytest.mark.parametrize('name, ours', [('map.3.abc', True), ('map.3.abd', False), ('a\nmap\x1f.3.abd', False)])
-def test_an_id_that_was_given_again_is_told_by_its_name(name, ours):
-    line = Slurm.SEPARATOR.join(('7', 'N/A', 'RUNNING', 'None', name))
-    assert list(load_backend('slurm').parse_poll(line, '.abc')) == [('7', 0)] * ours
-    row = Slurm.SEPARATOR.join(('7', 'FAILED', '3:0', '2026-11-22T09:03:09', '00:00:02', '00:00.001', '', 'n1', name))
-    step = row.replace('7', '7.batch', 1).replace(name, 'batch')
-    assert list(slurm.parse_accounts(row + '\n' + step, '.abc')) == [('7', 0)] * ours
 
 
 def squeue(name):
@@ -446,7 +476,8 @@ def test_a_record_without_an_end_is_not_believed():
 def test_accounts_ask_only_for_fields_that_every_release_has():
     words = slurm.accounts_argv(['1'], 0)
     asked = [word for word in words if word.startswith('--format=')][0][len('--format='):].split(',')
-    assert set(asked) <= {'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList', 'JobName'}
+    assert set(asked) <= {
+        'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList', 'JobName', 'UID', 'JobIDRaw'}
     assert '-j' in words and '-S' in words
 
 

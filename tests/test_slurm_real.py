@@ -204,6 +204,21 @@ def test_a_node_that_fails(backend, submit):
             'idle', 'mixed'))
 
 
+@pytest.mark.parametrize('count', [1, 2])
+def test_a_job_that_somebody_renames_is_ours(backend, submit, tmp_path, count):
+    backend.token, backend.folder = token, '/{}/script '.format(tmp_path.name)
+    task = ok(submit('sleep 60', count)), count - 1 and 2
+    assert polled(backend, task, 'RUNNING')
+    subprocess.check_call(['scontrol', 'update', 'JobId=' + task[0], 'JobName=align'])
+    assert polled(backend, task, 'RUNNING')
+    backend.cancel([task], {})
+    assert polled(backend, task, 'FAILED')[1] == 'cancelled'
+    job = accounted(backend, task)
+    assert job['reason'] == 'cancelled' and job['only'].isdigit()
+    backend.folder = '/other/'
+    assert backend.poll([task[0]]) == {}
+
+
 def test_a_job_that_is_suspended_is_alive(backend, submit):
     task = ok(submit('sleep 20')), 0
     assert polled(backend, task, 'RUNNING')
