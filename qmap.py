@@ -4468,12 +4468,18 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
 }
 qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     local line boot
+    for line in "${!QMAP_OUTER_@}"; do    # what only the submission was to have
+        if [ -n "${!line}" ]; then export "${line#QMAP_OUTER_}=${!line}"; else unset "${line#QMAP_OUTER_}"; fi
+        unset "$line"
+    done
     qmap_logs=$1 qmap_number=$2 qmap_id=$3
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
     qmap_born= qmap_worker= qmap_cgroup=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
+    # Slurm may call it otherwise, and so do its options. (A job that surrounds the driver has other ids.)
+    [ -z "$qmap_id" ] || [ "$SLURM_JOB_ID" != "$qmap_id" ] || qmap_host=${SLURMD_NODENAME:-$qmap_host}
     read -r boot </proc/sys/kernel/random/boot_id
     if read -r line </proc/$$/stat; then line=(${line##*) }); qmap_born=$boot/${line[19]}; fi
     qmap_listen
@@ -4837,6 +4843,10 @@ SHELL_VARIABLES = ('BASH_ENV', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'POSIXLY_CORRECT'
                    'EPOCHREALTIME', 'EXECIGNORE', 'FUNCNEST', 'GLOBIGNORE', 'TMOUT')
 KEPT = 'QMAP_KEPT_'
 
+#: Begins the names of variables that hold what the user has set of those that only a submission is to have
+#: otherwise; empty where nothing is set. A runner sets it again.
+OUTER = 'QMAP_OUTER_'
+
 #: A function that bash finds in its environment under a name of what is its own (compgen -b; SHELL BUILTIN
 #: COMMANDS in bash(1)): BASH_FUNC_cd%% or, before release 4.4, BASH_FUNC_cd().
 SHELL_FUNCTION = re.compile(r'''BASH_FUNC_(?:[.:[]|alias|bg|bind|break|builtin|caller|cd|command|compgen|complete|
@@ -4851,7 +4861,8 @@ def job_environment():
     environ = outer_environment()
     environ.pop('BASH_FUNC_builtin%%', None)    # scripts of jobs need the true one, to tell it from other functions
     own = set(OWN_VARIABLES) | {'QMAP_' + key.upper() for key in PARAMETERS}
-    environ = {name: value for name, value in environ.items() if name not in own and not name.startswith(KEPT)}
+    environ = {name: value for name, value in environ.items()
+               if name not in own and not name.startswith((KEPT, OUTER))}
     for number, name in enumerate(sorted(filter(changes_shells, environ))):
         environ['{}{}'.format(KEPT, number)] = '{}={}'.format(name, environ.pop(name))
     return environ
@@ -5290,6 +5301,7 @@ class Backend:
         argv = self.submit_argv(script, name, count, params, output)
         # The environment becomes that of the job, where LC_ALL=C has no business.
         variables = dict(self.of_submissions, LC_ALL=os.environ.get('LC_ALL'))
+        variables.update((OUTER + name, os.environ.get(name, '')) for name in self.of_submissions)
         answer = call_scheduler(argv, self.submit_input(script), **variables)
         outcome, detail = self.parse_submission(answer, count, params)
         if outcome == 'busy' and count > 1:
@@ -7995,6 +8007,13 @@ def seconds_of(line):
         return None
 
 
+def is_account_of(event, account):
+    """Tell whether an account can be that of an attempt that has ended, and is not of a copy that came too
+    late, which stays for a shorter time. A host may have several names, and several hosts one: `n[1-2]`."""
+    ran = (event.get('finished') or 0) - (event.get('started') or 0)
+    return account.get('host', event['host']) == event['host'] or account.get('elapsed', 0) >= ran - 2
+
+
 def add_usage(event, account):
     """Add to a record what an account tells of the usage, and return whether that was anything new."""
     news = {key: account[key] for key in USED if account.get(key) is not None and event.get(key) is None}
@@ -10273,7 +10292,7 @@ class Queue(Part):
         for number, task in tasks.items():
             since, event = self.waiting_for_usage[number]
             account = (accounts or {}).get(task) or {}
-            if account.get('host', event['host']) == event['host'] and add_usage(event, account):
+            if is_account_of(event, account) and add_usage(event, account):
                 events.append(dict(event, event='usage'))
             if accounts == {} or account or now - since > patience:
                 del self.waiting_for_usage[number]

@@ -55,6 +55,11 @@ REASONS = {
     'Resources': 'waits for free nodes: next in line',
 }
 
+#: Runs srun within salloc with the words of a command behind `bash`. srun tells the command of one task and
+#: one node; the command is to find what salloc says of all of them, as a batch script does.
+AS_IN_A_BATCH = 'outer=(); for name in "${{!SLURM_@}}"; do outer+=("$name=${{!name}}"); done; ' \
+    'exec {} env -u SLURM_NTASKS -u SLURM_NPROCS -u SLURM_DISTRIBUTION "${{outer[@]}}" "$@"'
+
 #: Flags behind a node's state, as in `idle~` or `down*`: sinfo(1), NODE STATE CODES.
 NODE_FLAGS = '*~#!%$@^-+'
 NODES_UP = ('idle', 'mixed', 'allocated', 'completing', 'reserved', 'planned', 'perfctrs', 'blocked')
@@ -224,8 +229,9 @@ def interactive_argv(params, command, stdin, stdout, overlap):
     if max(params.get('tasks', 1), params.get('nodes', 1)) == 1:
         return ['srun', '--export=ALL'] + step + words + shell
     quiet = ['-Q'] if params.get('quiet') else []
-    return (['salloc'] + words + ['srun', '--export=ALL', '--nodes=1', '--ntasks=1'] + quiet
-            + (['--overlap'] if overlap else []) + step + shell)
+    one_task = ['srun', '--export=ALL', '--nodes=1', '--ntasks=1'] + (['--overlap'] if overlap else [])
+    in_batch = AS_IN_A_BATCH.format(' '.join(one_task + quiet + step))
+    return ['salloc'] + words + ['bash', '-c', '--', in_batch, 'bash'] + shell
 
 
 def parse_version(text):

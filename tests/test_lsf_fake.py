@@ -14,7 +14,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 import qmap as module  # noqa: E402
-from qmap import Lsf, load_backend  # noqa: E402
+from qmap import Lsf, RUNNER, load_backend  # noqa: E402
 
 #: Hardly depends on the Python.
 pytestmark = pytest.mark.once
@@ -150,6 +150,14 @@ def test_the_variables_by_which_users_name_their_group_reach_bsub(site, monkeypa
     seen = (site.folder / 'env.txt').read_text().splitlines()
     assert set(seen) >= {name + '=mine' for name in names}
     assert ('LSB_SITE_OPTION=mine' in seen) is not within_a_job
+
+
+def test_what_steers_a_submission_is_no_part_of_the_environment_of_the_job(site, monkeypatch):
+    monkeypatch.setenv('LSB_NTRIES', '5')
+    number = site.submit('''{}\nprintf '%s.' "${{LSB_NTRIES-}}" "${{LSB_EXIT_IF_CWD_NOTEXIST-}}" > env.txt'''.format(
+        RUNNER + 'qmap_begin . 1 "$LSB_JOBID"\ncd "$LS_SUBCWD"'))
+    site.ends(number)
+    assert (site.folder / 'env.txt').read_text() == '5..'
 
 
 def test_time_limit(site):

@@ -113,6 +113,27 @@ def test_a_job_that_is_killed_has_that_status(tmp_path, how):
 
 @pytest.mark.once
 @pytest.mark.parametrize('how', ['task', 'worker'])
+@pytest.mark.parametrize('environ, host', [
+    ({'SLURM_JOB_ID': '7', 'SLURMD_NODENAME': 'n1'}, 'n1'), ({'SLURM_JOB_ID': '7'}, os.uname().nodename),
+    ({'SLURM_JOB_ID': '6', 'SLURMD_NODENAME': 'n1'}, os.uname().nodename)])
+def test_a_node_has_the_name_that_slurm_gives_it(tmp_path, how, environ, host):
+    process, logs = begin(tmp_path / 'out', how, 'true\n', NO_ID='7', **environ)
+    process.wait(timeout=60)
+    assert module.read_start(os.path.join(logs.run, '0.1.start'))['host'] == host
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+def test_variables_of_a_submission_are_as_the_user_set_them_for_the_job(tmp_path, how):
+    process, logs = begin(
+        tmp_path / 'out', how, 'echo "${ONE-unset} ${OTHER-unset} ${QMAP_OUTER_ONE-unset}"\n',
+        ONE='1', QMAP_OUTER_ONE='', OTHER='1', QMAP_OUTER_OTHER="it's 5")
+    process.wait(timeout=60)
+    assert text(logs.path, '0.out') == "unset it's 5 unset\n"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
 def test_what_a_job_said_waits_for_room_on_the_disk_however_long_that_is(tmp_path, how):
     # Ten seconds are none here, and a folder in the place of a file is as good as a full disk.
     (tmp_path / 'bin').mkdir()

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import subprocess
 
 import pytest
 
@@ -590,12 +591,20 @@ def test_run_in_a_terminal_and_without_one():
     assert '--pty' not in words and '--unbuffered' not in words and '-Q' in words
 
 
-def test_run_on_several_nodes_runs_the_command_once():
-    words = slurm.interactive_argv({'nodes': 2, 'tasks': 8}, 'mpirun x', False, False, True)
-    step = words[words.index('srun'):]
-    assert words[0] == 'salloc' and '--ntasks=8' in words[:words.index('srun')]
-    assert '--ntasks=1' in step and '--overlap' in step
-    assert '--overlap' not in slurm.interactive_argv({'tasks': 2}, 'x', False, False, False)
+@pytest.mark.parametrize('overlap', [True, False])
+def test_run_on_several_nodes_runs_the_command_once_and_with_what_all_of_them_are(monkeypatch, tmp_path, overlap):
+    command(tmp_path, monkeypatch, 'salloc', """while [ "$1" != bash ]; do echo "$1" >>{}/salloc; shift; done
+        export SLURM_NTASKS=8 SLURM_NNODES=2 SLURM_JOB_NODELIST='a b'; exec "$@"\n""".format(tmp_path))
+    command(tmp_path, monkeypatch, 'srun', """while [ "$1" != env ]; do echo "$1" >>{}/srun; shift; done
+        export SLURM_NTASKS=1 SLURM_NPROCS=1 SLURM_NNODES=1 SLURM_STEP_ID=0; exec "$@"\n""".format(tmp_path))
+    words = slurm.interactive_argv(
+        {'nodes': 2, 'tasks': 8}, 'echo "$SLURM_NTASKS ${SLURM_NPROCS-} $SLURM_NNODES $SLURM_STEP_ID '
+        '$SLURM_JOB_NODELIST"; exit 5', False, False, overlap)
+    done = subprocess.run(words, stdout=subprocess.PIPE, universal_newlines=True)
+    assert (done.returncode, done.stdout) == (5, '8  2 0 a b\n')
+    assert {'--nodes=2', '--ntasks=8'} <= set((tmp_path / 'salloc').read_text().split())
+    step = (tmp_path / 'srun').read_text().split()
+    assert '--ntasks=1' in step and ('--overlap' in step) == overlap
 
 
 @pytest.mark.parametrize('printed, version', [

@@ -478,7 +478,7 @@ def test_run_is_where_it_was_called(backend, tmp_path, monkeypatch):
 
 
 def test_run_on_several_tasks_runs_once_and_can_use_them_all(backend):
-    done = run(backend, 'echo once; srun --overlap -n 4 echo task; exit 5', {'tasks': 4, 'quiet': True},
+    done = run(backend, 'echo once; srun echo task; exit 5', {'tasks': 4, 'quiet': True},
                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert done.returncode == 5
     assert sorted(done.stdout.split()) == [b'once'] + 4 * [b'task']
