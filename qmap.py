@@ -104,8 +104,8 @@ FOR_TOOLS = (
     'print_bytes', 'print_warnings', 'printable_text', 'qmap_command', 'QMapError', 'quote_shown',
     'read_json', 'read_last_line', 'read_tail', 'REASONS', 'remove_file', 'retried_numbers', 'RUNNING',
     'seems_alive', 'shown_path', 'Slurm', 'sound_record', 'status_changes', 'STATUS_CODES', 'STATUSES',
-    'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UsageTotals', 'View', 'whoami',
-    'with_unmerged', 'write_parameter')
+    'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View',
+    'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -2988,8 +2988,9 @@ def signal_name(number):
 def describe_end(record):
     """Return in a few words how a FAILED job ended."""
     reason = record.get('error_reason')
-    if reason == 'exit' and record.get('exit_code') is not None:
-        return 'exit {}'.format(record['exit_code'])
+    if reason == 'exit':
+        code = record.get('exit_code')
+        return 'could not be started' if code is None else 'exit {}'.format(code)
     if reason == 'signal' and record.get('signal'):
         return 'signal {}'.format(signal_name(record['signal']))
     return {'memory': 'memory limit exceeded', 'time': 'time limit exceeded', 'node': 'node failed',
@@ -4986,6 +4987,10 @@ done
 #: Seconds that a scheduler's command may take before its silence counts as no answer.
 TIMEOUT = 60
 
+#: Why a scheduler ended a task that it could not start: what the job itself asks for, such as a directory
+#: that is missing. Of a job it becomes the reason exit.
+UNSTARTABLE = 'unstartable'
+
 #: Ids on one command line at the most: well below any limit on its length.
 IDS_AT_ONCE = 500
 
@@ -5362,8 +5367,8 @@ class Backend:
         Returns:
             {task: (status, reason, message)}, or None without an answer. A task that is not in it has left
             the queue. status is PENDING, RUNNING, COMPLETED, FAILED or OTHER; reason is '' or, of a FAILED
-            task, one of exit, signal, memory, time, cancelled, node, lost; the message says it as the
-            scheduler does, or why it is pending.
+            task, one of exit, signal, memory, time, cancelled, node, lost, or UNSTARTABLE; the message says
+            it as the scheduler does, or why it is pending.
         """
         found = {}
         for some in portions(sorted(set(ids))):
@@ -5978,8 +5983,8 @@ class GridEngine(Backend):
     )
 
     #: What `qstat -j` says of a task in error state through the job's own fault; any other words are the
-    #: node's fault.
-    OWN_FAULT = "can't chdir|can't open|unable to find shell|execv|exit_status of job start = 100"
+    #: node's fault, also that it cannot open the output file, which is in the logs folder.
+    OWN_FAULT = "can't chdir|can't open input|unable to find shell|execv|exit_status of job start = 100"
 
     #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of
     #: the site.
@@ -6230,9 +6235,9 @@ class GridEngine(Backend):
 
     @classmethod
     def error_reason(cls, message):
-        """Return the reason of a task in error state: 'exit' for what the job's own settings cause, else
+        """Return the reason of a task in error state: UNSTARTABLE for what the job's own settings cause, else
         'node'."""
-        return 'exit' if re.search(cls.OWN_FAULT, message) else 'node'
+        return UNSTARTABLE if re.search(cls.OWN_FAULT, message) else 'node'
 
     # The rest
 
@@ -6294,7 +6299,7 @@ class LsfAnswers:
     #: IBM Spectrum LSF 10.1.0, "Termination reasons displayed by bacct, bhist, and bjobs".
     TERMINATIONS = {word: reason for reason, words in (
         ('cancelled', 'ADMIN BUCKET_KILL CHKPNT FORCE_ADMIN FORCE_OWNER ORPHAN_SYSTEM OWNER'),
-        ('exit', 'CWD_NOTEXIST'),
+        (UNSTARTABLE, 'CWD_NOTEXIST'),
         ('memory', 'MEMLIMIT SWAP'),
         ('node', 'CSM_ALLOC DATA KUBE LOAD MC_RECALL OTHER PREEMPT REMOVE_HUNG_JOB REQUEUE_ADMIN '
                  'REQUEUE_OWNER RMS SLURM WINDOW ZOMBIE'),
@@ -8100,7 +8105,7 @@ def why_failed(code, has_end, account, why):
     reason = account.get('reason')
     said_itself = has_end and reason in ('exit', 'signal')
     if reason and not said_itself:
-        return reason, account.get('words', '')
+        return 'exit' if reason == UNSTARTABLE else reason, account.get('words', '')
     if not has_end:
         return 'lost', 'vanished without reporting an exit status'
     if code is None:
@@ -8637,7 +8642,7 @@ SUBMISSIONS = 4
 #: itself.
 PATIENCE_ALONE = 3
 #: Reasons that the scheduler gives only for what is over.
-FINAL = {'memory', 'time', 'cancelled', 'node'}
+FINAL = {'memory', 'time', 'cancelled', 'node', UNSTARTABLE}
 
 
 def judge(evidence, waited, rules):
@@ -8665,7 +8670,7 @@ def judge(evidence, waited, rules):
         return WAIT    # there was no answer, and that proves nothing; or its own words will tell
     if waited < rules.grace and not certain & FINAL:
         return WAIT    # its own words may not yet be seen from here, and a queue may be wrong for a while
-    if evidence.begun or possible - {None, '', 'exit'}:
+    if evidence.begun or possible - {None, '', 'exit'} or UNSTARTABLE in certain:
         return END
     # It was never begun, and the queue does not say why: as if it had not been submitted. The accounts may
     # speak of an older job: a controller that was killed forgets what it took last, and gives ids again.
@@ -10086,7 +10091,7 @@ class Pools(Part):
             answer: of the queue, as from Backend.poll
             now: on the monotonic clock
         """
-        events = []
+        events, stuck = [], []
         for pool in self.by_number.values():
             reasons, begun = [], False
             for index in pool.indices if pool.id else ():
@@ -10095,8 +10100,10 @@ class Pools(Part):
                     pool.gone.pop(index, None)
                     begun = begun or status == RUNNING
                     reasons += [message] if status == PENDING and message else []
-                else:
-                    pool.gone.setdefault(index, now)
+                    continue
+                pool.gone.setdefault(index, now)
+                if status and self.backend.lingers:
+                    stuck.append((pool.id, index))
             message = reasons[0] if reasons and not begun else ''
             for record in self.ledger.live.values():
                 waits = self.driver.attempts.index_of(record) == UNASSIGNED
@@ -10105,6 +10112,7 @@ class Pools(Part):
                         events.append(self.driver.attempts.changed_record(record, words=message))
                     break
         self.driver.reports.log(events)
+        self.driver.steering.end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
     def went_on(self, record):
         """Tell whether a job was ended by itself alone, and not with its worker."""
@@ -10319,6 +10327,8 @@ class Queue(Part):
                 continue
             if verdict == END and not attempt.end and evidence.begun and self._copy_lives(key, task, tasks):
                 continue    # another copy was first
+            if attempt.listed and self.backend.lingers:
+                stuck.append(task)
             if verdict == RESUBMIT:
                 back.append((number, key, evidence.tries))
                 continue
@@ -10327,8 +10337,6 @@ class Queue(Part):
                 account = {'reason': 'lost', 'words': last_line(read_tail(attempts.output_path(record))) or
                            'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
             self._explain(account, attempt)
-            if attempt.listed and self.backend.lingers:
-                stuck.append(task)
             events.append(self.driver.reports.ended(record, attempt.end, account))
         self.driver.reports.log(events)
         self.driver.recall.unsubmit([key for _, key, _ in back])
@@ -10381,7 +10389,7 @@ class Queue(Part):
     def _explain(account, attempt):
         """Add to an account what the queue said, or that the machine was started anew."""
         start = attempt.start or {}
-        if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal'):
+        if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal', UNSTARTABLE):
             account.update(reason=attempt.reason, words=attempt.message)
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
                 and not start['born'].startswith(boot_id()):

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from qmap import GridEngine
+from qmap import UNSTARTABLE, GridEngine
 from qmap_backends import cluster_load, read_clock, read_size
 
 #: What the number under `failed` of an accounting record says: reason, words. 0 is no failure, and 24 and 25
@@ -25,9 +25,9 @@ FAILURES = {
     15: ('', 'the job ended, its epilog failed'),
     16: ('', 'the job ended, its processors were not released'),
     17: ('signal', 'killed'),
-    26: ('exit', 'its output file could not be opened'),
-    27: ('exit', 'its shell was not found'),
-    28: ('exit', 'its working directory could not be entered'),
+    26: ('node', 'its output file could not be opened'),
+    27: (UNSTARTABLE, 'its shell was not found'),
+    28: (UNSTARTABLE, 'its working directory could not be entered'),
     30: ('exit', 'exit status 100, which Grid Engine treats as an error'),
     37: ('limit', 'killed for exceeding h_rt, h_cpu or h_vmem'),
     100: ('signal', 'killed'),
@@ -203,7 +203,7 @@ def verdict(record):
     # It is sampled: a short job has none.
     if size(record.get('maxvmem', '')):
         found['memory'] = size(record['maxvmem'])
-    if reason in ('exit', 'node'):
+    if reason in ('exit', 'node', UNSTARTABLE):
         pass  # it did not run, and an exit status of 0 means nothing
     elif record.get('deleted_by', 'NONE') != 'NONE':
         reason, message = 'cancelled', 'deleted by {}'.format(record['deleted_by'])

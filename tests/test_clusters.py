@@ -109,6 +109,19 @@ def test_the_environment_reaches_the_job_without_that_of_a_surrounding_one(clust
     assert cluster.read('out', '0.out') == cluster.read('out', '1.out') == 'a b,c="d"{}\n'.format(bound)
 
 
+def test_what_cannot_be_started_through_its_own_fault_fails_at_once_and_leaves_the_queue(cluster):
+    cluster.write('a.map', 'true ## working_directory=/nonexistent/x\n' * 3)
+    result = cluster('submit', 'a.map', '--logs', 'out')
+    assert result.code == 1
+    for id in '012':
+        info = cluster.info('out', id)
+        assert (info['error_reason'], info['retries']) == ('exit', 0) and re.search(
+            '/nonexistent/x|CWD_NOTEXIST', info['error']), info
+    assert sum(call in SUBMISSIONS for call in calls(cluster)) == (cluster.executor != 'local')
+    if cluster.executor == 'sge':
+        assert subprocess.check_output(['qstat']).decode() == ''
+
+
 def test_what_is_refused_fails_with_the_schedulers_own_words(cluster):
     if cluster.executor == 'local':
         pytest.skip('this machine has no queues')

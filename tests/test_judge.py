@@ -2,7 +2,7 @@
 
 import pytest
 
-from qmap import END, RESUBMIT, VANISHED, WAIT, Evidence, Rules, judge
+from qmap import END, RESUBMIT, UNSTARTABLE, VANISHED, WAIT, Evidence, Rules, judge
 
 NOTHING = Evidence(begun=True, end=None, unread=False, alone=False, queue='', listed=False, output=None, account={},
                    cancelled=False, tries=1, again=False)
@@ -32,6 +32,11 @@ SLURM, GRID_ENGINE = Rules(90, 20, False), Rules(90, 20, True)    # there, what 
     (END, 0, {'queue': 'cancelled', 'listed': True, 'begun': False}, GRID_ENGINE),
     (WAIT, 0, {'queue': 'cancelled', 'listed': True, 'begun': False}, SLURM),
     (WAIT, 0, {'queue': 'cancelled', 'begun': False}, GRID_ENGINE),
+    # What the job itself asks for keeps it from starting: another submission would end the same way.
+    (END, 0, {'queue': UNSTARTABLE, 'listed': True, 'begun': False}, GRID_ENGINE),
+    (END, 0, {'account': {'reason': UNSTARTABLE}, 'begun': False}, SLURM),
+    (WAIT, 89, {'queue': UNSTARTABLE, 'begun': False}, SLURM),
+    (END, 90, {'queue': UNSTARTABLE, 'begun': False}, SLURM),
     # It never began, and nobody says why: as if it had not been submitted, until it happens too often.
     (WAIT, 89, {'begun': False}, SLURM),
     (RESUBMIT, 90, {'begun': False}, SLURM),

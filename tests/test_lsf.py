@@ -211,7 +211,7 @@ def statuses():
     (('301839', 0), 'OTHER', ''),
     (('301840', 0), 'FAILED', 'signal'),
     (('301841', 0), 'FAILED', 'memory'),
-    (('301842', 0), 'FAILED', 'exit'),
+    (('301842', 0), 'FAILED', 'unstartable'),
     (('301843', 0), 'FAILED', 'exit'),
 ])
 def test_states_and_reasons(task, status, reason):
@@ -235,7 +235,7 @@ def test_states_say_it_in_words():
 
 
 def test_every_reason_is_one_that_qmap_has():
-    assert set(Lsf.TERMINATIONS.values()) <= {'exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'lost'}
+    assert set(Lsf.TERMINATIONS.values()) <= {'signal', 'memory', 'time', 'cancelled', 'node', 'unstartable'}
     assert {status for status, _ in Lsf.STATES.values()} == {'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER'}
 
 

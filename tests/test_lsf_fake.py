@@ -178,7 +178,7 @@ def test_memory_limit(site):
 def test_a_missing_working_directory_is_no_run_in_tmp(site):
     number = site.submit('touch ran', working_directory=str(site.folder / 'nowhere'))
     status, reason, words = site.ends(number)[number, 0]
-    assert (status, reason) == ('FAILED', 'exit')
+    assert (status, reason) == ('FAILED', 'unstartable')
     assert words.startswith('TERM_CWD_NOTEXIST')
 
 

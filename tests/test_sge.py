@@ -280,7 +280,7 @@ def test_why_jobs_are_in_error_state():
     assert errors['5', 1] == "can't chdir to /nonexistent: No such file or directory"
     assert errors['6', 1] == 'can\'t open output file "/nonexistent/x": No such file or directory'
     assert [errors['7', k] for k in (1, 2, 3)] == ['unable to find shell "/no/such/shell"'] * 3
-    assert {GridEngine.error_reason(words) for words in errors.values()} == {'exit'}
+    assert [GridEngine.error_reason(errors[job, 1]) for job in '567'] == ['unstartable', 'node', 'unstartable']
     assert GridEngine.error_reason('can\'t create directory active_jobs/4.1: No space left on device') == 'node'
 
 
@@ -328,9 +328,9 @@ def accounts(request, backend, monkeypatch):
     (('2', 0), 'COMPLETED', '', 0, None),
     (('3', 0), 'FAILED', 'signal', 137, 9),
     (('4', 0), 'FAILED', 'cancelled', None, None),
-    (('5', 0), 'FAILED', 'exit', None, None),
-    (('6', 0), 'FAILED', 'exit', None, None),
-    (('7', 2), 'FAILED', 'exit', None, None),
+    (('5', 0), 'FAILED', 'unstartable', None, None),
+    (('6', 0), 'FAILED', 'node', None, None),
+    (('7', 2), 'FAILED', 'unstartable', None, None),
     (('8', 0), 'FAILED', 'exit', None, None),
 ])
 def test_how_jobs_ended(accounts, task, status, reason, code, number):

@@ -207,17 +207,17 @@ def test_a_missing_directory_is_a_failure_and_not_waited_for(site):
     array = site.start('exit 0', count=2, extra='-S /no/such/shell')
     site.until(lambda: [state[0] for state in site.backend.poll([job, array]).values()] == ['FAILED'] * 3)
     states = site.backend.poll([job, array])
-    assert states[job, 0] == ('FAILED', 'exit', "can't chdir to /nonexistent/x: No such file or directory")
-    assert states[array, 2] == ('FAILED', 'exit', 'unable to find shell "/no/such/shell"')
+    assert states[job, 0] == ('FAILED', 'unstartable', "can't chdir to /nonexistent/x: No such file or directory")
+    assert states[array, 2] == ('FAILED', 'unstartable', 'unable to find shell "/no/such/shell"')
     site.backend.cancel(list(states), {job: 1, array: 2})
     assert site.backend.poll([job, array]) == {}
     end, = site.ends((job, 0))
-    assert (end['status'], end['reason']) == ('FAILED', 'exit') and 'exit_code' not in end
+    assert (end['status'], end['reason']) == ('FAILED', 'unstartable') and 'exit_code' not in end
 
 
 def test_exit_status_99_and_100_mean_something_to_grid_engine(site):
     again, error = site.start('exit 99'), site.start('exit 100')
-    site.until(lambda: site.state((error, 0)) == ('FAILED', 'exit', 'exit_status of job start = 100'))
+    site.until(lambda: site.state((error, 0)) == ('FAILED', 'unstartable', 'exit_status of job start = 100'))
     site.until(lambda: 'restarted' in (site.state((again, 0)) or ('', '', ''))[2])
     assert site.backend.accounts([(again, 0)]) == {}
 
