@@ -2216,6 +2216,7 @@ def conda_lines(conda_env):
 #: What a profile may say beside its sections [params] and [editable_params].
 SETTINGS = collections.OrderedDict([
     ('executor', 'scheduler: local, slurm, sge or lsf'),
+    ('extra', 'options for every submission, before the extra of map and job'),
     ('max_running', 'default of --max-running'),
     ('max_ungrouped', 'maximum number of commands without --group (0: unlimited)'),
     ('keep', 'default of --keep: all or failed'),
@@ -2282,10 +2283,22 @@ class Profile:
                 'queue, write queue = {0} below [params] in the map'.format(
                     name, did_you_mean(name, EXECUTORS), ', '.join(EXECUTORS),
                     ' or '.join(profile_folders())))
-        self.executor = self.settings.get('executor', name if name in EXECUTORS else 'local')
+        self.executor = self._executor(name)
+        # It adds to that of a map or a job: a site may demand it of every submission.
+        extra = [part for part in (self.settings.get('extra'), self.params.pop('extra', '')) if part]
+        if extra:
+            self.settings['extra'] = ' '.join(extra)
         if self.executor not in EXECUTORS:
             raise QMapError('profile {}: executor = {}: unknown executor; known: {}'.format(
                 name, self.executor, ', '.join(EXECUTORS)))
+
+    def _executor(self, name):
+        """Return the executor: as the profile says or is called, else the scheduler of this machine."""
+        if 'executor' in self.settings or name in EXECUTORS:
+            return self.settings.get('executor', name)
+        found = find_scheduler()
+        self.why += '; found {}'.format(COMMANDS[found]) if found else '; no scheduler found'
+        return found or 'local'
 
     @staticmethod
     def _find(name):
@@ -5300,6 +5313,7 @@ class Backend:
             a passing trouble, nothing was submitted; ('silent', message): it may have been submitted, look
             for the name
         """
+        params = self.requested(params)
         fault = self.extra_fault(params)
         if fault:    # of an execution that an earlier version began
             return 'refused', fault
@@ -5317,6 +5331,12 @@ class Backend:
         """Return why the `extra` of params cannot be taken, '' where it can."""
         return self.extra_rules.fault(params.get('extra') or '') if self.extra_rules else ''
 
+    def requested(self, params):
+        """Return params with the `extra` of the profile before that of the map or the job."""
+        if not self.settings.get('extra'):
+            return params
+        return dict(params, extra='{} {}'.format(self.settings['extra'], params.get('extra', '')).strip())
+
     def submit_input(self, script):
         """Return the path of what the submission command reads, None for nothing."""
         return None
@@ -5326,7 +5346,8 @@ class Backend:
 
     def job_cmd(self, script, name, count, params, output):
         """Return the submission command as a line to be pasted into a shell."""
-        return ' '.join(shlex.quote(word) for word in self.submit_argv(script, name, count, params, output))
+        argv = self.submit_argv(script, name, count, self.requested(params), output)
+        return ' '.join(shlex.quote(word) for word in argv)
 
     def job_name(self, prefix, batch, token):
         """Return a name for a submission: legal here, short, readable, and unique by the token.
@@ -12700,10 +12721,10 @@ class Request:
             fault = self.backend.extra_fault({'extra': text})
             if fault:
                 raise QMapError('{}, line {}: {}'.format(self.map.path, line, fault))
-        fault = self.backend.extra_fault(self.params)
-        if fault:
-            is_own = self.params['extra'] == self.profile.params.get('extra')
-            raise QMapError('{}{}'.format('profile {}: '.format(self.profile.name) if is_own else '', fault))
+        for params, source in (self.profile.settings, 'profile {}: '.format(self.profile.name)), (self.params, ''):
+            fault = self.backend.extra_fault(params)
+            if fault:
+                raise QMapError(source + fault)
 
     def _places(self, max_running):
         """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
@@ -13307,7 +13328,7 @@ def run_there(backend, command, params, quiet=False):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     since = time.monotonic()
     try:
-        argv = backend.interactive(dict(params, quiet=quiet), command)
+        argv = backend.interactive(dict(backend.requested(params), quiet=quiet), command)
         child = subprocess.Popen(argv, env=dict(clean_environment(), **exported_variables(params)),
                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -13518,7 +13539,8 @@ def dry_run(request, options):
              *likely_slips(request, options)]
     lines += ['{}, {}, logs folder {}'.format(
         jobs_text(request), at_once(request, False), shown_path(folder.path)), 'parameters of the first job:']
-    lines += ['    {} = {}'.format(key, value) for key, value in write_parameters(params).items()]
+    shown = write_parameters(request.backend.requested(params))
+    lines += ['    {} = {}'.format(key, value) for key, value in shown.items()]
     if submission:
         lines += ['submission of the first job:', '    {}'.format(submission)]
     lines.append('script of the first job, {}:'.format(shown_path(path)))
@@ -14006,7 +14028,7 @@ def tool_run(options):
     if profile.executor == 'local':
         return run_here(command, params, options.quiet)
     backend = load_backend(profile.executor, profile.settings)
-    fault = backend.extra_fault(params)
+    fault = backend.extra_fault(profile.settings)
     if fault:
         raise QMapError('profile {}: {}'.format(profile.name, fault))
     return run_there(backend, command, params, options.quiet)

@@ -18,6 +18,33 @@ def test_the_first_line_says_which_profile_and_why(qmap):
     assert submit(qmap).lines[0] == 'profile: local (no scheduler found)'
 
 
+@pytest.mark.parametrize('command, name', [('sbatch', 'slurm'), ('qsub', 'sge'), ('bsub', 'lsf'), ('', 'local')])
+def test_a_profile_that_names_no_executor_has_the_scheduler_of_the_machine(qmap, command, name):
+    qmap.write('site.conf', '[params]\nqueue = long\n')
+    qmap.environ['PATH'] = os.path.dirname(qmap.program[0]) + ':' + bin_without_schedulers(qmap)
+    if command:
+        qmap.write('bin/' + command, '#!/bin/sh\nexit 1\n')
+        os.chmod(qmap.path('bin', command), 0o755)
+    found = 'found ' + command if command else 'no scheduler found'
+    for given in ('site', './site.conf'):
+        assert submit(qmap, '-p', given).lines[0] == 'profile: {} (executor {}; from -p; {})'.format(given, name, found)
+    if not command:
+        assert qmap('run', '-q', '-p', 'site', 'echo $QMAP_QUEUE').out == 'long\n'
+
+
+@pytest.mark.parametrize('executor', ['slurm', 'sge', 'lsf'])
+def test_what_a_site_demands_stands_before_the_options_of_map_and_job(qmap, executor):
+    words = '-A lab --comment=x'
+    qmap.write('site.conf', 'executor = {}\n[params]\nextra = -A lab\n'.format(executor))
+    for text in ('[params]\nextra = --comment=x\n[jobs]\ntrue\n', 'true ## extra=--comment=x\n'):
+        qmap.write('b.map', text)
+        out = qmap('submit', 'b.map', '--dry-run', '-p', 'site').out
+        assert '    extra = {}\n'.format(words) in out and ' {}'.format(words) in out.partition('submission')[2]
+        # It is the profile's, and not that of the execution: a rerun gets it from there.
+        assert qmap('submit', 'b.map', '--dry-run', '-p', 'local').out.count('lab') == 0
+    assert '    extra = -A lab\n' in submit(qmap, '-p', 'site').out
+
+
 def bin_without_schedulers(qmap):
     os.mkdir(qmap.path('bin'))
     for name in ('bash', 'sh', 'sleep', 'cat', 'rm'):
