@@ -4480,13 +4480,13 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
     fi
     [ "$qmap_cgroup" = none ] || read -r qmap_peak <"$qmap_cgroup"
 }
-qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
+qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if there is one
     local line boot
     for line in "${!QMAP_OUTER_@}"; do    # what only the submission was to have
         if [ -n "${!line}" ]; then export "${line#QMAP_OUTER_}=${!line}"; else unset "${line#QMAP_OUTER_}"; fi
         unset "$line"
     done
-    qmap_logs=$1 qmap_number=$2 qmap_id=$3
+    qmap_logs=$1 qmap_number=$2 qmap_made=$3 qmap_id=$4
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
     qmap_born= qmap_worker= qmap_cgroup=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
@@ -4499,7 +4499,7 @@ qmap_begin() {  # LOGS, the batch, the scheduler's id, if there is one
     qmap_listen
     cd /
 }
-qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 where it is not
+qmap_claim() {  # a task, its script without suffix: make the attempt ours; 75 where it is not, 74 on trouble
     local try=0 claimed=
     qmap_said=$qmap_logs/.qmap/run/$1 qmap_base=$2
     # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
@@ -4507,8 +4507,14 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours, 75 w
     # The script of a job that another worker ran may be gone for good: --keep failed.
     until [ -r "$qmap_base.sh" ] && { : <"$qmap_batch"; }; do
         [ -z "$qmap_signal" ] && [ ! -e "$qmap_said.start" ] || return 75
-        [ $((++try)) -lt 60 ] ||
-            { echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err; return 75; }
+        qmap_now
+        # No file stays unseen for so long.
+        [ $((++try)) -lt 5 ] || [ $((${qmap_time%.*} - qmap_made)) -lt 180 ] ||
+            [ ! -d "$qmap_logs/.qmap/run" ] || return 75
+        if [ $try -ge 60 ]; then
+            echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err
+            [ -d "$qmap_logs/.qmap/run" ] && return 75 || return 74
+        fi
         set -- "${qmap_base%/*}"/.[q]* "${qmap_batch%/*}"/.[q]*; sleep 1
     done
     [ -z "$qmap_signal" ] || return 75
@@ -4570,7 +4576,12 @@ AWAIT_START = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } 
 ONE = r"""
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
-@WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || exit
+@WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || {
+    qmap_status=$?
+    # Nothing is left to be done, and for any other status a site may have its scheduler run this again.
+    [ $qmap_status != 75 ] || [ -z "$qmap_id" ] || exit 0
+    exit $qmap_status
+}
 @START@qmap_wait
 [ -z "$qmap_unbegun" ] || exit 254
 qmap_memory
@@ -4623,7 +4634,7 @@ OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAM
     (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
-def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
+def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable):
     """Return the script that is submitted for a batch: the runner, and the list of what its tasks run.
 
     It carries all that it needs: a file that was just made may not be seen on the node for a minute.
@@ -4633,19 +4644,21 @@ def batch_script(logs, batch, tasks, paths, task_variable, id_variable):
         batch: its number
         tasks: list of '<id>.<attempt>', marked with = where a subshell will do
         paths: list of the paths of the jobs' scripts, without their suffix
+        made: when this is, in seconds since 1970
         task_variable: the environment variable that holds the index from 1, in an array
         id_variable: the one that holds the scheduler's id
     """
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
-        begin_lines(logs, batch, task_variable, id_variable), ONE.lstrip('\n')])
+        begin_lines(logs, batch, made, task_variable, id_variable), ONE.lstrip('\n')])
 
 
-def begin_lines(logs, batch, task_variable, id_variable):
+def begin_lines(logs, batch, made, task_variable, id_variable):
     """Return the lines of a script that find out which task it is, and begin."""
-    return 'qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\nqmap_begin {} {} "${}"\n'.format(
-        task_variable, shlex.quote(logs.path), batch, id_variable)
+    return ('qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\n'
+            'qmap_begin {} {} {} "${}"\n'.format(
+                task_variable, shlex.quote(logs.path), batch, int(made), id_variable))
 
 
 #: Seconds for which a worker waits for another list.
@@ -4747,8 +4760,14 @@ qmap_read() {  # a list, if all of it is there
 qmap_watcher=$(qmap_watch >/dev/null & echo $!) qmap_try=0
 # What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
 until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
+    [ $qmap_try -lt 5 ] || [ $((${qmap_time%.*} - qmap_made)) -lt 180 ] || [ ! -d "$qmap_run" ] || break
     set -- "${qmap_batch%/*}"/.[q]*; sleep 1
 done
+if [ ! -d "$qmap_run" ] && [ -z "$qmap_signal" ]; then
+    echo "qmap: $qmap_batch is not there on $qmap_host" >&3
+    kill -KILL $qmap_watcher
+    exit 74
+fi
 while [ -z "$qmap_over$qmap_signal" ]; do
     if ! { : <"$qmap_batch"; }; then
         qmap_more || break
@@ -4803,11 +4822,11 @@ exit 0
 """
 
 
-def pool_script(logs, batch, tasks, workers, within, last, task_variable, id_variable):
+def pool_script(logs, batch, tasks, workers, within, last, made, task_variable, id_variable):
     """Return the script that is submitted for workers, with their first list.
 
     Args:
-        logs, batch, task_variable, id_variable: as for `batch_script`
+        logs, batch, made, task_variable, id_variable: as for `batch_script`
         tasks: list of its lines, as for `pool_list`
         workers: their number
         within: the seconds that the scheduler gives each, 0 for any time
@@ -4815,7 +4834,7 @@ def pool_script(logs, batch, tasks, workers, within, last, task_variable, id_var
     """
     return ''.join([
         '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
-        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, task_variable, id_variable),
+        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, made, task_variable, id_variable),
         'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
         PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))])
 
@@ -10822,7 +10841,8 @@ class Submitter(Part):
             OSError: one could not be written
         """
         batch, keys, params, chunks = event['batch'], event['tasks'], submission.params, submission.chunks
-        script, variables = self.logs.batch(batch), (self.backend.task_variable, self.backend.id_variable)
+        script = self.logs.batch(batch)
+        variables = (event['time'], self.backend.task_variable, self.backend.id_variable)
         ids = [self.ledger.id(number) for number in submission.numbers]
         own = [params] * len(ids)
         if submission.workers:
@@ -10835,7 +10855,7 @@ class Submitter(Part):
             for first in range(chunks):
                 write_text('{}.{}'.format(script, first + 1 if chunks > 1 else 0),
                            chunk_list(keys[first::chunks], paths[first::chunks], sourced[first::chunks]))
-            text = chunk_script(self.logs, batch, variables[0])
+            text = chunk_script(self.logs, batch, self.backend.task_variable)
         elif submission.workers:
             limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
             lines = ['{} {}\n'.format(line, limit) for line, limit in zip(

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -176,8 +177,9 @@ class Host:
 class Copy:
     """The runner at work on one attempt, step by step as RUNNER in qmap.py."""
 
-    def __init__(self, world, word, batch, host, id, done, known=True):
+    def __init__(self, world, word, batch, host, id, done, known=True, made=0):
         self.world, self.word, self.host, self.id, self.done = world, word, host, id, done
+        self.made = made    # when the script of its batch was written, on the clock of who did
         self.known = known    # to the scheduler
         self.alive, self.stopped, self.forgotten, self.running = True, False, False, False
         self.polite = 'polite' in world.kinds and world.random.random() < 0.5    # its job answers TERM with status 0
@@ -221,8 +223,8 @@ class Copy:
         """Wait for the script of its batch."""
         if not self.closed():
             self.then(self.world.random.choice([0, 0, 0.1]), self.claim)
-        elif tries == 60:
-            self.end('FAILED', 'exit')
+        elif tries == 60 or tries == 5 and self.world.clock_of(self.host) - self.made > 180:
+            self.late()
         else:
             self.then(1, self.look, tries + 1)
 
@@ -233,7 +235,7 @@ class Copy:
                 return self.end('FAILED', 'exit')
             return self.wait_for_room(self.look)
         if not self.make_start():
-            return self.end('FAILED', 'exit')
+            return self.late()
         self.then(self.torn(), self.start)
 
     def make_start(self):
@@ -283,8 +285,8 @@ class Copy:
         self.then(min(lasts, 1) if self.stopped else lasts, self.finish, self.word)
 
     def late(self):
-        """Its batch is over."""
-        self.end('FAILED', 'exit')
+        """Its batch is over, or another copy was first."""
+        self.end(*('FAILED', 'exit') if self.world.old else ('COMPLETED', ''))
 
     def tell(self):
         """TERM: what runs ends soon."""
@@ -338,11 +340,11 @@ class Copy:
 class Worker(Copy):
     """A worker of a crew at work, step by step as PULL in qmap.py."""
 
-    def __init__(self, world, name, crowd, k, host, id, done, known=True):
+    def __init__(self, world, name, crowd, k, host, id, done, known=True, made=0):
         self.crowd, self.k, self.name = crowd, k, name
         self.list, self.last, self.number = list(crowd['tasks']), crowd['last'], crowd['batch']
         self.fresh, self.turn, self.told = True, [], set()
-        super().__init__(world, name, str(crowd['batch']), host, id, done, known)
+        super().__init__(world, name, str(crowd['batch']), host, id, done, known, made)
 
     def kill(self, reason, late=0):
         """Kill -9, and with it the job at hand."""
@@ -490,9 +492,10 @@ class Cluster:
                      'last': 'qmap_last=yes' in text}
             words = ['worker{}.{}'.format(batch, k) for k in range(1, count + 1)]
         assert len(words) == count, text
+        made = int(re.search(r'qmap_begin .* \d+ (\d+) "', text).group(1))
         id, self.next = str(self.next), self.next + 1
         tasks = {k if count > 1 else 0: {'word': word, 'state': 'PENDING', 'since': self.world.now, 'reason': '',
-                                         'host': '', 'batch': batch, 'crowd': crowd}
+                                         'host': '', 'batch': batch, 'crowd': crowd, 'made': made}
                  for k, word in enumerate(words, 1)}
         self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now}
         for k in tasks:
@@ -837,9 +840,9 @@ class World:
     def runner(self, task, k, host, id, done, known=True):
         """Start a copy of the runner on a node; `done` hears how it ended for the scheduler, if that knows of it."""
         if task['crowd']:
-            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done, known)
+            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done, known, task['made'])
         else:
-            copy = Copy(self, task['word'], task['batch'], host, id, done, known)
+            copy = Copy(self, task['word'], task['batch'], host, id, done, known, task['made'])
         self.copies.setdefault(task['word'], []).append(copy)
 
     @staticmethod

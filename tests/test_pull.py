@@ -169,7 +169,7 @@ def crew(tool, commands, workers=1, within=0, last=True):
     for number, command in enumerate(commands):
         module.write_text(logs.job('{}'.format(number), '.sh', len(commands)), command + '\n')
         lines.append('{}.1 {} 0\n'.format(number, number))
-    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, workers, within, last, 'K', 'ID'))
+    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, workers, within, last, 0, 'K', 'ID'))
     return logs
 
 

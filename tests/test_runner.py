@@ -25,7 +25,7 @@ def runner(function):
 @runner
 def task(logs):
     base = os.path.join(logs.path, '0')
-    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], [base], 'K', 'NO_ID'))
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], [base], 0, 'K', 'NO_ID'))
     return logs.batch(1)
 
 
@@ -39,7 +39,7 @@ def share(logs):
 @runner
 def worker(logs):
     lines = ['{} 0\n'.format(line) for line in module.chunk_list(['0.1'], ['0'], [False]).splitlines()]
-    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 'K', 'NO_ID'))
+    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 0, 'K', 'NO_ID'))
     return logs.batch(1)
 
 
