@@ -5274,6 +5274,9 @@ class Backend:
     reuses_ids = True
     #: Whether a task that the queue calls FAILED stays there until it is cancelled.
     lingers = False
+    #: Whether what waited, and is not listed any more, has been taken out by somebody, where the queue's
+    #: memory is whole: it still lists all that has begun, or the accounts know of that.
+    proves_absence = False
     #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
     shortage = ''
     #: Variables in the environment of a question, and of a submission.
@@ -5668,15 +5671,18 @@ class SlurmAnswers:
 
     @staticmethod
     def parse_limits(text):
-        """Return {'array': the largest number of tasks} from `scontrol show config`; {} where it does not
-        say.
+        """Return from `scontrol show config`, as far as it says so: `array`, the largest number of tasks, and
+        `remembered`, the seconds for which a job that has ended is listed at least.
 
         MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
         slurm.conf(5)
         """
         found = [int(number) - 1 for number in re.findall(r'^MaxArraySize\s*=\s*(\d+)', text, re.M)]
         found += map(int, re.findall(r'^SchedulerParameters\s*=.*\bmax_array_tasks=(\d+)', text, re.M))
-        return {'array': max(1, min(found))} if found else {}
+        limits = {'array': max(1, min(found))} if found else {}
+        for seconds in re.findall(r'^MinJobAge\s*=\s*(\d+)', text, re.M):
+            limits['remembered'] = int(seconds)
+        return limits
 
     @classmethod
     def read_state(cls, text):
@@ -5822,7 +5828,12 @@ class Slurm(SlurmAnswers, Backend):
 
     def __init__(self, settings=None, wake=None):
         super().__init__(settings, wake)
-        self._limits = {}
+        self._limits, self._was_cut = {}, False
+
+    @property
+    def proves_absence(self):
+        """See `Backend`: it does where what has ended stays listed for longer than between two looks."""
+        return not self._was_cut and self.read_limits().get('remembered', 0) > 2 * self.poll_interval
 
     @staticmethod
     def resources(params):
@@ -5888,9 +5899,13 @@ class Slurm(SlurmAnswers, Backend):
         return '{}_{}'.format(number, index) if index else number
 
     def limits(self):
-        """See `Backend.limits`. Asked once, and again after an array was refused."""
+        """See `Backend.limits`."""
+        return dict(super().limits(), **self.read_limits())
+
+    def read_limits(self):
+        """Return what `parse_limits` does. Asked once, and again after an array was refused."""
         self._limits = self._limits or self.parse_limits(self.ask(['scontrol', 'show', 'config']).out)
-        return self._limits or super().limits()
+        return self._limits
 
     # Following
 
@@ -5928,6 +5943,7 @@ class Slurm(SlurmAnswers, Backend):
         """
         answer = self.ask(self.poll_argv(ids))
         if answer.code == 0 and '...' in answer.out:
+            self._was_cut = True
             answer = self.ask(self.poll_argv(ids, True))
         if answer.code == 0:
             return self.parse_poll(answer.out)
@@ -5990,6 +6006,9 @@ class GridEngine(Backend):
     id_variable = 'JOB_ID'
     # Eqw: its node has shut it out, and there it stays.
     lingers = True
+    # A task that was deleted before it began leaves nothing. One that has begun is in the accounts, or has
+    # said so itself.
+    proves_absence = True
     cancel_argv = ['qdel']
     # qsub(1)
     extra_rules = ExtraRules({
@@ -8627,12 +8646,14 @@ class Attempt:
             clock; None where it is not gone
         reason, message: what the queue said of it then
         listed: whether the queue still lists it
+        dropped: whether it waited when the queue was last asked, which still has what came with it or later
         void: whether its runner had claimed it, and then did not come to begin it
         end: its own words of an end by a signal, of which the scheduler may know the reason
         index: of the worker that took it from a list, as that said itself; UNASSIGNED for none
     """
 
-    __slots__ = ('number', 'start', 'since', 'reason', 'message', 'listed', 'void', 'end', 'index')
+    __slots__ = (
+        'number', 'start', 'since', 'reason', 'message', 'listed', 'dropped', 'void', 'end', 'index')
 
     def __init__(self, number):
         self.number = number
@@ -8652,7 +8673,8 @@ class Attempt:
 
     def found(self):
         """Note that the queue lists it after all, or still."""
-        self.since, self.reason, self.message, self.listed, self.void = None, '', '', False, False
+        self.since, self.reason, self.message = None, '', ''
+        self.listed = self.dropped = self.void = False
 
 
 #: What is known of an attempt that has left the queue, or was ended by a signal:
@@ -8661,13 +8683,14 @@ class Attempt:
 #:     unread: whether these are there by now, and still to be read
 #:     alone: whether it was ended by itself, and its worker went on
 #:     queue, listed: the reason that the queue gave, '' for none; whether it is still listed there
+#:     dropped: whether somebody has taken it out of the queue, unless it has begun
 #:     output: the reason that stands in the output of its task, None for none
 #:     account: dict of what the scheduler's accounts say, {} for nothing; None where they did not answer
 #:     cancelled: whether this execution cancelled it
 #:     tries: how many submissions of it have vanished without a trace, with this one
 #:     again: whether it may be submitted again however many did
 Evidence = collections.namedtuple(
-    'Evidence', 'begun end unread alone queue listed output account cancelled tries again')
+    'Evidence', 'begun end unread alone queue listed dropped output account cancelled tries again')
 
 #: What differs from scheduler to scheduler: the seconds for which the words of a job that has left the queue
 #: may come late, and those for which its accounts may; whether what cannot run stays in the queue, with its
@@ -8725,7 +8748,8 @@ def reasons_for(evidence, waited, rules):
         evidence, waited, rules: as for `judge`
     """
     account = evidence.account or {}
-    possible = {evidence.output, evidence.queue, 'cancelled' if evidence.cancelled else None}
+    was_cancelled = evidence.cancelled or is_dropped(evidence)
+    possible = {evidence.output, evidence.queue, 'cancelled' if was_cancelled else None}
     certain = {evidence.output, account.get('reason')}
     if evidence.listed and rules.lingers:
         certain.add(evidence.queue)
@@ -8741,6 +8765,11 @@ def reasons_for(evidence, waited, rules):
         if never_began and not account:
             certain.add('cancelled')
     return possible, certain
+
+
+def is_dropped(evidence):
+    """Tell whether somebody has taken an attempt out of the queue before it began: then it had no node."""
+    return evidence.dropped and not evidence.begun and not (evidence.account or {}).get('host')
 
 
 class NotDriver(Exception):
@@ -10222,6 +10251,9 @@ class Queue(Part):
         self._silent_since = self._accounts_due = self._usage_due = 0
         #: Whether there may be copies of other submissions; None before it was asked in this look.
         self._copies = None
+        #: The tasks that waited when the queue was last asked, and the batches that it listed; the last batch
+        #: that it lists now as it did then: its memory reaches as far as that at least.
+        self._waited, self._listed, self._whole = set(), set(), -1
 
     def look_at_load(self, now):
         """Ask for the load of the cluster from time to time, where the profile wants it."""
@@ -10242,8 +10274,13 @@ class Queue(Part):
         if answer is None:
             return
         events = []
+        batches = {batch['id']: batch['batch'] for batch in self.ledger.batches.values() if batch.get('id')}
+        listed = {batches[id] for id, _ in answer if id in batches}
+        self._whole = max(listed & self._listed, default=-1)
         for number, record in self.ledger.live.items():
             events += self._see(number, record, answer, now)
+        self._listed = listed
+        self._waited = {task for task, told in answer.items() if told[0] == PENDING}
         self.driver.reports.log(events)
         self.driver.pools.see(answer, now)
 
@@ -10259,6 +10296,8 @@ class Queue(Part):
         self._silent_since = 0
         self.driver.note_trouble('poll', '')
         self.timer.reset()
+        if now - self.polled > 2 * self.backend.poll_interval:
+            self._waited = set()    # what has begun since may have ended, and be forgotten
         self.polled, self.timer.due = now, now + self.backend.poll_interval
         return answer
 
@@ -10278,6 +10317,7 @@ class Queue(Part):
         attempt = attempts.of(record)
         if not attempt.gone:
             attempt.miss(now)
+            attempt.dropped = not status and task in self._waited and record['batch'] <= self._whole
             if attempt.start:
                 attempts.tell_started(record, attempt.start)
         if status:
@@ -10376,6 +10416,8 @@ class Queue(Part):
             if verdict == VANISHED:
                 account = {'reason': 'lost', 'words': last_line(read_tail(attempts.output_path(record))) or
                            'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
+            elif is_dropped(evidence):
+                account = {'reason': 'cancelled', 'words': 'taken out of the queue while it waited'}
             self._explain(account, attempt)
             events.append(self.driver.reports.ended(record, attempt.end, account))
         self.driver.reports.log(events)
@@ -10410,6 +10452,7 @@ class Queue(Part):
         return Evidence(
             begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
             queue=attempt.reason, listed=attempt.listed,
+            dropped=attempt.dropped and self.backend.proves_absence,
             output=self.backend.note(reports.output_note(record, attempt.end)).get('reason'), account=account,
             cancelled=attempt.number in self.ledger.cancelled,
             tries=attempts.tries.get(attempt.number, 0) + (not short_of_processes),

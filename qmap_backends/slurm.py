@@ -244,6 +244,14 @@ def parse_version(text):
 class FullSlurm(Slurm):
     """Slurm, release 17 to 25, with all that it can be asked."""
 
+    #: Whether the site keeps accounts, as far as is known.
+    _keeps_accounts = False
+
+    @property
+    def proves_absence(self):
+        """See `Backend`: also where the accounts know of what has begun."""
+        return super().proves_absence or all((self._keeps_accounts, not self._was_cut))
+
     def meaning(self, reason):
         """See `Backend.meaning`: of 'PartitionTimeLimit', or 'ReqNodeNotAvail, UnavailableNodes:n4'."""
         word = re.split('[,:(]', reason.strip('() '))[0].strip()
@@ -287,6 +295,7 @@ class FullSlurm(Slurm):
                 return {}
             if answer.code != 0:
                 return None
+            self._keeps_accounts = True
             found.update(parse_accounts(answer.out, self.token))
         return {task: job for task, job in found.items() if task in wanted}
 

@@ -70,6 +70,7 @@ PLANTED = collections.OrderedDict([
     ('trace', 'what left the queue once without a trace is lost'),
     ('hush', 'a scheduler that is busy is asked again at once'),
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
+    ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
 ])
 
@@ -544,7 +545,8 @@ class Cluster:
         for id in ids:
             id = id.partition('.')[0]
             for k, task in (self.jobs[id]['tasks'].items() if id in self.jobs else ()):
-                if task['state'] in ('COMPLETED', 'FAILED') and world.now - task['since'] > 120:
+                is_old = task['state'] in ('COMPLETED', 'FAILED') and world.now - task['since'] > 120
+                if is_old or task['state'] == 'taken out':
                     continue
                 found[id, k] = (task['state'], task['reason'], task['reason'])
         if world.now < world.lying:
@@ -582,8 +584,19 @@ class Cluster:
                 task['cancelled'] = True
                 self.world.stop(task['word'])
 
+    def take_out(self):
+        """Somebody cancels a task of an array before it begins: nothing is left of it in the queue."""
+        waiting = [(job, k) for job in self.jobs.values() for k, task in job['tasks'].items()
+                   if k and task['state'] == 'PENDING' and not task['crowd']]
+        if waiting and not self.down:
+            job, k = self.world.random.choice(waiting)
+            job['tasks'][k].update(state='taken out', since=self.world.now)
+            self.world.truth['cancelled', job['tasks'][k]['word']] += 1
+            self.world.say('{} is taken out of the queue', job['tasks'][k]['word'])
+
     def forget(self):
         """The controller is killed, and comes back as it was some seconds ago."""
+        self.world.dropped.clear()
         if self.saved:
             running = {task['word'] for job in self.jobs.values() for task in job['tasks'].values()}
             jobs, self.next = json.loads(self.saved)
@@ -617,7 +630,7 @@ class Simulated(module.Backend):
 
     name = title = 'simulated'
     task_variable, id_variable = 'SIMULATED_K', 'SIMULATED_ID'
-    poll_interval = 10
+    poll_interval, proves_absence = 10, True
 
     def __init__(self, world):
         super().__init__({})
@@ -741,6 +754,7 @@ class World:
         self.submitted = collections.Counter()
         self.orders = {}    # by id: what somebody dropped
         self.copies = {}
+        self.dropped = set()    # (driver, attempt): those that were taken out of the queue, as it has seen
         self.seen = {}    # name in run/: (host that made it, when others see it)
         self.ghosts = {}
         self.calm = self.over = False
@@ -755,7 +769,7 @@ class World:
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
@@ -873,6 +887,7 @@ class World:
         self.often('lie', lambda: setattr(self, 'lying', self.now + self.random.choice([5, 40, 60])), 60, 200)
         self.often('clock', self.clock, 100, 300)
         self.often('control', self.command, 30, 200)
+        self.often('hand', self.cluster.take_out, 5, 60)
         self.often('halt', lambda: [actor.kill() for actor in self.actors], 60, 300)
         self.cluster.save()
 
@@ -1626,7 +1641,10 @@ class Recall(REAL['Recall']):
         self.driver.returning = False
 
     def unsubmit(self, keys):
-        """Rule: an attempt that can be seen to have begun is not taken back."""
+        """Rule: an attempt that can be seen to have begun is not taken back, nor one that somebody took out of
+        the queue."""
+        if WORLD.dropped.intersection((self.driver, key) for key in keys):
+            raise Broken('{} was taken out of the queue, and is taken back'.format(sorted(keys)))
         for word in keys:
             if WORLD.known_since(self.here.host, word + '.start', WORLD.there) < WORLD.actor.looked:
                 raise Broken('{} is taken back, and has begun'.format(word))
@@ -1635,6 +1653,18 @@ class Recall(REAL['Recall']):
 
 class Queue(REAL['Queue']):
     """What is believed of the scheduler."""
+
+    def _see(self, number, record, answer, now):
+        waited, task = set(self._waited), self.driver.attempts.task(record)
+        events = super()._see(number, record, answer, now)
+        attempt = self.driver.attempts.by_key.get(module.key_of(record))
+        if attempt and attempt.dropped and WORLD.plant == 'dropped':
+            attempt.dropped = False
+        in_cluster = WORLD.cluster.jobs.get(task[0]) if task else None
+        is_out = in_cluster and in_cluster['tasks'][task[1]]['state'] == 'taken out'
+        if is_out and task in waited and {id for id, _ in answer} == {id for id, _ in waited}:
+            WORLD.dropped.add((self.driver, module.key_of(record)))
+        return events
 
     def poll(self):
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():

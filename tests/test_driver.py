@@ -521,6 +521,29 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
+@pytest.mark.parametrize('left, proves, expected', [
+    ([1, 3], True, 'FAILED'), ([1], True, 'FAILED'),
+    ([], True, 'UNSUBMITTED'),    # the scheduler has forgotten all: as if it had not been submitted
+    ([1, 3], False, 'UNSUBMITTED')])
+def test_a_job_that_somebody_takes_out_of_an_array_that_the_queue_still_has_was_cancelled(
+        qmap, left, proves, expected):
+    driver = still(qmap, 'true\n' * 4, Told())
+    driver.backend.proves_absence = proves
+    driver.set(max_running=4)
+    driver.backend.queue = {('1', k): ('PENDING', '', 'Priority') for k in range(1, 5)}
+    driver.tick()
+    driver.here.now += driver.backend.poll_interval
+    driver.tick()
+    driver.backend.queue = {('1', k): ('PENDING', '', 'Priority') for k in left}
+    driver.set(halted=True)
+    for _ in range(15):
+        driver.here.now += 10
+        driver.tick()
+    assert module.STATUSES[driver.ledger.status[1]] == expected
+    assert expected == 'UNSUBMITTED' or driver.ledger.record(1)['error_reason'] == 'cancelled'
+    assert sorted(driver.ledger.live) == [k - 1 for k in left]
+
+
 @pytest.mark.parametrize('only, reason', [('77', 'memory'), ('78', 'lost')])
 def test_accounts_of_a_job_with_another_name_count_for_the_attempt_that_this_job_has_begun(qmap, only, reason):
     driver = still(qmap, 'true\n', Told())

@@ -4,8 +4,8 @@ import pytest
 
 from qmap import END, RESUBMIT, UNSTARTABLE, VANISHED, WAIT, Evidence, Rules, judge
 
-NOTHING = Evidence(begun=True, end=None, unread=False, alone=False, queue='', listed=False, output=None, account={},
-                   cancelled=False, tries=1, again=False)
+NOTHING = Evidence(begun=True, end=None, unread=False, alone=False, queue='', listed=False, dropped=False, output=None,
+                   account={}, cancelled=False, tries=1, again=False)
 SIGNAL = {'exit_code': 137}
 SLURM, GRID_ENGINE = Rules(90, 20, False), Rules(90, 20, True)    # there, what cannot run stays in the queue
 
@@ -57,6 +57,11 @@ SLURM, GRID_ENGINE = Rules(90, 20, False), Rules(90, 20, True)    # there, what 
     (WAIT, 20, {'begun': False, 'queue': 'cancelled'}, SLURM),
     (END, 21, {'begun': False, 'queue': 'cancelled'}, SLURM),
     (RESUBMIT, 90, {'begun': False, 'queue': 'cancelled', 'account': {'host': 'node1'}}, SLURM),
+    # The queue has it no more, and still has what came with it: somebody has taken it out before it began.
+    (WAIT, 89, {'begun': False, 'dropped': True}, SLURM),
+    (END, 90, {'begun': False, 'dropped': True}, SLURM),
+    (END, 90, {'begun': False, 'dropped': True}, GRID_ENGINE),
+    (RESUBMIT, 90, {'begun': False, 'dropped': True, 'account': {'host': 'node1'}}, SLURM),    # it had a node
     # It has said that a signal ended it: who sent that may be told for a while.
     (WAIT, 19, {'end': SIGNAL}, SLURM),
     (END, 20, {'end': SIGNAL}, SLURM),

@@ -550,11 +550,21 @@ def test_cancelling_names_whole_arrays_by_their_id_and_parts_as_ranges():
 
 
 def test_the_largest_array():
-    assert Slurm.parse_limits(text('scontrol config')) == {'array': 1000}
+    assert Slurm.parse_limits(text('scontrol config')) == {'array': 1000, 'remembered': 300}
     assert Slurm.parse_limits('MaxArraySize            = 100001\n'
                               'SchedulerParameters     = bf_interval=5,max_array_tasks=500\n') == {'array': 500}
     assert Slurm.parse_limits('MaxArraySize            = 0\n') == {'array': 1}
     assert Slurm.parse_limits('') == {}
+
+
+@pytest.mark.parametrize('age, proves', [('300 sec', True), ('60 sec', False), ('', False)])
+def test_what_is_not_listed_proves_something_where_ended_jobs_stay_listed(age, proves, monkeypatch, tmp_path):
+    command(tmp_path, monkeypatch, 'scontrol', 'echo "MaxArraySize = 10"; echo "MinJobAge    = {}"'.format(age))
+    command(tmp_path, monkeypatch, 'sacct', '')
+    backend = load_backend('slurm')
+    assert backend.proves_absence == proves and backend.limits()['array'] == 9
+    backend.accounts([('1', 0)])    # a site that keeps accounts knows of what has begun
+    assert backend.proves_absence
 
 
 def test_limits_are_asked_once_and_again_after_an_array_was_refused(monkeypatch, tmp_path):
