@@ -2604,7 +2604,8 @@ def user_name(uid):
 START_FIELDS = {
     'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int,
     'void': int, 'driver': int}
-END_FIELDS = {'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'before': str, 'left': int}
+END_FIELDS = {
+    'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'before': str, 'left': int, 'signal': str, 'oom_kills': int}
 
 #: What execution.info says.
 EXECUTION_FIELDS = {
@@ -3021,7 +3022,8 @@ USED = ('cpu', 'memory', 'memory_below')
 RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
     'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
-    'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int}
+    'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int,
+    'oom_kills': int}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -4399,10 +4401,11 @@ IFS=$' \t\n'
 qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
     if [ -n "${EPOCHREALTIME:-}" ]; then qmap_time=${EPOCHREALTIME/,/.}; else printf -v qmap_time '%(%s)T' -1; fi
 }
-qmap_listen() {  # from now on a signal is for the job, which is the last one
+qmap_listen() {  # from now on a signal is for the job, which is the last one unless the signal only warns it
     local name
     qmap_signal= qmap_child= qmap_again= qmap_unbegun=
     for name in TERM INT HUP USR2; do trap "qmap_pass $name" $name; done
+    for name in USR1 QUIT ALRM XCPU URG WINCH CONT; do trap "qmap_warn $name" $name; done
     # bash ends by itself where no process is to be had.
     trap '[ -z "$qmap_unbegun" ] || qmap_void' EXIT
     exec {qmap_pipe}<> <(:)    # a job tells its exit status there, and knows it as 4
@@ -4411,6 +4414,10 @@ qmap_listen() {  # from now on a signal is for the job, which is the last one
 qmap_pass() {
     qmap_again=yes qmap_signal=$1
     [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
+}
+qmap_warn() {
+    qmap_again=yes
+    [ -z "$qmap_child" ] || { qmap_warned=$1; kill -$1 -- -$qmap_child; }
 }
 qmap_room() {  # what could not be written: wait for room on the disk, for as long as the folder is there
     [ $((++qmap_try)) -lt 30 ] || [ -d "$qmap_logs/.qmap/run" ] || return 1
@@ -4427,7 +4434,7 @@ qmap_alive() {  # whether some process of a group has not ended (proc(5), /proc/
     return 1
 }
 qmap_wait() {  # its pid, if it is not the last that was started: wait for the job, and leave its status in qmap_status
-    qmap_child=${1:-$!}
+    qmap_warned= qmap_child=${1:-$!}
     [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
     qmap_again=yes
     while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
@@ -4438,7 +4445,7 @@ qmap_wait() {  # its pid, if it is not the last that was started: wait for the j
         sleep 0.1
     done
     qmap_now
-    qmap_left=
+    qmap_left= qmap_told=$qmap_signal
     ! qmap_alive $qmap_child || qmap_end_rest
     qmap_child= qmap_try=0
 }
@@ -4450,6 +4457,8 @@ qmap_untold() {  # the job has ended, and did not tell its status
     elif [ -n "$qmap_signal" ]; then
         [ "${qmap_task:0:1}" = = ] || qmap_signal=KILL    # it outlives the others
         qmap_status=$((128 + $(kill -l $qmap_signal)))
+    elif [ -n "$qmap_warned" ] && [ $qmap_status -le 128 ]; then
+        qmap_status=$((128 + $(kill -l $qmap_warned)))
     fi
 }
 qmap_end_rest() {  # what the job leaves behind, which would hold what was given to it
@@ -4467,7 +4476,7 @@ qmap_end_rest() {  # what the job leaves behind, which would hold what was given
 #: The runner: runs attempts of jobs where the scheduler put it.
 RUNNER = SHELL.rstrip('\n') + r"""
 qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
-    local line path
+    local line path key value
     if [ -z "$qmap_cgroup" ]; then
         qmap_cgroup=none
         [ -z "$qmap_id" ] || while read -r line; do
@@ -4476,9 +4485,19 @@ qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups
             for path in "/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" "/sys/fs/cgroup$path/memory.peak"; do
                 [ ! -r "$path" ] || qmap_cgroup=$path
             done
+            path=${BASH_REMATCH[4]}
+            # Version 1 counts what was killed in the cgroup where that was, version 2 below it as well.
+            line=/sys/fs/cgroup/memory${line#*:*:}
+            for path in "$line/memory.oom_control" "/sys/fs/cgroup$path/memory.events"; do
+                [ ! -r "$path" ] || qmap_events=$path
+            done
         done </proc/self/cgroup
     fi
     [ "$qmap_cgroup" = none ] || read -r qmap_peak <"$qmap_cgroup"
+    # How many of its processes the kernel has killed for lack of memory (oom_kill, since Linux 4.13).
+    [ -z "$qmap_events" ] || while read -r key value; do
+        [ "$key" != oom_kill ] || qmap_killed=$value
+    done <"$qmap_events"
 }
 qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if there is one
     local line boot
@@ -4488,7 +4507,7 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
     done
     qmap_logs=$1 qmap_number=$2 qmap_made=$3 qmap_id=$4
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
-    qmap_born= qmap_worker= qmap_cgroup=
+    qmap_born= qmap_worker= qmap_cgroup= qmap_events= qmap_killed=0
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -4536,6 +4555,19 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours; 75 w
 qmap_void() {  # nothing was run of what was claimed
     echo '{"void":1}' >|"$qmap_said.start"
 }
+qmap_rest() {  # what else there is to say of an end; how many processes the kernel has killed
+    qmap_more="${qmap_left:+,\"left\":1}${qmap_told:+,\"signal\":\"$qmap_told\"}"
+    qmap_more+="${qmap_events:+,\"oom_kills\":$1}"
+}
+qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
+    # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
+    # again for 99, and holds it for 100. LSF tells in the variable what its queue has as REQUEUE_EXIT_VALUES
+    # ("all ~1 ~2 EXCLUDE(3)"), the batch what Slurm has.
+    local again=" ${LSB_EXIT_REQUEUE-} $qmap_requeues "
+    again=${again//[^0-9~al]/ }
+    case $1 in 0) return 1 ;; 75 | 99 | 100 | 254) return 0 ;; esac
+    [[ $again != *" ~$1 "* && ( $again = *" $1 "* || $again = *" all "* ) ]]
+}
 """
 
 #: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables
@@ -4555,7 +4587,7 @@ START = r"""
             ) &
         else
             (
-                trap : TERM INT HUP USR2
+                trap : TERM INT HUP USR2 USR1 QUIT ALRM XCPU
                 set +m
                 qmap_env=()
                 for qmap_kept in "${!QMAP_KEPT_@}"; do qmap_env+=("${!qmap_kept}"); unset "$qmap_kept"; done
@@ -4585,10 +4617,10 @@ qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
 @START@qmap_wait
 [ -z "$qmap_unbegun" ] || exit 254
 qmap_memory
+qmap_rest $qmap_killed
 until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_status "$qmap_time" "$qmap_peak" \
-    "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
-# Schedulers read more into some statuses: Grid Engine runs a job again for 99, and holds it for 100.
-exit $((qmap_status != 0))
+    "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
+for qmap_told in $qmap_status 1 2 3 0; do qmap_repeats $qmap_told || exit $qmap_told; done
 """.replace('@START@', START).replace('@WAIT@', AWAIT_START)
 
 #: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which
@@ -4634,7 +4666,7 @@ OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAM
     (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
-def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable):
+def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable, requeues=()):
     """Return the script that is submitted for a batch: the runner, and the list of what its tasks run.
 
     It carries all that it needs: a file that was just made may not be seen on the node for a minute.
@@ -4647,9 +4679,11 @@ def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable):
         made: when this is, in seconds since 1970
         task_variable: the environment variable that holds the index from 1, in an array
         id_variable: the one that holds the scheduler's id
+        requeues: the exit statuses for which the scheduler runs a task again, or holds it
     """
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
+        'qmap_requeues={}\n'.format(shlex.quote(' '.join(map(str, requeues)))),
         'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
         begin_lines(logs, batch, made, task_variable, id_variable), ONE.lstrip('\n')])
 
@@ -4672,7 +4706,7 @@ WORKER_WAIT = 15
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
 qmap_longest=0 qmap_most=0 qmap_peak=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
-qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
+qmap_earlier=0 qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
@@ -4806,10 +4840,12 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
     # The cgroup is the worker's: the job's own peak is known where it is above all before.
     qmap_memory
-    qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0))
+    qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0)) qmap_kills=$((qmap_killed - qmap_earlier))
+    qmap_earlier=$qmap_killed
+    qmap_rest $qmap_kills
     [ $qmap_own = 0 ] || qmap_most=$qmap_own
     until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
-            "$qmap_own" "$qmap_before" "${qmap_left:+,\"left\":1}"; } >"$qmap_said.end" || ! qmap_room; do :; done
+        "$qmap_own" "$qmap_before" "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
     qmap_before=
     { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
 done
@@ -4989,8 +5025,10 @@ trap 'QMAP_STATUS=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || {
 """.strip('\n')
 
 #: A job with several commands or a [post] goes on when it is told to end: no command is begun, but [post] is.
+#: A signal that only warns is for the command.
 GUARD = r"""
 trap 'QMAP_TOLD=143' TERM; trap 'QMAP_TOLD=130' INT; trap 'QMAP_TOLD=129' HUP; trap 'QMAP_TOLD=140' USR2
+trap : USR1 QUIT ALRM XCPU
 """.strip('\n')
 
 #: Runs each command in a shell of its own, with the options that [pre] has set, until one fails.
@@ -5387,7 +5425,8 @@ class Backend:
         raise NotImplementedError
 
     def limits(self):
-        """Return what the site allows, as it says itself: dict with array (the largest number of tasks)."""
+        """Return what the site allows, as it says itself: dict with array (the largest number of tasks), and
+        requeues (list of the exit statuses for which it runs a task again, or holds it) where it has such."""
         return {'array': 1000}
 
     # Following
@@ -5671,17 +5710,20 @@ class SlurmAnswers:
 
     @staticmethod
     def parse_limits(text):
-        """Return from `scontrol show config`, as far as it says so: `array`, the largest number of tasks, and
-        `remembered`, the seconds for which a job that has ended is listed at least.
+        """Return from `scontrol show config`, as far as it says so: `array` and `requeues` as `limits` does,
+        and `remembered`, the seconds for which a job that has ended is listed at least.
 
         MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
-        slurm.conf(5)
+        slurm.conf(5) RequeueExit holds for jobs of --no-requeue too, as seen with 22.05.
         """
         found = [int(number) - 1 for number in re.findall(r'^MaxArraySize\s*=\s*(\d+)', text, re.M)]
         found += map(int, re.findall(r'^SchedulerParameters\s*=.*\bmax_array_tasks=(\d+)', text, re.M))
         limits = {'array': max(1, min(found))} if found else {}
         for seconds in re.findall(r'^MinJobAge\s*=\s*(\d+)', text, re.M):
             limits['remembered'] = int(seconds)
+        again = re.findall(r'^RequeueExit(?:Hold)?\s*=\s*(\d[\d,-]*)', text, re.M)
+        if again:
+            limits['requeues'] = list(read_ranges(','.join(again)))
         return limits
 
     @classmethod
@@ -8020,7 +8062,8 @@ FIELDS = tuple(itertools.chain.from_iterable(
 
 def read_end(path):
     """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds),
-    memory (bytes, 0 where not known), left (whether it left something running).
+    memory (bytes, 0 where not known), left (whether it left something running), signal (the name of the one
+    that told it to end), oom_kills (how many of its processes the kernel killed for lack of memory).
 
     None where it is not (yet) whole.
 
@@ -8058,8 +8101,9 @@ def exit_status(value):
 
 
 def ended_unexplained(end):
-    """Tell whether a job's own words leave open why it ended: by a signal, or its status is not known."""
-    return end['exit_code'] is None or end['exit_code'] - 128 in SIGNALS
+    """Tell whether a job's own words leave open why it ended: by a signal, whatever it answered to that, or
+    its status is not known."""
+    return end['exit_code'] is None or end['exit_code'] - 128 in SIGNALS or bool(end.get('signal'))
 
 
 def seconds_of(line):
@@ -8090,7 +8134,7 @@ def end_event(record, start, end, account, why, error):
 
     Its own words come first. What the scheduler says of it (account) only adds to a failure the reason, and
     numbers that the job could not measure. What this execution ended it for (why) is a failure, whatever its
-    exit status.
+    exit status, and so is what the scheduler ended it for, where it was told to end.
 
     Args:
         record: dict, what was known of it
@@ -8109,14 +8153,15 @@ def end_event(record, start, end, account, why, error):
         event['started'] = start['time']
     if end:
         add_own_end(event, end)
-        if end['exit_code'] == 0 and not why:
+        cut_short = 'signal' in end and account.get('reason') in FINAL
+        if end['exit_code'] == 0 and not (why or cut_short):
             event['status'] = COMPLETED
             return event
     if event.get('exit_code') is None and account.get('exit_code') is not None:
         event['exit_code'] = account['exit_code']
     event['status'] = FAILED
     code = event.get('exit_code')
-    reason, detail = why_failed(code, bool(end), account, why)
+    reason, detail = why_failed(code, end, account, why)
     if reason == 'signal':
         event['signal'] = account.get('signal') or (code - 128 if code else None)
         detail = detail or 'killed by signal {}'.format(signal_name(event['signal']))
@@ -8149,24 +8194,27 @@ def add_own_end(event, end):
     add_usage(event, dict(used, cpu=end.get('cpu')))
     if end.get('left'):
         event['words'] = LEFT_BEHIND
+    if end.get('oom_kills'):
+        event.update(oom_kills=end['oom_kills'], words=LACKED_MEMORY)
 
 
-def why_failed(code, has_end, account, why):
+def why_failed(code, end, account, why):
     """Return why an attempt FAILED, and what there is to say of that, '' for nothing.
 
     Args:
         code: its exit status, None where that is not known
-        has_end: whether it said itself how it ended
-        account, why: as for `end_event`
+        end, account, why: as for `end_event`
     """
     if why:
         return why['reason'], why['words']
     reason = account.get('reason')
-    said_itself = has_end and reason in ('exit', 'signal')
+    said_itself = end and reason in ('exit', 'signal')
     if reason and not said_itself:
         return 'exit' if reason == UNSTARTABLE else reason, account.get('words', '')
-    if not has_end:
+    if not end:
         return 'lost', 'vanished without reporting an exit status'
+    if end.get('oom_kills'):
+        return 'memory', LACKED_MEMORY
     if code is None:
         return 'lost', 'ended; its exit status is unknown'
     # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
@@ -8175,6 +8223,11 @@ def why_failed(code, has_end, account, why):
 
 #: What is said of a job that ended, and had processes that did not.
 LEFT_BEHIND = 'killed the processes that it left in the background'
+#: What is said of a job of which the kernel has killed a process, whatever the job made of that.
+LACKED_MEMORY = 'a process of it was killed for lack of memory'
+
+#: Reasons that the scheduler gives only for what is over.
+FINAL = {'memory', 'time', 'cancelled', 'node', UNSTARTABLE}
 
 
 def why_noted(ledger, number):
@@ -8213,11 +8266,14 @@ def own_end(plan, record, start, end, why):
         why: as for `end_event`
     """
     path = os.path.join(plan.logs.run, attempt_key(record['job'], record['attempt']))
+    account = None
+    if end.get('signal') and record.get('unheard') and record.get('error_reason') in FINAL:
+        account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
         'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
-    event = end_event(record, start, end, None, why, error)
+    event = end_event(record, start, end, account, why, error)
     if not event.get('executor_id'):
         event['executor_id'] = start.get('executor_id', '')
     if plan.group > 1 and event['status'] == FAILED:
@@ -8704,8 +8760,6 @@ SUBMISSIONS = 4
 #: Seconds for which the reason of a signal may come late where the worker has gone on: it ended the job
 #: itself.
 PATIENCE_ALONE = 3
-#: Reasons that the scheduler gives only for what is over.
-FINAL = {'memory', 'time', 'cancelled', 'node', UNSTARTABLE}
 
 
 def judge(evidence, waited, rules):
@@ -9610,7 +9664,7 @@ class Reports(Part):
             account = (self.backend.accounts([task]) or {}).get(task)
         why = self._verdict(number, record, end)
         error, start = '', attempts.start_of(key_of(record)) or {}
-        if why or not end or end['exit_code'] != 0:
+        if why or not end or end['exit_code'] != 0 or end.get('signal'):
             note = self.output_note(record, end)
             error = read_last_line(self.plan.path(record['job'], '.err')) or last_line(
                 self.backend.chatter(note))
@@ -10665,6 +10719,7 @@ class Submitter(Part):
         self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
         self._lasted = None    # seconds that a job takes, by the last ones
         self._largest = self._array_limit = 0
+        self._requeues = ()    # the exit statuses that the site gives another meaning
         #: Variables of the user that a shell which jobs share would take for its own.
         self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
                               for name in os.environ)
@@ -10760,7 +10815,9 @@ class Submitter(Part):
     def largest(self):
         """Return how many tasks a submission may have."""
         if not self._largest:
-            self._largest = self._array_limit = self.backend.limits().get('array', 1)
+            limits = self.backend.limits()
+            self._largest = self._array_limit = limits.get('array', 1)
+            self._requeues = limits.get('requeues', ())
         return self._largest
 
     def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
@@ -10909,7 +10966,7 @@ class Submitter(Part):
         else:
             if self.backend.starts_jobs:    # on clusters a job's own bash is not what costs time
                 keys = ['=' + key if may else key for key, may in zip(keys, sourced)]
-            text = batch_script(self.logs, batch, keys, paths, *variables)
+            text = batch_script(self.logs, batch, keys, paths, *variables, self._requeues)
         write_text(script, text)
 
     def _write_script(self, number, id, params):

@@ -51,6 +51,7 @@ PLANTED = collections.OrderedDict([
     ('status', 'what is no exit status is taken for one'),
     ('late', 'what says how it ended after it was called lost is not believed'),
     ('verdict', 'a job that was told to end, and did so with 0, is COMPLETED'),
+    ('obedient', 'a job that the scheduler told to end, and did so with 0, is COMPLETED'),
     ('place', 'an event is looked for one byte before its place'),
     ('beat', 'a driver on another host is taken for dead after a minute'),
     ('inbox', 'an order is taken out of the inbox before it is written'),
@@ -183,6 +184,7 @@ class Copy:
         self.made = made    # when the script of its batch was written, on the clock of who did
         self.known = known    # to the scheduler
         self.alive, self.stopped, self.forgotten, self.running = True, False, False, False
+        self.signal = ''    # by which its job was told to end
         self.polite = 'polite' in world.kinds and world.random.random() < 0.5    # its job answers TERM with status 0
         self.said = os.path.join(world.logs.run, word)
         self.gate = os.path.join(world.logs.qmap, 'batch', batch)
@@ -300,7 +302,7 @@ class Copy:
         if not self.running or word != self.word:
             return
         self.running = False
-        code = world.random.choice([0, 0, 0, 0, 1, 3, 137])
+        code, self.signal = world.random.choice([0, 0, 0, 0, 1, 3, 137]), 'TERM' if self.stopped else ''
         if self.stopped or self.told_to_end():
             code = 0 if self.polite else 143
         world.ends[self.word] = (world.now, world.clock_of(self.host), code)
@@ -330,8 +332,11 @@ class Copy:
         """Say how it ended."""
         if self.world.full:
             return self.wait_for_room(self.fill, code, tries + 1)
-        self.world.put(self.said + '.end', '0m0.1s 0m0.1s\n0m0.5s 0m0.2s\n{}\n'.format(json.dumps(
-            {'exit_code': code, 'time': self.world.ends[self.word][1], 'memory': 0})))
+        end = {'exit_code': code, 'time': self.world.ends[self.word][1], 'memory': 0}
+        if self.signal:
+            end['signal'] = self.signal
+            self.world.signalled.add(self.word)
+        self.world.put(self.said + '.end', '0m0.1s 0m0.1s\n0m0.5s 0m0.2s\n{}\n'.format(json.dumps(end)))
         self.world.whole[self.word + '.end'] = self.world.now
         self.world.exits[self.word] = code
         self.world.say('{} has said that it ended with {}', self.word, code)
@@ -521,10 +526,25 @@ class Cluster:
         task.update(state='RUNNING', since=world.now)
         world.runner(task, k, task['host'], '{}.{}'.format(id, k),
                      lambda status, reason: self.ended(id, name, k, status, reason))
+        if world.fault('limit', 0.2):
+            world.at(world.random.choice([1, 20, 200]), lambda: self.time_out(id, name, k))
         if world.fault('twice', 0.05):
             other = world.random.choice(world.nodes)
             world.at(world.random.choice([0, 5, 60, 300]), lambda: world.runner(
                 task, k, other, '{}.{}'.format(id, k), lambda status, reason: None, False))
+
+    def time_out(self, id, name, k):
+        """A task has reached its time limit: tell it to end, and say so."""
+        job, world = self.jobs.get(id), self.world
+        if not job or job['name'] != name or job['tasks'][k]['state'] != 'RUNNING' or self.down:
+            return
+        job['tasks'][k]['over'] = True
+        for copy in world.copies.get(job['tasks'][k]['word'], []):
+            if copy.alive and copy.known:
+                world.say('{} is over its time limit', copy.word)
+                world.truth['time', copy.word] += 1
+                copy.tell()
+                world.at(30, lambda copy=copy: copy.alive and copy.running and copy.kill('time'))
 
     def ended(self, id, name, k, status, reason):
         """A task has ended, as its node tells the controller, sooner or later."""
@@ -536,6 +556,8 @@ class Cluster:
             return
         if job['tasks'][k].get('cancelled') and reason in ('', 'exit') and self.world.random.random() < 0.5:
             status, reason = 'FAILED', 'cancelled'    # however it ended then
+        elif job['tasks'][k].get('over') and reason in ('', 'exit'):
+            status, reason = 'FAILED', 'time'
         job['tasks'][k].update(state=status, reason=reason, since=self.world.now)
         self.world.truth[reason, job['tasks'][k]['word']] += 1
 
@@ -746,6 +768,7 @@ class World:
         self.exits = {}    # and what their runners have said of it
         self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
         self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who wants it, why)
+        self.signalled = set()    # attempts that the scheduler told to end, and that say so
         self.cancelled = set()    # attempts that somebody ordered to end
         self.answers = {}    # by name of a submission: what the scheduler said of it last
         self.beats = {}    # by segment: when its driver was last seen to live
@@ -769,7 +792,7 @@ class World:
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
@@ -1125,6 +1148,8 @@ class World:
             return
         if self.exits.get(word) == 0 and (word in self.verdicts or word in self.cancelled):
             self.check_verdict(word, record)
+        elif self.exits.get(word) == 0 and word in self.signalled:
+            self.check_obedient(word, record)
         elif record['status'] == 'COMPLETED' or self.exits.get(word) == 0:
             if (record['status'], self.exits.get(word)) != ('COMPLETED', 0):
                 raise Broken('{} is {} ({}), but ended with {}'.format(
@@ -1139,6 +1164,16 @@ class World:
         if (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
             raise Broken('{}: its .info says {}'.format(word, info))
 
+    def check_obedient(self, word, record):
+        """Check the record of an attempt that the scheduler told to end, and that ended with 0: it was cut short, where
+        nothing kept the scheduler from saying so."""
+        clear = not self.bare and self.kinds <= {
+            'limit', 'polite', 'trap', 'torn', 'clock', 'narrow', 'control', 'runner', 'twice', 'launch', 'over time'}
+        if record['status'] == 'FAILED':
+            self.cause(word, record)
+        elif clear and self.truth['time', word]:
+            raise Broken('{} was told to end at its time limit, did so with 0, and is COMPLETED'.format(word))
+
     def check_verdict(self, word, record):
         """Check the record of an attempt that was told to end, and ended with 0: which of the two was first counts,
         where all clocks agree on that."""
@@ -1150,10 +1185,12 @@ class World:
         later = [end > since for end, since in zip(ended, told[:2])]
         sooner = [end < since for end, since in zip(ended, told[:2])]
         reasons = {told[2], 'cancelled' if word in self.cancelled else told[2]}
+        if word in self.signalled and self.truth['time', word]:
+            reasons.add('time')
         if all(later) and (record['status'] != 'FAILED' or record['error_reason'] not in reasons):
             raise Broken('{} was told to end ({}), did so with 0, and is {} ({})'.format(
                 word, told[2], record['status'], record.get('error_reason')))
-        if all(sooner) and record['status'] != 'COMPLETED':
+        if all(sooner) and record['status'] != 'COMPLETED' and word not in self.signalled:
             raise Broken('{} is FAILED ({}), but had ended with 0 when it was told to end'.format(
                 word, record['error_reason']))
 
@@ -1367,6 +1404,8 @@ def read_end(path):
         return {'exit_code': 0, 'time': 0}
     if end and WORLD.plant == 'status' and end.get('exit_code') not in range(256):
         end['exit_code'] = 255
+    if end and WORLD.plant == 'obedient':
+        end.pop('signal', None)
     return end
 
 
@@ -1697,7 +1736,7 @@ class Reports(REAL['Reports']):
 
     def ended(self, record, end, *args):
         """Rules: nothing is called ended without its own words while these can be seen, while a copy of it runs that
-        the scheduler has, or because the scheduler did not answer."""
+        the scheduler has, or because the scheduler did not answer. Of what was told to end the scheduler is asked."""
         driver, word = self.driver, module.key_of(record)
         if not end and driver.judging is not None:
             if driver.blind:
@@ -1706,7 +1745,11 @@ class Reports(REAL['Reports']):
                 raise Broken('{} has said how it ended, and is judged without that'.format(word))
             if self.here_runs(word):
                 raise Broken('{} has ended, and a copy of it runs'.format(word))
-        return super().ended(record, end, *args)
+        event = super().ended(record, end, *args)
+        if word in WORLD.signalled and event['status'] == 'COMPLETED' and not args and not os.path.exists(
+                os.path.join(WORLD.logs.run, word + '.why')):
+            raise Broken('{} was told to end, did so with 0, and nobody asks why'.format(word))
+        return event
 
     def here_runs(self, word):
         """Tell whether it can be seen that an attempt runs, and the scheduler can be asked for it."""

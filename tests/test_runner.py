@@ -429,3 +429,87 @@ def test_what_is_no_exit_status_is_not_taken_for_one(tmp_path, value):
     assert (event['status'], event['error_reason']) == ('FAILED', 'time')
     event = module.end_event({'job': '0', 'attempt': 1}, None, end, None, None, '')
     assert (event['error_reason'], event['error']) == ('lost', 'ended; its exit status is unknown')
+
+
+def said_at_end(logs):
+    """Return the last line of what the job of a runner wrote at its end, as a dict."""
+    import json
+    return json.loads(text(logs.run, '0.1.end').split('\n')[-2])
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', sorted(RUNNERS))
+@pytest.mark.parametrize('command, out, status', [
+    # A job that can be warned takes it as a warning, whatever kind of shell it has; one that cannot is ended by it.
+    ('trap "echo saved" USR1\necho $$\nfor i in 1 2 3; do sleep 0.5; done\n', 'saved', 0),
+    ("exec bash -c 'trap \"echo saved; exit 3\" ALRM; echo $$; sleep 10 & wait; exit 5'\n", 'saved', 3),
+    ('echo $$; sleep 30\n', '', 128 + signal.SIGXCPU)])
+def test_a_signal_that_warns_is_for_the_job_and_ends_nothing_else(tmp_path, how, command, out, status):
+    process, logs = begin(tmp_path / 'out', how, command)
+    until(lambda: text(logs.path, '0.out'))
+    warning = {0: signal.SIGUSR1, 3: signal.SIGALRM}.get(status, signal.SIGXCPU)
+    process.send_signal(warning)
+    assert process.wait(timeout=60) == (status if how == 'task' else 0)
+    assert end_of(logs)['exit_code'] == status and 'signal' not in end_of(logs)
+    assert text(logs.path, '0.out').split()[1:] == out.split()
+
+
+@pytest.mark.once
+def test_a_command_of_several_is_warned_and_the_others_still_run(tmp_path):
+    qmap_lines = module.job_script('0', 1, ['trap "echo saved" USR1; echo begun; sleep 3 & wait; wait', 'echo next'],
+                                   {'pre': [], 'post': ['echo post']}, {'working_directory': str(tmp_path)},
+                                   module.Logs(str(tmp_path / 'out')), ['0', '1'])
+    process, logs = begin(tmp_path / 'out', 'task', qmap_lines)
+    until(lambda: text(logs.path, '0.out'))
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == 0
+    assert text(logs.path, '0.out').split() == ['begun', 'saved', 'next', 'post']
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+def test_a_job_says_that_it_was_told_to_end(tmp_path, how):
+    process, logs = begin(tmp_path / 'out', how, 'trap "exit 0" TERM; echo $$; sleep 30 & wait\n')
+    until(lambda: text(logs.path, '0.out'))
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert (end_of(logs)['exit_code'], said_at_end(logs)['signal']) == (0, 'TERM')
+    assert module.ended_unexplained(end_of(logs))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('status, variable, requeues, told', [
+    (0, '', (), 0), (0, 'all', (), 0), (3, '', (), 3), (137, '', (), 137), (255, '', (), 255),
+    # 75 and 254 are words of QMap's own, 99 and 100 of Grid Engine.
+    (75, '', (), 1), (254, '', (), 1), (99, '', (), 1), (100, '', (), 1),
+    # LSF and Slurm run a task again for the statuses that the site says.
+    (3, '3 9', (), 1), (1, '1 75', (), 2), (3, '30 13', (), 3), (3, 'all ~1', (), 1), (3, 'all', (), 0),
+    (3, 'all ~3', (), 3), (4, '9 EXCLUDE(4)', (), 1), (11, '', (3, 10, 11, 12), 1), (4, '', (3, 10), 4)])
+def test_the_scheduler_is_told_the_status_of_a_job_unless_it_means_more(tmp_path, status, variable, requeues, told):
+    logs = module.Logs(str(tmp_path))
+    logs.create()
+    script = module.batch_script(logs, 1, ['0.1'], [str(tmp_path / '0')], 0, 'K', 'NO_ID', requeues)
+    module.write_text(logs.batch(1), script)
+    (tmp_path / '0.sh').write_text('exit {}\n'.format(status))
+    assert subprocess.call(['bash', logs.batch(1)], env=dict(os.environ, K='1', LSB_EXIT_REQUEUE=variable)) == told
+    assert end_of(logs)['exit_code'] == status
+
+
+@pytest.mark.parametrize('end, account, status, reason', [
+    # A job that was told to end and did so with 0 was cut short, if the scheduler says so.
+    ({'exit_code': 0, 'signal': 'TERM'}, {'reason': 'time', 'words': 'TIMEOUT'}, 'FAILED', 'time'),
+    ({'exit_code': 0, 'signal': 'TERM'}, {'reason': 'node', 'words': 'PREEMPTED'}, 'FAILED', 'node'),
+    ({'exit_code': 0, 'signal': 'TERM'}, {'reason': 'cancelled', 'words': 'CANCELLED'}, 'FAILED', 'cancelled'),
+    ({'exit_code': 0, 'signal': 'TERM'}, {'reason': '', 'words': ''}, 'COMPLETED', None),
+    ({'exit_code': 0, 'signal': 'TERM'}, {'reason': 'exit', 'words': ''}, 'COMPLETED', None),
+    ({'exit_code': 0, 'signal': 'TERM'}, None, 'COMPLETED', None),
+    ({'exit_code': 0}, {'reason': 'time', 'words': 'TIMEOUT'}, 'COMPLETED', None),
+    # What the kernel kills for lack of memory is no failure by itself, but the reason of one.
+    ({'exit_code': 0, 'oom_kills': 1}, None, 'COMPLETED', None),
+    ({'exit_code': 1, 'oom_kills': 1}, None, 'FAILED', 'memory'),
+    ({'exit_code': 137, 'oom_kills': 2}, {'reason': 'signal', 'words': ''}, 'FAILED', 'memory'),
+    ({'exit_code': 1, 'oom_kills': 0}, None, 'FAILED', 'exit')])
+def test_what_ended_a_job(end, account, status, reason):
+    event = module.end_event({'job': '0', 'attempt': 1}, None, dict(end, time=5), account, None, '')
+    assert (event['status'], event.get('error_reason')) == (status, reason)
+    assert event.get('words', '') == (module.LACKED_MEMORY if end.get('oom_kills') else '')

@@ -567,6 +567,12 @@ def test_what_is_not_listed_proves_something_where_ended_jobs_stay_listed(age, p
     assert backend.proves_absence
 
 
+def test_the_exit_statuses_for_which_a_site_runs_jobs_again():
+    lines = 'MaxArraySize = 11\nRequeueExit             = 3,10-12\nRequeueExitHold         = 4\n'
+    assert Slurm.parse_limits(lines) == {'array': 10, 'requeues': [3, 10, 11, 12, 4]}
+    assert 'requeues' not in Slurm.parse_limits('RequeueExit             = (null)\nRequeueExitHold         = (null)\n')
+
+
 def test_limits_are_asked_once_and_again_after_an_array_was_refused(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'scontrol', squeue('scontrol down'))
     command(tmp_path, monkeypatch, 'sbatch', squeue('sbatch array'))
