@@ -2226,7 +2226,7 @@ SETTINGS = collections.OrderedDict([
     ('poll', 'seconds between two queries of the scheduler'),
     ('penv', 'Grid Engine: parallel environment for more than one core'),
     ('memory_resource', 'Grid Engine: resource that limits memory'),
-    ('accounting', 'Grid Engine: path of the accounting file'),
+    ('accounting', 'Grid Engine: paths of the accounting files'),
     ('memory_unit', 'LSF: unit of memory sizes'),
     ('memory_per', 'LSF: memory is reserved per host, slot or job'),
     ('memory_limit_per', 'LSF: memory is limited per job or slot'),
@@ -6314,14 +6314,16 @@ class GridEngine(Backend):
     def parse_reasons(text):
         """Return why jobs wait, from `qstat -j`: two dicts, {(id, index): error} and {id: why it is pending}.
 
-        For a job that is no array the index is 1: Grid Engine says so.
+        For a job that is no array the index is 1: Grid Engine says so. Open Cluster Scheduler 9.2 has no time
+        before the error, and underscores in the keys (ocs_QStatJobViewPlain.cc).
         """
         errors, pending, number, scheduling = {}, {}, '', False
         for line in text.splitlines():
             key, _, value = line.partition(':')
+            key = key.replace('_', ' ')
             goes_on = scheduling and line.startswith(' ')
             scheduling = key == 'scheduling info' or goes_on
-            if key == 'job_number':
+            if key == 'job number':
                 number = value.strip()
             elif key.startswith('error reason'):
                 # Date, time, and the [user:process] of the one that says it.

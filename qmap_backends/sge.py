@@ -1,10 +1,12 @@
 """Grid Engine, beside what a lone qmap.py says to it: accounts, reasons in plain words, the load, and
 commands in a terminal.
 
-A setting in the profile: `accounting`, the path of the accounting file where neither SGE_ROOT nor Debian's
-place leads to it.
+A setting in the profile: `accounting`, the paths of the accounting files where neither SGE_ROOT nor Debian's
+place leads to them.
 """
 
+import glob
+import json
 import os
 import re
 import signal
@@ -70,20 +72,59 @@ def size(text):
 
 
 def moment(text):
-    """Return the seconds since the epoch of 'Sun Nov 22 06:54:59 2026', in local time; 0 for '-/-' and the
-    like."""
-    try:
-        return time.mktime(time.strptime(text.strip()))
-    except ValueError:
-        return 0
+    """Return the seconds since the epoch of a local time in the output of qacct, 0 for '-/-' and the like.
+
+    'Sun Nov 22 06:54:59 2026'; '11/22/2026 06:54:59.123' (Univa, Altair); '2026-11-22 06:54:59.123456' (Open
+    Cluster Scheduler 9, sge_time.cc).
+    """
+    for form in ('%a %b %d %H:%M:%S %Y', '%m/%d/%Y %H:%M:%S', '%Y-%m-%d %H:%M:%S'):
+        try:
+            return time.mktime(time.strptime(text.partition('.')[0].strip(), form))
+        except ValueError:
+            pass
+    return 0
+
+
+def in_seconds(value):
+    """Return a time since the epoch in seconds: Univa and Altair write milliseconds, Open Cluster Scheduler
+    microseconds."""
+    while value > 1e11:
+        value /= 1000
+    return value
 
 
 # ---- accounts
 
 #: Place of a field in a line of the accounting file, and its key in the output of qacct. accounting(5)
-FIELDS = {'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 8, 'end_time': 10,
-          'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34, 'taskid': 35,
-          'cpu': 36}
+FIELDS = {'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 8, 'start_time': 9,
+          'end_time': 10, 'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34,
+          'taskid': 35, 'cpu': 36}
+
+#: What follows these: category, iow, pe_taskid, maxvmem. What was asked for may hold a colon, while the fields
+#: before it may not; and the releases add different ones behind (Univa and Altair nine or more).
+REQUEST = re.compile(r'(.*?):[\d.]+:(NONE|\d+\.[A-Za-z][^:]*):([\d.]+)(?::|$)')
+
+#: The fields of Open Cluster Scheduler that have another name in qacct: a JSON object a line,
+#: sge_accounting(5) and sge_rusage.cc of release 9.
+JSON_KEYS = {'job_name': 'jobname', 'job_number': 'jobnumber', 'task_number': 'taskid',
+             'submission_time': 'qsub_time'}
+
+#: What is looked at of such a line before it is parsed.
+JSON_HEAD = [re.compile(r'"{}"\s*:\s*"?([^",}}]*)'.format(key))
+             for key in ('owner', 'job_name', 'job_number', 'end_time')]
+
+
+def read_head(line):
+    """Return [owner, name, id, end in seconds] of a record in the accounting file, None for another line."""
+    if line.startswith('{'):
+        matches = [pattern.search(line) for pattern in JSON_HEAD]
+        found = [match.group(1) for match in matches if match]
+    else:
+        fields = line.split(':', 12)
+        found = fields[3:6] + fields[10:11] if len(fields) == 13 else []
+    if len(found) < 4 or not found[2].isdigit():
+        return None
+    return found[:3] + [in_seconds(number(found[3]))]
 
 
 def parse_accounting(line):
@@ -92,18 +133,47 @@ def parse_accounting(line):
     A record is a dict of strings with the keys that qacct prints; times are seconds since the epoch, as
     numbers.
     """
-    fields = line.rstrip('\n').split(':')
-    if len(fields) < 43 or line.startswith('#'):
+    record = parse_json(line) if line.startswith('{') else parse_fields(line)
+    if not record or record['pe_taskid'] != 'NONE':
+        return None  # one process of a parallel job: the job has a record of its own
+    start, end = number(record['start_time']), number(record['end_time'])
+    if in_seconds(end) != end and start:
+        record['ru_wallclock'] = str(in_seconds(end) - in_seconds(start))
+    record.update({key: in_seconds(number(record[key])) for key in ('qsub_time', 'start_time', 'end_time')})
+    return record
+
+
+def parse_fields(line):
+    """Return the record in a line of fields with colons between them, None if it is none."""
+    fields = line.rstrip('\n').split(':', 39)
+    request = REQUEST.match(fields[39]) if len(fields) == 40 else None
+    if not request:
         return None
     record = {key: fields[place] for key, place in FIELDS.items()}
-    # What was asked for may hold a colon, and the fields before it may not.
-    tail = fields[-5:] if len(fields) >= 45 else fields[-3:]
-    record['category'] = ':'.join(fields[39:len(fields) - len(tail)])
-    record['maxvmem'] = tail[2]
-    if tail[1] != 'NONE':
-        return None  # one process of a parallel job: the job has a record of its own
-    record['qsub_time'], record['end_time'] = number(record['qsub_time']), number(record['end_time'])
+    record['category'], record['pe_taskid'], record['maxvmem'] = request.groups()
     return record
+
+
+def parse_json(line):
+    """Return the record in a line that is a JSON object, None if it is none."""
+    try:
+        told = dict(all_items(json.loads(line)))
+    except (ValueError, AttributeError):
+        return None
+    record = dict.fromkeys(FIELDS, '')
+    record.update(category='NONE', pe_taskid='NONE', maxvmem='0')
+    record.update((JSON_KEYS.get(key, key), str(value)) for key, value in told.items())
+    record['ru_wallclock'] = record['ru_wallclock'] or record.get('wallclock', '')
+    return record
+
+
+def all_items(told):
+    """Yield (key, value) of an object and of those within it: some releases have the usage there."""
+    for key, value in told.items():
+        if isinstance(value, dict):
+            yield from all_items(value)
+        elif value is not None:
+            yield key, value
 
 
 def parse_qacct(text):
@@ -155,11 +225,62 @@ def recent_accounting(path, since):
         next(lines)
         for line in lines:
             line = line.decode('utf-8', 'replace')
-            end = line.split(':', 11)[10:11]
-            old = old + 1 if end and 0 < number(end[0]) < since else 0
+            head = read_head(line)
+            old = old + 1 if head and 0 < head[3] < since else 0
             if old > OLD:
                 return
             yield line
+
+
+def accounting_files(patterns, since):
+    """Return the paths of the accounting files that may tell of jobs which ended after a time, the one that
+    was changed last first.
+
+    A file may have been put aside (logrotate): `accounting.0`, `accounting-20261122`. What was compressed
+    cannot be read from its end, and is left out.
+
+    Args:
+        patterns: list of paths, also with wildcards
+        since: seconds since the epoch, 0 for any time: then without those that were put aside
+    """
+    found = {}
+    for pattern in patterns:
+        put_aside = glob.glob(pattern + '[.-]*') if since else []
+        for path in glob.glob(pattern) + put_aside:
+            try:
+                changed = os.stat(path).st_mtime
+            except OSError:
+                continue
+            if changed >= since and not path.endswith(('.gz', '.bz2', '.xz', '.zst')):
+                found[path] = changed
+    return sorted(found, key=found.get, reverse=True)
+
+
+def read_accounting(paths, since, owner, name, ids):
+    """Return the records of a user in accounting files, the oldest first, of a name or of ids; None where no
+    file can be read, or nothing in them is understood.
+
+    Args:
+        paths: list of paths, the newest file first
+        since: see `recent_accounting`
+        owner: name of the user
+        name: of a submission, or ''
+        ids: set of ids
+    """
+    records, understood = [], False
+    for path in paths:
+        try:
+            for line in recent_accounting(path, since):
+                head = read_head(line)
+                if not head:
+                    continue
+                understood = True
+                is_asked_for = head[1] == name or head[2] in ids
+                if is_asked_for and head[0] == owner:
+                    records.append(parse_accounting(line))
+        except OSError:
+            continue
+    return [record for record in reversed(records) if record] if understood else None
 
 
 def over_limit(record):
@@ -188,6 +309,28 @@ def enforced(record):
     return 'time' if number(record.get('ru_wallclock', '')) >= 3600 else 'memory'
 
 
+def killed(record, reason, code, deleter):
+    """Return (reason, message) of a job that was killed.
+
+    Args:
+        record: as `parse_accounting` returns it
+        reason: 'limit' where Grid Engine says that a limit was exceeded, else 'signal'
+        code: its exit status
+        deleter: who deleted it: NONE, or a daemon that enforced a limit, or has given the job up
+            (sge_accounting(5) of release 9)
+    """
+    by_limit = reason == 'limit' or deleter.startswith('execd@')
+    if by_limit or over_limit(record):
+        return enforced(record), FAILURES[37][1]
+    if deleter.startswith('qmaster@'):
+        return 'node', 'ended by {}'.format(deleter)
+    if code <= 128:
+        return 'node', 'its shepherd process exited before it did'
+    known = code - 128 in list(signal.Signals)
+    return 'signal', 'killed by signal {}{}'.format(
+        code - 128, ' ({})'.format(signal.Signals(code - 128).name) if known else '')
+
+
 def verdict(record):
     """Return what `Backend.accounts` says of a task, None for a record that is no end.
 
@@ -200,27 +343,19 @@ def verdict(record):
     reason, message = FAILURES.get(failed, ('node', 'Grid Engine could not run it, error {}'.format(failed)))
     found = {'name': record.get('jobname', ''), 'host': record.get('hostname', ''),
              'elapsed': number(record.get('ru_wallclock', '')), 'cpu': number(record.get('cpu', ''))}
+    deleter = record.get('deleted_by', 'NONE')
     # It is sampled: a short job has none.
     if size(record.get('maxvmem', '')):
         found['memory'] = size(record['maxvmem'])
     if reason in ('exit', 'node', UNSTARTABLE):
         pass  # it did not run, and an exit status of 0 means nothing
-    elif record.get('deleted_by', 'NONE') != 'NONE':
-        reason, message = 'cancelled', 'deleted by {}'.format(record['deleted_by'])
+    elif not deleter.startswith(('NONE', 'execd@', 'qmaster@')):
+        reason, message = 'cancelled', 'deleted by {}'.format(deleter)
     elif reason in ('signal', 'limit'):
         found['exit_code'] = code
-        if reason == 'limit':
-            reason = enforced(record)
-        elif over_limit(record):
-            reason, message = over_limit(record), FAILURES[37][1]
-        elif code <= 128:
-            reason, message = 'node', 'its shepherd process exited before it did'
+        reason, message = killed(record, reason, code, deleter)
         if code > 128:
             found['signal'] = code - 128
-        if reason == 'signal':
-            known = code - 128 in list(signal.Signals)
-            message = 'killed by signal {}{}'.format(
-                code - 128, ' ({})'.format(signal.Signals(code - 128).name) if known else '')
     elif not code and not any(number(record.get(key, '1')) for key in ('ru_wallclock', 'ru_minflt', 'cpu')):
         # Not one page fault: no process has ended. This is what `qdel -f` writes.
         reason, message = 'cancelled', 'deleted by force'
@@ -298,22 +433,16 @@ class FullGridEngine(GridEngine):
         """Return the user's accounting records, the oldest first, of a name or of ids; [] without accounts,
         None without an answer.
 
-        qacct takes one id at a time and reads years of accounts for it. So the file is read, and where it
-        cannot be, qacct is asked once for all of the user's jobs.
+        qacct takes one id at a time and reads years of accounts for it. So the files are read. Where there are
+        none, or they tell nothing, qacct is asked once for all of the user's jobs: the site may have moved its
+        accounts, and left an old file there.
         """
         owner = self.user()
         since = self.since - CLOCK if self.since else 0
-        try:
-            records = []
-            for line in recent_accounting(self._accounting_file(), since):
-                fields = line.split(':', 6)
-                if len(fields) < 7 or fields[3] != owner:
-                    continue
-                if fields[4] == name or fields[5] in ids:
-                    records.append(parse_accounting(line))
-            return [record for record in reversed(records) if record]
-        except OSError:
-            pass
+        paths = accounting_files(self._accounting_paths(), since)
+        records = read_accounting(paths, since, owner, name, set(ids))
+        if records is not None:
+            return records
         if name:
             answer = self.ask(['qacct', '-j', name])
         else:
@@ -324,12 +453,15 @@ class FullGridEngine(GridEngine):
             return [record for record in parse_qacct(answer.out) if record.get('owner') == owner]
         return [] if re.search(r'not found|no jobs running since|No such file', answer.err) else None
 
-    def _accounting_file(self):
-        """Return where the accounting file should be; Debian's commands know their SGE_ROOT without the
-        variable."""
+    def _accounting_paths(self):
+        """Return where the accounting files should be, as a list; Debian's commands know their SGE_ROOT without
+        the variable."""
+        told = self.settings.get('accounting')
+        if told:
+            return [glob.escape(told)] if os.path.exists(told) else told.split()
         root = os.environ.get('SGE_ROOT') or '/var/lib/gridengine'
-        cell = os.environ.get('SGE_CELL') or 'default'
-        return self.settings.get('accounting') or os.path.join(root, cell, 'common', 'accounting')
+        common = os.path.join(root, os.environ.get('SGE_CELL') or 'default', 'common')
+        return [os.path.join(glob.escape(common), name) for name in ('accounting.jsonl', 'accounting')]
 
     def usage(self):
         """See `Backend.usage`. In slots."""

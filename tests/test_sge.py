@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -352,9 +353,11 @@ def test_usage_comes_in_seconds_and_bytes(accounts):
     assert 'memory' not in accounts['2', 0]
 
 
-def test_records_before_the_execution_belong_to_somebody_else(backend):
-    with open(os.path.join(DATA, 'accounting')) as file:
-        submitted = max(int(line.split(':')[8]) for line in file if ':' in line and not line.startswith('#'))
+def test_records_before_the_execution_belong_to_somebody_else(backend, tmp_path):
+    lines = [line.split(':') for line in data('accounting').splitlines()]
+    submitted = max(int(fields[8]) for fields in lines if len(fields) > 8)
+    write_accounts(tmp_path / 'accounting', data('accounting'))
+    backend.settings['accounting'] = str(tmp_path / 'accounting')
     backend.since = submitted
     assert ('1', 1) in backend.accounts(TASKS)
     backend.since = submitted + 2 * sge.CLOCK
@@ -412,6 +415,109 @@ def test_colons_in_the_request_and_the_processes_of_a_parallel_job():
     assert sge.over_limit(dict(record, ru_wallclock='1799', maxvmem=str((128 << 20) - 1))) == ''
     assert sge.parse_accounting(line.replace(':NONE:0.000000:0:0', ':1.node:0.000000:0:0')) is None
     assert sge.parse_accounting('# Version: 8.1.9') is None
+
+
+def write_accounts(path, text):
+    """Write a file that was changed last soon after the records of tests/data."""
+    path.write_text(text)
+    os.utime(str(path), (1795400000, 1795400000))
+
+
+def other_releases():
+    """Yield (release, what its accounting file says of a job that was killed for its time)."""
+    times = '1795336952000:1795336953000:1795337015500'
+    head = 'main.q:node:g:root:a.1.k3:7:sge:0:' + times + ':37:137:62:0.1:0.1:900:0:0:0:0:9:0:0:0:0:0:0:0:5:5'
+    tail = 'NONE:dep:NONE:1:3:1.5:0:0:-l h_rt=0:1:0,h_vmem=1G:0.000:NONE:2097152.0:0:0'
+    # Univa's accounting(5): job_class, qdel_info, maxrss, maxpss, submit_host, cwd, submit_cmd, wallclock
+    yield 'Univa', head + ':' + tail + ':NONE:NONE:900:800:login:/home/x:qsub -t 1-9 a.sh:62.5'
+    # sge_rusage.cc of Open Cluster Scheduler 9
+    told = {'job_number': 7, 'task_number': 3, 'start_time': 1795336953000000, 'end_time': 1795337015500000,
+            'owner': 'root', 'hostname': 'node', 'slots': 1, 'job_name': 'a.1.k3', 'exit_status': 137,
+            'submission_time': 1795336952000000, 'category': '-l h_rt=60', 'failed': 37}
+    usage = {'ru_wallclock': 62, 'wallclock': 62.5, 'cpu': 1.5, 'maxvmem': 2097152.0}
+    yield 'Open', json.dumps(dict(told, **usage), separators=(',', ':'))
+    yield 'Open', json.dumps(dict(told, usage={'rusage': {'ru_wallclock': 62}, 'usage': usage}))
+
+
+@pytest.mark.parametrize('release, line', list(other_releases()))
+def test_accounts_of_other_releases_tell_the_same(backend, tmp_path, monkeypatch, release, line):
+    monkeypatch.setattr(GridEngine, 'user', lambda self: 'root')
+    cell = tmp_path / 'default' / 'common'
+    cell.mkdir(parents=True)
+    monkeypatch.setenv('SGE_ROOT', str(tmp_path))
+    monkeypatch.delenv('SGE_CELL', raising=False)
+    del backend.settings['accounting']
+    write_accounts(cell / ('accounting' if release == 'Univa' else 'accounting.jsonl'), line + '\n')
+    if release == 'Open':    # what was there before the site got this release
+        write_accounts(cell / 'accounting', data('accounting'))
+    backend.since = 1795336952
+    assert backend.accounts([('7', 3)]) == {('7', 3): {
+        'name': 'a.1.k3', 'host': 'node', 'elapsed': 62.5, 'cpu': 1.5, 'memory': 2097152, 'exit_code': 137,
+        'signal': 9, 'status': 'FAILED', 'reason': 'time', 'words': sge.FAILURES[37][1]}}
+    monkeypatch.setattr(backend, 'own_tasks', lambda states: [])
+    assert backend.find('a.1.k3') == '7'
+    assert sge.read_head(line) == ['root', 'a.1.k3', '7', 1795337015.5]
+
+
+def test_a_file_that_tells_nothing_is_no_file(backend, tmp_path, monkeypatch):
+    path = tmp_path / 'accounting'
+    backend.settings['accounting'] = str(path)
+    monkeypatch.setattr(backend, 'ask', lambda argv, **options: Answer(0, data('qacct.txt')))
+    for text in ('', '# Version: 10\n', 'another format, one\nanother format, two\n'):
+        path.write_text(text)
+        assert ('1', 1) in backend.accounts([('1', 1)])
+    # What another release has left there: nothing was written since the execution began.
+    path.write_text(data('accounting').replace(':1:sge:', ':9:sge:'))
+    assert backend.accounts([('1', 1)]) == {}
+    backend.since = os.stat(str(path)).st_mtime + 2 * sge.CLOCK
+    backend.accounts([('1', 1)])
+    monkeypatch.setattr(backend, 'ask', lambda argv, **options: Answer(1, '', 'error: job name a not found'))
+    assert backend.accounts([('1', 1)]) == {}
+
+
+@pytest.mark.parametrize('name', ['accounting.0', 'accounting-20261122', 'accounting.202611'])
+def test_a_record_in_a_file_that_was_put_aside(backend, tmp_path, name):
+    lines = data('accounting').splitlines(True)
+    write_accounts(tmp_path / name, ''.join(lines[:-1]))
+    write_accounts(tmp_path / 'accounting', lines[-1])
+    write_accounts(tmp_path / (name + '.gz'), '\x1f')
+    backend.settings['accounting'] = str(tmp_path / 'accounting')
+    backend.since = 1795336952
+    assert ('1', 1) in backend.accounts([('1', 1)])
+    # Another place, where the profile says so.
+    archive = tmp_path / 'archive'
+    archive.mkdir()
+    (tmp_path / name).rename(archive / name)
+    assert backend.accounts([('1', 1)]) == {}
+    backend.settings['accounting'] += ' {}/accounting*'.format(archive)
+    assert ('1', 1) in backend.accounts([('1', 1)])
+
+
+def test_the_times_of_qacct_in_every_release():
+    expected = time.mktime((2026, 11, 22, 6, 54, 59, 0, 0, -1))
+    for text in ('Sun Nov 22 06:54:59 2026', '2026-11-22 06:54:59.123456', '11/22/2026 06:54:59.123'):
+        assert sge.moment(text) == expected
+    assert sge.moment('-/-') == 0
+
+
+@pytest.mark.parametrize('deleter, category, failed, reason', [
+    ('me@login', 'NONE', '100', 'cancelled'),
+    ('execd@node', '-l h_rt=60', '37', 'time'),
+    ('execd@node', '-l h_rt=60', '100', 'time'),
+    ('qmaster@head', '-l h_rt=60', '100', 'time'),
+    ('qmaster@head', 'NONE', '100', 'node'),
+])
+def test_a_daemon_that_ends_a_job_is_no_person(deleter, category, failed, reason):
+    record = {'failed': failed, 'exit_status': '137', 'deleted_by': deleter, 'category': category,
+              'ru_wallclock': '62'}
+    assert sge.verdict(record)['reason'] == reason
+
+
+def test_why_jobs_wait_in_the_words_of_open_cluster_scheduler():
+    text = ('job_number:                      7\nerror_reason              2:          can\'t chdir to /x\n'
+            'scheduling_info:            queue instance "a" dropped\n'
+            '                            no host has room\n')
+    assert GridEngine.parse_reasons(text) == ({('7', 2): "can't chdir to /x"}, {'7': 'no host has room'})
 
 
 @pytest.mark.parametrize('changes, reason', [
