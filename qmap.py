@@ -6017,7 +6017,113 @@ class Slurm(SlurmAnswers, Backend):
         return ['srun', '--export=ALL'] + words + self.resources(params) + ['bash', '-c', '--', command]
 
 
-class GridEngine(Backend):
+class GridEngineAnswers:
+    """What the commands of Grid Engine say, in plain values: a part of `GridEngine`."""
+
+    #: What the letters of a state say; a state has one or several (Eqw, dRr, hRwq). The first row with a
+    #: letter of the state decides the status, and every row adds its words. A task that runs is RUNNING
+    #: whatever else there is to say, and an E means that it never started and waits for somebody to delete
+    #: it: nothing else will end it. sge_status(5),
+    #: https://manpages.debian.org/bookworm/gridengine-common/sge_status.5.en.html
+    STATES = (
+        ('z', 'OTHER', 'finished'),
+        ('r', 'RUNNING', ''),
+        ('t', 'RUNNING', ''),
+        ('s', 'RUNNING', 'suspended'),
+        ('S', 'RUNNING', 'suspended with its queue'),
+        ('T', 'RUNNING', 'suspended because its host is overloaded'),
+        ('E', 'FAILED', 'in error state'),
+        ('h', 'PENDING', 'held'),
+        ('q', 'PENDING', ''),
+        ('w', 'PENDING', ''),
+        ('R', 'PENDING', 'restarted'),
+        ('d', 'OTHER', 'being deleted'),
+    )
+
+    #: What `qstat -j` says of a task in error state through the job's own fault; any other words are the
+    #: node's fault, also that it cannot open the output file, which is in the logs folder.
+    OWN_FAULT = "can't chdir|can't open input|unable to find shell|execv|exit_status of job start = 100"
+
+    #: The largest array where the site sets no limit.
+    LARGEST_ARRAY = 75000
+
+    @classmethod
+    def parse_limits(cls, text):
+        """Return the limits in the output of `qconf -sconf`; {} where it does not say."""
+        found = re.search(r'^max_aj_tasks\s+(\d+)', text, re.MULTILINE)
+        return {'array': int(found.group(1)) or cls.LARGEST_ARRAY} if found else {}
+
+    @staticmethod
+    def parse_xml(text):
+        """Return the root element of what a command of Grid Engine says with -xml.
+
+        Raises:
+            ValueError: it is no XML
+        """
+        from xml.etree import ElementTree
+        try:
+            return ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise ValueError(str(error))
+
+    @classmethod
+    def parse_tasks(cls, text):
+        """Return the tasks that `qstat -xml` lists, as tuples (id, index, name, owner, state, slots).
+
+        Raises:
+            ValueError: it is no such list
+        """
+        tasks = []
+        for job in cls.parse_xml(text).iter('job_list'):
+            # Pending tasks of an array share an entry: 3-7:1, or 1,5,8-11:1. No array has no entry.
+            for index in read_ranges(job.findtext('tasks') or '0'):
+                tasks.append((job.findtext('JB_job_number'), index, job.findtext('JB_name'),
+                              job.findtext('JB_owner'), job.findtext('state') or '',
+                              int(job.findtext('slots') or 1)))
+        return tasks
+
+    @classmethod
+    def read_state(cls, letters):
+        """Return (status, message) of a state such as qw, Eqw or dRr."""
+        rows = [row for row in cls.STATES if row[0] in letters]
+        if not rows:
+            return 'OTHER', 'in the unknown state {}'.format(letters)
+        return rows[0][1], ', '.join(row[2] for row in rows if row[2])
+
+    @staticmethod
+    def parse_reasons(text):
+        """Return why jobs wait, from `qstat -j`: two dicts, {(id, index): error} and {id: why it is pending}.
+
+        For a job that is no array the index is 1: Grid Engine says so. Open Cluster Scheduler 9.2 has no time
+        before the error, and underscores in the keys (ocs_QStatJobViewPlain.cc).
+        """
+        errors, pending, number, scheduling = {}, {}, '', False
+        for line in text.splitlines():
+            key, _, value = line.partition(':')
+            key = key.replace('_', ' ')
+            goes_on = scheduling and line.startswith(' ')
+            scheduling = key == 'scheduling info' or goes_on
+            if key == 'job number':
+                number = value.strip()
+            elif key.startswith('error reason'):
+                # Date, time, and the [user:process] of the one that says it.
+                index = int('0' + re.match(r'\D*(\d*)', key).group(1))
+                errors[number, index] = re.sub(r'^\S+ +\S+ +\[\d+:\d+\]: (error: )?', '', value.strip())
+            elif scheduling:
+                message = (value if key == 'scheduling info' else line).strip()
+                # A line on each queue comes first, and the one that matters last.
+                if not message.startswith(('queue instance', '(Collecting', 'Job is in')):
+                    pending[number] = message
+        return errors, pending
+
+    @classmethod
+    def error_reason(cls, message):
+        """Return the reason of a task in error state: UNSTARTABLE for what the job's own settings cause, else
+        'node'."""
+        return UNSTARTABLE if re.search(cls.OWN_FAULT, message) else 'node'
+
+
+class GridEngine(GridEngineAnswers, Backend):
     """Grid Engine: Sun, Son of, Univa, Altair and Open. Tried on Son of Grid Engine 8.1.9, whose manual pages
     are meant.
 
@@ -6063,30 +6169,6 @@ class GridEngine(Backend):
     }, '-clear -cwd -hard -help -noshell -nostdin -notify -soft -terse -verbose -verify -V',
         {'-pe': 2, '-binding': 2, '-adds': 3, '-mods': 3, '-clears': 2})
 
-    #: What the letters of a state say; a state has one or several (Eqw, dRr, hRwq). The first row with a
-    #: letter of the state decides the status, and every row adds its words. A task that runs is RUNNING
-    #: whatever else there is to say, and an E means that it never started and waits for somebody to delete
-    #: it: nothing else will end it. sge_status(5),
-    #: https://manpages.debian.org/bookworm/gridengine-common/sge_status.5.en.html
-    STATES = (
-        ('z', 'OTHER', 'finished'),
-        ('r', 'RUNNING', ''),
-        ('t', 'RUNNING', ''),
-        ('s', 'RUNNING', 'suspended'),
-        ('S', 'RUNNING', 'suspended with its queue'),
-        ('T', 'RUNNING', 'suspended because its host is overloaded'),
-        ('E', 'FAILED', 'in error state'),
-        ('h', 'PENDING', 'held'),
-        ('q', 'PENDING', ''),
-        ('w', 'PENDING', ''),
-        ('R', 'PENDING', 'restarted'),
-        ('d', 'OTHER', 'being deleted'),
-    )
-
-    #: What `qstat -j` says of a task in error state through the job's own fault; any other words are the
-    #: node's fault, also that it cannot open the output file, which is in the logs folder.
-    OWN_FAULT = "can't chdir|can't open input|unable to find shell|execv|exit_status of job start = 100"
-
     #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of
     #: the site.
     ASKED = 10
@@ -6107,9 +6189,6 @@ class GridEngine(Backend):
     #: ends it, and the job waits in error state for ever. It starts in / instead, and its script has to
     #: change its directory.
     UNUSABLE = r'[$\n]'
-
-    #: The largest array where the site sets no limit.
-    LARGEST_ARRAY = 75000
 
     @staticmethod
     def user():
@@ -6210,46 +6289,11 @@ class GridEngine(Backend):
         number, index = task
         return '{}.{}'.format(number, index) if index else number
 
-    @classmethod
-    def parse_limits(cls, text):
-        """Return the limits in the output of `qconf -sconf`; {} where it does not say."""
-        found = re.search(r'^max_aj_tasks\s+(\d+)', text, re.MULTILINE)
-        return {'array': int(found.group(1)) or cls.LARGEST_ARRAY} if found else {}
-
     def limits(self):
         """See `Backend.limits`."""
         return self.parse_limits(self.ask(['qconf', '-sconf']).out) or super().limits()
 
     # Following
-
-    @staticmethod
-    def parse_xml(text):
-        """Return the root element of what a command of Grid Engine says with -xml.
-
-        Raises:
-            ValueError: it is no XML
-        """
-        from xml.etree import ElementTree
-        try:
-            return ElementTree.fromstring(text)
-        except ElementTree.ParseError as error:
-            raise ValueError(str(error))
-
-    @classmethod
-    def parse_tasks(cls, text):
-        """Return the tasks that `qstat -xml` lists, as tuples (id, index, name, owner, state, slots).
-
-        Raises:
-            ValueError: it is no such list
-        """
-        tasks = []
-        for job in cls.parse_xml(text).iter('job_list'):
-            # Pending tasks of an array share an entry: 3-7:1, or 1,5,8-11:1. No array has no entry.
-            for index in read_ranges(job.findtext('tasks') or '0'):
-                tasks.append((job.findtext('JB_job_number'), index, job.findtext('JB_name'),
-                              job.findtext('JB_owner'), job.findtext('state') or '',
-                              int(job.findtext('slots') or 1)))
-        return tasks
 
     def own_tasks(self, states):
         """Return what `parse_tasks` does of this user's tasks in these states (qstat -s), None without an
@@ -6269,14 +6313,6 @@ class GridEngine(Backend):
             return None
         # Submitted twice under one name: the driver knows of the later one.
         return max((number for number, _, called, _, _, _ in tasks if called == name), key=int, default='')
-
-    @classmethod
-    def read_state(cls, letters):
-        """Return (status, message) of a state such as qw, Eqw or dRr."""
-        rows = [row for row in cls.STATES if row[0] in letters]
-        if not rows:
-            return 'OTHER', 'in the unknown state {}'.format(letters)
-        return rows[0][1], ', '.join(row[2] for row in rows if row[2])
 
     def poll(self, ids):
         """See `Backend.poll`. One qstat, and one `qstat -j` where tasks are in error state or wait for no
@@ -6309,38 +6345,6 @@ class GridEngine(Backend):
             errors.update(told[0])
             pending.update(told[1])
         return errors, pending
-
-    @staticmethod
-    def parse_reasons(text):
-        """Return why jobs wait, from `qstat -j`: two dicts, {(id, index): error} and {id: why it is pending}.
-
-        For a job that is no array the index is 1: Grid Engine says so. Open Cluster Scheduler 9.2 has no time
-        before the error, and underscores in the keys (ocs_QStatJobViewPlain.cc).
-        """
-        errors, pending, number, scheduling = {}, {}, '', False
-        for line in text.splitlines():
-            key, _, value = line.partition(':')
-            key = key.replace('_', ' ')
-            goes_on = scheduling and line.startswith(' ')
-            scheduling = key == 'scheduling info' or goes_on
-            if key == 'job number':
-                number = value.strip()
-            elif key.startswith('error reason'):
-                # Date, time, and the [user:process] of the one that says it.
-                index = int('0' + re.match(r'\D*(\d*)', key).group(1))
-                errors[number, index] = re.sub(r'^\S+ +\S+ +\[\d+:\d+\]: (error: )?', '', value.strip())
-            elif scheduling:
-                message = (value if key == 'scheduling info' else line).strip()
-                # A line on each queue comes first, and the one that matters last.
-                if not message.startswith(('queue instance', '(Collecting', 'Job is in')):
-                    pending[number] = message
-        return errors, pending
-
-    @classmethod
-    def error_reason(cls, message):
-        """Return the reason of a task in error state: UNSTARTABLE for what the job's own settings cause, else
-        'node'."""
-        return UNSTARTABLE if re.search(cls.OWN_FAULT, message) else 'node'
 
     # The rest
 

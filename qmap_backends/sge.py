@@ -100,8 +100,8 @@ FIELDS = {'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 
           'end_time': 10, 'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34,
           'taskid': 35, 'cpu': 36}
 
-#: What follows these: category, iow, pe_taskid, maxvmem. What was asked for may hold a colon, while the fields
-#: before it may not; and the releases add different ones behind (Univa and Altair nine or more).
+#: What follows these: category, iow, pe_taskid, maxvmem. What was asked for may hold a colon, while the
+#: fields before it may not; and the releases add different ones behind (Univa and Altair nine or more).
 REQUEST = re.compile(r'(.*?):[\d.]+:(NONE|\d+\.[A-Za-z][^:]*):([\d.]+)(?::|$)')
 
 #: The fields of Open Cluster Scheduler that have another name in qacct: a JSON object a line,
@@ -433,9 +433,9 @@ class FullGridEngine(GridEngine):
         """Return the user's accounting records, the oldest first, of a name or of ids; [] without accounts,
         None without an answer.
 
-        qacct takes one id at a time and reads years of accounts for it. So the files are read. Where there are
-        none, or they tell nothing, qacct is asked once for all of the user's jobs: the site may have moved its
-        accounts, and left an old file there.
+        qacct takes one id at a time and reads years of accounts for it. So the files are read. Where there
+        are none, or they tell nothing, qacct is asked once for all of the user's jobs: the site may have
+        moved its accounts, and left an old file there.
         """
         owner = self.user()
         since = self.since - CLOCK if self.since else 0
@@ -454,8 +454,8 @@ class FullGridEngine(GridEngine):
         return [] if re.search(r'not found|no jobs running since|No such file', answer.err) else None
 
     def _accounting_paths(self):
-        """Return where the accounting files should be, as a list; Debian's commands know their SGE_ROOT without
-        the variable."""
+        """Return where the accounting files should be, as a list; Debian's commands know their SGE_ROOT
+        without the variable."""
         told = self.settings.get('accounting')
         if told:
             return [glob.escape(told)] if os.path.exists(told) else told.split()
