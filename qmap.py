@@ -4608,7 +4608,7 @@ AWAIT_START = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } 
 ONE = r"""
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
-@WAIT@qmap_claim "${qmap_task#=}" "${qmap_tasks[2*qmap_k-1]}" || {
+@WAIT@qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[2*qmap_k-1]}" || {
     qmap_status=$?
     # Nothing is left to be done, and for any other status a site may have its scheduler run this again.
     [ $qmap_status != 75 ] || [ -z "$qmap_id" ] || exit 0
@@ -4675,7 +4675,7 @@ def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable, re
         logs: Logs
         batch: its number
         tasks: list of '<id>.<attempt>', marked with = where a subshell will do
-        paths: list of the paths of the jobs' scripts, without their suffix
+        paths: list of the paths of the jobs' scripts in the logs folder, without their suffix
         made: when this is, in seconds since 1970
         task_variable: the environment variable that holds the index from 1, in an array
         id_variable: the one that holds the scheduler's id
@@ -4684,7 +4684,7 @@ def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable, re
     return ''.join([
         '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
         'qmap_requeues={}\n'.format(shlex.quote(' '.join(map(str, requeues)))),
-        'qmap_tasks=(\n', ''.join('{} {}\n'.format(task, shlex.quote(path)) for task, path in zip(tasks, paths)), ')\n',
+        'qmap_tasks=(\n', ''.join('{} {}\n'.format(*job) for job in zip(tasks, paths)), ')\n',
         begin_lines(logs, batch, made, task_variable, id_variable), ONE.lstrip('\n')])
 
 
@@ -5697,7 +5697,7 @@ class SlurmAnswers:
         some_limit = re.search(cls.POLICY, text) and not re.search(cls.LIMIT, text)
         if some_limit or re.search(cls.BUSY, text):
             return 'busy', message
-        if 'Invalid job array specification' in text and count > 1:
+        if count > 1 and re.search('Invalid job array specification|other parameter too long', text):
             return 'busy', '{} (an array of {})'.format(message, count)
         killed = answer.code < 0 or 128 < answer.code < 255
         if killed or not text.strip():    # before it could say anything final
@@ -10717,6 +10717,9 @@ class Submitter(Part):
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free:
     #: at least, where jobs are short; at the most; and as a part of the time that a job takes.
     GATHER_LEAST, GATHER, GATHER_PART = 2, 10, 0.1
+    #: Bytes of the list of jobs in a script at the most. Slurm takes scripts of 4 MiB: slurm.conf(5),
+    #: max_script_size.
+    LIST_BYTES = 3 << 20
 
     def __init__(self, driver):
         super().__init__(driver)
@@ -10819,10 +10822,13 @@ class Submitter(Part):
         return change_params(self.plan.job_params(number), changes), changes
 
     def largest(self):
-        """Return how many tasks a submission may have."""
+        """Return how many tasks a submission may have: no more than fit into its script either."""
         if not self._largest:
             limits = self.backend.limits()
-            self._largest = self._array_limit = limits.get('array', 1)
+            id = self.ledger.id(self.ledger.count - 1)
+            line = '{}.00000 {}\n'.format(id, self.plan.path(id)[len(self.logs.path) + 1:])
+            fitting = max(1, self.LIST_BYTES // len(line))
+            self._largest = self._array_limit = min(fitting, limits.get('array', 1))
             self._requeues = limits.get('requeues', ())
         return self._largest
 
@@ -10954,9 +10960,7 @@ class Submitter(Part):
         if submission.workers:
             own = [self.job_params(number)[0] for number in submission.numbers]
         sourced = [self._write_script(*job) for job in zip(submission.numbers, ids, own)]
-        paths = [self.plan.path(id) for id in ids]
-        if chunks or submission.workers:
-            paths = [path[len(self.logs.path) + 1:] for path in paths]
+        paths = [self.plan.path(id)[len(self.logs.path) + 1:] for id in ids]
         if chunks:
             for first in range(chunks):
                 write_text('{}.{}'.format(script, first + 1 if chunks > 1 else 0),

@@ -505,6 +505,18 @@ def test_a_scheduler_that_takes_fewer_tasks_at_once_is_offered_fewer(qmap):
     assert counts[:3] == [4, 2, 1]
 
 
+def test_a_submission_has_no_more_jobs_than_its_script_may_list(qmap):
+    driver, counts = still(qmap, 'true\n' * 10, Told()), []
+    real = driver.backend.submit
+    driver.backend.submit = lambda *given: counts.append(given[2]) or real(*given)
+    driver.submitter.LIST_BYTES = 4 * len('0.00000 0\n') + 3
+    driver.plan.info['max_running'] = 10
+    driver.tick()
+    assert counts == [4, 4, 2]
+    size = os.path.getsize(driver.logs.batch(1)) - os.path.getsize(driver.logs.batch(3))
+    assert 0 < size < driver.submitter.LIST_BYTES    # paths are those in the logs folder
+
+
 def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     driver = still(qmap, 'true\n', Told())
     driver.tick()

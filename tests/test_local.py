@@ -194,7 +194,7 @@ def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
     script = logs.batch(1)
     base = os.path.join(logs.path, '0')
     module.write_text(base + '.sh', 'echo ran >>{}/ran\nexit 3\n'.format(tmp_path))
-    module.write_text(script, module.batch_script(logs, 1, ['0.1'], [base], 0, 'QMAP_TASK', 'NO_ID'))
+    module.write_text(script, module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'QMAP_TASK', 'NO_ID'))
     many = [subprocess.Popen(['bash', script]) for _ in range(8)]
     assert sorted(each.wait() for each in many) == [1] + [75] * 7
     assert (tmp_path / 'ran').read_text() == 'ran\n'
@@ -208,7 +208,7 @@ def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_pat
     logs.create()
     base = os.path.join(logs.path, '0')
     module.write_text(base + '.sh', 'trap "echo told; exit 9" {}\necho begun\nsleep 1000 & wait\n'.format(number))
-    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], [base], 0, 'QMAP_TASK', 'NO_ID'))
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'QMAP_TASK', 'NO_ID'))
     process = subprocess.Popen(['bash', logs.batch(1)], preexec_fn=os.setsid)
     until(lambda: os.path.exists(base + '.out') and open(base + '.out').read() == 'begun\n')
     process.send_signal(number)

@@ -24,8 +24,7 @@ def runner(function):
 
 @runner
 def task(logs):
-    base = os.path.join(logs.path, '0')
-    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], [base], 0, 'K', 'NO_ID'))
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'K', 'NO_ID'))
     return logs.batch(1)
 
 

@@ -171,6 +171,13 @@ def test_an_array_that_is_too_large_is_busy(name):
     assert Slurm.parse_submission(answer(name), 1001)[0] == 'busy'
 
 
+def test_a_script_that_is_too_long_is_an_array_that_is_too_large():
+    said = Answer(1, '', 'sbatch: error: Batch job submission failed: Pathname of a file, directory or other parameter '
+                         'too long\n')
+    assert Slurm.parse_submission(said, 60000)[0] == 'busy'
+    assert Slurm.parse_submission(said, 1)[0] == 'refused'
+
+
 def test_the_limit_is_named():
     assert 'QOSMaxSubmitJobPerUserLimit' in Slurm.parse_submission(answer('sbatch tiny'))[1]
 
