@@ -5826,7 +5826,8 @@ class SlurmAnswers:
         """Return (status, reason, message) of a job, from the state and the reason that squeue shows."""
         status, reason = self.read_state(word)
         if status == 'PENDING':
-            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or word
+            own = '' if word == 'PENDING' else word
+            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or own
         if status == 'COMPLETED' or word == 'RUNNING':
             return status, reason, ''
         if status == 'FAILED':
@@ -10315,6 +10316,10 @@ class Queue(Part):
         #: that it lists now as it did then: its memory reaches as far as that at least.
         self._waited, self._listed, self._whole = set(), set(), -1
 
+    def look_soon(self):
+        """Look at the queue soon: something was told to end."""
+        self.timer.due = min(self.timer.due, max(self.here.monotonic() + 3, self.polled + 10))
+
     def look_at_load(self, now):
         """Ask for the load of the cluster from time to time, where the profile wants it."""
         if now >= self._load_due and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
@@ -10425,7 +10430,12 @@ class Queue(Part):
         """Return the numbers of the jobs that are gone for so long that the accounts may know of it."""
         attempts, short = self.driver.attempts, min(10, self.backend.grace)
         gone = [attempt for key, attempt in attempts.by_key.items() if attempt.gone and attempts.is_live(key)]
-        return [attempt.number for attempt in gone if attempt.end or now - attempt.since > short]
+
+        def is_clear(attempt):    # the accounts have nothing to add
+            was_told = attempt.number in self.ledger.cancelled and attempt.reason == 'cancelled'
+            return attempt.end or was_told
+
+        return [attempt.number for attempt in gone if is_clear(attempt) or now - attempt.since > short]
 
     def _add_usage(self, tasks, accounts, now, patience):
         """Add what ended jobs used to their records, and wait for some of them no more.
@@ -11148,6 +11158,7 @@ class Steering(Part):
             sizes = {batch['id']: batch.get('workers') or len(batch['tasks'])
                      for batch in self.ledger.batches.values() if batch.get('id')}
             self.backend.cancel(tasks, sizes)
+            self.driver.queue.look_soon()
 
 
 class Driver:
@@ -11809,11 +11820,22 @@ class ExecutionReader:
         return params, lambda index: ledger.changes.get(index) if self.plan.group == 1 else None
 
     def pending_reason(self):
-        """Return what the scheduler says of a job that waits, '' where it says nothing."""
+        """Return what the scheduler says of most of the jobs that wait, '' where it says nothing."""
         try:
-            return next((record['words'] for record in self.ledger.live.values() if record.get('words')), '')
+            said = collections.Counter(
+                record['words'] for record in itertools.islice(self.ledger.live.values(), 1000)
+                if record['status'] == PENDING and record.get('words'))
         except RuntimeError:    # the driver has just changed it
             return ''
+        return said.most_common(1)[0][0] if said else ''
+
+    def suspended(self):
+        """Return how many of the jobs that run are suspended, as the scheduler says."""
+        try:
+            return sum(record['status'] == RUNNING and record.get('words', '').lower().startswith('suspended')
+                       for record in self.ledger.live.values())
+        except RuntimeError:    # the driver has just changed it
+            return 0
 
     def driver(self):
         """Return who drives, as driver.json has it; {} where nobody does."""
@@ -13137,6 +13159,49 @@ class FailureNotices:
             yield '{} {}'.format(named(event['job']), text if kind == 'cancelled' else 'failed: ' + text)
 
 
+class Standstill:
+    """What keeps jobs from going on, as a plain view says it: why they wait, and how many are suspended.
+
+    Attributes:
+        reason: why jobs wait, '' where some run, or nobody knows
+        suspended: how many jobs are
+        changes: counts up with each reason that is new since the numbers of jobs have changed: queues say one
+            thing and another in turn, of which a log should not be full
+    """
+
+    #: Seconds between two looks at all jobs.
+    LOOK = 5
+
+    def __init__(self, session):
+        """
+        Args:
+            session: Session
+        """
+        self._session = session
+        self.reason, self.suspended, self.changes = '', 0, 0
+        self._due, self._counts, self._told = 0, None, set()
+
+    def look(self, counts, now):
+        """Look at the jobs, if their numbers have changed, or it is time to.
+
+        Args:
+            counts: {status: number of jobs}
+            now: on the monotonic clock
+        """
+        if counts == self._counts and now < self._due:
+            return
+        if counts != self._counts:
+            self._told.clear()
+        self._due, self._counts = now + self.LOOK, dict(counts)
+        self.suspended = self._session.suspended() if counts[RUNNING] else 0
+        stands = counts[PENDING] and counts[RUNNING] == self.suspended
+        self.reason = self._session.pending_reason() if stands else ''
+        kind = re.split('[,:(]', self.reason)[0]
+        if kind and kind not in self._told:
+            self._told.add(kind)
+            self.changes += 1
+
+
 class PlainView(View):
     """The plain view: on a terminal a line that redraws, elsewhere a line when something has changed."""
 
@@ -13168,6 +13233,7 @@ class PlainView(View):
         self._next = 0
         self._last = None
         self._points = collections.deque(maxlen=240)
+        self._standstill = Standstill(session)
 
     def say(self, text):
         """Print a line of its own."""
@@ -13217,7 +13283,10 @@ class PlainView(View):
             return
         counts = self.session.counts()
         trouble = self.session.trouble
-        state = (tuple(counts.values()), trouble, self.session.viewing)
+        standstill = self._standstill
+        standstill.look(counts, now)
+        state = (tuple(counts.values()), trouble, self.session.viewing, standstill.suspended,
+                 standstill.changes)
         if self._terminal:
             self._next = now + self.REDRAW
             line = printable_text(self._line(counts, trouble, now))
@@ -13251,17 +13320,19 @@ class PlainView(View):
         ended = counts[COMPLETED] + counts[FAILED]
         shown = counts_for_people(counts, session.failures.cancelled)
         parts = ['{:,}/{:,}'.format(ended, total)]
-        parts += ['{:,} {}'.format(number, word) for word, number in shown.items()
+        suspended = self._standstill.suspended
+        more = {'running': ' ({:,} suspended)'.format(suspended)} if suspended else {}
+        parts += ['{:,} {}{}'.format(number, word, more.get(word, '')) for word, number in shown.items()
                   if word not in ('unsubmitted', 'completed')]
-        parts += self._pace(now, ended - shown.get('cancelled', 0), total - ended if counts[RUNNING] else 0)
+        runs = counts[RUNNING] > suspended
+        parts += self._pace(now, ended - shown.get('cancelled', 0), total - ended if runs else 0)
         if session.viewing and total > ended:
             parts.append('viewing; ' + self._driver_text())
         load = session.load
         if load:
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
-        reason = session.pending_reason() if counts[PENDING] and not counts[RUNNING] else ''
-        if reason:
-            parts.append('waiting: ' + reason)
+        if self._standstill.reason:
+            parts.append('waiting: ' + self._standstill.reason)
         if session.halted and counts[UNSUBMITTED]:
             parts.append('paused')
         if trouble:

@@ -533,6 +533,22 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
+def test_a_job_that_is_cancelled_while_it_waits_is_told_in_some_seconds(qmap):
+    driver = still(qmap, 'true\n' * 3, Told())
+    driver.backend.queue = {('1', k): ('PENDING', '', 'Priority') for k in (1, 2, 3)}
+    driver.tick()
+    driver.here.now += driver.backend.poll_interval
+    driver.tick()
+    driver.here.now += driver.backend.poll_interval / 2
+    driver.steering.cancel([1])
+    driver.backend.queue['1', 2] = ('FAILED', 'cancelled', 'CANCELLED')
+    for _ in range(5):
+        driver.here.now += 1
+        driver.tick()
+    assert driver.backend.cancelled == [('1', 2)] and sorted(driver.ledger.live) == [0, 2]
+    assert driver.ledger.record(1)['error_reason'] == 'cancelled'
+
+
 @pytest.mark.parametrize('left, proves, expected', [
     ([1, 3], True, 'FAILED'), ([1], True, 'FAILED'),
     ([], True, 'UNSUBMITTED'),    # the scheduler has forgotten all: as if it had not been submitted

@@ -1,5 +1,6 @@
 """What is shown while it runs: on a terminal, in a log file, to programs, to nobody; and who is told of the end."""
 
+import io
 import json
 import os
 import pty
@@ -328,3 +329,62 @@ def test_fields_keep_their_tabs_on_a_terminal(qmap):
     assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 0
     status, seen = Terminal(qmap, 'info', '-l', 'out', '-s', 'all', 'status', 'params.sample').read().end()
     assert status == 0 and 'id\tstatus\tparams.sample\r\n0\tCOMPLETED\ta\\x1bb\r\n' in seen
+
+
+class Shown:
+    """A session of which a test says what is to be shown."""
+
+    viewing = halted = False
+    load, trouble, on_event = {}, '', None
+    failures = module.Failures()
+
+    def __init__(self, *jobs):
+        self.ledger = self.plan = self
+        self.named = str
+        self.say(*jobs)
+
+    def say(self, *jobs):
+        self.live = {number: {'status': status, 'words': words} for number, (status, words) in enumerate(jobs)}
+
+    def counts(self):
+        return {status: sum(job['status'] == status for job in self.live.values()) for status in module.STATUSES}
+
+    pending_reason, suspended = module.ExecutionReader.pending_reason, module.ExecutionReader.suspended
+
+
+def lines_of_log(monkeypatch, session, *told):
+    """Return what a plain view writes into a file, while the session says one thing after another."""
+    stream, clock = io.StringIO(), [1000]
+    monkeypatch.setattr(module.time, 'monotonic', lambda: clock[0])
+    view = module.PlainView(session, stream)
+    for jobs in told:
+        session.say(*jobs)
+        for _ in range(20):
+            clock[0] += 1
+            view.update()
+    return [line.partition('  ')[2] for line in stream.getvalue().splitlines()]
+
+
+def test_a_log_tells_each_new_reason_why_jobs_wait_once(monkeypatch):
+    first, other = ('PENDING', 'Priority: waits for jobs of a higher priority'), ('PENDING', 'requeued held')
+    node = [('PENDING', 'ReqNodeNotAvail, UnavailableNodes:n' + number) for number in '45']
+    said = lines_of_log(
+        monkeypatch, Shown(), [('PENDING', '')], [first], [other], [first], [other], node[:1], node[1:],
+        [first, first], [('RUNNING', ''), first], [first, ('OTHER', '')])
+    reasons = [words for _, words in (first, other, node[0])]
+    assert said == ['0/1, 1 pending'] + ['0/1, 1 pending, waiting: ' + words for words in reasons] + [
+        '0/2, 2 pending, waiting: ' + first[1], '0/2, 1 pending, 1 running',
+        '0/2, 1 pending, 1 other, waiting: ' + first[1]]
+
+
+def test_the_reason_that_is_told_is_that_of_most_jobs_that_wait(monkeypatch):
+    jobs = [('PENDING', 'Priority'), ('PENDING', 'Resources'), ('PENDING', 'Resources'), ('OTHER', 'x')]
+    assert lines_of_log(monkeypatch, Shown(), jobs) == ['0/4, 3 pending, 1 other, waiting: Resources']
+
+
+@pytest.mark.parametrize('words', ['SUSPENDED', 'suspended by a user or an administrator', 'suspended with its queue'])
+def test_suspended_jobs_are_told(monkeypatch, words):
+    runs, stands, waits = ('RUNNING', ''), ('RUNNING', words), ('PENDING', 'Resources')
+    assert lines_of_log(monkeypatch, Shown(), [runs, runs, waits], [runs, stands, waits], [stands, stands, waits]) == [
+        '0/3, 1 pending, 2 running', '0/3, 1 pending, 2 running (1 suspended)',
+        '0/3, 1 pending, 2 running (2 suspended), waiting: Resources']
