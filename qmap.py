@@ -3608,6 +3608,9 @@ class JournalState(JobTable):
         if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
             raise ValueError(settings)
         change_params({}, settings.get('params') or {})
+        for node, (since, message) in settings.get('avoided', {}).items():
+            if not (is_of_type(since, float) and is_of_type(node + message, str)):
+                raise ValueError(settings)
         return settings
 
     def apply_state(self, event, place):
@@ -5342,6 +5345,8 @@ class Backend:
         #: With what the names of this execution's submissions end, and how the paths of their scripts begin,
         #: without what stands above the logs folder. The driver sets both, for the same reason.
         self.token = self.folder = ''
+        #: Names of nodes on which nothing is to start. The driver sets it.
+        self.avoided = ()
 
     # Submitting
 
@@ -5930,7 +5935,22 @@ class Slurm(SlurmAnswers, Backend):
             words.append('--array=1-{}'.format(count))
         # Without -e, stderr goes to the same file.
         words += ['-o', self.output_path(output, count > 1)]
-        return words + self.resources(params) + [script]
+        resources = self.resources(params)
+        return words + resources + self.avoid_argv(resources) + [script]
+
+    def avoid_argv(self, words):
+        """Return the option that keeps a submission from some nodes. Of several, sbatch takes the last; with
+        a list of nodes to run on it might refuse.
+
+        Args:
+            words: the options that come before
+        """
+        excluded, text = [], '\n'.join(words)
+        if not self.avoided or re.search(r'^(-[wF]|--node(list|file))', text, re.M):
+            return []
+        for match in re.finditer(r'^(?:-x\n?|--exclude[=\n])(.+)', text, re.M):
+            excluded = [match.group(1)]
+        return ['--exclude={}'.format(','.join(excluded + sorted(self.avoided)))]
 
     def expect_less(self, count, message):
         """See `Backend.expect_less`."""
@@ -6229,6 +6249,8 @@ class GridEngine(GridEngineAnswers, Backend):
             argv += ['-l', '{}={}'.format(self.settings.get('memory_resource') or 'h_vmem', amount)]
         if params.get('time') and 'h_rt' not in named:
             argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
+        if self.avoided and not {'h', 'hostname'}.intersection(named):
+            argv += ['-l', 'h=!({})'.format('|'.join(sorted(self.avoided)))]    # sge_types(5), MATCHING TYPES
         # Two -q add up, and one unknown queue among them is enough to be refused.
         if params.get('queue') and '-q' not in extra:
             argv += ['-q', params['queue']]
@@ -6752,7 +6774,16 @@ class Lsf(LsfAnswers, Backend):
         # -rn: whoever submits decides what runs again. -oo: without any -o LSF sends mail; without -e the
         # file has standard error too. It writes the file when the job has ended.
         return ['bsub', '-J', '{}[1-{}]'.format(name, count) if count > 1 else name, '-rn',
-                '-oo', '/dev/null' if '%' in output else '{}.%I'.format(output)] + self.options_argv(params)
+                '-oo', '/dev/null' if '%' in output else '{}.%I'.format(output)] + self.avoid_argv(params) + \
+            self.options_argv(params)
+
+    def avoid_argv(self, params):
+        """Return the option that keeps a submission from some nodes. All of several -R hold (IBM, bsub
+        -R)."""
+        if not self.avoided or re.search(r'(^|\s)-m\b', params.get('extra') or ''):
+            return []
+        return ['-R', 'select[{}]'.format(' && '.join(
+            "hname!='{}'".format(node) for node in sorted(self.avoided)))]
 
     def submit_input(self, script):
         """See `Backend.submit_input`."""
@@ -9222,11 +9253,13 @@ class Attempts(Part):
         by_key: {key: Attempt} of the live ones
         closed: keys of those that are over
         tries: {number of the job: how many submissions of it have left the queue without a trace}
+        launches: Launches
     """
 
     def __init__(self, driver):
         super().__init__(driver)
         self.by_key, self.closed, self.tries = {}, set(), {}
+        self.launches = Launches(driver)
 
     def of(self, record):
         """Return the Attempt of a live job."""
@@ -9563,9 +9596,12 @@ class Reports(Part):
         if start.get('void'):
             remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
             return []
+        if not attempts.has_begun(key):
+            self.driver.attempts.launches.note_begun(start.get('host'))
         attempt, batch = attempts.of(record), self.ledger.batch_of(record)
         if record['k'] == UNASSIGNED and start.get('crew') == batch.get('crew'):
             attempt.index = start['k'] if batch['workers'] > 1 else 0
+            self.driver.pools.note_claim(batch['crew'], attempt.index)
         if not has_end:
             if 'time' not in start:    # it is not yet whole
                 return []
@@ -9990,7 +10026,8 @@ class Pool:
         params: what they asked for, as texts
         indices: of them all, as the scheduler counts them
         exited: {index: the signal that ended it, or ''} of those that have said their last word
-        gone: {index: since when the queue does not list it, on the monotonic clock}
+        claimed: {index: whether it claimed a job before it ended} of those of which that is known
+        gone: {index: (since when it is not in the queue, on the monotonic clock; whether that says so)}
         waiting: how many jobs are still on their lists
         closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
         limit: workers with a larger index are not wanted any more
@@ -10002,6 +10039,9 @@ class Pool:
     #: Jobs on a list at the most: as many files lie in run/ until all of them have ended. And those for each
     #: worker on the first one, when nobody knows how short they are: enough until the next has been written.
     LIST, FIRST = 10000, 100
+    #: Seconds for which what a worker says may come late that the queue lists as ended, or that was
+    #: cancelled. Should it work on all the same, claims keep it from running what another runs.
+    ENDED_GRACE = 10
 
     def __init__(self, event):
         """
@@ -10011,7 +10051,7 @@ class Pool:
         self.number, self.params = event['crew'], event['with']
         self.id = event.get('id')
         self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
-        self.exited, self.gone = {}, {}
+        self.exited, self.gone, self.claimed = {}, {}, {}
         self.waiting = 0
         self.closed = self.cancelled = self.limit = self.idle = None
 
@@ -10033,10 +10073,14 @@ class Pool:
     def over(self, now, grace):
         """Tell whether all workers, and whether half of those that are wanted, will certainly take nothing
         more."""
-        over = [index for index in self.indices
-                if index in self.exited or now - self.gone.get(index, now) > grace]
+        over = [index for index in self.indices if self.is_over(index, now, grace)]
         wanted = [index for index in self.indices if self.limit is None or index <= self.limit]
         return len(over) == len(self.indices), len(set(over) & set(wanted)) >= len(wanted) / 2
+
+    def is_over(self, index, now, grace):
+        """Tell whether a worker will certainly take nothing more."""
+        since, is_told = self.gone.get(index, (now, False))
+        return index in self.exited or now - since > (min(grace, self.ENDED_GRACE) if is_told else grace)
 
     def takes_more(self, params):
         """Tell whether more jobs may be given to them: such as ask for what they have.
@@ -10067,9 +10111,6 @@ class Pools(Part):
         by_number: {number of the batch with which they were submitted: Pool}
         size: how many workers there may be at once; 0 where each job has a task of its own
     """
-
-    #: Seconds for which what a cancelled worker says may come late.
-    CANCELLED_GRACE = 10
 
     def __init__(self, driver):
         super().__init__(driver)
@@ -10125,6 +10166,16 @@ class Pools(Part):
             return pool, len(pool.indices)
         return None, min(free, count, self.driver.submitter.largest()) if free > 0 else 0
 
+    def note_claim(self, number, index):
+        """Note that a worker has claimed a job.
+
+        Args:
+            number: of its pool
+            index: of the worker
+        """
+        if number in self.by_number:
+            self.by_number[number].claimed[index] = True
+
     def at_work(self):
         """Return how many workers the scheduler has."""
         return sum(len(pool.at_work()) for pool in self.by_number.values())
@@ -10172,8 +10223,10 @@ class Pools(Part):
         """
         free, mute = self._on_lists(batches, names)
         pool.waiting = len(free)
-        grace = self.CANCELLED_GRACE if pool.cancelled else self.backend.grace
+        grace = pool.ENDED_GRACE if pool.cancelled else self.backend.grace
         over, few = pool.over(now, grace)
+        if free and not pool.cancelled:
+            self._note_launches(pool, now, grace)
         if over:
             for record in mute:    # whoever claimed it did not live to say so
                 self.driver.attempts.of(record).miss(now)
@@ -10187,6 +10240,25 @@ class Pools(Part):
             self.driver.reports.collect()    # what they have begun until now can be seen
             free, _ = self._on_lists(batches, set(self.logs.listing()))
             self.driver.recall.unsubmit([key_of(record) for record in free])
+
+    def _note_launches(self, pool, now, grace):
+        """Note which workers of a pool have ended before they claimed a job, and where.
+
+        Args:
+            pool: Pool
+            now: on the monotonic clock
+            grace: seconds for which their words may come late
+        """
+        known = pool.claimed.keys() | pool.exited.keys()
+        tasks = [(pool.id, index) for index in pool.indices
+                 if index not in known and pool.is_over(index, now, grace)]
+        if not tasks:
+            return
+        pool.claimed.update((index, False) for _, index in tasks)
+        have_none = len(pool.claimed) == len(pool.indices) and not any(pool.claimed.values())
+        self.driver.attempts.launches.note_workers(
+            self.backend.accounts(tasks) or {}, have_none,
+            last_line(read_tail('{}.out.{}'.format(self.logs.batch(pool.number), tasks[0][1]))))
 
     def _on_lists(self, batches, names):
         """Return the records of the jobs of these batches of which no worker has said that it began: those
@@ -10231,7 +10303,7 @@ class Pools(Part):
                     begun = begun or status == RUNNING
                     reasons += [message] if status == PENDING and message else []
                     continue
-                pool.gone.setdefault(index, now)
+                pool.gone[index] = pool.gone.get(index, (now,))[0], bool(status)
                 if status and self.backend.lingers:
                     stuck.append((pool.id, index))
             message = reasons[0] if reasons and not begun else ''
@@ -10284,6 +10356,178 @@ class Pools(Part):
             return True
         except FileExistsError:
             return 'driver' in read_start(path)
+
+
+def short_name(host):
+    """Return the name of a host without its domain."""
+    return host.partition('.')[0]
+
+
+class Launches(Part):
+    """Tasks that the scheduler started on a node, and that ended before their job began there.
+
+    A node that ends at once all that it is given is free again at once, and takes one job after another. So
+    where a second launch fails on a node, while jobs begin on others, nothing is submitted to it for a while;
+    and what was on its way there by then is no try of its job.
+    """
+
+    #: Launches that may fail on a node before it is avoided, for how many seconds it is then, and for how
+    #: many of them that is told.
+    MOST, AVOIDED, TOLD = 2, 3600, 60
+    #: Jobs, one after another, that may be lost before nothing more is submitted; seconds for which workers
+    #: may be submitted of which none begins: no job is lost by that.
+    LOST, HOPE = 10, 3600
+    #: Exit statuses with which a shell says that there is nothing that it could run.
+    NOTHING_RUN = (2, 126, 127)
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        #: Where something began after the last launch that failed there; how many failed since something
+        #: began; since when MOST did, in seconds since 1970.
+        self._good, self._failed, self._bad = set(), collections.Counter(), {}
+        self._jobs = {}    # by number: what was said of the last launch that failed, and all nodes
+        self._lost = 0    # jobs since something began
+        self._timer = Timer(5, 300)    # of the next workers
+        self._since = None    # when the first workers ended since then that did not, on the monotonic clock
+        #: Why nothing more is submitted, '' where it is.
+        self.stopped = ''
+
+    def take_over(self):
+        """Learn from the journal where jobs run, and where nothing is to start."""
+        for record in self.ledger.live.values():
+            if record.get('started'):
+                self.note_begun(record.get('host'))
+        self._bad = {short_name(node): since for node, (since, _) in self.avoided().items()}
+
+    def avoided(self):
+        """Return {node on which nothing is to start: (since when, why)}."""
+        now = self.here.time()
+        avoided = {node: entry for node, entry in self.ledger.settings.get('avoided', {}).items()
+                   if abs(now - entry[0]) < self.AVOIDED}
+        told = ', '.join('{} ({})'.format(node, message) for node, (since, message) in sorted(avoided.items())
+                         if now - since < self.TOLD)
+        self.driver.note_trouble('nodes', told and '{}: no more jobs for {}'.format(self.backend.title, told))
+        return avoided
+
+    def note_begun(self, host):
+        """Note that a job has begun on a host."""
+        if host:
+            node = short_name(host)
+            self._good.add(node)
+            self._bad.pop(node, None)
+            self._failed[node], self._lost, self._since = 0, 0, None
+            self._timer.reset()
+            self.driver.note_trouble('launch', '')
+
+    def node_of(self, account):
+        """Return the node on which a launch failed, '' where there are several, none is known, or it is not
+        the node that ended it.
+
+        Args:
+            account: dict as from Backend.accounts, None for no answer
+        """
+        account = account or {}
+        if account.get('status') != FAILED or account.get('reason') in ('cancelled', 'memory', 'time'):
+            return ''
+        found = re.match(r'[\w.-]+\Z', account.get('host') or '')
+        return found.group() if found else ''
+
+    def is_nodes_fault(self, record, account):
+        """Tell whether a launch failed because of its node, of which nothing was known at its submission:
+        jobs begin on other nodes."""
+        node, submitted = short_name(self.node_of(account)), self.ledger.batch_of(record).get('time', 0)
+        return bool(node and self._good - {node}) and submitted <= self._bad.get(node, float('inf'))
+
+    def is_final(self, account):
+        """Tell whether the next launch of a job would fail as this one: a shell found nothing to run, and
+        nothing has begun anywhere."""
+        return not self._good and (account or {}).get('exit_code') in self.NOTHING_RUN
+
+    def note_job(self, attempt, record, account):
+        """Note that the launch of a job failed.
+
+        Args:
+            attempt: Attempt
+            record: of the job
+            account: dict as from Backend.accounts
+        """
+        message = last_line(read_tail(self.driver.attempts.output_path(record))) or account.get(
+            'words') or attempt.message
+        _, nodes = self._jobs.get(attempt.number, ('', set()))
+        self._jobs[attempt.number] = message, nodes | {self.node_of(account)} - {''}
+        self._note_failed(account, message)
+
+    def _note_failed(self, account, message):
+        """Note that a launch failed, and avoid its node where the next one would most likely fail too.
+
+        Args:
+            account: dict as from Backend.accounts
+            message: what was said of it, '' for nothing
+        """
+        node = self.node_of(account)
+        if not node:
+            return
+        short = short_name(node)
+        self._good.discard(short)
+        self._failed[short] += 1
+        if self._failed[short] < self.MOST:
+            return
+        avoided, now = self.avoided(), self.here.time()
+        self._bad.setdefault(short, now)
+        if node not in avoided and len(self._good) > len(avoided):
+            self._bad[short] = now
+            self.driver.set(avoided=dict(avoided, **{node: (
+                now, message or 'tasks end there before they begin')}))
+            self.avoided()
+
+    def note_workers(self, accounts, are_all, message):
+        """Note that workers have ended before they claimed a job.
+
+        Args:
+            accounts: {task: dict} as from Backend.accounts
+            are_all: whether all have that were submitted together
+            message: what the first of them left in its output, '' for nothing
+        """
+        for account in accounts.values():
+            message = message or account.get('words', '')
+            self._note_failed(account, message)
+        now = self.here.monotonic()
+        if self._good or not are_all:
+            return
+        self._since = self._since or now
+        if now - self._since >= self.HOPE:
+            return self._stop(message)
+        self.driver.note_trouble('launch', self._told(message))
+        self._timer.back_off(now)
+        self.driver.submitter.timer.due = self._timer.due
+
+    def why_lost(self, number, tries):
+        """Return why a job ends of which all launches failed, in words, and note that.
+
+        Args:
+            number: of the job
+            tries: how many there were
+        """
+        message, nodes = self._jobs.pop(number, ('', ()))
+        self._lost += 1
+        if self._lost >= self.LOST and not self._good:
+            self._stop(message)
+        times = plural(tries, 'time')
+        if not message and not nodes:
+            return 'submitted {}; vanished from the queue each time'.format(times)
+        where = ' on {}'.format(', '.join(sorted(nodes))) if nodes else ''
+        return 'submitted {}, never began{}{}'.format(times, where, message and ': ' + message)
+
+    def _stop(self, message):
+        """Submit nothing more: nothing begins anywhere."""
+        self.stopped = self._told(message) + '; nothing more is submitted'
+        self.driver.note_trouble('launch', self.stopped)
+        self.driver.leaving = self.driver.leaving or 'halt'
+
+    def _told(self, message):
+        nodes = ', '.join(sorted(node for node, number in self._failed.items() if number))
+        return '{}: no job begins{}{}'.format(
+            self.backend.title, nodes and ' on ' + nodes, message and ': ' + message)
 
 
 #: Statuses of a task that the queue still has.
@@ -10479,13 +10723,14 @@ class Queue(Part):
                 continue    # another copy was first
             if attempt.listed and self.backend.lingers:
                 stuck.append(task)
+            account = dict(evidence.account or {})
+            if verdict in (RESUBMIT, VANISHED):
+                attempts.launches.note_job(attempt, record, account)
             if verdict == RESUBMIT:
                 back.append((number, key, evidence.tries))
                 continue
-            account = dict(evidence.account or {})
             if verdict == VANISHED:
-                account = {'reason': 'lost', 'words': last_line(read_tail(attempts.output_path(record))) or
-                           'submitted {} times; vanished from the queue each time'.format(evidence.tries)}
+                account = {'reason': 'lost', 'words': attempts.launches.why_lost(number, evidence.tries)}
             elif is_dropped(evidence):
                 account = {'reason': 'cancelled', 'words': 'taken out of the queue while it waited'}
             self._explain(account, attempt)
@@ -10519,14 +10764,16 @@ class Queue(Part):
         claimed = attempt.start is not None or key_of(record) + '.start' in names
         unread = accounts is not None and not attempt.end and bool(
             read_end(attempts.status_path(record, '.end')))
+        excused = short_of_processes or attempts.launches.is_nodes_fault(record, account)
+        tries = attempts.tries.get(attempt.number, 0) + (not excused)
         return Evidence(
             begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
             queue=attempt.reason, listed=attempt.listed,
             dropped=attempt.dropped and self.backend.proves_absence,
             output=self.backend.note(reports.output_note(record, attempt.end)).get('reason'), account=account,
             cancelled=attempt.number in self.ledger.cancelled,
-            tries=attempts.tries.get(attempt.number, 0) + (not short_of_processes),
-            again=bool(short_of_processes or self.ledger.batch_of(record).get('shares')))
+            tries=SUBMISSIONS if attempts.launches.is_final(account) else tries,
+            again=bool(excused or self.ledger.batch_of(record).get('shares')))
 
     def _void_start(self, record):
         """Tell whether a runner has taken its claim back, and remove that: it found no process for the
@@ -10794,6 +11041,7 @@ class Submitter(Part):
         if now < self.timer.due:
             return
         self.backend.throttle(max_running)
+        self.backend.avoided = sorted(self.driver.attempts.launches.avoided())
         if self.driver.pools.size:
             self.driver.pools.fill_lists()
             return
@@ -11239,6 +11487,7 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self.scribe.note(number)
         self.chunks.take_over()
+        self.attempts.launches.take_over()
         self.steering.note_cancelled()
         return True
 
@@ -12345,6 +12594,7 @@ class Session(ExecutionReader):
             self._drove = self.leaving != 'obey'
             driver.drive()
             self.leaving = driver.leaving
+            self.news.extend('warning: ' + text for text in (driver.attempts.launches.stopped,) if text)
             return True
         except NotDriver:
             self._drove = False

@@ -73,6 +73,7 @@ PLANTED = collections.OrderedDict([
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
+    ('hole', 'a node on which launches fail is submitted to as before'),
 ])
 
 
@@ -487,7 +488,7 @@ class Cluster:
         self.down = False
         self.saved = None
 
-    def submit(self, script, name, count):
+    def submit(self, script, name, count, avoided=()):
         """Take a submission, and return its id."""
         with open(script) as source:
             text = source.read()
@@ -503,7 +504,7 @@ class Cluster:
         tasks = {k if count > 1 else 0: {'word': word, 'state': 'PENDING', 'since': self.world.now, 'reason': '',
                                          'host': '', 'batch': batch, 'crowd': crowd, 'made': made}
                  for k, word in enumerate(words, 1)}
-        self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now}
+        self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now, 'avoided': list(avoided)}
         for k in tasks:
             self.world.at(self.world.random.choice([0.1, 1, 5, 30]), lambda k=k: self.begin(id, name, k))
         return id
@@ -517,7 +518,14 @@ class Cluster:
             self.world.at(20, lambda: self.begin(id, name, k))
             return
         task, world = job['tasks'][k], self.world
-        task['host'] = world.random.choice(world.nodes)
+        nodes = [node for node in world.nodes if node not in job['avoided']]
+        task['host'] = world.random.choice(nodes)
+        if world.hole in nodes and not world.calm and world.random.random() < 0.7:
+            # What it gets ends at once, and so it is free for the next.
+            task['host'] = world.hole
+            world.say('{} ends on {} before it begins', task['word'], world.hole)
+            self.ended(id, name, k, 'FAILED', 'node')
+            return
         if world.fault('launch', 0.05):
             # The node does not take it, and the scheduler cancels it by itself.
             self.ended(id, name, k, 'FAILED', 'cancelled')
@@ -670,7 +678,13 @@ class Simulated(module.Backend):
         return '{}.{}'.format(*task)
 
     def submit(self, script, name, count, params, output):
-        """Take a submission. Rule: one that does not answer, or takes no job more, is not asked at once again."""
+        """Take a submission. Rules: one that does not answer, or takes no job more, is not asked at once again; none
+        goes to a node of which the journal says that nothing begins there."""
+        driver = self.world.actor.driver
+        avoided = {node for node, (since, _) in driver.ledger.settings.get('avoided', {}).items()
+                   if abs(driver.here.time() - since) < 3600}
+        if avoided != set(() if self.world.plant == 'hole' else self.avoided):
+            raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))
         if self.world.now < self.hush:
             raise Broken('the scheduler is asked again at once')
         word, text = self._submit(script, name, count)
@@ -700,9 +714,10 @@ class Simulated(module.Backend):
             copy = os.path.join(world.folder, 'late{}'.format(len(os.listdir(world.folder))), os.path.basename(script))
             os.mkdir(os.path.dirname(copy))
             shutil.copyfile(script, copy)
-            world.at(world.random.choice([5, 40, 200, 400]), lambda: cluster.submit(copy, name, count))
+            avoided = list(self.avoided)
+            world.at(world.random.choice([5, 40, 200, 400]), lambda: cluster.submit(copy, name, count, avoided))
             return 'silent', 'no answer, taken later'
-        id = cluster.submit(script, name, count)
+        id = cluster.submit(script, name, count, self.avoided)
         world.step('submitted')
         if chance < 0.32:
             return 'silent', 'no answer, taken'
@@ -786,13 +801,14 @@ class World:
         self.last_batch = '[]'
         self.hosts = ['login1', 'login2']
         self.nodes = ['node1', 'node2', 'login1']
+        self.hole = ''    # the node where nothing begins
         self.boots = dict.fromkeys(self.hosts + self.nodes, 0)
         self.skew = {host: self.random.choice([0, 0, -7200, 3600, 40]) for host in self.hosts + self.nodes}
         # What goes wrong in this world, and how often: most seeds have few kinds of faults, some have all.
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
@@ -909,6 +925,7 @@ class World:
             self.at(self.random.uniform(0, 60), lambda: self.window(self, 'full', [self.HOUR]))
         self.often('lie', lambda: setattr(self, 'lying', self.now + self.random.choice([5, 40, 60])), 60, 200)
         self.often('clock', self.clock, 100, 300)
+        self.often('hole', lambda: setattr(self, 'hole', self.random.choice(self.nodes + [''])), 50, 300)
         self.often('control', self.command, 30, 200)
         self.often('hand', self.cluster.take_out, 5, 60)
         self.often('halt', lambda: [actor.kill() for actor in self.actors], 60, 300)

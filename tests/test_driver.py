@@ -58,10 +58,13 @@ class Scripted(module.Backend):
         id = str(self.count)
         self.names[name] = id
         for k in range(1, count + 1):
-            self.processes[id, k if count > 1 else 0] = subprocess.Popen(
-                ['bash', script], stdin=subprocess.DEVNULL, start_new_session=True,
-                env=dict(os.environ, SCRIPTED_K=str(k), SCRIPTED_ID=id))
+            self.begin(script, id, k, (id, k if count > 1 else 0))
         return id
+
+    def begin(self, script, id, k, task):
+        self.processes[task] = subprocess.Popen(
+            ['bash', script], stdin=subprocess.DEVNULL, start_new_session=True,
+            env=dict(os.environ, SCRIPTED_K=str(k), SCRIPTED_ID=id))
 
     def submit(self, script, name, count, params, output):
         answer = self.answers.pop(0) if self.answers else 'ok'

@@ -1,0 +1,111 @@
+"""Launches that fail: the scheduler starts a task on a node, and the job never begins there."""
+
+import itertools
+import re
+
+import pytest
+from test_driver import Scripted, each_once, execution
+
+import qmap as module
+
+WORDS = 'FAILED (0:53): on the node, the output folder is missing or read-only'
+
+
+class Nodes(Scripted):
+    """A scheduler with two nodes that keeps accounts. On bad ones all ends before it begins, and so they are always
+    free for the next."""
+
+    def __init__(self, *bad, **account):
+        super().__init__()
+        self.bad, self.account = bad, dict({'status': 'FAILED', 'reason': 'node', 'words': WORDS}, **account)
+        self.failed, self.submissions = {}, []    # {task: node} where it never began; what each one had to avoid
+        self.turns = itertools.count()
+
+    def submit(self, *args):
+        self.submissions.append(list(self.avoided))
+        return super().submit(*args)
+
+    def begin(self, script, id, k, task):
+        free, turn = [node for node in self.bad if node not in self.avoided], next(self.turns)
+        if free and (turn % 2 == 0 or len(self.bad) == 2):
+            self.failed[task] = free[turn % len(free)]
+        else:
+            super().begin(script, id, k, task)
+
+    def accounts(self, tasks):
+        return {task: dict(self.account, host=self.failed[task]) for task in tasks if task in self.failed}
+
+
+@pytest.mark.parametrize('pull', [0, 2])
+def test_a_node_on_which_launches_fail_gets_no_more_jobs(qmap, pull):
+    backend = Nodes('n2')
+    driver = execution(qmap, 'sleep 0.1; echo ${QMAP_LINE} >>ran\n' * 24, backend, pull=pull)
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert backend.submissions[0] == [] and backend.submissions[-1] == ['n2']
+    assert driver.ledger.settings['avoided']['n2'][1] == WORDS
+    # No more than were on their way when that was known.
+    assert len(backend.failed) <= 8, backend.failed
+
+
+def test_a_driver_that_follows_knows_the_node(qmap):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, Nodes('n2'))
+    driver.lead()
+    driver.set(avoided={'n2': (driver.here.time(), WORDS)})
+    driver.lease.release()
+    after = module.Driver(driver.logs, driver.plan, Nodes('n2'), driver.here)
+    after.lead()
+    after.drive()
+    each_once(qmap, after)
+    assert not after.backend.failed and after.backend.submissions == [['n2']]
+
+
+def test_where_no_launch_succeeds_that_is_said_and_nothing_more_is_submitted(qmap):
+    backend = Nodes('n1', 'n2')
+    driver = execution(qmap, 'true\n' * 40, backend)
+    driver.lead()
+    driver.drive()
+    counts = driver.counts()
+    assert counts['UNSUBMITTED'] and 10 <= counts['FAILED'] < 20, counts
+    assert not driver.ledger.settings.get('avoided')    # there is nowhere else
+    record = driver.ledger.record(0)
+    assert record['error_reason'] == 'lost'
+    assert re.match('submitted 4 times, never began on n[12](, n[12])?: ', record['error'])
+    assert record['error'].endswith(WORDS)
+    assert driver.trouble == 'scripted: no job begins on n1, n2: {}; nothing more is submitted'.format(WORDS)
+
+
+def test_workers_that_never_begin_are_not_submitted_for_ever_and_fail_no_job(qmap, monkeypatch):
+    monkeypatch.setattr(module.Launches, 'HOPE', 60)
+    backend = Nodes('n1', 'n2')
+    driver = execution(qmap, 'true\n' * 40, backend, pull=2)
+    driver.lead()
+    driver.drive()
+    assert driver.counts()['UNSUBMITTED'] == 40 and 1 < len(backend.submissions) < 6
+    assert driver.trouble == 'scripted: no job begins on n1, n2: {}; nothing more is submitted'.format(WORDS)
+
+
+def test_a_submission_of_which_a_shell_finds_nothing_to_run_is_not_repeated(qmap):
+    backend = Nodes('n1', 'n2', reason='exit', exit_code=127, words='exit code 127')
+    driver = execution(qmap, 'true\n', backend)
+    driver.lead()
+    driver.drive()
+    record = driver.ledger.record(0)
+    assert len(backend.submissions) == 1 and record['error'].endswith('never began on n1: exit code 127'), record
+
+
+@pytest.mark.parametrize('executor, extra, option', [
+    ('slurm', '', ['--exclude=n2,n4']), ('slurm', '-x n1', ['--exclude=n1,n2,n4']),
+    ('slurm', '--exclude=n[6-8] --qos=x', ['--exclude=n[6-8],n2,n4']), ('slurm', '-w n4', []),
+    ('slurm', '--nodelist=n4', []),
+    ('sge', '', ['-l', 'h=!(n2|n4)']), ('sge', '-l h=n4', []),
+    ('lsf', '', ['-R', "select[hname!='n2' && hname!='n4']"]), ('lsf', '-m n4', [])])
+def test_how_schedulers_are_told(executor, extra, option):
+    backend = module.load_backend(executor, {})
+    params = {'extra': extra} if extra else {}
+    before = backend.submit_argv('/x', 'name', 1, params, '/out')
+    backend.avoided = ['n2', 'n4']
+    after = backend.submit_argv('/x', 'name', 1, params, '/out')
+    assert [word for word in after if word not in before] == [word for word in option if word not in before]
+    assert len(after) == len(before) + len(option)
