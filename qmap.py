@@ -11487,6 +11487,7 @@ class Driver:
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self.scribe.note(number)
         self.chunks.take_over()
+        self.scribe.needs_cleaning = True    # of what came after the last driver had exited
         self.attempts.launches.take_over()
         self.steering.note_cancelled()
         return True
@@ -11600,7 +11601,7 @@ class Driver:
 
     def _finish(self):
         """Read and write what is left, and say that this process drives no more."""
-        self.scribe.needs_cleaning = self.scribe.needs_cleaning or bool(self.pools.by_number)
+        self.scribe.needs_cleaning = True    # LSF writes what it says of a task after that has ended
         self.pools.by_number = {}
         try:
             self.lease.check_epoch()

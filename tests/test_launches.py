@@ -1,6 +1,7 @@
 """Launches that fail: the scheduler starts a task on a node, and the job never begins there."""
 
 import itertools
+import os
 import re
 
 import pytest
@@ -93,6 +94,16 @@ def test_a_submission_of_which_a_shell_finds_nothing_to_run_is_not_repeated(qmap
     driver.drive()
     record = driver.ledger.record(0)
     assert len(backend.submissions) == 1 and record['error'].endswith('never began on n1: exit code 127'), record
+
+
+def test_what_the_scheduler_wrote_after_the_last_driver_had_gone_is_removed(qmap):
+    driver = execution(qmap, 'true\n', Scripted())
+    late = driver.logs.batch(7) + '.out.1'
+    module.write_text(late, 'Sender: LSF System\n')
+    driver.lead()
+    driver.tick()
+    assert not os.path.exists(late)
+    driver.drive()
 
 
 @pytest.mark.parametrize('executor, extra, option', [

@@ -236,6 +236,14 @@ def test_a_missing_working_directory_is_told_in_the_output_of_the_scheduler(back
     assert "couldn't chdir" in said and '/tmp' in said
 
 
+def test_a_submission_is_kept_from_nodes(backend, submit):
+    nodes = sorted(set(backend.ask(['sinfo', '-h', '-N', '-p', 'main', '-o', '%N']).out.split()))
+    backend.avoided = nodes[1:-1]
+    id = submit('sleep 1', extra='-x {}'.format(nodes[-1]))[1]
+    account = wait(lambda: (backend.accounts([(id, 0)]) or {}).get((id, 0)))
+    assert account['host'] == nodes[0]
+
+
 def test_an_output_folder_that_is_missing_fails_the_job_and_says_so(backend, tmp_path):
     script = tmp_path / 'script'
     script.write_text('#!/bin/bash\ntrue\n')
