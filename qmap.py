@@ -10841,6 +10841,7 @@ class Recall(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.due = float('inf')
+        self._given_up = set()    # tasks whose jobs were submitted again
         self._untraced = 0    # jobs of batches up to this one may have begun without a trace
 
     def take_over(self):
@@ -10859,6 +10860,8 @@ class Recall(Part):
         if not keys:
             return
         numbers = [self.ledger.number(split_key(key)[0]) for key in keys]
+        if not self.backend.takes_back:
+            self._given_up.update(self.driver.attempts.task(self.ledger.live[number]) for number in numbers)
         used = {key for key, number in zip(keys, numbers)
                 if self.ledger.live[number]['batch'] <= self._untraced}
         now = self.here.time()
@@ -10871,6 +10874,14 @@ class Recall(Part):
         self.driver.scribe.needs_cleaning = True
         self.lease.commit()
         self.driver.scribe.remove_scripts()
+
+    def end_copies(self):
+        """Take out of the queue what was given up, and waits there all the same, once all jobs have ended."""
+        given_up = self._given_up - {None}
+        if given_up and not self.ledger.left():
+            listed = self.backend.poll(sorted({id for id, _ in given_up})) or {}
+            self.driver.steering.end_tasks(
+                [task for task in sorted(given_up) if listed.get(task, ('',))[0] == PENDING])
 
     def withdraw(self):
         """Take back what has not begun and can be kept from it."""
@@ -11607,6 +11618,7 @@ class Driver:
             self.lease.check_epoch()
             self.reports.collect()    # what they have said since the last look
             self.recall.withdraw()
+            self.recall.end_copies()
             self.chunks.measure_last()
             self.scribe.finish()
             self.lease.write([{'event': 'left', 'time': self.here.time()}])

@@ -96,6 +96,27 @@ def test_a_submission_of_which_a_shell_finds_nothing_to_run_is_not_repeated(qmap
     assert len(backend.submissions) == 1 and record['error'].endswith('never began on n1: exit code 127'), record
 
 
+def test_what_was_given_up_and_waits_in_the_queue_is_taken_out(qmap):
+    class Forgetful(Scripted):
+        """It does not list the first submission until all jobs have ended."""
+        def begin(self, script, id, k, task):
+            if id != '1':
+                super().begin(script, id, k, task)
+
+        def poll(self, ids):
+            waits = {('1', 1): ('PENDING', '', ''), ('1', 2): ('COMPLETED', '', '')}
+            return waits if ids == ['1'] and self.count > 1 else super().poll(ids)
+
+        def cancel(self, tasks, counts):
+            self.cancelled = tasks
+
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 2, Forgetful())
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert driver.backend.cancelled == [('1', 1)]
+
+
 def test_what_the_scheduler_wrote_after_the_last_driver_had_gone_is_removed(qmap):
     driver = execution(qmap, 'true\n', Scripted())
     late = driver.logs.batch(7) + '.out.1'
