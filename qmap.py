@@ -2228,7 +2228,7 @@ SETTINGS = collections.OrderedDict([
     ('memory_resource', 'Grid Engine: resource that limits memory'),
     ('accounting', 'Grid Engine: paths of the accounting files'),
     ('memory_unit', 'LSF: unit of memory sizes'),
-    ('memory_per', 'LSF: memory is reserved per host, slot or job'),
+    ('memory_per', 'Grid Engine, LSF: memory is requested per slot, job or host'),
     ('memory_limit_per', 'LSF: memory is limited per job or slot'),
 ])
 
@@ -5331,14 +5331,24 @@ class Backend:
     #: fits.
     NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
 
+    #: Settings of the profile that have one of some values: {name: those}.
+    choices: 'typing.Dict[str, typing.Tuple[str, ...]]' = {}
+
     def __init__(self, settings=None, wake=None):
         """Make a backend.
 
         Args:
             settings: dict of strings, those of the profile
             wake: function to call when a task has ended, where the backend knows that by itself
+
+        Raises:
+            ValueError: a setting has a value that is none
         """
         self.settings = dict(settings or {})
+        for key, choices in self.choices.items():
+            value = self.settings.get(key)
+            if value and value not in choices:
+                raise ValueError('{} = {}: must be one of {}'.format(key, value, ', '.join(choices)))
         #: Seconds since the epoch: nothing of this execution was submitted before. The driver sets it,
         #: because schedulers use their ids again: without it the accounts may speak of a job of long ago.
         self.since = 0
@@ -6075,6 +6085,15 @@ class GridEngineAnswers:
         return {'array': int(found.group(1)) or cls.LARGEST_ARRAY} if found else {}
 
     @staticmethod
+    def parse_consumable(text, name):
+        """Return how a resource is counted, from `qconf -sc`: NO and YES (both limit a slot), JOB or HOST; ''
+        where it does not say. (complex(5); what is limited, as seen with 8.1.9.)"""
+        for fields in map(str.split, text.splitlines()):
+            if len(fields) > 5 and name in fields[:2]:
+                return fields[5]
+        return ''
+
+    @staticmethod
     def parse_xml(text):
         """Return the root element of what a command of Grid Engine says with -xml.
 
@@ -6156,8 +6175,9 @@ class GridEngine(GridEngineAnswers, Backend):
                            all slots on one host.
         nodes              nothing: how slots spread over hosts is a property of the parallel environment
         memory             -l h_vmem=M, M being the memory over the slots, since Grid Engine counts it per
-                           slot. A site that manages another resource (mem_free, virtual_free) names it in the
-                           profile: memory_resource
+                           slot; all of it where the resource is a consumable of kind JOB or HOST (`qconf
+                           -sc`), or the profile says so: memory_per = job. A site that manages another
+                           resource (mem_free, virtual_free) names it in the profile: memory_resource
         time               -l h_rt=SECONDS
         queue              -q
         working_directory  -wd
@@ -6202,6 +6222,8 @@ class GridEngine(GridEngineAnswers, Backend):
     #: Words of a connection that broke when the submission may have been on its way.
     UNSURE = 'commlib error|got send|got read|got connect|gdi request|answer list|unable to (send|contact)'
 
+    choices = {'memory_per': ('slot', 'job')}
+
     #: Resources that hold the memory of a job at one site or another; `extra` with one of them says all about
     #: memory.
     MEMORY_RESOURCE = r'(?!.*gpu)(\w*mem\w*|virtual_free|[vm]f|[hs]_rss|ram)'
@@ -6211,6 +6233,11 @@ class GridEngine(GridEngineAnswers, Backend):
     #: change its directory.
     UNUSABLE = r'[$\n]'
 
+    def __init__(self, settings=None, wake=None):
+        """Make a backend; see the class for the settings."""
+        super().__init__(settings, wake)
+        self._memory_per = ''
+
     @staticmethod
     def user():
         """Return the user's name as Grid Engine has it: it asks the system, not the environment."""
@@ -6219,6 +6246,24 @@ class GridEngine(GridEngineAnswers, Backend):
             return pwd.getpwuid(os.geteuid()).pw_name
         except KeyError:
             return str(os.geteuid())
+
+    def memory_resource(self):
+        """Return the name of the resource that limits memory."""
+        return self.settings.get('memory_resource') or 'h_vmem'
+
+    def memory_per(self, slots):
+        """Return what memory is counted for, 'slot' or 'job': the setting, or what the site says, which is
+        asked once.
+
+        Args:
+            slots: number of slots; with one it makes no difference, and nothing is asked
+        """
+        told = self.settings.get('memory_per') or self._memory_per
+        if slots > 1 and not told:
+            kind = self.parse_consumable(self.ask(['qconf', '-sc']).out, self.memory_resource())
+            # Without an answer it is asked again.
+            self._memory_per = told = kind and ('job' if kind in ('JOB', 'HOST') else 'slot')
+        return told or 'slot'
 
     @staticmethod
     def named_resources(words):
@@ -6244,9 +6289,9 @@ class GridEngine(GridEngineAnswers, Backend):
             argv += ['-pe', params.get('penv') or self.settings.get('penv') or 'smp', str(slots)]
         if params.get('memory') and not any(re.fullmatch(self.MEMORY_RESOURCE, name) for name in named):
             # Fractions are taken by some releases only. K and M count by 1024, k and m do not.
-            kilobytes = divide_up(params['memory'], slots * 1024)
+            kilobytes = divide_up(params['memory'], 1024 * (slots if self.memory_per(slots) == 'slot' else 1))
             amount = '{}K'.format(kilobytes) if kilobytes % 1024 else '{}M'.format(kilobytes // 1024)
-            argv += ['-l', '{}={}'.format(self.settings.get('memory_resource') or 'h_vmem', amount)]
+            argv += ['-l', '{}={}'.format(self.memory_resource(), amount)]
         if params.get('time') and 'h_rt' not in named:
             argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
         if self.avoided and not {'h', 'hostname'}.intersection(named):
@@ -6669,7 +6714,7 @@ class Lsf(LsfAnswers, Backend):
     PARTS = 200
 
     UNITS = {'KB': 2 ** 10, 'MB': 2 ** 20, 'GB': 2 ** 30, 'TB': 2 ** 40}
-    CHOICES = {'memory_unit': ('suffix', 'default', 'GB', 'KB', 'MB', 'TB'),
+    choices = {'memory_unit': ('suffix', 'default', 'GB', 'KB', 'MB', 'TB'),
                'memory_per': ('host', 'slot', 'job'), 'memory_limit_per': ('job', 'slot')}
 
     def __init__(self, settings=None, wake=None):
@@ -6679,10 +6724,6 @@ class Lsf(LsfAnswers, Backend):
             ValueError: a setting has a value that is none
         """
         super().__init__(settings, wake)
-        for key, choices in self.CHOICES.items():
-            value = self.settings.get(key)
-            if value and value not in choices:
-                raise ValueError('{} = {}: must be one of {}'.format(key, value, ', '.join(choices)))
         self._unit = self.settings.get('memory_unit') or ''
         self._array = None
 

@@ -555,6 +555,23 @@ def test_units():
 
 # The site ----------------------------------------------------------------------------------------------------------
 
+@pytest.mark.parametrize('kind, setting, amount', [
+    ('YES', '', '256M'), ('NO', '', '256M'), ('JOB', '', '1024M'), ('HOST', '', '1024M'), ('', '', '256M'),
+    ('JOB', 'slot', '256M'), ('YES', 'job', '1024M')])
+def test_memory_is_asked_for_as_the_site_counts_it(monkeypatch, kind, setting, amount):
+    listed = ('#name     shortcut  type    relop requestable consumable default  urgency\n'
+              'h_vmem    vm        MEMORY  <=    YES         {}        2G       0\n'
+              'virtual_free vf     MEMORY  <=    YES         NO         0       0\n'.format(kind))
+    backend = load_backend('sge', {'memory_per': setting})
+    asked = []
+    monkeypatch.setattr(backend, 'ask', lambda argv: asked.append(argv) or Answer(0, listed if kind else ''))
+    wanted = {'cores': 4, 'memory': 1 << 30}
+    assert after(backend.request_argv(wanted), '-l') == ['h_vmem=' + amount]
+    assert after(backend.request_argv(wanted), '-l') == ['h_vmem=' + amount]
+    assert after(backend.request_argv({'memory': 1 << 30}), '-l') == ['h_vmem=1024M']
+    assert len(asked) == (0 if setting else 1 if kind else 2)
+
+
 def test_the_load_of_the_hosts():
     assert sge.parse_hosts(data('qhost.xml')) == (1, 64, 5)
     down = data('qhost.xml').replace("name='load_avg'>0", "name='load_avg'>-</hostvalue><hostvalue name='x'>0")

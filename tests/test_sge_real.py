@@ -156,6 +156,32 @@ def test_cores_memory_and_time_are_what_the_job_gets(site):
     assert site.said('batch1.0').split()[-2:] == ['2', str(1 << 20)]
 
 
+def test_memory_that_the_site_counts_by_the_job(site):
+    complexes = subprocess.check_output(['qconf', '-sc']).decode()
+    names = {'was': complexes, 'by job': re.sub(r'(?m)^(h_vmem .*)YES( +\S+ +\d+ *)$', r'\1JOB\2', complexes)}
+    for name, text in names.items():
+        (site.folder / name).write_text(text)
+    try:
+        subprocess.check_output(['qconf', '-Mc', str(site.folder / 'by job')])
+        site.ends((site.start('ulimit -v', cores=4, memory=600 << 20), 0))
+    finally:
+        subprocess.check_output(['qconf', '-Mc', str(site.folder / 'was')])
+    assert site.said('batch1.0').endswith('{}\n'.format(600 << 10))
+
+
+def test_accounts_that_were_put_aside(site):
+    task = site.start('exit 3'), 0
+    site.ends(task)
+    root = os.environ.get('SGE_ROOT') or '/var/lib/gridengine'
+    path = os.path.join(root, os.environ.get('SGE_CELL') or 'default', 'common', 'accounting')
+    os.rename(path, path + '-20261122')
+    try:
+        assert site.backend.accounts([task])[task]['exit_code'] == 3
+    finally:
+        # Nothing was written meanwhile: no other task has ended.
+        os.rename(path + '-20261122', path)
+
+
 @pytest.mark.slow
 def test_more_time_than_asked_for(site):
     job = site.start('sleep 60', time=3)
