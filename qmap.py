@@ -114,7 +114,10 @@ STATUS_CODES = {status: code for code, status in enumerate(STATUSES)}
 ENDED_CODES = (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED])
 
 #: Why a job is FAILED.
-REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'submit', 'lost')
+REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'preempted', 'submit', 'lost')
+
+#: Those that are nothing the job did: another attempt follows by itself, so many times for a job.
+INTERRUPTED, RERUNS = ('node', 'preempted'), 5
 
 #: This file, and its folder: qmap_backends lies beside it.
 FILE = os.path.realpath(__file__)
@@ -2983,6 +2986,8 @@ def failure_text(record):
     what, error = describe_end(record), error_line(record)
     if what in error:
         return error
+    if what == error.lower():    # the scheduler's one word for it
+        return what
     return '{}: {}'.format(what, error) if error else what
 
 
@@ -3023,7 +3028,7 @@ RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
     'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
     'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int,
-    'oom_kills': int}
+    'oom_kills': int, 'rerun': bool}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -3741,7 +3746,9 @@ class JournalState(JobTable):
         record = self.segments.event_at(places[-1]) if places and not self.status[number] else None
         if not record or record.get('status') not in (COMPLETED, FAILED):
             return None
-        return dict(record, event='end') if record.get('attempt') == self.attempts[number] else None
+        if record.get('attempt') != self.attempts[number]:
+            return None
+        return dict({key: record[key] for key in record if key != 'rerun'}, event='end')
 
     def batch_of(self, record):
         """Return the batch of a live record."""
@@ -4238,6 +4245,18 @@ def is_end(event):
 def is_failure(event):
     """Tell whether an event says that an attempt FAILED."""
     return event['event'] == 'end' and event['status'] == FAILED
+
+
+def runs_again(event):
+    """Tell whether an event ends an attempt that was interrupted, so that the job runs once more by
+    itself."""
+    return is_failure(event) and bool(event.get('rerun'))
+
+
+def rerun_events(ledger, events):
+    """Return a list with the event that lets jobs run once more whose end says so, an empty one for none."""
+    again = sorted(ledger.number(event['job']) for event in events if runs_again(event))
+    return [{'event': 'retry', 'numbers': as_spans(again)}] if again else []
 
 
 def is_record(event):
@@ -5464,8 +5483,8 @@ class Backend:
         Returns:
             {task: (status, reason, message)}, or None without an answer. A task that is not in it has left
             the queue. status is PENDING, RUNNING, COMPLETED, FAILED or OTHER; reason is '' or, of a FAILED
-            task, one of exit, signal, memory, time, cancelled, node, lost, or UNSTARTABLE; the message says
-            it as the scheduler does, or why it is pending.
+            task, one of exit, signal, memory, time, cancelled, node, preempted, lost, or UNSTARTABLE; the
+            message says it as the scheduler does, or why it is pending.
         """
         found = {}
         for some in portions(sorted(set(ids))):
@@ -5628,8 +5647,7 @@ class SlurmAnswers:
         'LAUNCH_FAILED': ('FAILED', 'node'),
         'NODE_FAIL': ('FAILED', 'node'),
         'OUT_OF_MEMORY': ('FAILED', 'memory'),
-        # Like a node that failed: no fault of the job's, and nobody meant to cancel it.
-        'PREEMPTED': ('FAILED', 'node'),
+        'PREEMPTED': ('FAILED', 'preempted'),
         'RECONFIG_FAIL': ('FAILED', 'node'),
         'TIMEOUT': ('FAILED', 'time'),
         # Its twin runs on another cluster of the federation.
@@ -5882,7 +5900,8 @@ class Slurm(SlurmAnswers, Backend):
         bundled=True)
     # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
-             (r'DUE TO (?:NODE FAILURE|PREEMPTION)', 'node'), (r'\*\*\* .* CANCELLED AT', 'cancelled'))
+             (r'DUE TO NODE FAILURE', 'node'), (r'DUE TO PREEMPTION', 'preempted'),
+             (r'\*\*\* .* CANCELLED AT', 'cancelled'))
 
     def __init__(self, settings=None, wake=None):
         super().__init__(settings, wake)
@@ -6476,8 +6495,8 @@ class LsfAnswers:
         ('cancelled', 'ADMIN BUCKET_KILL CHKPNT FORCE_ADMIN FORCE_OWNER ORPHAN_SYSTEM OWNER'),
         (UNSTARTABLE, 'CWD_NOTEXIST'),
         ('memory', 'MEMLIMIT SWAP'),
-        ('node', 'CSM_ALLOC DATA KUBE LOAD MC_RECALL OTHER PREEMPT REMOVE_HUNG_JOB REQUEUE_ADMIN '
-                 'REQUEUE_OWNER RMS SLURM WINDOW ZOMBIE'),
+        ('node', 'CSM_ALLOC DATA KUBE OTHER REMOVE_HUNG_JOB RMS SLURM ZOMBIE'),
+        ('preempted', 'LOAD MC_RECALL PREEMPT REQUEUE_ADMIN REQUEUE_OWNER WINDOW'),
         ('signal', 'EXTERNAL_SIGNAL PROCESSLIMIT THREADLIMIT'),
         ('time', 'CPULIMIT DEADLINE RUNLIMIT'),
     ) for word in words.split()}
@@ -6708,7 +6727,7 @@ class Lsf(LsfAnswers, Backend):
     # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
     NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
              (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
-             (r'TERM_(?:PREEMPT|WINDOW|LOAD|ZOMBIE)', 'node'))
+             (r'TERM_(?:LOAD|PREEMPT|REQUEUE_\w+|WINDOW)', 'preempted'), (r'TERM_ZOMBIE', 'node'))
 
     #: Parts of one index list, as in 123[1,3,5-9]: keeps each word far below the 4,094 characters of LSF.
     PARTS = 200
@@ -8306,7 +8325,7 @@ LEFT_BEHIND = 'killed the processes that it left in the background'
 LACKED_MEMORY = 'a process of it was killed for lack of memory'
 
 #: Reasons that the scheduler gives only for what is over.
-FINAL = {'memory', 'time', 'cancelled', 'node', UNSTARTABLE}
+FINAL = {'memory', 'time', 'cancelled', UNSTARTABLE}.union(INTERRUPTED)
 
 
 def why_noted(ledger, number):
@@ -8349,7 +8368,7 @@ def own_end(plan, record, start, end, why):
     if end.get('signal') and record.get('unheard') and record.get('error_reason') in FINAL:
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
-        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled')}
+        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled', 'rerun')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, account, why, error)
@@ -8864,7 +8883,9 @@ def judge(evidence, waited, rules):
         return END if (possible | certain) - {None, ''} or waited >= patience else WAIT
     if evidence.account is None or evidence.unread:
         return WAIT    # there was no answer, and that proves nothing; or its own words will tell
-    if waited < rules.grace and not certain & FINAL:
+    # Another attempt follows where it was interrupted: not before its own words would have come.
+    final = FINAL.difference(INTERRUPTED) if evidence.begun else FINAL
+    if waited < rules.grace and not certain & final:
         return WAIT    # its own words may not yet be seen from here, and a queue may be wrong for a while
     if evidence.begun or possible - {None, '', 'exit'} or UNSTARTABLE in certain:
         return END
@@ -9708,7 +9729,7 @@ class Reports(Part):
         tasks = [self.driver.attempts.task(record) for number, record in records.items()
                  if not batches[number].get('shares')]
         self.driver.disk.explain(events)
-        self.lease.write(events)
+        self.lease.write(events + rerun_events(self.ledger, events))
         for task in tasks:
             self.backend.forget(task)
         for event in events:
@@ -9729,6 +9750,8 @@ class Reports(Part):
         self.driver.attempts.by_key.pop(key, None)
         self.driver.attempts.close(key)
         self.driver.submitter.note_end(now, event)
+        if event.get('rerun'):
+            return    # what the accounts add would be of an earlier attempt
         unmeasured = event.get('cpu') is None or event.get('memory') is None
         if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.accounts_at_once:
             self.driver.queue.waiting_for_usage[number] = (now, event)
@@ -9761,6 +9784,8 @@ class Reports(Part):
             event['done'] = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
+        if self.driver.recall.may_rerun(number, event):
+            event['rerun'] = True
         if not end:
             event['unheard'] = True
             if why:
@@ -10776,11 +10801,13 @@ class Queue(Part):
                 account = {'reason': 'cancelled', 'words': 'taken out of the queue while it waited'}
             self._explain(account, attempt)
             events.append(self.driver.reports.ended(record, attempt.end, account))
+            if events[-1].get('rerun') and task and 'crew' not in self.ledger.batch_of(record):
+                stuck.append(task)    # with `requeue` in `extra` it would come back
         self.driver.reports.log(events)
         self.driver.recall.unsubmit([key for _, key, _ in back])
         # Only what is written down counts.
         attempts.tries.update((number, tries) for number, _, tries in back)
-        self.driver.steering.end_tasks(stuck)    # what cannot run would stay in the queue for ever
+        self.driver.steering.end_tasks(stuck)    # else it would stay in the queue for ever
 
     def _evidence(self, attempt, record, accounts, task, names):
         """Return the Evidence about a job that is gone.
@@ -10890,6 +10917,26 @@ class Recall(Part):
         if any(batch.get('id') is None for batch in self.ledger.batches.values()):
             self.due = 0
         self._untraced = self.ledger.drivers.restarted_after if self.backend.starts_jobs else 0
+
+    def may_rerun(self, number, event):
+        """Tell whether a job runs once more by itself: it had begun, and nothing that it did ended it.
+
+        Args:
+            number: of the job
+            event: the end of its attempt
+        """
+        interrupted = event['status'] == FAILED and event['error_reason'] in INTERRUPTED
+        if not interrupted or not event.get('started') or number in self.ledger.cancelled:
+            return False
+        earlier = self.ledger.earlier(number)
+        return sum(record.get('error_reason') in INTERRUPTED for record in earlier) < RERUNS
+
+    def rerun_left(self):
+        """Let jobs run once more of which an earlier driver could only write how they ended."""
+        failed = STATUS_CODES[FAILED]
+        records = [self.ledger.record(number) for number in self.ledger.unsaved
+                   if self.ledger.status[number] == failed]
+        self.lease.write(rerun_events(self.ledger, [record for record in records if 'event' in record]))
 
     def note_id(self, batch, id):
         """Write down under which id the scheduler has a batch: '' where it has none, and only what the jobs
@@ -11535,6 +11582,7 @@ class Driver:
         if not self.lease.acquire(force, foreign, lambda: idle or self._is_needed(), seen):
             return False
         self.recall.take_over()
+        self.recall.rerun_left()
         # What the last driver did not come to write, and what may have changed since.
         for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
             self.scribe.note(number)
@@ -12778,7 +12826,7 @@ class Listeners(list):
     def on_event(self, event):
         """Pass on an event of the journal, if it is about a job's attempt."""
         if self and is_record(event):
-            told = {'job': event['job'], 'status': event['status'],
+            told = {'job': event['job'], 'status': UNSUBMITTED if runs_again(event) else event['status'],
                     'time': event.get('finished') or event.get('started'),
                     'error_reason': event.get('error_reason', ''), 'error': event.get('error', '')}
             for queue in list(self):
@@ -13435,6 +13483,8 @@ class FailureNotices:
 
     @staticmethod
     def _kind(event):
+        if runs_again(event):
+            return 'interrupted'
         return 'cancelled' if event.get('error_reason') == 'cancelled' else 'failed'
 
     def lines(self, now, last, named):
@@ -13459,8 +13509,9 @@ class FailureNotices:
             self._shown += 1
             kind, text = self._kind(event), failure_text(event)
             self._told[kind] += 1
-            # Of what was cancelled the text begins with that word.
-            yield '{} {}'.format(named(event['job']), text if kind == 'cancelled' else 'failed: ' + text)
+            text = {'cancelled': text,    # it begins with that word
+                    'interrupted': text + '; runs again'}.get(kind, 'failed: ' + text)
+            yield '{} {}'.format(named(event['job']), text)
 
 
 class Standstill:

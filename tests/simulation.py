@@ -72,6 +72,8 @@ PLANTED = collections.OrderedDict([
     ('hush', 'a scheduler that is busy is asked again at once'),
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
+    ('rerun', 'a job that was interrupted does not run again'),
+    ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
     ('hole', 'a node on which launches fail is submitted to as before'),
 ])
@@ -566,6 +568,8 @@ class Cluster:
             status, reason = 'FAILED', 'cancelled'    # however it ended then
         elif job['tasks'][k].get('over') and reason in ('', 'exit'):
             status, reason = 'FAILED', 'time'
+        elif job['tasks'][k].get('preempted') and reason in ('', 'exit'):
+            status, reason = 'FAILED', 'preempted'
         job['tasks'][k].update(state=status, reason=reason, since=self.world.now)
         self.world.truth[reason, job['tasks'][k]['word']] += 1
 
@@ -601,6 +605,16 @@ class Cluster:
                 if task['host']:
                     found[id, k]['host'] = task['host']
         return found
+
+    def preempt(self):
+        """End a task that runs, for one of more importance."""
+        running = [task for job in self.jobs.values() for task in job['tasks'].values() if task['state'] == 'RUNNING']
+        if running and not self.down:
+            task = self.world.random.choice(running)
+            task['preempted'] = True
+            for copy in self.world.copies.get(task['word'], ()):
+                self.world.truth['preempted', copy.word] += 1
+            self.world.stop(task['word'], 'preempted')
 
     def cancel(self, tasks):
         """End tasks, as scancel does."""
@@ -808,7 +822,7 @@ class World:
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
@@ -823,6 +837,7 @@ class World:
         self.group = self.random.choice([1, 1, 1, 2])
         self.pull = self.random.choice([0, 0, 1, 2, 3])
         self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
+        module.RERUNS = self.random.choice([0, 1, 5])
         self.compacting = self.random.random() < 0.3    # the journal, at every start
 
     # Time
@@ -903,19 +918,20 @@ class World:
         with open(path, 'w') as target:
             target.write(text)
 
-    def stop(self, word):
+    def stop(self, word, reason='cancelled'):
         """The scheduler sends TERM, and after a while KILL, to what runs an attempt."""
         for copy in self.copies.get(word, []):
             if copy.alive and self.random.random() < 0.5:
                 copy.tell()
             elif copy.alive:
-                copy.kill('cancelled')
+                copy.kill(reason)
 
     # What goes wrong by itself
 
     def troubles(self):
         """Plan what happens to the world until it is calm."""
         self.often('node', self.node, 100, 400)
+        self.often('preempt', self.cluster.preempt, 60, 300)
         self.often('machine', self.machine, 150, 600)
         self.often('outage', lambda: self.window(self.cluster, 'down', [5, 60, 200]), 60, 300)
         self.often('forget', self.forget, 60, 400)
@@ -1173,6 +1189,10 @@ class World:
                     word, record['status'], record['error_reason'], self.exits.get(word)))
         else:
             self.cause(word, record)
+        interrupted = [attempt.get('error_reason') in module.INTERRUPTED
+                       for attempt in [record] + ledger.earlier(number)]
+        if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
+            raise Broken('{} was interrupted, and does not run again'.format(word))
         if record['attempt'] > 1 + len(ledger.earlier(number)):
             raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
@@ -1238,7 +1258,7 @@ class World:
             'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
             'submit': self.truth['refused', word], 'memory': killed, 'time': self.truth['time', word],
-            'node': killed or self.truth['node', word],
+            'node': killed or self.truth['node', word], 'preempted': killed or self.truth['preempted', word],
             'lost': killed or word in self.exits and not known or not self.ran[word] and (
                 self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
         if not happened[reason]:
@@ -1545,6 +1565,18 @@ class Driver(REAL['Driver']):
         if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
             raise Broken('{} is not claimed, and cancelled'.format(path))
 
+    def before_retry(self, event, events):
+        """Rule: what runs again by itself was interrupted, not too often, and nobody has cancelled it."""
+        if any(other['event'] == 'command' for other in events):
+            return
+        for number in module.retried_numbers(event):
+            ends = [other for other in events if other['event'] == 'end' and self.ledger.number(other['job']) == number]
+            record, earlier = (ends or [self.ledger.record(number)])[0], self.ledger.earlier(number)
+            if record.get('error_reason') not in module.INTERRUPTED or number in self.ledger.cancelled:
+                raise Broken('{} runs again, and was not interrupted'.format(module.key_of(record)))
+            if sum(attempt.get('error_reason') in module.INTERRUPTED for attempt in earlier) >= module.RERUNS:
+                raise Broken('{} was interrupted too often, and runs again'.format(module.key_of(record)))
+
     def after_cancel(self, event):
         WORLD.cancelled.update(map(module.key_of, map(self.ledger.live.get, self.ledger.cancelled)))
 
@@ -1695,6 +1727,11 @@ class Recall(REAL['Recall']):
         self.driver.returning = True
         super().return_batch(batch)
         self.driver.returning = False
+
+    def may_rerun(self, number, event):
+        if WORLD.plant == 'reruns':
+            return event.get('error_reason') in module.INTERRUPTED
+        return WORLD.plant != 'rerun' and super().may_rerun(number, event)
 
     def unsubmit(self, keys):
         """Rule: an attempt that can be seen to have begun is not taken back, nor one that somebody took out of

@@ -19,7 +19,11 @@ SLURM, GRID_ENGINE = Rules(90, 20, False), Rules(90, 20, True)    # there, what 
     # The accounts know a reason that only the scheduler gives: no need to wait.
     (END, 0, {'account': {'reason': 'memory'}}, SLURM),
     (END, 0, {'account': {'reason': 'time'}}, SLURM),
-    (END, 0, {'account': {'reason': 'node'}}, SLURM),
+    # Where another attempt will follow, they are waited for.
+    (WAIT, 89, {'account': {'reason': 'node'}}, SLURM),
+    (END, 90, {'account': {'reason': 'node'}}, SLURM),
+    (WAIT, 89, {'account': {'reason': 'preempted'}}, SLURM),
+    (END, 0, {'account': {'reason': 'preempted'}, 'end': SIGNAL}, SLURM),
     (END, 0, {'account': {'reason': 'cancelled'}}, SLURM),
     (WAIT, 0, {'account': {'reason': 'memory'}, 'unread': True}, SLURM),    # its own words count more
     (WAIT, 89, {'account': {'reason': 'exit'}}, SLURM),

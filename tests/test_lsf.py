@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from qmap import Answer, Lsf, QMapError, call_scheduler, load_backend  # noqa: E402
+from qmap import REASONS, Answer, Lsf, QMapError, call_scheduler, load_backend  # noqa: E402
 from qmap_backends import lsf  # noqa: E402
 
 GB = 2 ** 30
@@ -235,7 +235,7 @@ def test_states_say_it_in_words():
 
 
 def test_every_reason_is_one_that_qmap_has():
-    assert set(Lsf.TERMINATIONS.values()) <= {'signal', 'memory', 'time', 'cancelled', 'node', 'unstartable'}
+    assert set(Lsf.TERMINATIONS.values()) <= set(REASONS) | {'unstartable'}
     assert {status for status, _ in Lsf.STATES.values()} == {'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER'}
 
 

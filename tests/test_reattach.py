@@ -239,7 +239,7 @@ def test_a_folder_may_be_moved(qmap):
 
 def interrupted_job(qmap, **start):
     """Leave an execution whose only job said that it started, in words that are changed."""
-    qmap.write('a.map', 'echo begun; sleep 1000\n')
+    qmap.write('a.map', 'echo begun; [ -e again ] || sleep 1000\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out')
     until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
     words = json.loads(qmap.read('out', '.qmap', 'run', '0.1.start'))
@@ -249,10 +249,12 @@ def interrupted_job(qmap, **start):
     qmap.write('out/.qmap/run/0.1.start', json.dumps(dict(words, **start)) + '\n')
 
 
-def test_a_job_whose_machine_was_started_anew_failed_for_that(qmap):
+def test_a_job_whose_machine_was_started_anew_runs_again(qmap):
     interrupted_job(qmap, born='another-boot/1234')
-    assert qmap('reattach', '-l', 'out').code == 1
-    assert qmap.info('out', '0')['error_reason'] == 'node'
+    qmap.write('again', '')
+    assert qmap('reattach', '-l', 'out').code == 0
+    info = qmap.info('out', '0')
+    assert [past['error_reason'] for past in info['attempts']] == ['node'] and info['retries'] == 1
 
 
 def test_a_job_on_another_machine_is_not_judged_from_here(qmap):

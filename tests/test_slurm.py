@@ -263,7 +263,7 @@ def test_every_state_of_the_table_is_a_status_of_qmap():
 @pytest.mark.parametrize('word, expected', [
     ('OUT_OF_ME+', ('FAILED', 'memory')), ('OUT_OF_MEMORY', ('FAILED', 'memory')),
     ('CANCELLED+', ('FAILED', 'cancelled')), ('CANCELLED by 1000', ('FAILED', 'cancelled')),
-    ('NODE_FAIL', ('FAILED', 'node')), ('PREEMPTED', ('FAILED', 'node')), ('TIMEOUT', ('FAILED', 'time')),
+    ('NODE_FAIL', ('FAILED', 'node')), ('PREEMPTED', ('FAILED', 'preempted')), ('TIMEOUT', ('FAILED', 'time')),
     ('SUSPENDED', ('RUNNING', '')), ('REQUEUED', ('PENDING', '')),
     ('COMPLETING', ('RUNNING', '')), ('SOMETHING_NEW', ('OTHER', '')), ('', ('OTHER', '')), ('NEWER+', ('OTHER', ''))])
 def test_states(word, expected):

@@ -523,15 +523,17 @@ def test_a_node_whose_daemon_is_killed(qmap, tmp_path_factory):
     try:
         qmap.environ['SLURM_CONF'] = os.path.join(place, 'etc', 'slurm.conf')
         qmap.write('mine.conf', 'executor = slurm\npoll = 2\n')
-        qmap.write('a.map', 'echo $SLURMD_NODENAME; sleep 1000\necho $SLURMD_NODENAME; sleep 20\n')
+        qmap.write('a.map', 'echo $SLURMD_NODENAME; [ -e again ] || sleep 1000\necho $SLURMD_NODENAME; sleep 20\n')
         process = qmap.start('submit', 'a.map', '-p', 'mine', '--logs', 'out')
         for id in '01':
             until(lambda: os.path.exists(qmap.path('out', id + '.out')) and qmap.read('out', id + '.out'))
         node = qmap.read('out', '0.out').strip()
         subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), *slurm, '--kill', 'slurmd-' + node])
-        process.communicate(timeout=250)
-        assert qmap.statuses('out') == ['FAILED', 'COMPLETED']
+        qmap.write('again', '')
+        process.communicate(timeout=350)
+        assert qmap.statuses('out') == ['COMPLETED', 'COMPLETED']
         info = qmap.info('out', '0')
-        assert info['error_reason'] == 'node' and info['error']
+        assert info['attempts'][0]['error_reason'] == 'node' and info['attempts'][0]['error']
+        assert info['retries'] == 1 and qmap.read('out', '0.out').strip() != node
     finally:
         subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), *slurm, '--purge'])

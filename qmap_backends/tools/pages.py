@@ -31,6 +31,7 @@ WHY_FAILED = {
     'time': 'It exceeded its time limit. Retry it with more time: r.',
     'cancelled': 'It was cancelled. Retry it: r.',
     'node': 'The machine on which it ran failed. Retry it: r.',
+    'preempted': 'The scheduler took its machine for another job. Retry it: r.',
     'submit': 'Its submission was refused, for the reason given below.',
     'lost': 'It vanished without reporting an exit status. Its output may tell why. Retry it: r.',
 }
@@ -47,6 +48,8 @@ def explain_status(session, record, params):
     status, reason = record['status'], record.get('error_reason')
     if status == 'FAILED' and reason == 'exit':
         code = record.get('exit_code')
+        if code is None:
+            return 'The scheduler could not start it, for the reason given below.'
         return 'The command ended with exit status {}{}.'.format(
             code, ': ' + CODES[code] if code in CODES else '')
     if status == 'FAILED' and reason == 'signal':

@@ -36,6 +36,7 @@ It is told how to behave by lines KEY=value in the file `conf` of the folder, or
     LIST=101:UNKWN           bjobs lists these with another state
     HOST_LOST=hosta          running jobs of the host are UNKWN
     HIDE_CODES=Y             bjobs leaves the exit code of EXIT out
+    KILLED=TERM_PREEMPT: x   why a running job ends, in place of TERM_OWNER
     HIDE_REASONS=Y           LSF knows no TERM_ reasons
     MUTE=Y                   bjobs does not say which ids it does not know
     BHIST_REASONS=no         bhist has no TERM_ reasons, though bacct has
@@ -626,7 +627,8 @@ class Runner:
                 if event['signal']:
                     self.signals.append((0, task['pid'], event['signal']))
                 else:
-                    self.terminate(task, 'TERM_OWNER: job killed by owner', (signal.SIGINT, signal.SIGTERM))
+                    why = conf('KILLED') or 'TERM_OWNER: job killed by owner'
+                    self.terminate(task, why, (signal.SIGINT, signal.SIGTERM))
 
     def terminate(self, task, why, polite):
         """Send the polite signals, then KILL, each an interval after the other."""
