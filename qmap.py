@@ -3614,7 +3614,7 @@ class JournalState(JobTable):
             raise ValueError(settings)
         change_params({}, settings.get('params') or {})
         for node, (since, message) in settings.get('avoided', {}).items():
-            if not (is_of_type(since, float) and is_of_type(node + message, str)):
+            if not (is_of_type(since, NUMBER) and is_of_type(node + message, str)):
                 raise ValueError(settings)
         return settings
 
@@ -3782,7 +3782,8 @@ class Ledger(JournalState):
         usage       the record again, with what the scheduler's accounts added
         command     what came of an order (not a command of the map): command (its id), by, said (the
                     reply), refused, time
-        set         what steers the driver: max_running, halted, params of what is not yet submitted, time
+        set         what steers the driver: max_running, halted, params of what is not yet submitted, avoided
+                    ({node: [since when nothing is submitted to it, why]}), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -10453,7 +10454,7 @@ class Launches(Part):
         self._good, self._failed, self._bad = set(), collections.Counter(), {}
         self._jobs = {}    # by number: what was said of the last launch that failed, and all nodes
         self._lost = 0    # jobs since something began
-        self._timer = Timer(5, 300)    # of the next workers
+        self._timer = Timer(5, 300)    # of the next submission, where nothing begins
         self._since = None    # when the first workers ended since then that did not, on the monotonic clock
         #: Why nothing more is submitted, '' where it is.
         self.stopped = ''
@@ -10522,6 +10523,8 @@ class Launches(Part):
         _, nodes = self._jobs.get(attempt.number, ('', set()))
         self._jobs[attempt.number] = message, nodes | {self.node_of(account)} - {''}
         self._note_failed(account, message)
+        if self.node_of(account) and not self._good:
+            self._wait(message)
 
     def _note_failed(self, account, message):
         """Note that a launch failed, and avoid its node where the next one would most likely fail too.
@@ -10557,15 +10560,13 @@ class Launches(Part):
         for account in accounts.values():
             message = message or account.get('words', '')
             self._note_failed(account, message)
-        now = self.here.monotonic()
         if self._good or not are_all:
             return
+        now = self.here.monotonic()
         self._since = self._since or now
         if now - self._since >= self.HOPE:
             return self._stop(message)
-        self.driver.note_trouble('launch', self._told(message))
-        self._timer.back_off(now)
-        self.driver.submitter.timer.due = self._timer.due
+        self._wait(message)
 
     def why_lost(self, number, tries):
         """Return why a job ends of which all launches failed, in words, and note that.
@@ -10583,6 +10584,14 @@ class Launches(Part):
             return 'submitted {}; vanished from the queue each time'.format(times)
         where = ' on {}'.format(', '.join(sorted(nodes))) if nodes else ''
         return 'submitted {}, never began{}{}'.format(times, where, message and ': ' + message)
+
+    def _wait(self, message):
+        """Submit nothing for a while, longer each time: nothing begins anywhere."""
+        now = self.here.monotonic()
+        self.driver.note_trouble('launch', self._told(message))
+        if now >= self._timer.due:    # else it is another one of those that ended together
+            self._timer.back_off(now)
+            self.driver.submitter.timer.due = self._timer.due
 
     def _stop(self, message):
         """Submit nothing more: nothing begins anywhere."""
@@ -11557,7 +11566,7 @@ class Driver:
         return bool(self.ledger.settings.get('halted'))
 
     def set(self, **settings):
-        """Change what steers the driver: max_running, halted, params."""
+        """Change what steers the driver: max_running, halted, params, avoided."""
         self.lease.write([dict(settings, event='set', time=self.here.time())])
 
     def counts(self):
