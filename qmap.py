@@ -5331,6 +5331,8 @@ class Backend:
     limits_time = False
     #: Whether `accounts` knows of a task as soon as it has ended, so that its usage can be had at once.
     accounts_at_once = False
+    #: Whether it never has to be waited for, because no command is run; see `Asker`.
+    answers_at_once = False
     #: Whether an id may be given again, to another submission.
     reuses_ids = True
     #: Whether a task that the queue calls FAILED stays there until it is cancelled.
@@ -5377,6 +5379,7 @@ class Backend:
         self.token = self.folder = ''
         #: Names of nodes on which nothing is to start. The driver sets it.
         self.avoided = ()
+        self._last = threading.local()
 
     # Submitting
 
@@ -5468,7 +5471,12 @@ class Backend:
 
     def ask(self, argv, **options):
         """Return the `Answer` to a question; the options are those of `call_scheduler`."""
-        return call_scheduler(argv, **dict(self.of_questions, **options))
+        self._last.answer = call_scheduler(argv, **dict(self.of_questions, **options))
+        return self._last.answer
+
+    def last_answer(self):
+        """Return the Answer to the last question that this thread has asked, None for none."""
+        return getattr(self._last, 'answer', None)
 
     def find(self, name):
         """Return the id of the submission with this name, '' if there surely is none, None without an
@@ -7537,7 +7545,7 @@ class Local(Backend):
     grace = 0.5
     #: No slot waits for the driver where jobs are short.
     ahead = 3
-    starts_jobs = takes_back = limits_time = accounts_at_once = True
+    starts_jobs = takes_back = limits_time = accounts_at_once = answers_at_once = True
     reuses_ids = False
     #: Seconds for which a shortage is told, and no runner started ahead of its time.
     SHORT = 15
@@ -9432,14 +9440,18 @@ DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
 
 
 class Disk(Part):
-    """Whether the logs folder has room for more."""
+    """Whether the logs folder has room for more.
+
+    Attributes:
+        retry: Timer of the next try after something there could not be read or written
+    """
 
     #: Bytes that must be left for more jobs, and below which it is called full.
     SPACE, FULL = 16 << 20, 64 << 10
 
     def __init__(self, driver):
         super().__init__(driver)
-        self._due, self._lacking = 0, False
+        self._due, self._lacking, self.retry = 0, False, Timer(1, 30)
         #: When a file could not be written for want of space, on the monotonic clock.
         self._full_since = float('-inf')
 
@@ -9622,6 +9634,9 @@ class Scribe(Part):
 class Reports(Part):
     """What the jobs say themselves, and the records that come of it."""
 
+    #: Seconds for which what they say waits for the answer to their submission.
+    SOON = 5
+
     def collect(self):
         """Read what the jobs have said since the last time, and write down what comes of it."""
         names = set(self.logs.listing())
@@ -9655,6 +9670,8 @@ class Reports(Part):
         if number is None:
             return []
         record = self.ledger.live[number]
+        if record['batch'] == self.driver.asker.batch_under_way(self.SOON):
+            return []    # in a moment it is known what the scheduler calls its task
         start = attempts.start_of(key) or read_start(attempts.status_path(record, '.start'))
         if start.get('void'):
             remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
@@ -10191,8 +10208,9 @@ class Pools(Part):
         waiting = sum(pool.waiting for pool in self.by_number.values())
         most = min(self.size, self.driver.max_running)
         ahead = min(Pool.LIST, max(Pool.FIRST * most, int(60 * submitter.speed())))
-        if waiting > ahead // 2 and not leaving:
+        if waiting > ahead // 2 and not leaving and not submitter.unfinished:
             return
+        submitter.unfinished = False
         room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
         params = change_params(self.plan.params, self.ledger.settings.get('params'))
         groups, alone = collections.OrderedDict(), []
@@ -10213,6 +10231,7 @@ class Pools(Part):
                 if not workers:
                     break    # what works now has other parameters
                 if not submitter.submit_batch(some, params, dict(changes), 0, pool, workers):
+                    submitter.unfinished = bool(self.driver.asker.under_way('submit'))
                     return
                 room -= len(some)
         room = self.driver.max_running - self.at_work() - by_themselves
@@ -10353,17 +10372,20 @@ class Pools(Part):
                 count -= len(at_work)
                 write_text(self.logs.run_file('home', pool.number), '{}\n'.format(pool.limit))
 
-    def see(self, answer, now):
+    def see(self, answer, ids, now):
         """Note which workers the queue still lists, and of a job on their list why none has begun.
 
         Args:
             answer: of the queue, as from Backend.poll
+            ids: set of the scheduler's ids of which it speaks
             now: on the monotonic clock
         """
         events, stuck = [], []
         for pool in self.by_number.values():
+            if pool.id not in ids:
+                continue
             reasons, begun = [], False
-            for index in pool.indices if pool.id else ():
+            for index in pool.indices:
                 status, _, message = answer.get((pool.id, index)) or answer.get((pool.id, 0)) or ('', '', '')
                 if status in IN_QUEUE:
                     pool.gone.pop(index, None)
@@ -10609,15 +10631,203 @@ class Launches(Part):
 IN_QUEUE = (PENDING, RUNNING, OTHER)
 
 
+class Question:
+    """What the scheduler is asked, or told, and what came of it.
+
+    Attributes:
+        asked: when, on the monotonic clock. An answer speaks of that time: of what was submitted, or has
+            changed, since then it says nothing
+        about: for whoever asked: what was meant by it
+        answered: whether the rest is there
+        value: what the function returned; None for no answer
+        said: Answer of the scheduler's last command, None for none
+        error: what the function raised, None for nothing
+    """
+
+    def __init__(self, asked, about, function, arguments):
+        """
+        Args:
+            asked, about: see the class
+            function, arguments: what is called to ask, with these
+        """
+        self.asked, self.about, self._call = asked, about, (function, arguments)
+        self.answered, self.value, self.said, self.error = False, None, None, None
+
+    def put(self, backend):
+        """Ask, and wait for the answer."""
+        function, arguments = self._call
+        try:
+            self.value = function(*arguments)
+            self.said = backend.last_answer()
+        except BaseException as error:    # of whoever takes the answer
+            self.error = error
+        self.answered = True
+
+
+class Asker(Part):
+    """Asks the scheduler beside the work of the driver, so that an answer which takes minutes keeps nothing
+    else waiting: one question of a kind at a time, in a thread of its own. Each kind has its own, because
+    squeue should not wait for sacct, and a submission begins at once or not at all.
+    """
+
+    #: Seconds for which a driver that leaves waits for what it has told the scheduler. A submission of which
+    #: it does not hear the answer is looked for by name, by the next driver.
+    LEAVING = 10
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self._questions, self._silent_since = {}, {}    # by kind
+
+    def ask(self, kind, about, function, *arguments):
+        """Ask something; of this kind there must be no question under way.
+
+        Args:
+            kind: any text
+            about: for `Question.about`
+            function, arguments: what is called, in another thread
+        """
+        self._questions[kind] = Question(self.here.monotonic(), about, function, arguments)
+        self._put(self._questions[kind])
+
+    def _put(self, question):
+        """Have a question asked."""
+        if not self.backend.answers_at_once:
+            try:
+                threading.Thread(target=self._work, args=(question,), name='qmap-asker', daemon=True).start()
+                return
+            except RuntimeError:    # no process can be started for it
+                pass
+        question.put(self.backend)
+
+    def _work(self, question):
+        question.put(self.backend)
+        self.here.wake()
+
+    def under_way(self, kind):
+        """Return the Question of a kind of which nobody has taken the answer, None for none."""
+        return self._questions.get(kind)
+
+    def take(self, kind):
+        """Return the Question of a kind once it has been answered, None before, and afterwards."""
+        question = self._questions.get(kind)
+        if question is None or not question.answered:
+            return None
+        del self._questions[kind]
+        if question.error:
+            raise question.error
+        return question
+
+    def note_silence(self, kind, about, question, answered):
+        """Note that the scheduler does not answer, or answers what nobody understands; or that this is over.
+
+        Args:
+            kind: of the question
+            about: who does not answer, or about what there is no answer, as 'from Slurm'
+            question: Question
+            answered: whether there is an answer
+        """
+        if answered:
+            self._silent_since.pop(kind, None)
+            self.driver.note_trouble(kind, '')
+            return
+        since, said = self._silent_since.setdefault(kind, self.here.time()), question.said
+        self.driver.note_trouble(kind, 'no {}answer {} since {}{}'.format(
+            'usable ' if said and said.code is not None else '', about,
+            time.strftime('%H:%M:%S', time.localtime(since)), ': ' + said.message() if said else ''))
+
+    def batch_under_way(self, within=float('inf')):
+        """Return the number of the batch of which the submission is still to be answered, 0 for none.
+
+        Args:
+            within: seconds; of one that began longer ago, 0
+        """
+        question = self.under_way('submit')
+        is_young = question and self.here.monotonic() - question.asked < within
+        return question.about[0]['batch'] if is_young else 0
+
+    def wait_for(self, *kinds):
+        """Wait until the scheduler has answered to questions of these kinds, but not for long."""
+        until = self.here.monotonic() + self.LEAVING
+        while self.here.monotonic() < until and self._waits_for(kinds):
+            self.here.sleep(0.1)
+
+    def _waits_for(self, kinds):
+        """Tell whether a question of one of these kinds is still to be answered."""
+        self.driver.steering.end_tasks([])    # what had to wait for the last order
+        return not all(self._questions[kind].answered for kind in kinds if kind in self._questions)
+
+
+class Copies(Part):
+    """Tasks of other submissions that run an attempt of ours: one that was not answered may have been taken all
+    the same.
+
+    Attributes:
+        suspected: keys of attempts of which it is to be asked whether a copy runs them
+        listed: {what an attempt calls its task: what the queue says of that, as from Backend.poll}, of those
+            that were asked for last
+    """
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.suspected, self.listed = set(), {}
+
+    def may_run(self, key, task):
+        """Tell whether an attempt may have been claimed by a copy, which the scheduler still has. That is asked
+        for first, together with the accounts.
+
+        Args:
+            key: of the attempt
+            task: of the scheduler, None where it has none
+        """
+        claim = self.claimed_by(key)
+        if not self.backend.reuses_ids or not claim:
+            return False
+        if claim not in self.listed:
+            self.suspected.add(key)
+            return True
+        listed = self.listed[claim]
+        return listed is None or self._has_others(listed, {task and task[0]})
+
+    def claimed_by(self, key):
+        """Return the scheduler's name of the task that has claimed an attempt, as that says itself; None for
+        none."""
+        return (self.driver.attempts.start_of(key) or {}).get('executor_id')
+
+    def to_ask(self):
+        """Return the arguments of `ask` for what is suspected."""
+        claims = {self.claimed_by(key) for key in self.suspected} - {None, ''}
+        self.suspected = set()
+        return sorted(claims), {batch.get('id') for batch in self.ledger.batches.values()}
+
+    def ask(self, claims, own):
+        """Return what is `listed` of some tasks. Called in another thread.
+
+        Args:
+            claims: list of what attempts call their task
+            own: set of the ids of our own submissions
+        """
+        listed, found = self.backend.poll(claims) if claims else {}, dict.fromkeys(claims, {})
+        # All at once first, because there hardly ever is one.
+        if listed is None or self._has_others(listed, own):
+            found.update((claim, self.backend.poll([claim])) for claim in claims)
+        return found
+
+    @staticmethod
+    def _has_others(listed, own):
+        """Tell whether the queue, as it said, has tasks of submissions that are not our own."""
+        return any(status in IN_QUEUE and task[0] not in own for task, (status, _, _) in listed.items())
+
+
 class Queue(Part):
     """What the scheduler says: which tasks its queue lists, and how those ended of which it alone can tell.
 
     Attributes:
         timer: Timer of the next look
-        polled: when it last answered, on the monotonic clock
+        polled: when that was asked which it has answered last, on the monotonic clock
         waiting_for_usage: {number: (since, event)} of ended jobs of which the accounts may still tell what
             they used
         load: of the cluster, as Backend.usage tells it, where the profile wants it
+        copies: Copies
     """
 
     #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the
@@ -10628,62 +10838,80 @@ class Queue(Part):
         super().__init__(driver)
         self.timer, self.polled, self.waiting_for_usage = Timer(5, 300), float('-inf'), {}
         self.load, self._load_due = {}, 0
-        self._silent_since = self._accounts_due = self._usage_due = 0
-        #: Whether there may be copies of other submissions; None before it was asked in this look.
-        self._copies = None
+        self._accounts_due = self._usage_due = 0
+        self.copies = Copies(driver)
         #: The tasks that waited when the queue was last asked, and the batches that it listed; the last batch
         #: that it lists now as it did then: its memory reaches as far as that at least.
         self._waited, self._listed, self._whole = set(), set(), -1
 
-    def look_soon(self):
-        """Look at the queue soon: something was told to end."""
-        self.timer.due = min(self.timer.due, max(self.here.monotonic() + 3, self.polled + 10))
+    def look_soon(self, seconds=3, apart=10):
+        """Look at the queue soon: something was submitted, and many die at once, or was told to end.
+
+        Args:
+            seconds: until then
+            apart: seconds since it was asked last, at least: not after each of many submissions
+        """
+        self.timer.due = min(self.timer.due, max(self.here.monotonic() + seconds, self.polled + apart))
 
     def look_at_load(self, now):
         """Ask for the load of the cluster from time to time, where the profile wants it."""
-        if now >= self._load_due and self.plan.info['settings'].get('show_usage', '').lower() in TRUE:
+        asker, wanted = self.driver.asker, self.plan.info['settings'].get('show_usage', '').lower() in TRUE
+        if wanted and now >= self._load_due and not asker.under_way('load'):
             self._load_due = now + self.LOAD
-            self.load = self.backend.usage() or {}
+            asker.ask('load', None, self.backend.usage)
+        answer = asker.take('load')
+        if answer:
+            self.load = answer.value or {}
 
     def poll(self):
-        """Ask the queue which tasks it lists, and note what that says of each job."""
-        now = self.here.monotonic()
-        if now < self.timer.due or not self.ledger.live:
+        """Ask the queue which tasks it lists, and note what it says of each job."""
+        now, asker = self.here.monotonic(), self.driver.asker
+        if now >= self.timer.due and self.ledger.live and not asker.under_way('poll'):
+            for record in self.ledger.live.values():
+                if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
+                    self.driver.attempts.of(record).miss(now)
+            ids = self._known_ids()
+            if ids:
+                asker.ask('poll', ids, self.backend.poll, list(ids.values()))
+        answer = asker.take('poll')
+        if answer is None or self._is_silent(answer, now):
             return
-        for record in self.ledger.live.values():
-            if self.ledger.batch_of(record).get('id') == '':    # only its own words can tell
-                self.driver.attempts.of(record).miss(now)
-        ids = [batch['id'] for batch in self.ledger.batches.values() if batch.get('id')]
-        answer = self._ask(ids, now) if ids else None
-        if answer is None:
-            return
-        events = []
-        batches = {batch['id']: batch['batch'] for batch in self.ledger.batches.values() if batch.get('id')}
-        listed = {batches[id] for id, _ in answer if id in batches}
+        batches = {id: number for number, id in answer.about.items()}
+        listed = {batches[id] for id, _ in answer.value if id in batches}
         self._whole = max(listed & self._listed, default=-1)
+        events, ids = [], self._known_ids()
         for number, record in self.ledger.live.items():
-            events += self._see(number, record, answer, now)
+            batch = record['batch']
+            if batch in ids and answer.about.get(batch) == ids[batch]:    # else it was submitted since
+                events += self._see(number, record, answer.value, now)
         self._listed = listed
-        self._waited = {task for task, told in answer.items() if told[0] == PENDING}
+        self._waited = {task for task, told in answer.value.items() if told[0] == PENDING}
         self.driver.reports.log(events)
-        self.driver.pools.see(answer, now)
+        self.driver.pools.see(answer.value, set(answer.about.values()), now)
 
-    def _ask(self, ids, now):
-        """Return what the queue says of submissions, None for no answer."""
-        answer = self.backend.poll(ids)
-        if answer is None:
-            self._silent_since = self._silent_since or self.here.time()
-            self.driver.note_trouble('poll', 'no answer from {} since {}'.format(
-                self.backend.title, time.strftime('%H:%M:%S', time.localtime(self._silent_since))))
+    def _known_ids(self):
+        """Return {number of the batch: the scheduler's id of it}."""
+        return {number: batch['id'] for number, batch in self.ledger.batches.items() if batch.get('id')}
+
+    def _is_silent(self, answer, now):
+        """Tell whether the queue did not answer, and note when to ask it again.
+
+        Args:
+            answer: Question
+            now: on the monotonic clock
+        """
+        self.driver.asker.note_silence(
+            'poll', 'from ' + self.backend.title, answer, answer.value is not None)
+        if answer.value is None:
             self.timer.back_off(now)
-            return None
-        self._silent_since = 0
-        self.driver.note_trouble('poll', '')
+            return True
         self.timer.reset()
-        if now - self.polled > 2 * self.backend.poll_interval:
+        if answer.asked - self.polled > 2 * self.backend.poll_interval:
             self._waited = set()    # what has begun since may have ended, and be forgotten
-        self.polled, self.timer.due = now, now + self.backend.poll_interval
-        return answer
+        self.polled, self.timer.due = answer.asked, now + self.backend.poll_interval
+        if self._known_ids().items() - answer.about.items():
+            self.look_soon(5, 15)
+        return False
 
     def _see(self, number, record, answer, now):
         """Return a list with the event that comes of what the queue says of a live job, an empty one for
@@ -10712,7 +10940,9 @@ class Queue(Part):
     def _see_listed(self, record, status, message):
         """Return a list with the event of a live job that the queue lists, an empty one for no news."""
         attempt = self.driver.attempts.by_key.get(key_of(record))
-        if attempt and not attempt.end:
+        if attempt and attempt.end:
+            return []    # it has said that it ended
+        if attempt:
             attempt.found()
         if self.ledger.batch_of(record).get('shares'):
             status = PENDING    # one of the chunk's jobs runs, and the others wait
@@ -10725,28 +10955,68 @@ class Queue(Part):
     def ask_accounts(self):
         """Ask the scheduler's accounts, once for all: how did those end of which it alone can tell, what was
         used?"""
-        now = self.here.monotonic()
-        if now < self._accounts_due:
-            return
+        now, asker = self.here.monotonic(), self.driver.asker
         busy = bool(self.ledger.live)    # nobody should wait at the end for what is only nice to know
-        over = self._gone_for_a_while(now)
-        late = [number for number, (since, _) in self.waiting_for_usage.items()
-                if now - since > (5 if busy else 1)] if not busy or now >= self._usage_due else []
-        if not over and not late:
+        question = asker.under_way('accounts')
+        if question is None and now >= self._accounts_due:
+            self._ask_accounts(now, busy)
+        elif question and not busy and now - question.asked > self.PATIENCE:
+            self.waiting_for_usage.clear()
+        answer = asker.take('accounts')
+        if answer is None:
             return
         if not self.backend.accounts_at_once:
             self._accounts_due = now + (5 if busy else 2)
+        gone, usage = answer.about
+        accounts, self.copies.listed = answer.value
+        if gone:
+            asker.note_silence(
+                'accounts', 'from the accounts of ' + self.backend.title, answer, accounts is not None)
+        tasks = {attempt.number: task for task, attempt, *known in gone
+                 if self._is_at(attempt) and known == [attempt.since, attempt.start, attempt.end]}
+        self._judge(tasks, accounts, answer.asked)
+        if self.copies.suspected:
+            self._accounts_due = 0
+        self._add_usage(usage, accounts, answer.asked, self.PATIENCE if busy else 6)
+
+    def _ask_accounts(self, now, busy):
+        """Ask the accounts, if there is anything to ask.
+
+        Args:
+            now: on the monotonic clock
+            busy: whether there are jobs in the scheduler
+        """
+        attempts, over = self.driver.attempts, self._gone_for_a_while(now)
+        late = {}
+        if not busy or now >= self._usage_due:
+            late = {number: event for number, (since, event) in self.waiting_for_usage.items()
+                    if now - since > (5 if busy else 1)}
+        if not over and not late:
+            return
         if late:
             self._usage_due = now + self.USAGE
-        gone = {number: self.driver.attempts.task(self.ledger.live[number]) for number in over}
-        usage = {number: tuple(self.waiting_for_usage[number][1]['task'] or ()) for number in late}
-        accounts = self.backend.accounts(
-            [tuple(task) for task in itertools.chain(gone.values(), usage.values()) if task])
-        self._judge(gone, accounts, now)
-        self._add_usage(usage, accounts, now, self.PATIENCE if busy else 6)
+        gone = [(attempts.task(self.ledger.live[attempt.number]), attempt, attempt.since, attempt.start,
+                 attempt.end) for attempt in over]
+        tasks = [task for task, *_ in gone] + [tuple(event['task'] or ()) for event in late.values()]
+        self.driver.asker.ask('accounts', (gone, late), self._ask_for, list(filter(None, tasks)),
+                              *self.copies.to_ask())
+
+    def _ask_for(self, tasks, claims, own):
+        """Return what the accounts say of tasks, and what the queue says of copies. Called in another thread.
+
+        Args:
+            tasks: list of tasks
+            claims, own: as for `Copies.ask`
+        """
+        return self.backend.accounts(tasks), self.copies.ask(claims, own)
+
+    def _is_at(self, attempt):
+        """Tell whether an attempt is still the one that its job is at, and gone."""
+        record = self.ledger.live.get(attempt.number)
+        return record is not None and attempt.gone and self.driver.attempts.of(record) is attempt
 
     def _gone_for_a_while(self, now):
-        """Return the numbers of the jobs that are gone for so long that the accounts may know of it."""
+        """Return the Attempts that are gone for so long that the accounts may know of it."""
         attempts, short = self.driver.attempts, min(10, self.backend.grace)
         gone = [attempt for key, attempt in attempts.by_key.items() if attempt.gone and attempts.is_live(key)]
 
@@ -10754,21 +11024,23 @@ class Queue(Part):
             was_told = attempt.number in self.ledger.cancelled and attempt.reason == 'cancelled'
             return attempt.end or was_told
 
-        return [attempt.number for attempt in gone if is_clear(attempt) or now - attempt.since > short]
+        return [attempt for attempt in gone if is_clear(attempt) or now - attempt.since > short]
 
-    def _add_usage(self, tasks, accounts, now, patience):
+    def _add_usage(self, asked, accounts, now, patience):
         """Add what ended jobs used to their records, and wait for some of them no more.
 
         Args:
-            tasks: {number of the job: its task}
+            asked: {number of the job: the event that ended it}
             accounts: {task: dict} as the scheduler's accounts say, None for no answer
-            now: on the monotonic clock
+            now: when these were asked, on the monotonic clock
             patience: seconds
         """
         events = []
-        for number, task in tasks.items():
-            since, event = self.waiting_for_usage[number]
-            account = (accounts or {}).get(task) or {}
+        for number, last in asked.items():
+            since, event = self.waiting_for_usage.get(number, (0, None))
+            if event is not last:    # nobody waits for it any more
+                continue
+            account = (accounts or {}).get(tuple(event['task'] or ())) or {}
             if is_account_of(event, account) and add_usage(event, account):
                 events.append(dict(event, event='usage'))
             if accounts == {} or account or now - since > patience:
@@ -10781,12 +11053,11 @@ class Queue(Part):
         Args:
             tasks: {number of the job: its task, None where it has none}
             accounts: {task: dict} as the scheduler's accounts say, None for no answer
-            now: on the monotonic clock
+            now: when these were asked, on the monotonic clock
         """
         names, attempts = set(self.logs.listing()), self.driver.attempts
         rules = Rules(self.backend.grace, self.PATIENCE, self.backend.lingers)
         events, back, stuck = [], [], []
-        self._copies = None
         for number, task in tasks.items():
             record = self.ledger.live[number]
             key, attempt = key_of(record), attempts.of(record)
@@ -10794,7 +11065,7 @@ class Queue(Part):
             verdict = judge(evidence, now - attempt.since, rules)
             if verdict == WAIT:
                 continue
-            if verdict == END and not attempt.end and evidence.begun and self._copy_lives(key, task, tasks):
+            if verdict == END and not attempt.end and evidence.begun and self.copies.may_run(key, task):
                 continue    # another copy was first
             if attempt.listed and self.backend.lingers:
                 stuck.append(task)
@@ -10831,7 +11102,7 @@ class Queue(Part):
         attempts, reports = self.driver.attempts, self.driver.reports
         alone = self.driver.pools.went_on(record)
         account = None if accounts is None else accounts.get(task) or {}
-        if account and account.get('only') not in (None, self._claimed_by(key_of(record))):
+        if account and account.get('only') not in (None, self.copies.claimed_by(key_of(record))):
             account = {}    # of another job that has this id
         if attempt.end and alone:
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
@@ -10871,36 +11142,6 @@ class Queue(Part):
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
                 and not start['born'].startswith(boot_id()):
             account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
-
-    def _copy_lives(self, key, task, tasks):
-        """Tell whether an attempt was claimed by a copy of another submission, which the scheduler still has.
-
-        It is asked for all at once first, because it hardly ever has one.
-
-        Args:
-            key: of the attempt
-            task: of the scheduler, None where it has none
-            tasks: as for `_judge`
-        """
-        claimed_by = self._claimed_by(key)
-        if not self.backend.reuses_ids or not claimed_by:
-            return False
-        if self._copies is None:
-            ids = {self._claimed_by(key_of(self.ledger.live[number])) for number in tasks}
-            own = {batch.get('id') for batch in self.ledger.batches.values()}
-            self._copies = self._has_others(sorted(filter(None, ids)), own)
-        return self._copies and self._has_others([claimed_by], {task and task[0]})
-
-    def _claimed_by(self, key):
-        """Return the scheduler's name of the task that has claimed an attempt, as that says itself; None for
-        none."""
-        return (self.driver.attempts.start_of(key) or {}).get('executor_id')
-
-    def _has_others(self, ids, own):
-        """Tell whether the queue has tasks of these submissions that are not our own, or does not answer."""
-        answer = self.backend.poll(ids)
-        return answer is None or any(status in IN_QUEUE and other[0] not in own
-                                     for other, (status, _, _) in answer.items())
 
 
 class Recall(Part):
@@ -10991,25 +11232,46 @@ class Recall(Part):
 
     def find_batches(self):
         """Look for the submissions that were never answered, by their name."""
-        now = self.here.monotonic()
-        if now < self.due:
+        now, asker = self.here.monotonic(), self.driver.asker
+        if now >= self.due and not asker.under_way('find'):
+            self.due = now + self.FIND_AGAIN
+            names = self._names_to_find()
+            if names:
+                asker.ask('find', names, self._find_names, names)
+        answer = asker.take('find')
+        if answer is None:
             return
-        self.due = now + self.FIND_AGAIN
-        silent = False
-        for number, batch in list(self.ledger.batches.items()):
-            if batch.get('id') is None and number not in self.driver.chunks.inherited:
-                id = self.backend.find(batch['name'])
-                if id is None:
-                    silent = True
-                elif id:
-                    self.note_id(number, id)
-                    self.driver.attempts.tell_started_in(number)
-                    self.forget_id(number, id)
-                    self.driver.steering.note_cancelled()
-                else:
-                    self.return_batch(batch)
-        if not silent and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
+        found = answer.value
+        unknown = [name for number, name in answer.about.items() if found[number] is None]
+        asker.note_silence('find', 'from {} about the submission {}'.format(
+            self.backend.title, ', '.join(unknown[:1])), answer, not unknown)
+        for number, id in found.items():
+            if id is not None and self.ledger.batches.get(number, {'id': ''}).get('id') is None:
+                self._note_found(number, id)
+        if not unknown and all(batch.get('id') is not None for batch in self.ledger.batches.values()):
             self.due = float('inf')
+
+    def _names_to_find(self):
+        """Return {number of the batch: its name} of the submissions that were never answered, but for the one
+        that still may be."""
+        under_way = self.driver.asker.batch_under_way()
+        return {number: batch['name'] for number, batch in self.ledger.batches.items()
+                if batch.get('id') is None and number != under_way
+                and number not in self.driver.chunks.inherited}
+
+    def _find_names(self, names):
+        """Return {number of the batch: its id, as from Backend.find}. Called in another thread."""
+        return {number: self.backend.find(name) for number, name in names.items()}
+
+    def _note_found(self, number, id):
+        """Note under which id the scheduler has a batch, '' for none."""
+        if not id:
+            self.return_batch(self.ledger.batches[number])
+            return
+        self.note_id(number, id)
+        self.driver.attempts.tell_started_in(number)
+        self.forget_id(number, id)
+        self.driver.steering.note_cancelled()
 
     def return_batch(self, batch):
         """Make a batch unsubmitted again, but for what is seen to have started.
@@ -11051,11 +11313,15 @@ class Recall(Part):
                 self.note_id(other['batch'], '')
                 self.return_batch(other)
 
+    def is_in(self, number, batch):
+        """Tell whether a job is still live in a batch: it may have ended before that was answered."""
+        return self.ledger.live.get(number, {'batch': 0})['batch'] == batch
+
     def fail_batch(self, batch, numbers, message):
         """End the jobs of a batch that was refused, but for what a late copy of an earlier submission has
         begun."""
         names = set(self.logs.listing())
-        records = [self.ledger.live[number] for number in numbers]
+        records = [self.ledger.live[number] for number in numbers if self.is_in(number, batch)]
         refused = [record for record in records if key_of(record) + '.start' not in names]
         self.driver.reports.log([
             dict(record, event='end', status=FAILED, error_reason='submit', error=message,
@@ -11077,6 +11343,7 @@ class Submitter(Part):
     Attributes:
         timer: Timer of the next submission
         began: since when this driver drives, on the monotonic clock
+        unfinished: whether more is to be submitted as soon as the last submission has been answered
     """
 
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free:
@@ -11085,6 +11352,8 @@ class Submitter(Part):
     #: Bytes of the list of jobs in a script at the most. Slurm takes scripts of 4 MiB: slurm.conf(5),
     #: max_script_size.
     LIST_BYTES = 3 << 20
+    #: Jobs among which those are looked for that can be submitted together.
+    AT_ONCE = 10000
 
     def __init__(self, driver):
         super().__init__(driver)
@@ -11094,6 +11363,7 @@ class Submitter(Part):
         self._lasted = None    # seconds that a job takes, by the last ones
         self._largest = self._array_limit = 0
         self._requeues = ()    # the exit statuses that the site gives another meaning
+        self.unfinished = False
         #: Variables of the user that a shell which jobs share would take for its own.
         self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
                               for name in os.environ)
@@ -11146,7 +11416,7 @@ class Submitter(Part):
     def submit(self):
         """Hand over as many jobs as may run."""
         now, max_running = self.here.monotonic(), self.driver.max_running
-        if now < self.timer.due:
+        if now < self.timer.due or not self._know_limits():
             return
         self.backend.throttle(max_running)
         self.backend.avoided = sorted(self.driver.attempts.launches.avoided())
@@ -11158,16 +11428,19 @@ class Submitter(Part):
         if self.backend.ahead:
             if room < self._ahead() // 2:
                 return    # there is enough on the way, and more at once costs less
-        elif room < min(max_running // 2, unsubmitted) and now - self._submitted < self._gather():
-            return
-        self.submit_jobs(self.ledger.following(max(0, room)))
+        elif room < min(max_running // 2, unsubmitted) and not self.unfinished:
+            if now - self._submitted < self._gather():
+                return
+        self.submit_jobs(self.ledger.following(min(self.AT_ONCE, max(0, room))))
 
     def has_handed_over(self):
         """Tell whether the scheduler has all jobs, or all that it takes for now."""
-        return self.ledger.next_job() is None or self.timer.wait > 0
+        ended = self.ledger.next_job() is None or self.timer.wait > 0
+        return ended and not self.driver.asker.under_way('submit')
 
     def submit_jobs(self, numbers):
         """Submit jobs, those that ask for the same together."""
+        self.unfinished = False
         groups = collections.OrderedDict()
         for number in numbers:
             params, changes = self.job_params(number)
@@ -11180,6 +11453,7 @@ class Submitter(Part):
                 while members and not self.lease.beat.is_due():
                     some, members = members[:self.largest()], members[self.largest():]
                     if not self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some))):
+                        self.unfinished = bool(self.driver.asker.under_way('submit'))
                         return
 
     def job_params(self, number):
@@ -11189,14 +11463,21 @@ class Submitter(Part):
 
     def largest(self):
         """Return how many tasks a submission may have: no more than fit into its script either."""
-        if not self._largest:
-            limits = self.backend.limits()
+        return self._largest
+
+    def _know_limits(self):
+        """Tell whether it is known how many tasks a submission may have, and ask for it."""
+        asker = self.driver.asker
+        if not self._largest and not asker.under_way('limits'):
+            asker.ask('limits', None, self.backend.limits)
+        answer = asker.take('limits')
+        if answer:
             id = self.ledger.id(self.ledger.count - 1)
             line = '{}.00000 {}\n'.format(id, self.plan.path(id)[len(self.logs.path) + 1:])
             fitting = max(1, self.LIST_BYTES // len(line))
-            self._largest = self._array_limit = min(fitting, limits.get('array', 1))
-            self._requeues = limits.get('requeues', ())
-        return self._largest
+            self._largest = self._array_limit = min(fitting, answer.value.get('array', 1))
+            self._requeues = answer.value.get('requeues', ())
+        return bool(self._largest)
 
     def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
         """Submit jobs as one batch.
@@ -11205,8 +11486,11 @@ class Submitter(Part):
             numbers, params, changes, chunks, pool, workers: of the Submission
 
         Returns:
-            whether more may be submitted at once
+            whether more may be submitted at once: not while the scheduler has still to answer
         """
+        asker = self.driver.asker
+        if not pool and asker.under_way('submit'):
+            return False
         submission = Submission(numbers, params, changes, chunks, pool, workers)
         event = self._batch_event(submission)
         script = self.logs.batch(event['batch'])
@@ -11230,8 +11514,18 @@ class Submitter(Part):
             self.lease.write([])
             return True
         count = chunks or workers or len(numbers)
-        outcome, detail = self.backend.submit(script, event['name'], count, params, script + '.out')
-        return self.OUTCOMES[outcome](self, event, submission, count, detail)
+        asker.ask('submit', (event, submission, count), self.backend.submit,
+                  script, event['name'], count, params, script + '.out')
+        return self.take_answer()
+
+    def take_answer(self):
+        """Do what comes of the answer to a submission, if there is one; return whether more may be submitted
+        at once."""
+        answer = self.driver.asker.take('submit')
+        if answer is None:
+            return False
+        outcome, detail = answer.value
+        return self.OUTCOMES[outcome](self, *answer.about, detail)
 
     def _batch_event(self, submission):
         """Return the event of a batch that is to be submitted."""
@@ -11257,10 +11551,10 @@ class Submitter(Part):
         self._largest = min(self._array_limit, 2 * self._largest)
         self.timer.reset()
         self.driver.note_trouble('submit', '')
-        # Sooner than usual: many die at once. But not after each of many submissions.
-        queue = self.driver.queue
-        queue.timer.due = min(queue.timer.due, max(self.here.monotonic() + 5, queue.polled + 15))
+        self.driver.queue.look_soon(5, 15)
         self.lease.write([])
+        if self.ledger.cancelled.keys() & set(submission.numbers):
+            self.driver.steering.note_cancelled()
         return True
 
     def _refuse(self, event, submission, count, message):
@@ -11271,14 +11565,16 @@ class Submitter(Part):
     def _put_off(self, event, submission, count, message):
         """The scheduler cannot take a batch now. It may be the number of its tasks that is too large: fewer
         are tried at once."""
-        self.driver.recall.return_batch(self.ledger.batches[event['batch']])
+        if event['batch'] in self.ledger.batches:
+            self.driver.recall.return_batch(self.ledger.batches[event['batch']])
         if count > 1:
-            self._largest = count // 2
+            self._largest, self.timer.due = count // 2, self.here.monotonic() + self.driver.LOOK
             return False
         return self._wait_for_answer(event, submission, count, message)
 
     def _wait_for_answer(self, event, submission, count, message):
         """The scheduler did not answer, and may have taken the batch or not: it is looked for later."""
+        self.driver.recall.due = self.here.monotonic() + self.driver.recall.FIND
         self.driver.note_trouble('submit', '{}: {}'.format(self.backend.title, message))
         self.timer.back_off(self.here.monotonic())
         return False
@@ -11301,10 +11597,11 @@ class Submitter(Part):
         self.lease.unwritten.append({
             'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
         for number in submission.numbers:
-            self.driver.scribe.note(number, self.ledger.live[number])
+            if self.driver.recall.is_in(number, event['batch']):
+                self.driver.scribe.note(number, self.ledger.live[number])
         if event.get('crew') == event['batch']:
-            pool = self.driver.pools.by_number[batch] = Pool(event)
-            pool.waiting = len(submission.numbers)
+            pool = self.driver.pools.by_number.setdefault(batch, Pool(event))
+            pool.id, pool.waiting = event['id'], len(submission.numbers)
         self._submitted = self.here.monotonic()
 
     def _batch_name(self, params, batch):
@@ -11375,6 +11672,7 @@ class Steering(Part):
         super().__init__(driver)
         self.inbox = Inbox(self.logs, self.here)
         self._cancel_now = False    # jobs have still to be cancelled
+        self._tasks = []    # that the backend is to be told to end, once it has heard the last order
         self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more
 
     def note_cancelled(self):
@@ -11467,6 +11765,7 @@ class Steering(Part):
 
     def end_cancelled(self, now):
         """Tell the backend what to end, where there is a reason to tell it, or it was told long ago."""
+        self.end_tasks([])
         is_long_ago = self.ledger.cancelled and now >= self.cancel_due
         if self._cancel_now or is_long_ago:
             self.tell_backend()
@@ -11510,10 +11809,15 @@ class Steering(Part):
         and that stands for all jobs of the user (LSF: 0) or for an option."""
         if self.backend.reuses_ids:
             tasks = [task for task in tasks if re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
-        if tasks:
+        self._tasks += [task for task in tasks if task not in self._tasks]
+        asker = self.driver.asker
+        if asker.take('cancel'):
+            self.driver.queue.look_soon()
+        if self._tasks and not asker.under_way('cancel'):
             sizes = {batch['id']: batch.get('workers') or len(batch['tasks'])
                      for batch in self.ledger.batches.values() if batch.get('id')}
-            self.backend.cancel(tasks, sizes)
+            tasks, self._tasks = self._tasks, []
+            asker.ask('cancel', None, self.backend.cancel, tasks, sizes)
             self.driver.queue.look_soon()
 
 
@@ -11523,7 +11827,7 @@ class Driver:
     Attributes:
         logs, plan, backend, here: Logs, Plan, Backend, Host
         lease: Lease
-        attempts, reports, chunks, pools, queue, recall, submitter, steering, scribe, disk: its parts
+        attempts, reports, chunks, pools, asker, queue, recall, submitter, steering, scribe, disk: its parts
         leaving: set by others: 'halt' submits nothing more, 'leave' ends at once, 'cancel' ends all that was
             submitted, 'hand over' submits all that the scheduler takes, whatever max_running says, and ends;
             'obey' does what the inbox asks for, waits at most Queue.PATIENCE for what it cancels, and ends
@@ -11544,11 +11848,11 @@ class Driver:
         self.logs, self.plan, self.backend, self.here = logs, plan, backend, here
         self.lease = Lease(logs, plan, here, on_event, self._state)
         self.attempts, self.reports = Attempts(self), Reports(self)
-        self.chunks, self.pools = Chunks(self), Pools(self)
+        self.chunks, self.pools, self.asker = Chunks(self), Pools(self), Asker(self)
         self.queue, self.recall, self.submitter = Queue(self), Recall(self), Submitter(self)
         self.steering, self.scribe, self.disk = Steering(self), Scribe(self), Disk(self)
         self.leaving = self._left = ''
-        self._troubles, self._retry = {}, Timer(1, 30)
+        self._troubles = {}
 
     @property
     def ledger(self):
@@ -11664,9 +11968,9 @@ class Driver:
             self._complain(error)
             if error.errno in NO_ROOM:
                 self.disk.note_full(now)
-            self._retry.back_off(now)
-            self.scribe.put_off(self._retry.due)
-            self.submitter.timer.due = max(self.submitter.timer.due, self._retry.due)
+            self.disk.retry.back_off(now)
+            self.scribe.put_off(self.disk.retry.due)
+            self.submitter.timer.due = max(self.submitter.timer.due, self.disk.retry.due)
 
     def _look(self, now):
         """Look at everything once, in this order: what is known comes before what is done about it."""
@@ -11679,6 +11983,7 @@ class Driver:
         if self.lease.unwritten:
             self.lease.write([])
         self.chunks.close_inherited(now)
+        self.submitter.take_answer()
         self.reports.collect()
         self.chunks.look_after()
         self.pools.look_after()
@@ -11691,8 +11996,8 @@ class Driver:
         self.steering.end_cancelled(now)
         self._submit_or_leave(now)
         self.scribe.flush()
-        if now >= self._retry.due:
-            self._retry.reset()
+        if now >= self.disk.retry.due:
+            self.disk.retry.reset()
             self.note_trouble('folder', '')
 
     def _submit_or_leave(self, now):
@@ -11713,10 +12018,13 @@ class Driver:
         self.scribe.needs_cleaning = True    # LSF writes what it says of a task after that has ended
         self.pools.by_number = {}
         try:
+            self.asker.wait_for('submit', 'cancel')
             self.lease.check_epoch()
+            self.submitter.take_answer()
             self.reports.collect()    # what they have said since the last look
             self.recall.withdraw()
             self.recall.end_copies()
+            self.asker.wait_for('cancel')
             self.chunks.measure_last()
             self.scribe.finish()
             self.lease.write([{'event': 'left', 'time': self.here.time()}])

@@ -76,6 +76,8 @@ PLANTED = collections.OrderedDict([
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
     ('hole', 'a node on which launches fail is submitted to as before'),
+    ('stale', 'an answer of the queue counts also for what was submitted after it was asked'),
+    ('flight', 'a submission is looked for by name while it is still under way'),
 ])
 
 
@@ -692,17 +694,11 @@ class Simulated(module.Backend):
         return '{}.{}'.format(*task)
 
     def submit(self, script, name, count, params, output):
-        """Take a submission. Rules: one that does not answer, or takes no job more, is not asked at once again; none
-        goes to a node of which the journal says that nothing begins there."""
-        driver = self.world.actor.driver
-        avoided = {node for node, (since, _) in driver.ledger.settings.get('avoided', {}).items()
-                   if abs(driver.here.time() - since) < 3600}
-        if avoided != set(() if self.world.plant == 'hole' else self.avoided):
-            raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))
+        """Take a submission. Rule: one that does not answer, or takes no job more, is not asked at once again."""
         if self.world.now < self.hush:
             raise Broken('the scheduler is asked again at once')
         word, text = self._submit(script, name, count)
-        self.world.answers[name] = word
+        self.world.answers.setdefault(name, word)    # somebody may have looked for it before it came
         if word in ('busy', 'silent'):
             self.hush = self.world.now + (0.005 if word == 'busy' and count > 1 else 4.9)
         return ('refused' if word == 'silent' and self.world.plant == 'silent' else word), text
@@ -735,7 +731,7 @@ class Simulated(module.Backend):
         world.step('submitted')
         if chance < 0.32:
             return 'silent', 'no answer, taken'
-        if chance < 0.37:
+        if chance < 0.37 and world.actor:
             world.actor.wait(world.random.choice([5, 50]))
         return 'ok', id
 
@@ -822,7 +818,7 @@ class World:
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt', 'slow']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
@@ -1282,7 +1278,7 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox', 'Driver', 'Lease',
-    'Steering', 'Pools', 'Submitter', 'Recall', 'Queue', 'Reports', 'Scribe',
+    'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Admission, 'beats_elsewhere')]
@@ -1686,6 +1682,58 @@ class Pools(REAL['Pools']):
         return WORLD.plant == 'unclaimed' or super().claim(record)
 
 
+class Asker(REAL['Asker']):
+    """What is asked beside the work of the driver: of some questions the answer takes long, and then it is that of
+    the time when they were asked, or that of its end."""
+
+    def ask(self, kind, about, function, *arguments):
+        self.kind = kind
+        super().ask(kind, about, function, *arguments)
+
+    def _put(self, question):
+        world, kind = WORLD, self.kind
+        question.since = world.now
+        if kind == 'submit':
+            self.check_nodes()
+        if not world.fault('slow', 0.3):
+            return self.put(kind, question)
+        seconds, early = world.random.choice([5, 30, 100]), world.random.random() < 0.5
+        world.say('the answer to {} takes {} s', kind, seconds)
+        if kind == 'submit' and not early:    # it has read the script by then
+            function, (script, *others) = question._call
+            copy = os.path.join(world.folder, 'slow{}'.format(len(os.listdir(world.folder))), os.path.basename(script))
+            os.mkdir(os.path.dirname(copy))
+            shutil.copyfile(script, copy)
+            question._call = function, (copy, *others)
+        if early or kind == 'load':
+            self.put(kind, question)
+            question.answered = False
+            world.at(seconds, lambda: setattr(question, 'answered', True))
+        else:
+            world.at(seconds, lambda: self.put(kind, question))
+
+    def check_nodes(self):
+        """Rule: nothing is submitted to a node of which the journal says that nothing begins there."""
+        avoided = {node for node, (since, _) in self.ledger.settings.get('avoided', {}).items()
+                   if abs(self.here.time() - since) < 3600}
+        if avoided != set(() if WORLD.plant == 'hole' else self.backend.avoided):
+            raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))
+
+    def put(self, kind, question):
+        """Ask, now."""
+        if kind == 'submit':
+            WORLD.last_batch = json.dumps(question.about[0]['tasks'])
+        question.put(self.backend)
+        if isinstance(question.error, (Crash, Broken)):
+            raise question.error
+
+    def take(self, kind):
+        question = super().take(kind)
+        if question and WORLD.plant == 'stale' and kind == 'poll':
+            question.about = self.driver.queue._known_ids()
+        return question
+
+
 class Submitter(REAL['Submitter']):
     """What is handed over."""
 
@@ -1700,7 +1748,7 @@ class Submitter(REAL['Submitter']):
 
     def largest(self):
         if WORLD.plant == 'half':
-            self._largest = 0
+            self._largest = self._array_limit
         return super().largest()
 
 
@@ -1724,6 +1772,8 @@ class Recall(REAL['Recall']):
         answer = WORLD.answers.get(batch['name'])
         if batch.get('id') is None and answer not in ('', 'busy'):
             raise Broken('{} is taken back, of which the scheduler said: {}'.format(batch['name'], answer))
+        if self.driver.asker.batch_under_way() == batch['batch']:
+            raise Broken('{} is taken back while it is being submitted'.format(batch['name']))
         self.driver.returning = True
         super().return_batch(batch)
         self.driver.returning = False
@@ -1732,6 +1782,11 @@ class Recall(REAL['Recall']):
         if WORLD.plant == 'reruns':
             return event.get('error_reason') in module.INTERRUPTED
         return WORLD.plant != 'rerun' and super().may_rerun(number, event)
+
+    def _names_to_find(self):
+        if WORLD.plant != 'flight':
+            return super()._names_to_find()
+        return {number: batch['name'] for number, batch in self.ledger.batches.items() if batch.get('id') is None}
 
     def unsubmit(self, keys):
         """Rule: an attempt that can be seen to have begun is not taken back, nor one that somebody took out of
@@ -1748,6 +1803,10 @@ class Queue(REAL['Queue']):
     """What is believed of the scheduler."""
 
     def _see(self, number, record, answer, now):
+        """Rule: an answer says nothing of what was submitted after it was asked."""
+        job = WORLD.cluster.jobs.get(self.ledger.batch_of(record).get('id'))
+        if self.question and job and job['since'] > self.question.since:
+            raise Broken('{} was submitted after the queue was asked for it'.format(module.key_of(record)))
         waited, task = set(self._waited), self.driver.attempts.task(record)
         events = super()._see(number, record, answer, now)
         attempt = self.driver.attempts.by_key.get(module.key_of(record))
@@ -1755,7 +1814,7 @@ class Queue(REAL['Queue']):
             attempt.dropped = False
         in_cluster = WORLD.cluster.jobs.get(task[0]) if task else None
         is_out = in_cluster and in_cluster['tasks'][task[1]]['state'] == 'taken out'
-        if is_out and task in waited and {id for id, _ in answer} == {id for id, _ in waited}:
+        if is_out and task in waited and task not in answer and {id for id, _ in answer} == {id for id, _ in waited}:
             WORLD.dropped.add((self.driver, module.key_of(record)))
         return events
 
@@ -1763,6 +1822,7 @@ class Queue(REAL['Queue']):
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if self.here.monotonic() >= self.timer.due and 'started' in record:
                 record['began'] = record.pop('started')
+        self.question = self.driver.asker.under_way('poll')
         super().poll()
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if 'began' in record:
@@ -1776,8 +1836,12 @@ class Queue(REAL['Queue']):
         super()._judge(tasks, {} if driver.blind and WORLD.plant == 'judge' else accounts, *args)
         driver.judging = None
 
-    def _copy_lives(self, *args):
-        return WORLD.plant != 'copy' and super()._copy_lives(*args)
+
+class Copies(REAL['Copies']):
+    """What other submissions run."""
+
+    def may_run(self, *args):
+        return WORLD.plant != 'copy' and super().may_run(*args)
 
 
 class Reports(REAL['Reports']):
@@ -1897,7 +1961,8 @@ def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
-                     Driver, Lease, Steering, Pools, Submitter, Recall, Queue, Reports, Scribe, selected_jobs):
+                     Driver, Lease, Steering, Pools, Asker, Submitter, Recall, Copies, Queue,
+                     Reports, Scribe, selected_jobs):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)

@@ -35,6 +35,7 @@ class Scripted(module.Backend):
 
     name = title = 'scripted'
     task_variable, id_variable = 'SCRIPTED_K', 'SCRIPTED_ID'
+    answers_at_once = True
 
     def __init__(self, answers=()):
         super().__init__({})
@@ -531,8 +532,9 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
         driver.tick()
     assert 0 in driver.ledger.live
     driver.backend.accounts = lambda tasks: {}
-    driver.here.now += driver.backend.grace
-    driver.tick()
+    for _ in range(2):
+        driver.here.now += driver.backend.grace
+        driver.tick()
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
@@ -656,3 +658,117 @@ def test_how_many_may_run_is_a_whole_number_of_one_or_more(qmap, number):
     driver.here.now += driver.LOOK
     driver.tick()
     assert driver.max_running == 3
+
+
+class Hanging(Told):
+    """A scheduler of which the answers are given when a test says so.
+
+    Attributes:
+        held: kinds of questions that are not answered for now
+    """
+
+    answers_at_once = False
+
+    def __init__(self, answers=()):
+        super().__init__(answers)
+        self.held = {}
+
+    def hold(self, kind):
+        """Answer no question of a kind, until the event that this returns is set."""
+        self.held[kind] = threading.Event()
+        return self.held[kind]
+
+    def _when_told(self, kind, answer, *arguments):
+        if kind in self.held:
+            self.held[kind].wait(60)
+        return answer(*arguments)
+
+    def submit(self, *arguments):
+        return self._when_told('submit', super().submit, *arguments)
+
+    def poll(self, ids):
+        return self._when_told('poll', super().poll, ids)
+
+    def accounts(self, tasks):
+        return self._when_told('accounts', super().accounts, tasks)
+
+
+def tick_until(driver, is_so, seconds=1):
+    """Let time pass for a driver until something is so: for the clock, and for those who answer."""
+    for _ in range(1000):
+        driver.here.now += seconds
+        driver.tick()
+        if is_so():
+            return
+        module.time.sleep(0.01)
+    raise AssertionError(is_so)
+
+
+def test_a_queue_that_does_not_answer_keeps_nothing_else_waiting(qmap):
+    driver = still(qmap, 'true\n' * 6, Hanging())
+    released, accounts = driver.backend.hold('poll'), driver.backend.hold('accounts')
+    tick_until(driver, lambda: driver.asker.under_way('poll'))
+    for number in range(6):    # each makes room for another
+        tick_until(driver, lambda: number in driver.ledger.live)
+        say(driver, '{}.1.start'.format(number), executor_id='1.{}'.format(number))
+        say(driver, '{}.1.end'.format(number), exit_code=0)
+        tick_until(driver, lambda: driver.counts()['COMPLETED'] == number + 1)
+    assert driver.asker.under_way('poll') and driver.asker.under_way('accounts')
+    beat = module.read_json(driver.logs.driver)['beat']
+    tick_until(driver, lambda: module.read_json(driver.logs.driver)['beat'] > beat)
+    released.set()
+    accounts.set()
+
+
+def test_an_answer_of_the_queue_says_nothing_of_what_was_submitted_since(qmap):
+    driver = still(qmap, 'true\n' * 6, Hanging())
+    driver.backend.queue = {('1', k): ('RUNNING', '', '') for k in (1, 2, 3)}
+    tick_until(driver, lambda: len(driver.ledger.batches) == 1 and driver.ledger.batches[1].get('id'))
+    released = driver.backend.hold('poll')
+    tick_until(driver, lambda: driver.asker.under_way('poll'))
+    driver.set(max_running=6)
+    tick_until(driver, lambda: driver.ledger.batches.get(2, {}).get('id'))
+    released.set()
+    tick_until(driver, lambda: driver.attempts.by_key.get('3.1') and driver.attempts.by_key['3.1'].gone, 0)
+    gone = {key for key, attempt in driver.attempts.by_key.items() if attempt.gone}
+    assert gone == {'3.1'} and driver.ledger.live[5]['batch'] == 2
+
+
+def test_while_a_submission_is_not_answered_jobs_are_heard_and_orders_obeyed(qmap):
+    driver = still(qmap, 'true\n' * 6, Hanging())
+    released = driver.backend.hold('submit')
+    tick_until(driver, lambda: driver.asker.under_way('submit'))
+    say(driver, '0.1.start', executor_id='77')
+    say(driver, '0.1.end', exit_code=0)
+    driver.steering.inbox.drop({'do': 'cancel', 'ids': [[1, 1]]})
+    tick_until(driver, lambda: driver.counts()['COMPLETED'] == 1 and driver.ledger.cancelled)
+    assert not driver.backend.cancelled and driver.ledger.batches[1].get('id') is None
+    released.set()
+    tick_until(driver, lambda: driver.backend.cancelled)
+    assert driver.backend.cancelled == [('1', 2)]
+
+
+def test_a_submission_that_is_not_answered_before_the_driver_leaves_is_found_by_its_name(qmap):
+    driver = still(qmap, 'true\n' * 2, Hanging())
+    released = driver.backend.hold('submit')
+    tick_until(driver, lambda: driver.asker.under_way('submit'))
+    driver._finish()
+    driver.lease.release()
+    assert driver.here.now < 1100
+    released.set()
+    again = module.Driver(driver.logs, driver.plan, Told(), Still())
+    again.backend.names = {driver.ledger.batches[1]['name']: '5'}
+    assert again.lead()
+    again.tick()
+    assert again.ledger.batches[1]['id'] == '5' and len(again.ledger.live) == 2
+
+
+def test_an_answer_that_is_not_understood_is_shown(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.backend.poll = lambda ids: driver.backend.ask(
+        ['bash', '-c', 'echo "Invalid field specs jobindex" >&2; exit 99']) and None
+    driver.tick()
+    driver.here.now += 30
+    driver.tick()
+    assert 'no usable answer from scripted since' in driver.trouble
+    assert driver.trouble.endswith(': Invalid field specs jobindex')
