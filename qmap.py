@@ -2608,7 +2608,8 @@ START_FIELDS = {
     'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int,
     'void': int, 'driver': int}
 END_FIELDS = {
-    'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'before': str, 'left': int, 'signal': str, 'oom_kills': int}
+    'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'memory_below': int, 'before': str, 'left': int,
+    'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int}
 
 #: What execution.info says.
 EXECUTION_FIELDS = {
@@ -4426,7 +4427,7 @@ qmap_now() {  # bash 5 knows parts of a second, in the writing of the locale
 }
 qmap_listen() {  # from now on a signal is for the job, which is the last one unless the signal only warns it
     local name
-    qmap_signal= qmap_child= qmap_again= qmap_unbegun=
+    qmap_signal= qmap_child= qmap_again= qmap_unbegun= qmap_sampler=
     for name in TERM INT HUP USR2; do trap "qmap_pass $name" $name; done
     for name in USR1 QUIT ALRM XCPU URG WINCH CONT; do trap "qmap_warn $name" $name; done
     # bash ends by itself where no process is to be had.
@@ -4498,29 +4499,114 @@ qmap_end_rest() {  # what the job leaves behind, which would hold what was given
 
 #: The runner: runs attempts of jobs where the scheduler put it.
 RUNNER = SHELL.rstrip('\n') + r"""
-qmap_memory() {  # the most that the cgroup of the scheduler's job held (cgroups(7), versions 1 and 2)
-    local line path key value
-    if [ -z "$qmap_cgroup" ]; then
-        qmap_cgroup=none
-        [ -z "$qmap_id" ] || while read -r line; do
-            [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ]] || continue
-            path=${BASH_REMATCH[4]}
-            for path in "/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" "/sys/fs/cgroup$path/memory.peak"; do
-                [ ! -r "$path" ] || qmap_cgroup=$path
-            done
-            path=${BASH_REMATCH[4]}
-            # Version 1 counts what was killed in the cgroup where that was, version 2 below it as well.
-            line=/sys/fs/cgroup/memory${line#*:*:}
-            for path in "$line/memory.oom_control" "/sys/fs/cgroup$path/memory.events"; do
-                [ ! -r "$path" ] || qmap_events=$path
-            done
-        done </proc/self/cgroup
+qmap_find_group() {  # the cgroup of the scheduler's job, where it counts memory (cgroups(7), versions 1 and 2)
+    local line path
+    qmap_group= qmap_events= qmap_cpu=0 qmap_high=0 qmap_killed=0 qmap_serial=0
+    [ -z "$qmap_id" ] || while read -r line; do
+        # Its name ends with the id, or is another one above the batch step: Slurm 26.05.
+        [[ $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):((.*/)?[^/]*[^0-9/]$qmap_id)(/|$) ||
+            $line =~ ^(0:|[0-9]+:([^:]*,)?memory(,[^:]*)?):(()/.+)/step_batch(/|$) ]] || continue
+        path=${BASH_REMATCH[4]}
+        if [ -r "/sys/fs/cgroup/memory$path/memory.stat" ]; then
+            qmap_group=/sys/fs/cgroup/memory$path
+            qmap_peak=$qmap_group/memory.max_usage_in_bytes qmap_names=(total_rss total_shmem total_cache)
+        elif [ -r "/sys/fs/cgroup$path/memory.stat" ]; then
+            qmap_group=/sys/fs/cgroup$path
+            qmap_peak=$qmap_group/memory.peak qmap_names=(anon shmem file)
+        fi
+        # Version 1 counts what was killed in the cgroup where that was, version 2 below it as well.
+        line=/sys/fs/cgroup/memory${line#*:*:}
+        for path in "$line/memory.oom_control" "/sys/fs/cgroup$path/memory.events"; do
+            [ ! -r "$path" ] || qmap_events=$path
+        done
+    done </proc/self/cgroup
+}
+qmap_read_group() {  # what the cgroup holds: what only its processes can give back, and caches of files
+    local line lines=()
+    mapfile -t lines <"$qmap_group/memory.stat"
+    qmap_held=0 qmap_cache=0
+    for line in "${lines[@]}"; do
+        case ${line% *} in
+            "${qmap_names[0]}") ((qmap_held += ${line#* })) ;;
+            "${qmap_names[1]}") ((qmap_held += ${line#* }, qmap_cache -= ${line#* })) ;;
+            "${qmap_names[2]}") ((qmap_cache += ${line#* })) ;;
+        esac
+    done
+}
+qmap_measure() {  # has the cgroup held more than what is known, qmap_most, or qmap_high with caches?
+    local cache
+    qmap_below=0
+    read -r qmap_below <"$qmap_peak"
+    qmap_read_group
+    [ $qmap_held -le $qmap_most ] || qmap_most=$qmap_held
+    # A moment that nobody saw: what was no cache then, as far as one can tell, was held.
+    if [ $qmap_below -gt $((qmap_high + qmap_high / 64)) ]; then
+        cache=$((qmap_cache > qmap_cached ? qmap_cache : qmap_cached))
+        [ $((qmap_below - cache)) -le $qmap_most ] || qmap_most=$((qmap_below - cache))
+        qmap_high=$qmap_below
     fi
-    [ "$qmap_cgroup" = none ] || read -r qmap_peak <"$qmap_cgroup"
-    # How many of its processes the kernel has killed for lack of memory (oom_kill, since Linux 4.13).
+}
+qmap_sample() {  # beside the runner: tell the most that each job held, and whether srun has started something
+    local line most cached=0 steps=0 told= pause=100
+    qmap_most=0 most=0
+    exec 3>&- 4>&-
+    trap '' TERM INT HUP USR1 USR2 QUIT ALRM XCPU
+    LC_ALL=C    # for parts of a second
+    while kill -0 $$; do
+        printf -v line '%d.%03d' $((pause / 1000)) $((pause % 1000))
+        if read -r -t $line -u $qmap_ask line; then
+            qmap_serial=$line qmap_most=0 qmap_cached=0 most=0 cached=0 steps=0 pause=100
+            read -r qmap_high <"$qmap_peak"
+            continue
+        fi
+        pause=$((pause < 4000 ? pause * 13 / 10 : 5000))
+        qmap_measure
+        qmap_cached=$qmap_cache
+        # What grows by little is not told, so that a pipe can hold what grows for days.
+        [ $qmap_most -le $((most + most / 64)) ] || most=$qmap_most
+        [ $qmap_cache -le $((cached + cached / 64)) ] || cached=$qmap_cache
+        for line in "$qmap_group"/step_[0-9]*; do [ ! -d "$line" ] || steps=1; done
+        line="$qmap_serial $most $cached $qmap_high $steps"
+        [ "$line" = "$told" ] || echo "$line" >&$qmap_answer
+        told=$line
+    done
+}
+qmap_look_on() {  # from now on somebody looks at the memory
+    [ -n "$qmap_group" ] && exec {qmap_ask}<> <(:) {qmap_answer}<> <(:) || return
+    qmap_sampler=$(qmap_sample >/dev/null & echo $!)
+}
+qmap_next_job() {
+    ((qmap_serial++))
+    [ -z "$qmap_sampler" ] || ! kill -0 $qmap_sampler || echo $qmap_serial >&$qmap_ask
+}
+qmap_memory() {  # leave in qmap_used what the job has used, as the cgroup tells it
+    local line key value killed=0 cpu steps=0
+    qmap_used='"memory":0'
+    [ -z "$qmap_nodes" ] || qmap_used+=",\"nodes\":$qmap_nodes"
+    # How many processes the kernel has killed for lack of memory (oom_kill, since Linux 4.13).
     [ -z "$qmap_events" ] || while read -r key value; do
-        [ "$key" != oom_kill ] || qmap_killed=$value
+        [ "$key" != oom_kill ] || killed=$value
     done <"$qmap_events"
+    [ -z "$qmap_events" ] || qmap_used+=",\"oom_kills\":$((killed - qmap_killed))"
+    qmap_killed=$killed
+    [ -n "$qmap_group" ] || return
+    qmap_most=0 qmap_cached=0
+    while [ -n "$qmap_sampler" ] && read -t 0 -u $qmap_answer && read -r -u $qmap_answer -a line; do
+        [ "${line[0]}" = $qmap_serial ] || continue
+        qmap_most=${line[1]} qmap_cached=${line[2]} qmap_high=${line[3]} steps=${line[4]}
+    done
+    line=$qmap_most
+    qmap_measure
+    # What is held now is the runner's.
+    [ $line -gt 0 ] || [ $qmap_most -gt $qmap_held ] || qmap_most=0
+    qmap_used=${qmap_used/:0/:$qmap_most}
+    # The peak of the cgroup is an upper bound, which says something where it is much higher.
+    [ $((qmap_below - qmap_most)) -le $((qmap_most > 0 ? qmap_most / 8 + (16 << 20) : 0)) ] ||
+        qmap_used+=",\"memory_below\":$qmap_below"
+    if read -r line cpu <"$qmap_group/cpu.stat"; then
+        qmap_used+=",\"group_cpu\":$((cpu - qmap_cpu))" qmap_cpu=$cpu
+    fi
+    [ $steps = 0 ] || qmap_used+=',"steps":1'
 }
 qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if there is one
     local line boot
@@ -4530,7 +4616,7 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
     done
     qmap_logs=$1 qmap_number=$2 qmap_made=$3 qmap_id=$4
     qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
-    qmap_born= qmap_worker= qmap_cgroup= qmap_events= qmap_killed=0
+    qmap_born= qmap_worker=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -4539,6 +4625,18 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
     read -r boot </proc/sys/kernel/random/boot_id
     if read -r line </proc/$$/stat; then line=(${line##*) }); qmap_born=$boot/${line[19]}; fi
     qmap_listen
+    qmap_find_group
+    # On several nodes, what is measured here is not all.
+    qmap_nodes=
+    if [ -n "$qmap_id" ]; then
+        line=($LSB_MCPU_HOSTS)    # each host and its slots
+        case $qmap_id in
+            "$SLURM_JOB_ID") qmap_nodes=$SLURM_JOB_NUM_NODES ;;
+            "$LSB_JOBID") qmap_nodes=$((${#line[@]} / 2)) ;;
+            "$JOB_ID") qmap_nodes=$NHOSTS ;;
+        esac
+        [[ $qmap_nodes =~ ^[0-9]+$ && $qmap_nodes -gt 1 ]] || qmap_nodes=
+    fi
     cd /
 }
 qmap_claim() {  # a task, its script without suffix: make the attempt ours; 75 where it is not, 74 on trouble
@@ -4578,9 +4676,8 @@ qmap_claim() {  # a task, its script without suffix: make the attempt ours; 75 w
 qmap_void() {  # nothing was run of what was claimed
     echo '{"void":1}' >|"$qmap_said.start"
 }
-qmap_rest() {  # what else there is to say of an end; how many processes the kernel has killed
+qmap_rest() {  # what else there is to say of an end
     qmap_more="${qmap_left:+,\"left\":1}${qmap_told:+,\"signal\":\"$qmap_told\"}"
-    qmap_more+="${qmap_events:+,\"oom_kills\":$1}"
 }
 qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
     # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
@@ -4602,6 +4699,7 @@ START = r"""
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
             (
                 set +m
+                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
                 export QMAP_DONE=$qmap_done
                 _qmap=$qmap_base SECONDS=0
                 unset "${!qmap_@}"
@@ -4612,6 +4710,7 @@ START = r"""
             (
                 trap : TERM INT HUP USR2 USR1 QUIT ALRM XCPU
                 set +m
+                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
                 qmap_env=()
                 for qmap_kept in "${!QMAP_KEPT_@}"; do qmap_env+=("${!qmap_kept}"); unset "$qmap_kept"; done
                 exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
@@ -4630,18 +4729,20 @@ AWAIT_START = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } 
 #: Runs one attempt of one job.
 ONE = r"""
 exec 3>&$qmap_err {qmap_err}>&-
-qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]} qmap_peak=0
+qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]}
 @WAIT@qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[2*qmap_k-1]}" || {
     qmap_status=$?
     # Nothing is left to be done, and for any other status a site may have its scheduler run this again.
     [ $qmap_status != 75 ] || [ -z "$qmap_id" ] || exit 0
     exit $qmap_status
 }
+qmap_look_on
 @START@qmap_wait
 [ -z "$qmap_unbegun" ] || exit 254
 qmap_memory
-qmap_rest $qmap_killed
-until { times && printf '{"exit_code":%d,"time":%s,"memory":%d%s}\n' $qmap_status "$qmap_time" "$qmap_peak" \
+qmap_rest
+[ -z "$qmap_sampler" ] || kill -KILL $qmap_sampler
+until { times && printf '{"exit_code":%d,"time":%s,%s%s}\n' $qmap_status "$qmap_time" "$qmap_used" \
     "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
 for qmap_told in $qmap_status 1 2 3 0; do qmap_repeats $qmap_told || exit $qmap_told; done
 """.replace('@START@', START).replace('@WAIT@', AWAIT_START)
@@ -4728,8 +4829,8 @@ WORKER_WAIT = 15
 #: @WAIT@ for the seconds for which it waits for another list.
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
-qmap_longest=0 qmap_most=0 qmap_peak=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
-qmap_earlier=0 qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
+qmap_longest=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
+qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
@@ -4815,6 +4916,7 @@ qmap_read() {  # a list, if all of it is there
 # Neither this nor what watches over a job's time is a child of the worker, which has one at a time: where bash has lost
 # the status of one, it would wait for the other.
 qmap_watcher=$(qmap_watch >/dev/null & echo $!) qmap_try=0
+qmap_look_on
 # What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
 until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
     [ $qmap_try -lt 5 ] || [ $((${qmap_time%.*} - qmap_made)) -lt 180 ] || [ ! -d "$qmap_run" ] || break
@@ -4853,6 +4955,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
     case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
     qmap_began=${qmap_time%.*}
+    qmap_next_job
 @START@
     qmap_job=$! qmap_timer=
     [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
@@ -4861,14 +4964,10 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     [ -z "$qmap_unbegun" ] || exit 254
     qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
-    # The cgroup is the worker's: the job's own peak is known where it is above all before.
     qmap_memory
-    qmap_own=$((qmap_peak > qmap_most ? qmap_peak : 0)) qmap_kills=$((qmap_killed - qmap_earlier))
-    qmap_earlier=$qmap_killed
-    qmap_rest $qmap_kills
-    [ $qmap_own = 0 ] || qmap_most=$qmap_own
-    until { times && printf '{"exit_code":%d,"time":%s,"memory":%d,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
-        "$qmap_own" "$qmap_before" "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
+    qmap_rest
+    until { times && printf '{"exit_code":%d,"time":%s,%s,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
+        "$qmap_used" "$qmap_before" "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
     qmap_before=
     { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
 done
@@ -4876,7 +4975,7 @@ if [ -z "$qmap_last" ] || { : <"$qmap_batch"; }; then    # else nobody waits for
     printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
         >"$qmap_run/left.$qmap_crew.$qmap_k"
 fi
-kill -KILL $qmap_watcher
+kill -KILL $qmap_watcher $qmap_sampler
 exit 0
 """
 
@@ -8092,7 +8191,9 @@ class Plan:
         if record.get('memory'):
             usage['memory'] = {'peak': memory_text(record['memory']), 'bytes': record['memory']}
         elif record.get('memory_below'):
-            usage['memory'] = {'peak': None, 'bytes': None, 'below': int(record['memory_below'])}
+            usage['memory'] = {'peak': None, 'bytes': None}
+        if record.get('memory_below'):
+            usage['memory']['below'] = int(record['memory_below'])
         return usage
 
     def _seconds(self, record, ledger):
@@ -8169,8 +8270,9 @@ FIELDS = tuple(itertools.chain.from_iterable(
 
 def read_end(path):
     """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds),
-    memory (bytes, 0 where not known), left (whether it left something running), signal (the name of the one
-    that told it to end), oom_kills (how many of its processes the kernel killed for lack of memory).
+    memory and memory_below (bytes, 0 where not known), left (whether it left something running), signal (the
+    name of the one that told it to end), oom_kills (how many of its processes the kernel killed for lack of
+    memory).
 
     None where it is not (yet) whole.
 
@@ -8195,7 +8297,25 @@ def read_end(path):
             end['cpu'] = round(end['cpu'] - seconds_of(before), 3) if before else None
     except IndexError:
         pass
+    leave_out_partial(end)
     return end
+
+
+def leave_out_partial(end):
+    """Take out of what a job measured at its end what is not all of it.
+
+    Args:
+        end: dict of its words, with cpu as bash knows it of the children of the runner. group_cpu, in
+            microseconds, is that of the whole cgroup (cpu.stat), with what srun has started and the runner;
+            steps tells that srun has started something, nodes that the job had so many.
+    """
+    whole, steps, nodes = (end.pop(key, None) for key in ('group_cpu', 'steps', 'nodes'))
+    if whole is not None and whole / 1e6 > 1.1 * (end.get('cpu') or 0) + 0.5:
+        end['cpu'] = round(whole / 1e6, 3)
+    elif steps and whole is None:
+        end['cpu'] = None
+    if nodes:
+        end.update(cpu=None, memory=0, memory_below=0)
 
 
 def exit_status(value):

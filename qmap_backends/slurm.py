@@ -78,7 +78,7 @@ def accounts_argv(ids, since):
         since: seconds since the epoch; a job that ended before is not ours
     """
     return ['sacct', '-n', '-P', '--delimiter=' + Slurm.SEPARATOR, '-S', day(since), '-j', ','.join(ids),
-            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList,JobName,UID,JobIDRaw']
+            '--format=JobID,State,ExitCode,End,Elapsed,TotalCPU,MaxRSS,NodeList,JobName,UID,JobIDRaw,NTasks']
 
 
 def find_accounts_argv(name, since):
@@ -112,7 +112,7 @@ def parse_accounts(text, token=''):
         is_step = '.' in fields[0]
         if len(fields) < 8:
             continue
-        name, user, raw = (fields + ['', '', ''])[8:11]
+        name, user, raw, processes = (fields + 4 * [''])[8:12]
         renamed = not is_step and token not in name
         another = re.search(Slurm.NAME_END, name) or user != str(os.getuid())
         if renamed and another:
@@ -129,7 +129,9 @@ def parse_accounts(text, token=''):
             found[task] = dict(job, only=raw) if renamed else job
         is_step_of_ours = is_step and task in found
         if job or is_step_of_ours:
-            peaks[task] = max(peaks.get(task, 0), read_size(fields[6]) or 0)
+            # MaxRSS is that of the largest process that srun has started, NTasks their number: sacct(1).
+            peak = (read_size(fields[6]) or 0) * int(processes if processes.isdigit() else 1)
+            peaks[task] = max(peaks.get(task, 0), peak)
     for task, peak in peaks.items():
         if peak:
             found[task]['memory'] = peak

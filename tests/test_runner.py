@@ -1,6 +1,7 @@
 """What runs a job: whatever happens around it, the job's own words are kept, and its command means what it says."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -129,6 +130,157 @@ def test_variables_of_a_submission_are_as_the_user_set_them_for_the_job(tmp_path
         ONE='1', QMAP_OUTER_ONE='', OTHER='1', QMAP_OUTER_OTHER="it's 5")
     process.wait(timeout=60)
     assert text(logs.path, '0.out') == "unset it's 5 unset\n"
+
+
+class Cgroups:
+    """Folders in the place of the kernel's, below tmp_path/cgroup, with the cgroup of job 7 of Slurm.
+
+    Attributes:
+        folder: of the job's cgroup
+        environ: variables for a runner
+    """
+
+    #: What /proc/self/cgroup says in the batch step, and where the job's cgroup is then.
+    KINDS = {1: ('4:memory:/slurm/uid_0/job_7/step_batch/task_0\n2:cpuacct:/\n0::/\n', 'memory/slurm/uid_0/job_7'),
+             2: ('0::/slurmstepd.scope/job_7/step_batch/user/task_0\n', 'slurmstepd.scope/job_7'),
+             # cgroup.conf(5) of Slurm 26.05, CgroupJobIdPaths
+             26: ('0::/slurmstepd.scope/sEKNKTV3WPV500/step_batch/user/task_0\n', 'slurmstepd.scope/sEKNKTV3WPV500')}
+
+    def __init__(self, tmp_path, kind):
+        self._own, path = self.KINDS[kind]
+        self._root, self._one = tmp_path / 'cgroup', kind == 1
+        self.folder = self._root / path
+        self.folder.mkdir(parents=True)
+        (self._root / 'self').write_text(self._own)
+        self.environ = {'NO_ID': '7', 'SLURM_JOB_ID': '7'}
+        self.peak = self.folder / ('memory.max_usage_in_bytes' if self._one else 'memory.peak')
+
+    def stat(self, held, shared, file):
+        """Return what memory.stat says, in megabytes: of version 1, what is below does not count twice."""
+        text = 'total_rss {0}\nshmem {1}\ntotal_shmem {1}\ntotal_cache {2}\n' if self._one else \
+            'anon {0}\nfile {2}\nkernel 1\nshmem {1}\n'
+        return text.format(*(amount << 20 for amount in (held, shared, file)))
+
+    def write(self, held, shared, file, peak):
+        """Write what the kernel would say now."""
+        (self.folder / 'memory.stat').write_text(self.stat(held, shared, file))
+        self.peak.write_text('{}\n'.format(peak << 20))
+
+    def see(self, held, shared, file, peak):
+        """Return lines of bash that go on when this has been seen."""
+        stat = shlex.quote(str(self.folder / 'memory.stat'))
+        return 'echo {} >{}\n[ -p {stat} ] || {{ rm -f {stat}; mkfifo {stat}; }}\nprintf {} >{stat}\n'.format(
+            peak << 20, shlex.quote(str(self.peak)), shlex.quote(self.stat(held, shared, file)), stat=stat)
+
+    def last(self, held, shared, file, peak):
+        """Return lines of bash after which this can be seen."""
+        stat = shlex.quote(str(self.folder / 'memory.stat'))
+        return 'rm -f {stat}\nprintf {} >{stat}\necho {} >{}\n'.format(
+            shlex.quote(self.stat(held, shared, file)), peak << 20, shlex.quote(str(self.peak)), stat=stat)
+
+    def place(self, script):
+        """Let a script look here."""
+        with open(script) as source:
+            found = source.read()
+        module.write_text(script, found.replace('/sys/fs/cgroup', str(self._root)).replace(
+            '/proc/self/cgroup', str(self._root / 'self')))
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """Return a function that runs a job in a cgroup as the kernel has it, and returns its end in megabytes."""
+    def run(how, groups, command, **environ):
+        write = RUNNERS[how]
+
+        def placed(logs):
+            script = write(logs)
+            groups.place(script)
+            return script
+        monkeypatch.setitem(RUNNERS, how, placed)
+        if 'mkfifo' in command:    # a worker may still look at what was there before this job
+            command = groups.see(1, 0, 2, 3) + command
+        process, logs = begin(tmp_path / 'out', how, command, **dict(groups.environ, **environ))
+        process.wait(timeout=60)
+        end = end_of(logs)
+        return {key: value >> 20 if key.startswith('memory') else value for key, value in end.items()}
+    return run
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+@pytest.mark.parametrize('kind', sorted(Cgroups.KINDS))
+def test_the_memory_of_a_job_is_what_it_held_and_no_cache_of_files(tmp_path, measured, how, kind):
+    groups = Cgroups(tmp_path, kind)
+    groups.write(1, 0, 2, 3)
+    end = measured(how, groups, groups.see(100, 20, 620, 719) + groups.see(10, 0, 600, 720) + groups.see(9, 0, 1, 720)
+                   + groups.last(2, 0, 1, 720))
+    assert (end['memory'], end['memory_below']) == (120, 720)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+@pytest.mark.parametrize('kind', sorted(Cgroups.KINDS))
+def test_a_peak_that_nobody_saw_counts_but_for_the_caches(tmp_path, measured, how, kind):
+    groups = Cgroups(tmp_path, kind)
+    groups.write(1, 0, 2, 3)
+    end = measured(how, groups, groups.last(2, 0, 100, 400))
+    assert (end['memory'], end['memory_below']) == (300, 400)
+
+
+@pytest.mark.once
+def test_a_job_that_needs_less_than_one_before_it_in_the_same_worker(tmp_path, measured, monkeypatch):
+    groups = Cgroups(tmp_path, 2)
+    groups.write(1, 0, 2, 3)
+
+    def two(logs):
+        lines = ['1.1 1 0\n', '0.1 0 0\n']
+        module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 0, 'K', 'NO_ID'))
+        module.write_text(os.path.join(logs.path, '1.sh'), groups.last(2, 0, 100, 400))
+        return logs.batch(1)
+
+    monkeypatch.setitem(RUNNERS, 'worker', two)
+    end = measured('worker', groups, groups.see(80, 0, 1, 400) + groups.see(1, 0, 1, 400) + groups.last(2, 0, 1, 400))
+    assert (end['memory'], end['memory_below']) == (80, 400)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+@pytest.mark.parametrize('counted', [True, False])
+def test_the_cpu_time_of_what_srun_starts_is_that_of_the_cgroup_or_unknown(tmp_path, measured, how, counted):
+    # slurmstepd is the parent of those processes, and bash knows only of its own children.
+    groups = Cgroups(tmp_path, 2)
+    groups.write(1, 0, 2, 3)
+    step = groups.folder / 'step_0'
+    step.mkdir()
+    if counted:
+        (groups.folder / 'cpu.stat').write_text('usage_usec 7500000\nuser_usec 7000000\n')
+    end = measured(how, groups, groups.see(80, 0, 1, 90) + groups.see(1, 0, 1, 90) + groups.last(2, 0, 1, 90))
+    assert end['cpu'] == (7.5 if counted else None) and end['memory'] > 80
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+@pytest.mark.parametrize('environ', [
+    {'SLURM_JOB_NUM_NODES': '2'}, {'SLURM_JOB_ID': '', 'LSB_JOBID': '7', 'LSB_MCPU_HOSTS': 'a 4 b 2'},
+    {'SLURM_JOB_ID': '', 'JOB_ID': '7', 'NHOSTS': '2'}])
+def test_of_a_job_on_several_nodes_one_of_them_cannot_tell_the_usage(tmp_path, measured, how, environ):
+    groups = Cgroups(tmp_path, 2)
+    groups.write(80, 0, 2, 90)
+    end = measured(how, groups, 'true\n', **environ)
+    assert (end['cpu'], end['memory'], end['memory_below']) == (None, 0, 0)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', ['task', 'worker'])
+def test_what_looks_at_the_memory_leaves_nothing_to_the_job_and_ends_with_it(tmp_path, measured, how):
+    groups = Cgroups(tmp_path, 2)
+    groups.write(1, 0, 2, 3)
+    end = measured(how, groups, groups.see(1, 0, 1, 3) + 'echo /proc/$$/fd/*\n' + groups.last(1, 0, 1, 3))
+    assert end['exit_code'] == 0
+    # 3 is the folder that bash looks into, 255 its script.
+    open_files = {os.path.basename(path) for path in text(str(tmp_path), 'out', '0.out').split()}
+    assert open_files == {'0', '1', '2', '3', '255'}
+    until(lambda: not subprocess.call(['pgrep', '-f', str(tmp_path)], stdout=subprocess.DEVNULL) == 0)
 
 
 @pytest.mark.once

@@ -457,6 +457,16 @@ def test_usage_is_that_of_the_job_and_its_largest_step():
     assert account('ok')['memory'] == 161244 * 1024
 
 
+def test_the_memory_of_a_step_is_that_of_all_its_processes():
+    # https://github.com/troycomi/reportseff/issues/41: seff says 14.86 GB
+    ended = ['COMPLETED', '0:0', '2026-11-01T10:00:00', '00:10:00']
+    rows = [['8'] + ended + ['10:00', '', 'n[1-2]', 'x.1.t', '0', '8', ''],
+            ['8.batch'] + ended + ['00:01', '9000K', 'n1', 'batch', '', '', '1'],
+            ['8.0'] + ended + ['09:59', '1947276K', 'n[1-2]', 'a', '', '', '8']]
+    found = slurm.parse_accounts('\n'.join(Slurm.SEPARATOR.join(row) for row in rows), 't')
+    assert found['8', 0]['memory'] == 15952084992 and found['8', 0]['cpu'] == 600
+
+
 def test_memory_that_was_never_sampled_is_not_there():
     assert 'memory' not in account('noout')
 
@@ -485,7 +495,8 @@ def test_accounts_ask_only_for_fields_that_every_release_has():
     words = slurm.accounts_argv(['1'], 0)
     asked = [word for word in words if word.startswith('--format=')][0][len('--format='):].split(',')
     assert set(asked) <= {
-        'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList', 'JobName', 'UID', 'JobIDRaw'}
+        'JobID', 'State', 'ExitCode', 'End', 'Elapsed', 'TotalCPU', 'MaxRSS', 'NodeList', 'JobName', 'UID', 'JobIDRaw',
+        'NTasks'}
     assert '-j' in words and '-S' in words
 
 
