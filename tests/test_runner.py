@@ -169,7 +169,8 @@ class Cgroups:
     def see(self, held, shared, file, peak):
         """Return lines of bash that go on when this has been seen."""
         stat = shlex.quote(str(self.folder / 'memory.stat'))
-        return 'echo {} >{}\n[ -p {stat} ] || {{ rm -f {stat}; mkfifo {stat}; }}\nprintf {} >{stat}\n'.format(
+        # Each time another one: who reads a pipe reads on where a second one writes.
+        return 'echo {} >{}\nmkfifo {stat}.new; mv {stat}.new {stat}\nprintf {} >{stat}\n'.format(
             peak << 20, shlex.quote(str(self.peak)), shlex.quote(self.stat(held, shared, file)), stat=stat)
 
     def last(self, held, shared, file, peak):
@@ -639,7 +640,7 @@ def test_a_job_says_that_it_was_told_to_end(tmp_path, how):
 def test_the_scheduler_is_told_the_status_of_a_job_unless_it_means_more(tmp_path, status, variable, requeues, told):
     logs = module.Logs(str(tmp_path))
     logs.create()
-    script = module.batch_script(logs, 1, ['0.1'], [str(tmp_path / '0')], 0, 'K', 'NO_ID', requeues)
+    script = module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'K', 'NO_ID', requeues)
     module.write_text(logs.batch(1), script)
     (tmp_path / '0.sh').write_text('exit {}\n'.format(status))
     assert subprocess.call(['bash', logs.batch(1)], env=dict(os.environ, K='1', LSB_EXIT_REQUEUE=variable)) == told
