@@ -5561,6 +5561,11 @@ class Backend:
         """Return how the scheduler writes a task: its executor_id for people."""
         raise NotImplementedError
 
+    def unusable(self):
+        """Return why nothing can be submitted to this scheduler at all, '' where nothing is known against
+        it."""
+        return ''
+
     def limits(self):
         """Return what the site allows, as it says itself: dict with array (the largest number of tasks), and
         requeues (list of the exit statuses for which it runs a task again, or holds it) where it has such."""
@@ -6576,6 +6581,15 @@ class LsfAnswers:
     FIELDS = ('jobid', 'jobindex', 'stat', 'exit_code', 'exit_reason', 'exec_host', 'cpu_used', 'run_time',
               'max_mem', 'pend_reason')
 
+    #: What bjobs says where it has no `-o` at all (LSF 8 and before), and on which lines it names a field
+    #: that it does not know: 'Invalid field specs jobindex', '<JOBINDEX> in the format string is not a valid
+    #: field name.'
+    NO_FORMAT = r'(?im)^usage|(?:illegal|invalid|unknown|unrecognized) option'
+    BAD_FIELD = '(?i)field|format string'
+
+    #: A line of `bjobs -w`: JOBID USER STAT QUEUE FROM_HOST EXEC_HOST JOB_NAME SUBMIT_TIME.
+    TABLE_LINE = re.compile(r'(\d+) +\S+ +([A-Z_]+) +\S+ +\S+ +(\S+) +(\S.*?) +\w{3} +\d+ [\d:]{5}\s*$')
+
     #: The states of bjobs and what they mean here.
     #: IBM Spectrum LSF 10.1.0, "LSF terms and concepts", section "Job states", and "bjobs command".
     STATES = {
@@ -6698,22 +6712,56 @@ class LsfAnswers:
         return found.group(1), int(found.group(2) or (index.strip() if index.strip().isdigit() else 0))
 
     @classmethod
-    def parse_jobs(cls, text):
-        """Return the list of dicts that `jobs_argv` brings: FIELDS as text ('' where it is unset), and
-        `task`.
+    def parse_jobs(cls, text, fields=FIELDS):
+        """Return the list of dicts that `jobs_argv` brings: FIELDS as text ('' where it is unset, or was not
+        asked for), and `task`.
 
         Lines of another form are left out: waiting lines, banners, a reason that goes on in the next line.
+
+        Args:
+            text: what bjobs printed
+            fields: names of those that it was asked for; () for the table of `bjobs -w`
         """
         found = []
         for line in text.splitlines():
-            values = [value.strip() for value in line.split('|', len(cls.FIELDS) - 1)]
-            if len(values) != len(cls.FIELDS) or not re.match('[A-Z_]+$', values[2]):
+            if fields:
+                values = [value.strip() for value in line.split('|', len(fields) - 1)]
+                told = dict(zip(fields, values)) if len(values) == len(fields) else {}
+            else:
+                match = cls.TABLE_LINE.match(line)
+                told = dict(zip(('jobid', 'stat', 'exec_host', 'job_name'), match.groups())) if match else {}
+            if not re.match('[A-Z_]+$', told.get('stat', '')):
                 continue
-            job = dict(zip(cls.FIELDS, ('' if value == '-' else value for value in values)))
-            job['task'] = cls.parse_task(job['jobid'], job['jobindex'])
+            job = dict.fromkeys(cls.FIELDS, '')
+            job.update((key, '' if value == '-' else value) for key, value in told.items())
+            index = job['jobindex'] or re.sub(r'.*\[(\d+)\]$|.*', r'\1', job.get('job_name', ''))
+            job['task'] = cls.parse_task(job['jobid'], index)
             if job['task']:
                 found.append(job)
         return found
+
+    @classmethod
+    def fewer_fields(cls, fields, text):
+        """Return the fields that are left to be asked for after bjobs said a text: () for its table only, and
+        the same ones where it complains of none.
+
+        The index of a task is also in its name.
+        """
+        if re.search(cls.NO_FORMAT, text):
+            return ()
+        lines = [line for line in text.splitlines() if re.search(cls.BAD_FIELD, line)]
+        words = set(re.findall(r'\w+', ' '.join(lines).lower()))
+        unknown = words & set(fields)
+        if unknown & {'jobid', 'stat', 'job_name'}:
+            return ()
+        left = tuple(field for field in fields if field not in unknown)
+        return left[:1] + ('job_name',) + left[1:] if 'jobindex' in unknown else left
+
+    @staticmethod
+    def parse_relative(text):
+        """Return the name and version of a relative of LSF that `lsid` tells of, '' for LSF itself."""
+        found = re.search(r'(?i)\b(?:openlava|volclava)\b(?: [\d.]+\d)?', text)
+        return found.group() if found else ''
 
     @classmethod
     def parse_missing(cls, text):
@@ -6852,6 +6900,7 @@ class Lsf(LsfAnswers, Backend):
         """
         super().__init__(settings, wake)
         self._unit = self.settings.get('memory_unit') or ''
+        self._fields: 'typing.Tuple[str, ...]' = self.FIELDS
         self._array = None
 
     # Submitting
@@ -6937,6 +6986,12 @@ class Lsf(LsfAnswers, Backend):
                                     self.settings.get('memory_limit_per') or 'job')
                 + shlex.split(params.get('extra') or ''))
 
+    def unusable(self):
+        """See `Backend.unusable`: bsub of the relatives of LSF takes `-oo FILE` for the command to run."""
+        relative = self.parse_relative(self.ask(['lsid'], timeout=10).out)
+        return relative and ('{} lacks options of bsub that QMap needs (-rn, -oo, -cwd); IBM Spectrum LSF '
+                             'has them'.format(relative))
+
     def submit_argv(self, script, name, count, params, output):
         """See `Backend.submit_argv`; the script is its standard input."""
         # -rn: whoever submits decides what runs again. -oo: without any -o LSF sends mail; without -e the
@@ -6979,9 +7034,24 @@ class Lsf(LsfAnswers, Backend):
     # Following
 
     def jobs_argv(self, *selection):
-        """Return the words of bjobs that list FIELDS of these jobs: options and ids."""
-        fields = '{} delimiter=\'|\''.format(' '.join(self.FIELDS))
+        """Return the words of bjobs that list these jobs: options and ids."""
+        if not self._fields:
+            return ['bjobs', '-w'] + list(selection)
+        fields = '{} delimiter=\'|\''.format(' '.join(self._fields))
         return ['bjobs', '-noheader', '-o', fields] + list(selection)
+
+    def ask_jobs(self, *selection):
+        """Ask bjobs for jobs: options and ids. Return its `Answer`, and what `parse_jobs` finds there.
+
+        Not every release has all of FIELDS, or `-o`: what this one lacks is not asked for again.
+        """
+        while True:
+            answer = self.ask(self.jobs_argv(*selection))
+            jobs = self.parse_jobs(answer.out, self._fields)
+            left = self.fewer_fields(self._fields, answer.whole())
+            if jobs or left == self._fields:
+                return answer, jobs
+            self._fields = left
 
     def find(self, name):
         """See `Backend.find`.
@@ -6989,8 +7059,8 @@ class Lsf(LsfAnswers, Backend):
         A job that ended longer ago than the site's CLEAN_PERIOD (an hour) is '' too: LSF has forgotten it,
         and what it wrote itself has to tell.
         """
-        answer = self.ask(self.jobs_argv('-a', '-J', name))
-        found = sorted({int(job['task'][0]) for job in self.parse_jobs(answer.out)})
+        answer, jobs = self.ask_jobs('-a', '-J', name)
+        found = sorted({int(job['task'][0]) for job in jobs})
         if found:
             return '{}'.format(found[0])
         text = answer.whole()
@@ -7005,10 +7075,9 @@ class Lsf(LsfAnswers, Backend):
         The number of tasks of an id is not known here, so no news of one id cannot be told task by task: then
         the whole answer is None, and nothing is concluded from it. The next question comes soon.
         """
-        answer = self.ask(self.jobs_argv('-a', *ids))
+        answer, jobs = self.ask_jobs('-a', *ids)
         if answer.code is None:
             return None
-        jobs = self.parse_jobs(answer.out)
         known = {job['task'][0] for job in jobs} | self.parse_missing(answer.whole())
         return {job['task']: self.describe(job) for job in jobs} if known.issuperset(ids) else None
 
@@ -13696,6 +13765,9 @@ class Request:
             QMapError: it cannot be made, or is not empty
         """
         import shutil
+        fault = self.backend.unusable()
+        if fault:
+            raise QMapError('{}: {}'.format(self.backend.title, fault))
         if logs is None:
             for logs in self.default_folders():
                 try:

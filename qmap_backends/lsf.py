@@ -188,6 +188,8 @@ class FullLsf(Lsf):
         answers = []
         for command in logs:
             asked = missing - set(found)
+            if 'exit_reason' not in self._fields:    # then the logs alone know why a signal came
+                asked |= {task for task in wanted & set(found) if found[task]['reason'] == 'signal'}
             if command[0] == 'bhist':
                 asked |= {task for task in wanted & set(found) if lacks_exit_code(found[task])}
             answers.append(self._ask_log(command, asked, found))
@@ -199,10 +201,9 @@ class FullLsf(Lsf):
         """Return what bjobs knows of tasks, as `Lsf.parse_jobs` does, None without an answer."""
         jobs = []
         for part in portions(self.task_words(tasks, {})):
-            answer = self.ask(self.jobs_argv('-a', *part))
+            answer, listed = self.ask_jobs('-a', *part)
             if answer.code is None:
                 return None
-            listed = self.parse_jobs(answer.out)
             text = answer.whole()
             if not listed and not re.search(self.NOT_FOUND, text) and not re.search(self.NOTHING_FOUND, text):
                 return None
@@ -234,8 +235,7 @@ class FullLsf(Lsf):
         up, total, used = parse_bhosts(self.ask(['bhosts', '-w']).out)
         if not up:
             return None
-        own = self.ask(self.jobs_argv('-r'))
-        jobs = self.parse_jobs(own.out)
+        own, jobs = self.ask_jobs('-r')
         if not jobs and not re.search(self.NOTHING_FOUND, own.whole()):
             return None
         return cluster_load(up, total, used, sum(sum(parse_hosts(job['exec_host']).values()) for job in jobs))

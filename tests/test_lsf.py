@@ -343,3 +343,32 @@ def test_index_lists_stay_short():
     words = load_backend('lsf').task_words([('12345678', k) for k in range(1, 5000, 2)], {})
     assert max(len(word) for word in words) < 4094
     assert sum(len(word[9:-1].split(',')) for word in words) == 2500
+
+
+@pytest.mark.parametrize('text, left', [
+    ('Invalid field specs jobindex', ('jobid', 'job_name', 'stat', 'exit_code')),    # OpenLava 4
+    ('<EXIT_CODE> in the format string is not a valid field name.', ('jobid', 'jobindex', 'stat')),    # volclava
+    ('bjobs: illegal option -- o\nUsage: bjobs [-h] [-w]', ()),    # LSF 8
+    ('Job <7> is not found', ('jobid', 'jobindex', 'stat', 'exit_code')),
+    ('LSF is down. Please wait ...', ('jobid', 'jobindex', 'stat', 'exit_code')),
+    ('Invalid field specs stat', ()),
+])
+def test_what_bjobs_does_not_know_is_not_asked_for(text, left):
+    assert Lsf.fewer_fields(('jobid', 'jobindex', 'stat', 'exit_code'), text) == left
+
+
+def test_the_table_of_bjobs():
+    text = ('JOBID   USER    STAT  QUEUE      FROM_HOST   EXEC_HOST   JOB_NAME   SUBMIT_TIME\n'
+            '103     me      RUN   short      vm          4*h1:8*h2   a.1.tok[12] Nov 22 06:56\n'
+            '104     me      PEND  normal     vm             -        a b.2.tok  Nov 22 06:56\n')
+    first, second = Lsf.parse_jobs(text, ())
+    assert (first['task'], first['stat'], first['exec_host']) == (('103', 12), 'RUN', '4*h1:8*h2')
+    assert (second['task'], second['stat'], second['exec_host']) == (('104', 0), 'PEND', '')
+    assert load_backend('lsf').describe(second) == ('PENDING', '', '')
+
+
+@pytest.mark.parametrize('text, relative', [
+    ('OpenLava 4.0.0, May 10 2016\n\nMy cluster name is x', 'OpenLava 4.0.0'), ('volclava 2.2', 'volclava 2.2'),
+    ('IBM Spectrum LSF Standard 10.1.0.14, Jun 14 2024', ''), ('', '')])
+def test_relatives_of_lsf_are_told_apart(text, relative):
+    assert Lsf.parse_relative(text) == relative

@@ -119,6 +119,26 @@ def test_an_array_with_every_way_to_end(site):
     assert accounts[number, 1]['memory'] > 0
 
 
+@pytest.mark.parametrize('lacks', ['jobindex pend_reason', 'exit_reason', 'jobindex job_name', '-o'])
+def test_a_bjobs_that_lacks_fields_answers_all_the_same(site, lacks):
+    site.conf(LACKS=lacks)
+    number = site.submit('case $LSB_JOBINDEX in 2) exit 3;; 3) sleep 60;; esac', 4)
+    answer = site.until(number, ('COMPLETED', 'FAILED'), tasks=3)
+    assert {task: found[0] for task, found in answer.items()} == {
+        (number, 1): 'COMPLETED', (number, 2): 'FAILED', (number, 3): 'RUNNING', (number, 4): 'COMPLETED'}
+    assert site.backend.find('test.1.tok') == number and site.backend.find('test.2.tok') == ''
+    site.backend.cancel([(number, 3)], {number: 4})
+    site.until(number, ('COMPLETED', 'FAILED'), tasks=4)
+    accounts = site.backend.accounts(list(answer))
+    assert accounts[number, 1]['status'] == 'COMPLETED' and accounts[number, 2]['exit_code'] == 3
+    assert accounts[number, 3]['reason'] == 'cancelled'
+    assert site.backend.usage()['mine'] == 0
+    # It is asked for what it lacks only once.
+    asked = len(site.calls('bjobs'))
+    site.backend.poll([number])
+    assert len(site.calls('bjobs')) == asked + 1
+
+
 def test_a_single_job_has_index_0_its_directory_and_its_report(site):
     number = site.submit('echo "$LSB_JOBID $LSB_JOBINDEX $PWD"')
     assert site.ends(number) == {(number, 0): ('COMPLETED', '', '')}

@@ -45,6 +45,18 @@ def test_what_a_site_demands_stands_before_the_options_of_map_and_job(qmap, exec
     assert '    extra = -A lab\n' in submit(qmap, '-p', 'site').out
 
 
+def test_a_relative_of_lsf_is_refused_before_anything_is_submitted(qmap):
+    qmap.write('mine.conf', 'executor = lsf\n')
+    qmap.environ['PATH'] = os.path.dirname(qmap.program[0]) + ':' + bin_without_schedulers(qmap)
+    qmap.write('bin/lsid', '#!/bin/sh\necho OpenLava 4.0.0, May 10 2016\n')
+    os.chmod(qmap.path('bin', 'lsid'), 0o755)
+    qmap.write('a.map', 'true\n')
+    result = qmap('submit', 'a.map', '-p', 'mine', '-l', 'out')
+    assert result.code == 2 and not os.path.exists(qmap.path('out'))
+    assert result.err == ('qmap: error: LSF: OpenLava 4.0.0 lacks options of bsub that QMap needs (-rn, -oo, -cwd); '
+                          'IBM Spectrum LSF has them\n')
+
+
 def bin_without_schedulers(qmap):
     os.mkdir(qmap.path('bin'))
     for name in ('bash', 'sh', 'sleep', 'cat', 'rm'):

@@ -20,6 +20,8 @@ It is told how to behave by lines KEY=value in the file `conf` of the folder, or
     DISPLAY_ENH=             Y: bjobs writes 123[4]
     CONSISTENT=              Y: LSB_BJOBS_CONSISTENT_EXIT_CODE
     VERSION=10.1.0.15        what lsid says
+    LSID=text                all that lsid says
+    LACKS=jobindex mem       bjobs does not know these fields; -o: it has no such option
     IDLE=3                   seconds without jobs after which the process ends
 
     failing, stalling, lying: CMD is the name of a command in capitals, BSUB for instance
@@ -1004,6 +1006,13 @@ def bjobs():
 def show(given, found):
     """Print tasks: as -o says, as JSON, or as the plain table."""
     text = given.get('-o') or os.environ.get('LSB_BJOBS_FORMAT') or ''
+    lacks = conf('LACKS', counts=False).split()
+    if '-o' in lacks and '-o' in given:
+        fail('bjobs: illegal option -- o\nUsage: bjobs [-h] [-V] [-w |-l] [-a] [-d] [-p] [-s] [-r] [jobId ...]')
+    for word in text.split():
+        if word in lacks:    # as OpenLava 4 says it, one at a time
+            say('Invalid field specs {}'.format(word))
+            sys.exit(99)
     delimiter = re.search(r'delimiter=[\'"](.)[\'"]', text)
     names = [word.split(':')[0] for word in re.sub(r'delimiter=\S+', '', text).split()]
     hms = '-hms' in given
@@ -1256,6 +1265,8 @@ def bparams():
 
 def lsid():
     begin('lsid')
+    if conf('LSID'):
+        return say(conf('LSID'))
     say('IBM Spectrum LSF Standard {}, Jun 14 2024\nCopyright International Business Machines Corp. 1992, 2016.\n'
         'US Government Users Restricted Rights - Use, duplication or disclosure restricted by GSA ADP Schedule '
         'Contract with IBM Corp.\n\nMy cluster name is fake\nMy master name is {}'.format(
