@@ -5288,6 +5288,11 @@ def call_scheduler(argv, stdin=None, timeout=None, **variables):
     return Answer(code, out, '\n'.join(part for part in (err, late) if part))
 
 
+def fold_lines(lines):
+    """Return lines as one, each that is there several times once, between semicolons."""
+    return '; '.join(collections.OrderedDict.fromkeys(lines))
+
+
 def portions(items, size=IDS_AT_ONCE):
     """Yield the items in lists of at most `size`."""
     items = list(items)
@@ -5446,6 +5451,10 @@ class Backend:
     of_submissions = {}
     #: The command that ends tasks, as a list of words.
     cancel_argv = []
+    #: What the last words of a submission that failed mean: (outcome, pattern), the first that fits.
+    #: 'silent': it may have been taken; 'busy': it was not, and may be later; 'refused': it never will be.
+    #: All other words are unclear.
+    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
     #: ExtraRules, None where `extra` means nothing.
     extra_rules: 'typing.Optional[ExtraRules]' = None
     #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that
@@ -5507,8 +5516,8 @@ class Backend:
 
         Returns:
             ('ok', id); ('refused', message): it will never be taken like this; ('busy', message): a limit or
-            a passing trouble, nothing was submitted; ('silent', message): it may have been submitted, look
-            for the name
+            a passing trouble, nothing was submitted; ('unclear', message): nothing was submitted, for a
+            reason that is not known; ('silent', message): it may have been submitted, look for the name
         """
         params = self.requested(params)
         fault = self.extra_fault(params)
@@ -5523,6 +5532,15 @@ class Backend:
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
         return outcome, detail
+
+    @classmethod
+    def classify_failure(cls, verdict):
+        """Return the outcome of a submission that failed: silent, busy, refused, or unclear.
+
+        Args:
+            verdict: the scheduler's own last words, without what a site or a plugin says before them
+        """
+        return next((outcome for outcome, pattern in cls.FAILURES if re.search(pattern, verdict)), 'unclear')
 
     def extra_fault(self, params):
         """Return why the `extra` of params cannot be taken, '' where it can."""
@@ -5781,19 +5799,35 @@ class SlurmAnswers:
         'SystemFailure': 'node',
     }
 
-    #: Words of sbatch after which it is not known whether the job was accepted. The controller may have taken
-    #: it, and only the reply got lost: that was seen with 'Socket timed out'.
-    SILENCE = ('(?i)timed out|zero bytes|(send|receive|shutdown) failure|unexpected message|insane message|'
-               'connection reset|broken pipe|not connected|communication|shutting down')
-
-    #: Words after which it surely was not accepted, though it may be later: limits on the number of jobs, and
-    #: a controller that no connection could be made to, so that nothing was sent ('connect failure': the
-    #: other failures come later). The texts:
-    #: https://github.com/SchedMD/slurm/blob/master/src/common/slurm_errno.c
-    BUSY = ('(?i)(QOS|Assoc|Max)[A-Za-z]*Submit|resource temporarily unavailable|MaxJobCount|'
-            'unable to accept job|queue full|try again|rate limit|standby mode|presently disabled|'
-            'partition not available|not available now|nodes are busy|connect failure|configuration source|'
-            'munge encode failed|writing script/environment')
+    #: See `Backend`. https://github.com/SchedMD/slurm/blob/master/src/common/slurm_errno.c has the texts, and
+    #: sbatch itself. The controller may have taken a submission of which only the reply got lost ('Socket
+    #: timed out'); where no connection could be made ('connect failure'), nothing was sent.
+    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = (
+        ('silent', '(?i)timed out|zero bytes|(send|receive|shutdown) failure|unexpected message'
+                   '|insane message|connection reset|broken pipe|not connected|communication'
+                   '|shutting down|delayed socket error|forced closed by quiesce'),
+        ('busy', '(?i)(QOS|Assoc|Max)[A-Za-z]*Submit|resource temporarily unavailable|MaxJobCount'
+                 '|unable to accept job|queue full|try again|rate limit|standby mode'
+                 '|presently disabled|submissions disabled|partition not available'
+                 '|not available now|not usable now|nodes are busy|node not available'
+                 '|connect failure|configuration source|process configuration'
+                 '|writing script/environment|munge|authentication|credential|protocol version'
+                 '|incompatible versions|rejected by handler|find an address'
+                 '|control machine address|name resolution|connect to database|internal error'
+                 '|(invalid|resolve|find) user id|plugin file not found|shared libraries'
+                 '|stale file handle|unable to open file|bus error|cannot allocate memory'
+                 '|cannot fork|no error'),
+        ('refused', '(?i)invalid .*specifi(cation|ed)|specification invalid|can ?not be satisfied'
+                    '|node configuration is not available|nodes not in this partition'
+                    '|no partition specified|group not permitted to use'
+                    '|more processors requested than permitted'
+                    '|memory required by task is not available|time limit is invalid'
+                    '|time limit specification required|invalid job array|reservation is invalid'
+                    '|denied to requested reservation|job dependency problem|burst buffer request'
+                    '|unrecognized option|invalid option'
+                    '|option .* (is ambiguous|requires an argument)|mutually exclusive'
+                    '|invalid numeric value|other parameter too long'),
+    )
 
     #: Its one sentence for all limits. Newer releases name the limit in a line before it.
     POLICY, LIMIT = '(?i)violates accounting/QOS policy', r'\b(QOS|Assoc|Max)[A-Z]\w+'
@@ -5817,7 +5851,15 @@ class SlurmAnswers:
         """Return in one line what a Slurm command complained of: all its lines, because the last alone seldom
         says which limit or name it was, and without their 'sbatch: error: '."""
         lines = re.findall(r'^(?:sbatch|squeue|sacct|scancel): (?:error: |fatal: )?(.*\S)', answer.err, re.M)
-        return '; '.join(lines) or answer.message()
+        return fold_lines(lines) or answer.message()
+
+    @staticmethod
+    def verdict(answer):
+        """Return the last words of sbatch itself on a submission that failed. What plugins of the site say
+        stands before them, under its name too."""
+        own = r'^sbatch: (?:error: |fatal: )?(?:Batch job submission failed: )?(.*\S)'
+        lines = re.findall(own, answer.err, re.M)
+        return lines[-1] if lines else answer.whole()
 
     @classmethod
     def parse_submission(cls, answer, count=1, params=None):
@@ -5838,21 +5880,21 @@ class SlurmAnswers:
             # The command itself could not be started; the environment or the words may be too long for the
             # system.
             return ('refused' if 'too long' in message else 'busy'), message
-        if re.search(cls.SILENCE, text) or cls.parse_id(answer.out):
-            return 'silent', message
-        some_limit = re.search(cls.POLICY, text) and not re.search(cls.LIMIT, text)
-        if some_limit or re.search(cls.BUSY, text):
-            return 'busy', message
-        if count > 1 and re.search('Invalid job array specification|other parameter too long', text):
-            return 'busy', '{} (an array of {})'.format(message, count)
         killed = answer.code < 0 or 128 < answer.code < 255
-        if killed or not text.strip():    # before it could say anything final
+        if killed or not text.strip() or cls.parse_id(answer.out):    # before it could say anything final
             return 'silent', message
+        verdict = cls.verdict(answer)
+        if count > 1 and re.search('Invalid job array specification|other parameter too long', verdict):
+            return 'busy', '{} (an array of {})'.format(message, count)
+        if re.search(cls.POLICY, verdict):
+            # The line before it names the limit; older releases name none.
+            limit = re.search(cls.LIMIT, text)
+            return 'refused' if limit and 'Submit' not in limit.group() else 'busy', message
         if 'mem-per-cpu' in text and 'memory' in (params or {}):
             cores = max(params.get('cores', 1), params.get('tasks', 1))
             each = divide_up(params['memory'], cores * 1024 ** 2)
             message += ': leave `memory` out, and put `--mem-per-cpu={}M` into `extra`'.format(each)
-        return 'refused', message
+        return cls.classify_failure(verdict), message
 
     @staticmethod
     def parse_limits(text):
@@ -6346,13 +6388,18 @@ class GridEngine(GridEngineAnswers, Backend):
     #: the site.
     ASKED = 10
 
-    #: Words of a submission that surely was not taken, though it may be another time. Exit status 25 is
-    #: another sign.
-    BUSY = (r"got select error|jobs are allowed|job with more than \d+ tasks|rejected temporarily"
-            r"|temporarily rejected|waited longer than|timeout in communication|can't resolve (user|group)")
-
-    #: Words of a connection that broke when the submission may have been on its way.
-    UNSURE = 'commlib error|got send|got read|got connect|gdi request|answer list|unable to (send|contact)'
+    #: See `Backend`. A connection that broke when the submission may have been on its way is silent.
+    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = (
+        ('busy', r'got select error|jobs are allowed|job with more than \d+ tasks'
+                 '|rejected temporarily|temporarily rejected|waited longer than'
+                 "|timeout in communication|can't resolve (user|group)|request limit .* exceeded"),
+        ('silent', 'commlib error|got send|got read|got connect|gdi request|answer list'
+                   '|unable to (send|contact)'),
+        ('refused', 'unknown (queue|resource|option|attribute|object|project|host|user)'
+                    r'|does not exist|no suitable queues|invalid|illegal|is not a (\w+ )?value'
+                    '|not a valid|(cannot|can.t) parse|usage:|requires an|no access to project'
+                    '|(missing|wrong) (option|argument|value|project)|without project'),
+    )
 
     choices = {'memory_per': ('slot', 'job')}
 
@@ -6473,10 +6520,10 @@ class GridEngine(GridEngineAnswers, Backend):
             return 'silent', answer.message()
         said = answer.err + answer.out
         lines = [line.strip() for line in said.splitlines() if line.strip() not in ('', 'Exiting.')]
-        message = ' '.join(lines) or answer.message()
-        if answer.code == 25 or re.search(cls.BUSY, said):
-            return 'busy', message
-        return ('silent' if not lines or re.search(cls.UNSURE, said) else 'refused'), message
+        message = ' '.join(collections.OrderedDict.fromkeys(lines)) or answer.message()
+        if not lines:
+            return 'silent', message
+        return 'busy' if answer.code == 25 else cls.classify_failure(said), message
 
     def job_name(self, prefix, batch, token):
         """See `Backend.job_name`. qsub(1) forbids some characters and others break it; these are safe, after
@@ -6630,18 +6677,26 @@ class LsfAnswers:
     #: The line of a success. A site's esub may print others around it.
     SUBMITTED = r'Job <(\d+)> is submitted'
 
-    #: bsub's own words when it surely has not submitted, but may another time. Most are of the vendor's table
-    #: of messages (lsb_perror); the waiting lines are of "Customize batch command messages" (IBM Spectrum LSF
-    #: 10.1.0).
-    PASSING = (
-        '(?i)non-LSF host rejected|pending job threshold|connection refused|timeout on connect call'
-        '|reached its job limit|no job id can be used|queue has been closed|job array index too large'
-        '|try later|unknown cluster name or|cannot allocate memory|cannot fork|batch daemon internal error'
-        '|appropriate port number|please wait|still trying|limit exceeded|unable to contact')
-
-    #: And when it cannot know, because it broke off after the request was sent.
-    DOUBTFUL = ('(?i)communication time|batch protocol error|xdr |end of file|lsf library call'
-                '|server is not connected')
+    #: See `Backend`. Most are of the vendor's table of messages (lsb_perror); the waiting lines are of
+    #: "Customize batch command messages" (IBM Spectrum LSF 10.1.0). What broke off after the request was sent
+    #: is silent.
+    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = (
+        ('silent', '(?i)communication time|batch protocol error|xdr |end of file|lsf library call'
+                   '|server is not connected'),
+        ('busy', '(?i)non-LSF host rejected|pending (job|slot) threshold|connection refused'
+                 '|timeout on connect call|reached its (job|slot) limit|no job id can be used'
+                 '|queue has been closed|job array index too large|try (again )?later'
+                 '|unknown cluster name or|cannot allocate memory|cannot fork|internal error'
+                 '|appropriate port number|please wait|still trying|limit exceeded'
+                 '|unable to contact|system call failed|unknown user|not registered'
+                 '|cannot be created|no space left|quota exceeded'),
+        ('refused', '(?i)usage:|illegal option|cannot have an argument|no such queue'
+                    '|cannot use the queue|hard limit'
+                    r'|bad [\w .-]*(syntax|specification|name|argument|option)|no matching job found'
+                    '|no command is specified|too many processors|error near|error in|aborted by esub'
+                    '|(does not|not) exist|unknown (resource|queue|host)|must be specified'
+                    '|name too long|not a valid|invalid|undefined|not defined|syntax error'),
+    )
 
     #: Lines that only say that LSF takes its time. They come before a good answer too.
     WAITING = '(?i)please wait|still trying'
@@ -6670,31 +6725,31 @@ class LsfAnswers:
         """
         lines = [line.strip() for line in answer.whole().splitlines() if line.strip()]
         final = [line for line in lines if not re.search(cls.WAITING, line)]
-        return ' '.join(final[-4:] or lines[-1:]) or answer.message()
+        usage = next((index for index, line in enumerate(final) if re.match('(?i)usage:', line)), None)
+        if usage:    # what is wrong stands above it
+            final = final[:usage]
+        return ' '.join(collections.OrderedDict.fromkeys(final[-4:] or lines[-1:])) or answer.message()
 
     @classmethod
     def parse_submission(cls, answer, count=1, params=None):
         """See `Backend.parse_submission`.
 
-        'Job not submitted.' is bsub's last word on every failure it knows. It is a refusal but for limits and
-        passing troubles, and but for errors that came after the request was sent. At the limit of pending
-        jobs bsub does not fail but waits, without LSB_NTRIES for ever. One that was killed there has most
-        likely not submitted, yet it may have tried again, with success, in its last moment: it counts as
-        silent, and a look at the name tells.
+        'Job not submitted.' is bsub's last word on every failure it knows. At the limit of pending jobs bsub
+        does not fail but waits, without LSB_NTRIES for ever. One that was killed there has most likely not
+        submitted, yet it may have tried again, with success, in its last moment: it counts as silent, and a
+        look at the name tells.
         """
         found = re.search(cls.SUBMITTED, answer.out) or re.search(cls.SUBMITTED, answer.err)
         if found:
             return 'ok', found.group(1)
-        message, text = cls.complaint(answer), answer.whole()
-        if answer.code is None or answer.code == 0:
+        message, lines = cls.complaint(answer), answer.whole().splitlines()
+        if not answer.code:
             return 'silent', message
-        last = [line for line in text.splitlines() if 'not submitted' in line] or text.splitlines()
-        if any(re.search(cls.DOUBTFUL, line) for line in last):
-            return 'silent', message
-        if any(re.search(cls.PASSING, line) for line in last):
-            return 'busy', message
-        refused = 'not submitted' in text or 'usage:' in text.lower()
-        return 'refused' if refused else 'silent', message
+        last = [line for line in lines if 'not submitted' in line]
+        outcome = cls.classify_failure('\n'.join(last or lines))
+        if outcome == 'unclear' and not last:    # it did not say that it has submitted nothing
+            outcome = 'silent'
+        return outcome, message
 
     @staticmethod
     def parse_limits(text):
@@ -11769,7 +11824,8 @@ class Submitter(Part):
         return False
 
     #: What comes of a submission, by its outcome: methods that return whether more may be submitted at once.
-    OUTCOMES = {'ok': _accept, 'refused': _refuse, 'busy': _put_off, 'silent': _wait_for_answer}
+    OUTCOMES = {'ok': _accept, 'refused': _refuse, 'busy': _put_off, 'unclear': _put_off,
+                'silent': _wait_for_answer}
 
     def _note_taken(self, event, submission, batch):
         """Note that the scheduler has the jobs of a batch.

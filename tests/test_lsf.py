@@ -150,6 +150,20 @@ def test_passing_troubles_and_limits(line):
     assert Lsf.parse_submission(Answer(255, '', line + '\n')) == ('busy', line)
 
 
+@pytest.mark.parametrize('outcome, words', [
+    ('busy', 'System call failed: Resource temporarily unavailable'), ('busy', 'Unknown user'),
+    ('busy', 'Batch library internal error'), ('busy', 'Batch service not registered'),
+    ('busy', 'Job file cannot be created: No space left on device'), ('busy', 'Pending slot threshold reached'),
+    ('unclear', 'User permission denied'), ('unclear', 'The moon is full'),
+    ('refused', 'User group must be specified')])
+def test_other_words_of_bsub(outcome, words):
+    assert Lsf.parse_submission(Answer(255, '', words + '. Job not submitted.\n'))[0] == outcome
+
+
+def test_words_that_do_not_say_whether_it_was_submitted_are_silence():
+    assert Lsf.parse_submission(Answer(255, '', 'something else\n'))[0] == 'silent'
+
+
 def test_a_refusal_keeps_the_words_of_the_site():
     assert Lsf.parse_submission(Answer(255, '', data('bsub.esub.err'))) == (
         'refused', 'Your memory request is above the limit of the queue. Request aborted by esub. Job not submitted.')
@@ -184,7 +198,7 @@ def test_a_killed_command_takes_along_what_it_started_and_keeps_its_words():
 
 def test_a_wrong_option_is_a_refusal():
     text = 'bsub: illegal option -- zz\nUsage: bsub [options] command\n'
-    assert Lsf.parse_submission(Answer(255, '', text))[0] == 'refused'
+    assert Lsf.parse_submission(Answer(255, '', text)) == ('refused', 'bsub: illegal option -- zz')
 
 
 # What bjobs says ######################################################################################################

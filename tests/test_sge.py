@@ -209,7 +209,7 @@ def test_an_answer_without_a_sure_id_is_silence(out, count):
 @pytest.mark.parametrize('name, words', [
     ('qsub-queue', 'unknown queue "nosuch.q"'), ('qsub-penv', 'environment "nosuch" does not exist'),
     ('qsub-option', 'invalid option argument "-nosuch"'), ('qsub-memory', 'is not a memory value'),
-    ('qsub-unsuitable', 'no suitable queues'), ('qsub-script', 'No such file')])
+    ('qsub-unsuitable', 'no suitable queues')])
 def test_what_will_never_be_taken_is_refused_with_the_words(name, words):
     kind, said = GridEngine.parse_submission(answer(name), 1)
     assert kind == 'refused' and words in said and 'Exiting' not in said
@@ -221,6 +221,14 @@ def test_what_will_never_be_taken_is_refused_with_the_words(name, words):
 def test_limits_and_an_absent_qmaster_are_no_refusal(name, words):
     kind, said = GridEngine.parse_submission(answer(name), 1)
     assert kind == 'busy' and words in said
+
+
+@pytest.mark.parametrize('outcome, words', [
+    ('busy', 'Unable to run job: request limit "*:add:job:*:*=50" exceeded'),
+    ('unclear', 'Unable to run job: please name a project'), ('unclear', 'sge_qmaster is angry')])
+def test_other_words_of_qsub(outcome, words):
+    assert GridEngine.parse_submission(Answer(1, '', words + '\nExiting.\n'), 1) == (outcome, words)
+    assert GridEngine.parse_submission(answer('qsub-script'), 1)[0] == 'unclear'
 
 
 @pytest.mark.parametrize('said', [

@@ -153,8 +153,7 @@ def test_success_without_a_clear_id_is_looked_up():
     ('sbatch partition', 'nosuch'), ('sbatch account', 'Invalid account'), ('sbatch qos', 'Invalid qos'),
     ('sbatch memory', 'Memory specification'), ('sbatch mem and mem-per-cpu', 'mutually exclusive'),
     ('sbatch gres', 'gres'), ('sbatch feature', 'Invalid feature'), ('sbatch time', 'Invalid --time'),
-    ('sbatch option', '--nosuchopt'), ('sbatch no file', '/nonexistent.sh'),
-    ('sbatch unavailable', 'Invalid node name'), ('sbatch not a script', 'batch script')])
+    ('sbatch option', '--nosuchopt'), ('sbatch unavailable', 'Invalid node name')])
 def test_what_slurm_will_never_take_is_refused_in_its_own_words(name, words):
     word, said = Slurm.parse_submission(answer(name))
     assert word == 'refused'
@@ -169,6 +168,18 @@ def test_limits_and_passing_troubles_are_busy(name):
 @pytest.mark.parametrize('name', ['sbatch tiny array', 'sbatch array'])
 def test_an_array_that_is_too_large_is_busy(name):
     assert Slurm.parse_submission(answer(name), 1001)[0] == 'busy'
+
+
+def test_equal_words_are_said_once():
+    said = Answer(1, '', 'sbatch: error: Unable to establish control machine address\n' * 11
+                  + 'sbatch: error: Batch job submission failed: No error\n')
+    assert Slurm.parse_submission(said) == (
+        'busy', 'Unable to establish control machine address; Batch job submission failed: No error')
+
+
+def test_a_script_that_cannot_be_read_now_is_no_refusal():
+    assert Slurm.parse_submission(answer('sbatch no file'))[0] == 'busy'
+    assert Slurm.parse_submission(answer('sbatch not a script'))[0] == 'unclear'
 
 
 def test_a_script_that_is_too_long_is_an_array_that_is_too_large():
@@ -196,7 +207,29 @@ def test_a_lost_reply_is_silent(name):
     ('silent', 1, 'Batch job submission failed: Zero Bytes were transmitted or received'),
     ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (receive failure)'),
     ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (send failure)'),
-    ('refused', 1, 'Please name a project')])
+    ('unclear', 1, 'Please name a project'),
+    # A plugin of the site says something before Slurm's own words.
+    ('unclear', 1, 'You must specify an account (-A). Please correct your job script and try again.\n'
+                   'sbatch: error: Batch job submission failed: Unspecified error'),
+    ('unclear', 1, 'Communication with the licence server was not possible\n'
+                   'sbatch: error: Batch job submission failed: Lua function execution failed'),
+    ('refused', 1, 'The cluster is shutting down at 08:00, ask for less\n'
+                   'sbatch: error: Batch job submission failed: Requested node configuration is not available'),
+    ('busy', 1, 'Batch job submission failed: Invalid job credential'),
+    ('busy', 1, 'Batch job submission failed: Protocol authentication error'),
+    ('busy', 1, 'Batch job submission failed: Authentication credential expired'),
+    ('busy', 1, 'Batch job submission failed: Incompatible versions of client and server code'),
+    ('busy', 1, 'Batch job submission failed: Invalid user id'),
+    ('busy', 1, 'Batch job submission failed: Unable to resolve user ID'),
+    ('busy', 1, 'Batch job submission failed: Unable to connect to database'),
+    ('busy', 1, 'Batch job submission failed: Required node not available (down, drained or reserved)'),
+    ('busy', 1, 'Batch job submission failed: Requested reservation not usable now'),
+    ('busy', 1, 'Batch job submission failed: Slurm internal error'),
+    ('busy', 1, "Batch job submission failed: Can't find an address, check slurm.conf"),
+    ('busy', 1, 'Parse error in file /etc/slurm/slurm.conf line 3: "NodName=n1"\n'
+                'sbatch: fatal: Unable to process configuration file'),
+    ('silent', 1, 'Batch job submission failed: Kernel reported delayed socket error after successful write()'),
+    ('unclear', 1, 'Batch job submission failed: Unspecified error')])
 def test_other_words_of_sbatch(word, code, said):
     assert Slurm.parse_submission(Answer(code, '', 'sbatch: error: {}\n'.format(said)), 5)[0] == word
 
@@ -214,7 +247,7 @@ def test_a_site_that_wants_memory_per_cpu_is_met_with_advice():
     said = Answer(1, '', 'sbatch: error: Use --mem-per-cpu\n'
                          'sbatch: error: Batch job submission failed: Unspecified error\n')
     word, words = Slurm.parse_submission(said, 1, {'memory': 8 * G, 'cores': 4})
-    assert word == 'refused'
+    assert word == 'unclear'
     assert '`--mem-per-cpu=2048M` into `extra`' in words
 
 
