@@ -5441,6 +5441,9 @@ class Backend:
     reuses_ids = True
     #: Whether a task that the queue calls FAILED stays there until it is cancelled.
     lingers = False
+    #: How a message of the queue reads while a task that was told to end has not ended (a pattern): for long
+    #: only where its node is dead. And how a person removes such a task, '' where that needs nobody.
+    unended, removal = '', ''
     #: Whether what waited, and is not listed any more, has been taken out by somebody, where the queue's
     #: memory is whole: it still lists all that has begun, or the accounts know of that.
     proves_absence = False
@@ -6039,6 +6042,7 @@ class Slurm(SlurmAnswers, Backend):
     #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
     of_questions = {'SLURM_BITSTR_LEN': '0'}
     cancel_argv = ['scancel']
+    unended = 'COMPLETING'
     # sbatch(1)
     extra_rules = ExtraRules({
         '-a --array': 'QMap makes the arrays; leave it out',
@@ -6373,6 +6377,7 @@ class GridEngine(GridEngineAnswers, Backend):
     # said so itself.
     proves_absence = True
     cancel_argv = ['qdel']
+    unended, removal = 'being deleted', 'an administrator can remove it with qdel -f {}'
     # qsub(1)
     extra_rules = ExtraRules({
         '-t': 'QMap makes the arrays; leave it out',
@@ -6927,6 +6932,7 @@ class Lsf(LsfAnswers, Backend):
     of_questions = {'LSB_NTRIES': '2'}
     of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
     cancel_argv = ['bkill']
+    unended, removal = 'its host does not answer|lost contact with its host', 'remove it with bkill -r {}'
     # IBM Spectrum LSF 10, "bsub command"
     extra_rules = ExtraRules({
         '-J': 'QMap finds its jobs by their name, and makes the arrays; set the parameter name instead',
@@ -11062,6 +11068,55 @@ class Copies(Part):
         return any(status in IN_QUEUE and task[0] not in own for task, (status, _, _) in listed.items())
 
 
+class Unended(Part):
+    """The tasks that were told to end, and that the queue lists all the same: their nodes are dead, and
+    nothing would ever end them."""
+
+    #: Seconds after which such a task counts as cancelled.
+    PATIENCE = 300
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        #: {task: since when the queue says so, on the monotonic clock}, and those that count as cancelled.
+        self._since, self._over = {}, set()
+
+    def correct(self, answer, now):
+        """Return the answer of the queue, in which tasks are cancelled that have not ended for long.
+
+        Args:
+            answer: as from Backend.poll
+            now: when it was asked for, on the monotonic clock
+        """
+        self._since = {task: self._since.get(task, now) for task in self._told_to_end()
+                       if self._is_unended(*answer.get(task, ('', '', '')))}
+        self._over = {task for task, since in self._since.items() if now - since >= self.PATIENCE}
+        return {
+            task: (FAILED, 'cancelled', self.message(task)) if task in self._over else told
+            for task, told in answer.items()}
+
+    def _told_to_end(self):
+        """Return the tasks that this execution has told to end: of jobs, and workers."""
+        records = [self.ledger.live[number] for number in self.ledger.cancelled]
+        tasks = {self.driver.attempts.task(record) for record in records
+                 if 'crew' not in self.ledger.batch_of(record)}
+        for pool in self.driver.pools.by_number.values():
+            tasks.update((pool.id, index) for index in pool.indices if pool.cancelled and pool.id)
+        return tasks - {None}
+
+    def _is_unended(self, status, reason, message):
+        return status in IN_QUEUE and bool(self.backend.unended and re.search(self.backend.unended, message))
+
+    def message(self, task):
+        """Return what there is to say of a task that counts as cancelled."""
+        removal = self.backend.removal.format(self.backend.task_name(task))
+        return 'cancelled; its node does not end it, so {} is left to {}{}'.format(
+            self.backend.task_name(task), self.backend.title, removal and ': ' + removal)
+
+    def explain(self, event, task):
+        """Return the last event of an attempt, with what there is to say of its task."""
+        return dict(event, error=self.message(task)) if task in self._over else event
+
+
 class Queue(Part):
     """What the scheduler says: which tasks its queue lists, and how those ended of which it alone can tell.
 
@@ -11120,6 +11175,7 @@ class Queue(Part):
         answer = asker.take('poll')
         if answer is None or self._is_silent(answer, now):
             return
+        answer.value = self.driver.steering.unended.correct(answer.value, answer.asked)
         batches = {id: number for number, id in answer.about.items()}
         listed = {batches[id] for id, _ in answer.value if id in batches}
         self._whole = max(listed & self._listed, default=-1)
@@ -11324,7 +11380,8 @@ class Queue(Part):
             elif is_dropped(evidence):
                 account = {'reason': 'cancelled', 'words': 'taken out of the queue while it waited'}
             self._explain(account, attempt)
-            events.append(self.driver.reports.ended(record, attempt.end, account))
+            event = self.driver.reports.ended(record, attempt.end, account)
+            events.append(self.driver.steering.unended.explain(event, task))
             if events[-1].get('rerun') and task and 'crew' not in self.ledger.batch_of(record):
                 stuck.append(task)    # with `requeue` in `extra` it would come back
         self.driver.reports.log(events)
@@ -11908,6 +11965,7 @@ class Steering(Part):
 
     Attributes:
         inbox: Inbox
+        unended: Unended
     """
 
     #: Seconds between two orders to the scheduler to end the same jobs.
@@ -11915,7 +11973,7 @@ class Steering(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.inbox = Inbox(self.logs, self.here)
+        self.inbox, self.unended = Inbox(self.logs, self.here), Unended(driver)
         self._cancel_now = False    # jobs have still to be cancelled
         self._tasks = []    # that the backend is to be told to end, once it has heard the last order
         self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more

@@ -73,6 +73,7 @@ PLANTED = collections.OrderedDict([
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('rerun', 'a job that was interrupted does not run again'),
+    ('unended', 'a cancelled job whose node is dead is waited for'),
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
     ('hole', 'a node on which launches fail is submitted to as before'),
@@ -584,7 +585,8 @@ class Cluster:
                 is_old = task['state'] in ('COMPLETED', 'FAILED') and world.now - task['since'] > 120
                 if is_old or task['state'] == 'taken out':
                     continue
-                found[id, k] = (task['state'], task['reason'], task['reason'])
+                ending = 'ending' if task['state'] == 'RUNNING' and task.get('cancelled') else ''
+                found[id, k] = (task['state'], task['reason'], task['reason'] or ending)
         if world.now < world.lying:
             for task in list(found):
                 # That a job was cancelled which never began is all that the queue can say of it, so it is no lie.
@@ -677,6 +679,7 @@ class Simulated(module.Backend):
     name = title = 'simulated'
     task_variable, id_variable = 'SIMULATED_K', 'SIMULATED_ID'
     poll_interval, proves_absence = 10, True
+    unended = 'ending'
 
     def __init__(self, world):
         super().__init__({})
@@ -821,7 +824,8 @@ class World:
                  'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt', 'slow']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
-        self.kinds.update(kind for kind in ('hour', 'endless') if self.rate and self.random.random() < 0.05)
+        self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
+        self.kinds.update(['node'] if 'dead' in self.kinds else [])
         # Whether its runners are those of an earlier version.
         self.old = 'trap' in self.kinds and self.random.random() < 0.5
         self.narrow = self.random.randint(1, 3) if 'narrow' in self.kinds else 1000    # tasks in a submission
@@ -977,8 +981,11 @@ class World:
     def node(self):
         """A node goes down with all that it runs; the scheduler notices after a while."""
         name = self.random.choice(self.nodes[:2])
+        unnoticed = self.fault('dead', 0.7)    # the scheduler waits for the node for ever
         for copy in [copy for copies in self.copies.values() for copy in copies]:
             if copy.alive and copy.host == name:
+                if unnoticed:
+                    copy.done = lambda *_: None
                 copy.kill('node', 30)
 
     def machine(self):
@@ -1073,6 +1080,8 @@ class World:
         self.drop(self.hosts[0], {'do': 'resume'})
         if 'endless' in self.kinds:
             self.cancel_all()
+        if 'dead' in self.kinds:
+            self.at(100, self.cancel_dead)
         self.finish()
 
     def cancel_all(self):
@@ -1093,6 +1102,11 @@ class World:
         self.drop(self.hosts[0], {'do': 'cancel', 'statuses': [module.RUNNING]})
         self.truth['cancel'] += 1
         self.at(self.SOON, lambda: self.at(self.SOON, lambda words=shall_end(): check(words)))
+
+    def cancel_dead(self):
+        """Cancel all that was submitted: nothing else ends what was on dead nodes."""
+        self.truth['cancel'] += 1
+        self.drop(self.hosts[0], {'do': 'cancel', 'statuses': [module.PENDING, module.RUNNING, module.OTHER]})
 
     def finish(self):
         """See it through to its end."""
@@ -1281,7 +1295,7 @@ REAL = {name: getattr(module, name) for name in (
     'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
-           (module.Admission, 'beats_elsewhere')]
+           (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['returned'] = module.EVENTS['returned']
 
@@ -1957,6 +1971,10 @@ def apply_returned(ledger, event, place):
             ledger.attempts[ledger.number(task.partition('.')[0])] += 1
 
 
+def correct(unended, answer, now):
+    return answer if WORLD.plant == 'unended' else REAL[module.Unended, 'correct'](unended, answer, now)
+
+
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
@@ -1968,7 +1986,7 @@ def install():
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
-    module.Ledger.load = load
+    module.Ledger.load, module.Unended.correct = load, correct
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting

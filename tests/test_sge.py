@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -282,6 +283,12 @@ def test_every_state(letters, status, words):
     found = GridEngine.read_state(letters)
     assert found[0] == status
     assert words is None or found[1] == words
+
+
+@pytest.mark.parametrize('letters', ['dr', 'dt', 'dRr', 'dS', 'ds', 'dT', 'dqw'])
+def test_what_is_being_deleted_has_not_ended(letters):
+    assert re.search(GridEngine.unended, GridEngine.read_state(letters)[1])
+    assert not re.search(GridEngine.unended, GridEngine.read_state(letters[1:])[1])
 
 
 def test_why_jobs_are_in_error_state():

@@ -312,7 +312,7 @@ def test_jobs_in_all_states_at_once():
     job = polled('squeue states')
     assert job('ok') == ('RUNNING', '', '')
     assert job('susp') == ('RUNNING', '', 'SUSPENDED')
-    assert job('cancelrun') == ('RUNNING', '', 'COMPLETING')
+    assert job('cancelrun') == ('RUNNING', '', Slurm.unended)
     assert job('nodir') == ('COMPLETED', '', '')
     assert job('exit3') == ('FAILED', 'exit', 'FAILED (NonZeroExitCode)')
     assert job('kill') == ('FAILED', '', 'FAILED (JobLaunchFailure)')
