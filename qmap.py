@@ -7062,12 +7062,17 @@ class Lsf(LsfAnswers, Backend):
             self.options_argv(params)
 
     def avoid_argv(self, params):
-        """Return the option that keeps a submission from some nodes. All of several -R hold (IBM, bsub
-        -R)."""
-        if not self.avoided or re.search(r'(^|\s)-m\b', params.get('extra') or ''):
+        """Return the option that keeps a submission from some nodes.
+
+        All of several -R hold, but compound ones, in braces, stand alone; and where a host's name is asked
+        for, bsub no longer means its own type of hosts by itself (IBM, "Selection string").
+        """
+        extra = params.get('extra') or ''
+        if not self.avoided or re.search(r'(^|\s)-m\b|\{', extra):
             return []
-        return ['-R', 'select[{}]'.format(' && '.join(
-            "hname!='{}'".format(node) for node in sorted(self.avoided)))]
+        wanted = [] if '-R' in extra else ['type==local']
+        wanted += ["hname!='{}'".format(node) for node in sorted(self.avoided)]
+        return ['-R', 'select[{}]'.format(' && '.join(wanted))]
 
     def submit_input(self, script):
         """See `Backend.submit_input`."""

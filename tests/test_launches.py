@@ -133,7 +133,8 @@ def test_what_the_scheduler_wrote_after_the_last_driver_had_gone_is_removed(qmap
     ('slurm', '--exclude=n[6-8] --qos=x', ['--exclude=n[6-8],n2,n4']), ('slurm', '-w n4', []),
     ('slurm', '--nodelist=n4', []),
     ('sge', '', ['-l', 'h=!(n2|n4)']), ('sge', '-l h=n4', []),
-    ('lsf', '', ['-R', "select[hname!='n2' && hname!='n4']"]), ('lsf', '-m n4', [])])
+    ('lsf', '', ['-R', "select[type==local && hname!='n2' && hname!='n4']"]), ('lsf', '-m n4', []),
+    ('lsf', '-R "select[type==any]"', ['-R', "select[hname!='n2' && hname!='n4']"]), ('lsf', '-R "2*{ncpus>4}"', [])])
 def test_how_schedulers_are_told(executor, extra, option):
     backend = module.load_backend(executor, {})
     params = {'extra': extra} if extra else {}
