@@ -3614,8 +3614,8 @@ class JournalState(JobTable):
         if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
             raise ValueError(settings)
         change_params({}, settings.get('params') or {})
-        for node, (since, message) in settings.get('avoided', {}).items():
-            if not (is_of_type(since, NUMBER) and is_of_type(node + message, str)):
+        for node, (since, message, kind) in settings.get('avoided', {}).items():
+            if not (is_of_type(since, NUMBER) and is_of_type(node + message + kind, str)):
                 raise ValueError(settings)
         return settings
 
@@ -3784,7 +3784,7 @@ class Ledger(JournalState):
         command     what came of an order (not a command of the map): command (its id), by, said (the
                     reply), refused, time
         set         what steers the driver: max_running, halted, params of what is not yet submitted, avoided
-                    ({node: [since when nothing is submitted to it, why]}), time
+                    ({node: [since when it is avoided, why, by jobs with which queue and extra]}), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -5449,6 +5449,8 @@ class Backend:
     proves_absence = False
     #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
     shortage = ''
+    #: Whether a submission that no node fits is refused at once, and does not wait for ever.
+    refuses_unfit = False
     #: Variables in the environment of a question, and of a submission.
     of_questions = {}
     of_submissions = {}
@@ -5534,6 +5536,9 @@ class Backend:
         outcome, detail = self.parse_submission(answer, count, params)
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
+        if outcome == 'refused' and self.avoided:
+            self.avoided = ()    # there may be no other nodes that fit
+            return self.submit(script, name, count, params, output)
         return outcome, detail
 
     @classmethod
@@ -6039,6 +6044,7 @@ class Slurm(SlurmAnswers, Backend):
     title = 'Slurm'
     task_variable = 'SLURM_ARRAY_TASK_ID'
     id_variable = 'SLURM_JOB_ID'
+    refuses_unfit = True
     #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
     of_questions = {'SLURM_BITSTR_LEN': '0'}
     cancel_argv = ['scancel']
@@ -9932,7 +9938,7 @@ class Reports(Part):
             remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
             return []
         if not attempts.has_begun(key):
-            self.driver.attempts.launches.note_begun(start.get('host'))
+            self.driver.attempts.launches.note_begun(record, start.get('host'))
         attempt, batch = attempts.of(record), self.ledger.batch_of(record)
         if record['k'] == UNASSIGNED and start.get('crew') == batch.get('crew'):
             attempt.index = start['k'] if batch['workers'] > 1 else 0
@@ -10598,7 +10604,7 @@ class Pools(Part):
         pool.claimed.update((index, False) for _, index in tasks)
         have_none = len(pool.claimed) == len(pool.indices) and not any(pool.claimed.values())
         self.driver.attempts.launches.note_workers(
-            self.backend.accounts(tasks) or {}, have_none,
+            pool, self.backend.accounts(tasks) or {}, have_none,
             last_line(read_tail('{}.out.{}'.format(self.logs.batch(pool.number), tasks[0][1]))))
 
     def _on_lists(self, batches, names):
@@ -10711,8 +10717,8 @@ class Launches(Part):
     """Tasks that the scheduler started on a node, and that ended before their job began there.
 
     A node that ends at once all that it is given is free again at once, and takes one job after another. So
-    where a second launch fails on a node, while jobs begin on others, nothing is submitted to it for a while;
-    and what was on its way there by then is no try of its job.
+    where a second launch fails on a node, while jobs that may run on the same ones begin on others, none of
+    these is submitted to it for a while; and what was on its way there by then is no try of its job.
     """
 
     #: Launches that may fail on a node before it is avoided, for how many seconds it is then, and for how
@@ -10726,10 +10732,13 @@ class Launches(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        #: Where something began after the last launch that failed there; how many failed since something
-        #: began; since when MOST did, in seconds since 1970.
-        self._good, self._failed, self._bad = set(), collections.Counter(), {}
-        self._jobs = {}    # by number: what was said of the last launch that failed, and all nodes
+        #: By what chooses their nodes: where jobs began after the last launch that failed there.
+        self._good = collections.defaultdict(set)
+        #: By what chooses the nodes, and node: how many launches failed since something began; since when MOST
+        #: did, in seconds since 1970.
+        self._failed, self._bad = collections.Counter(), {}
+        #: By number: what was said of the last launch that failed, the nodes, and how many were no try.
+        self._jobs = {}
         self._lost = 0    # jobs since something began
         self._timer = Timer(5, 300)    # of the next submission, where nothing begins
         self._since = None    # when the first workers ended since then that did not, on the monotonic clock
@@ -10740,28 +10749,46 @@ class Launches(Part):
         """Learn from the journal where jobs run, and where nothing is to start."""
         for record in self.ledger.live.values():
             if record.get('started'):
-                self.note_begun(record.get('host'))
-        self._bad = {short_name(node): since for node, (since, _) in self.avoided().items()}
+                self.note_begun(record, record.get('host'))
 
-    def avoided(self):
-        """Return {node on which nothing is to start: (since when, why)}."""
+    @staticmethod
+    def _kind_of(params):
+        """Return the part of params that chooses nodes."""
+        return '{} {}'.format(params.get('queue', ''), params.get('extra', '')).strip()
+
+    def _kind_of_job(self, record):
+        """Return what chose the nodes of a job, or of the worker that has it."""
+        batch = self.ledger.batch_of(record)
+        params = change_params({}, batch['with']) if 'with' in batch else self.plan.params_of(record)
+        return self._kind_of(params)
+
+    def avoided(self, params=None):
+        """Return the list of nodes on which nothing is to start that asks for params; None for anything."""
         now = self.here.time()
-        avoided = {node: entry for node, entry in self.ledger.settings.get('avoided', {}).items()
-                   if abs(now - entry[0]) < self.AVOIDED}
-        told = ', '.join('{} ({})'.format(node, message) for node, (since, message) in sorted(avoided.items())
-                         if now - since < self.TOLD)
-        self.driver.note_trouble('nodes', told and '{}: no more jobs for {}'.format(self.backend.title, told))
-        return avoided
+        kind = None if params is None else self._kind_of(params)
+        return sorted(node for node, (since, _, of) in self.ledger.settings.get('avoided', {}).items()
+                      if abs(now - since) < self.AVOIDED and kind in (None, of))
 
-    def note_begun(self, host):
+    def tell(self):
+        """Say which nodes are avoided, if that is new."""
+        now, avoided = self.here.time(), self.ledger.settings.get('avoided', {})
+        told = ', '.join('{} ({})'.format(node, entry[1]) for node, entry in sorted(avoided.items())
+                         if now - entry[0] < self.TOLD)
+        self.driver.note_trouble('nodes', told and '{}: no more jobs for {}'.format(self.backend.title, told))
+
+    def note_begun(self, record, host):
         """Note that a job has begun on a host."""
-        if host:
-            node = short_name(host)
-            self._good.add(node)
-            self._bad.pop(node, None)
-            self._failed[node], self._lost, self._since = 0, 0, None
+        if host and not self.backend.starts_jobs:
+            node, kind = short_name(host), self._kind_of_job(record)
+            self._good[kind].add(node)
+            self._bad.pop((kind, node), None)
+            self._failed[kind, node], self._lost, self._since = 0, 0, None
             self._timer.reset()
             self.driver.note_trouble('launch', '')
+
+    def _nothing_begins(self):
+        """Tell whether nothing has begun on any node since a launch failed there."""
+        return not any(self._good.values())
 
     def node_of(self, account):
         """Return the node on which a launch failed, '' where there are several, none is known, or it is not
@@ -10779,65 +10806,78 @@ class Launches(Part):
     def is_nodes_fault(self, record, account):
         """Tell whether a launch failed because of its node, of which nothing was known at its submission:
         jobs begin on other nodes."""
-        node, submitted = short_name(self.node_of(account)), self.ledger.batch_of(record).get('time', 0)
-        return bool(node and self._good - {node}) and submitted <= self._bad.get(node, float('inf'))
+        node, kind = short_name(self.node_of(account)), self._kind_of_job(record)
+        _, _, excused = self._jobs.get(self.ledger.number(record['job']), ('', (), 0))
+        if not node or excused >= SUBMISSIONS or not self._good[kind] - {node}:
+            return False
+        return self.ledger.batch_of(record).get('time', 0) <= self._bad.get((kind, node), float('inf'))
 
     def is_final(self, account):
         """Tell whether the next launch of a job would fail as this one: a shell found nothing to run, and
         nothing has begun anywhere."""
-        return not self._good and (account or {}).get('exit_code') in self.NOTHING_RUN
+        nothing_run = (account or {}).get('exit_code') in self.NOTHING_RUN
+        return nothing_run and not self.backend.starts_jobs and self._nothing_begins()
 
-    def note_job(self, attempt, record, account):
+    def note_job(self, attempt, record, account, tries):
         """Note that the launch of a job failed.
 
         Args:
             attempt: Attempt
             record: of the job
             account: dict as from Backend.accounts
+            tries: of the job, with this one if it counts
         """
         message = last_line(read_tail(self.driver.attempts.output_path(record))) or account.get(
             'words') or attempt.message
-        _, nodes = self._jobs.get(attempt.number, ('', set()))
-        self._jobs[attempt.number] = message, nodes | {self.node_of(account)} - {''}
-        self._note_failed(account, message)
-        if self.node_of(account) and not self._good:
+        _, nodes, excused = self._jobs.get(attempt.number, ('', set(), 0))
+        nodes = nodes | {self.node_of(account)} - {''}
+        excused += tries == self.driver.attempts.tries.get(attempt.number, 0)
+        self._jobs[attempt.number] = message, nodes, excused
+        self._note_failed(self._kind_of_job(record), account, message)
+        if self.node_of(account) and self._nothing_begins():
             self._wait(message)
 
-    def _note_failed(self, account, message):
+    def _note_failed(self, kind, account, message):
         """Note that a launch failed, and avoid its node where the next one would most likely fail too.
 
         Args:
+            kind: what chose its node
             account: dict as from Backend.accounts
             message: what was said of it, '' for nothing
         """
         node = self.node_of(account)
         if not node:
             return
-        short = short_name(node)
-        self._good.discard(short)
-        self._failed[short] += 1
-        if self._failed[short] < self.MOST:
+        place = kind, short_name(node)
+        self._good[kind].discard(place[1])
+        self._failed[place] += 1
+        if self._failed[place] < self.MOST:
             return
         avoided, now = self.avoided(), self.here.time()
-        self._bad.setdefault(short, now)
-        if node not in avoided and len(self._good) > len(avoided):
-            self._bad[short] = now
-            self.driver.set(avoided=dict(avoided, **{node: (
-                now, message or 'tasks end there before they begin')}))
-            self.avoided()
+        self._bad.setdefault(place, now)
+        others = len(self._good[kind])
+        if not others and self.backend.refuses_unfit:
+            others = 1    # they may only be full
+        if node not in avoided and others > len(avoided):
+            self._bad[place] = now
+            entries = self.ledger.settings.get('avoided', {})
+            entries = {name: entries[name] for name in avoided}
+            entries[node] = [now, message or 'tasks end there before they begin', kind]
+            self.driver.set(avoided=entries)
 
-    def note_workers(self, accounts, are_all, message):
+    def note_workers(self, pool, accounts, are_all, message):
         """Note that workers have ended before they claimed a job.
 
         Args:
+            pool: Pool
             accounts: {task: dict} as from Backend.accounts
             are_all: whether all have that were submitted together
             message: what the first of them left in its output, '' for nothing
         """
         for account in accounts.values():
             message = message or account.get('words', '')
-            self._note_failed(account, message)
-        if self._good or not are_all:
+            self._note_failed(self._kind_of(change_params({}, pool.params)), account, message)
+        if not are_all or not self._nothing_begins():
             return
         now = self.here.monotonic()
         self._since = self._since or now
@@ -10852,9 +10892,9 @@ class Launches(Part):
             number: of the job
             tries: how many there were
         """
-        message, nodes = self._jobs.pop(number, ('', ()))
+        message, nodes, _ = self._jobs.pop(number, ('', (), 0))
         self._lost += 1
-        if self._lost >= self.LOST and not self._good:
+        if self._lost >= self.LOST and self._nothing_begins():
             self._stop(message)
         times = plural(tries, 'time')
         if not message and not nodes:
@@ -10877,7 +10917,7 @@ class Launches(Part):
         self.driver.leaving = self.driver.leaving or 'halt'
 
     def _told(self, message):
-        nodes = ', '.join(sorted(node for node, number in self._failed.items() if number))
+        nodes = ', '.join(sorted({node for (_, node), number in self._failed.items() if number}))
         return '{}: no job begins{}{}'.format(
             self.backend.title, nodes and ' on ' + nodes, message and ': ' + message)
 
@@ -11376,7 +11416,7 @@ class Queue(Part):
                 stuck.append(task)
             account = dict(evidence.account or {})
             if verdict in (RESUBMIT, VANISHED):
-                attempts.launches.note_job(attempt, record, account)
+                attempts.launches.note_job(attempt, record, account, evidence.tries)
             if verdict == RESUBMIT:
                 back.append((number, key, evidence.tries))
                 continue
@@ -11725,7 +11765,7 @@ class Submitter(Part):
         if now < self.timer.due or not self._know_limits():
             return
         self.backend.throttle(max_running)
-        self.backend.avoided = sorted(self.driver.attempts.launches.avoided())
+        self.driver.attempts.launches.tell()
         if self.driver.pools.size:
             self.driver.pools.fill_lists()
             return
@@ -11820,6 +11860,7 @@ class Submitter(Part):
             self.lease.write([])
             return True
         count = chunks or workers or len(numbers)
+        self.backend.avoided = self.driver.attempts.launches.avoided(params)
         asker.ask('submit', (event, submission, count), self.backend.submit,
                   script, event['name'], count, params, script + '.out')
         return self.take_answer()

@@ -1728,7 +1728,7 @@ class Asker(REAL['Asker']):
 
     def check_nodes(self):
         """Rule: nothing is submitted to a node of which the journal says that nothing begins there."""
-        avoided = {node for node, (since, _) in self.ledger.settings.get('avoided', {}).items()
+        avoided = {node for node, (since, _, _) in self.ledger.settings.get('avoided', {}).items()
                    if abs(self.here.time() - since) < 3600}
         if avoided != set(() if WORLD.plant == 'hole' else self.backend.avoided):
             raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))

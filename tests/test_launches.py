@@ -22,13 +22,15 @@ class Nodes(Scripted):
         self.failed, self.submissions = {}, []    # {task: node} where it never began; what each one had to avoid
         self.turns = itertools.count()
 
-    def submit(self, *args):
+    def submit(self, script, name, count, params, output):
         self.submissions.append(list(self.avoided))
-        return super().submit(*args)
+        self.extra = params.get('extra', '')
+        return super().submit(script, name, count, params, output)
 
     def begin(self, script, id, k, task):
         free, turn = [node for node in self.bad if node not in self.avoided], next(self.turns)
-        if free and (turn % 2 == 0 or len(self.bad) == 2):
+        if free and (turn % 2 == 0 or len(self.bad) == 2) or self.extra == '-F broken':
+            free = free or ['n1', 'n2']
             self.failed[task] = free[turn % len(free)]
         else:
             super().begin(script, id, k, task)
@@ -50,10 +52,51 @@ def test_a_node_on_which_launches_fail_gets_no_more_jobs(qmap, pull):
     assert len(backend.failed) <= 8, backend.failed
 
 
+def test_jobs_that_can_begin_nowhere_are_not_put_down_to_nodes(qmap):
+    backend = Nodes()
+    driver = execution(qmap, ''.join(
+        'echo ${{QMAP_LINE}} >>ran{}\n'.format(' ## extra="-F broken"' * (k % 3 == 0)) for k in range(12)), backend)
+    driver.lead()
+    driver.drive()
+    assert driver.counts()['COMPLETED'] == 8 and not driver.ledger.settings.get('avoided')
+    assert {driver.ledger.record(number)['error_reason'] for number in range(0, 12, 3)} == {'lost'}
+    assert len(backend.failed) <= 4 * 8    # their launches are counted
+
+
+def test_a_node_that_alone_is_free_is_avoided_where_that_cannot_make_jobs_wait_for_ever(qmap):
+    class Full(Nodes):
+        """All other nodes are full at first."""
+        refuses_unfit = True
+
+        def begin(self, script, id, k, task):
+            self.turns = itertools.count(2 * len(self.avoided))
+            super().begin(script, id, k, task)
+
+    backend = Full('n2')
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 8, backend)
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert backend.submissions[0] == [] and backend.submissions[-1] == ['n2'] and len(backend.failed) == 4
+
+
+def test_where_only_the_node_fits_the_submission_goes_there(monkeypatch):
+    asked = []
+
+    def answer(argv, *args, **options):
+        asked.append('--exclude=n2' in argv)
+        return module.Answer(1, '', 'sbatch: error: Batch job submission failed: Requested node configuration is not '
+                             'available') if asked[-1] else module.Answer(0, '41\n')
+    monkeypatch.setattr(module, 'call_scheduler', answer)
+    backend = module.load_backend('slurm', {})
+    backend.avoided = ['n2']
+    assert backend.submit('/x', 'name', 1, {}, '/out') == ('ok', '41') and asked == [True, False]
+
+
 def test_a_driver_that_follows_knows_the_node(qmap):
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, Nodes('n2'))
     driver.lead()
-    driver.set(avoided={'n2': (driver.here.time(), WORDS)})
+    driver.set(avoided={'n2': [driver.here.time(), WORDS, '']})
     driver.lease.release()
     after = module.Driver(driver.logs, driver.plan, Nodes('n2'), driver.here)
     after.lead()
