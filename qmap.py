@@ -10531,6 +10531,9 @@ class Pools(Part):
         """Read which workers have exited, and give to others what nobody will take from their lists any
         more."""
         lists, now = self._know_lists(), self.here.monotonic()
+        answer = self.driver.asker.take('workers')
+        if answer:
+            self.driver.attempts.launches.note_workers(answer.value or {}, *answer.about)
         if not self.by_number:
             return
         names = set(self.logs.listing())
@@ -10589,7 +10592,7 @@ class Pools(Part):
             self.driver.recall.unsubmit([key_of(record) for record in free])
 
     def _note_launches(self, pool, now, grace):
-        """Note which workers of a pool have ended before they claimed a job, and where.
+        """Note which workers of a pool have ended before they claimed a job, and ask where.
 
         Args:
             pool: Pool
@@ -10599,13 +10602,11 @@ class Pools(Part):
         known = pool.claimed.keys() | pool.exited.keys()
         tasks = [(pool.id, index) for index in pool.indices
                  if index not in known and pool.is_over(index, now, grace)]
-        if not tasks:
-            return
-        pool.claimed.update((index, False) for _, index in tasks)
-        have_none = len(pool.claimed) == len(pool.indices) and not any(pool.claimed.values())
-        self.driver.attempts.launches.note_workers(
-            pool, self.backend.accounts(tasks) or {}, have_none,
-            last_line(read_tail('{}.out.{}'.format(self.logs.batch(pool.number), tasks[0][1]))))
+        if tasks and not self.driver.asker.under_way('workers'):
+            pool.claimed.update((index, False) for _, index in tasks)
+            have_none = len(pool.claimed) == len(pool.indices) and not any(pool.claimed.values())
+            message = last_line(read_tail('{}.out.{}'.format(self.logs.batch(pool.number), tasks[0][1])))
+            self.driver.asker.ask('workers', (pool, have_none, message), self.backend.accounts, tasks)
 
     def _on_lists(self, batches, names):
         """Return the records of the jobs of these batches of which no worker has said that it began: those
@@ -10734,8 +10735,8 @@ class Launches(Part):
         super().__init__(driver)
         #: By what chooses their nodes: where jobs began after the last launch that failed there.
         self._good = collections.defaultdict(set)
-        #: By what chooses the nodes, and node: how many launches failed since something began; since when MOST
-        #: did, in seconds since 1970.
+        #: By what chooses the nodes, and node: how many launches failed since something began; since when
+        #: MOST did, in seconds since 1970.
         self._failed, self._bad = collections.Counter(), {}
         #: By number: what was said of the last launch that failed, the nodes, and how many were no try.
         self._jobs = {}
@@ -10865,12 +10866,12 @@ class Launches(Part):
             entries[node] = [now, message or 'tasks end there before they begin', kind]
             self.driver.set(avoided=entries)
 
-    def note_workers(self, pool, accounts, are_all, message):
+    def note_workers(self, accounts, pool, are_all, message):
         """Note that workers have ended before they claimed a job.
 
         Args:
-            pool: Pool
             accounts: {task: dict} as from Backend.accounts
+            pool: Pool
             are_all: whether all have that were submitted together
             message: what the first of them left in its output, '' for nothing
         """
@@ -11563,7 +11564,11 @@ class Recall(Part):
         """Take out of the queue what was given up, and waits there all the same, once all jobs have ended."""
         given_up = self._given_up - {None}
         if given_up and not self.ledger.left():
-            listed = self.backend.poll(sorted({id for id, _ in given_up})) or {}
+            asker = self.driver.asker
+            asker.ask('copies', None, self.backend.poll, sorted({id for id, _ in given_up}))
+            asker.wait_for('copies')
+            answer = asker.take('copies')
+            listed = (answer.value if answer else None) or {}
             self.driver.steering.end_tasks(
                 [task for task in sorted(given_up) if listed.get(task, ('',))[0] == PENDING])
 
