@@ -5763,6 +5763,7 @@ class SlurmAnswers:
     STATES = {
         'PENDING': ('PENDING', ''),
         'CONFIGURING': ('PENDING', ''),
+        'EXPEDITING': ('PENDING', ''),    # since 25.11: requeued, at the head of the queue
         'POWER_UP_NODE': ('PENDING', ''),
         'REQUEUED': ('PENDING', ''),
         'REQUEUE_FED': ('PENDING', ''),
@@ -5846,11 +5847,12 @@ class SlurmAnswers:
         be it.
 
         Seen: '41'; '1507;cluster'; 'Submitted batch job 44 on cluster x'; each of them between the lines of a
-        banner.
+        banner, which may be in colours.
         """
+        text = re.sub(r'\x1b\[[\d;]*[A-Za-z]', '', text)
         told = re.findall(r'\bSubmitted batch job (\d+)\b', text)
         lines = [line.strip() for line in text.splitlines()]
-        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S+$', line)}
+        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S.*$', line)}
         found = found or {line for line in lines if re.match(r'\d+$', line)}
         return found.pop() if len(found) == 1 else ''
 
@@ -6538,9 +6540,9 @@ class GridEngine(GridEngineAnswers, Backend):
 
     def job_name(self, prefix, batch, token):
         """See `Backend.job_name`. qsub(1) forbids some characters and others break it; these are safe, after
-        a letter."""
-        name = super().job_name(prefix, batch, token)
-        return name if re.match('[A-Za-z_]', name) else 'q' + name
+        a letter. qstat shows ten characters only: the number of the batch comes first."""
+        readable, number, end = super().job_name(prefix, batch, token).rsplit('.', 2)
+        return 'b{}.{}.{}'.format(number, readable, end)
 
     def task_name(self, task):
         """See `Backend.task_name`: 123.4, or 123."""

@@ -144,11 +144,12 @@ def test_names_are_legal_whatever_the_user_calls_it(backend, prefix):
     name = backend.job_name(prefix, 12, 'k3f')
     assert name[0].isalpha() or name[0] == '_'
     assert all(letter.isalnum() or letter in '_.-' for letter in name) and all(ord(letter) < 128 for letter in name)
-    assert name.endswith('.12.k3f') and len(name) < 60
+    assert name.startswith('b12.') and name.endswith('.k3f') and len(name) < 60
 
 
-def test_a_plain_name_stays_readable(backend):
-    assert backend.job_name('analysis', 12, 'k3f') == 'analysis.12.k3f'
+def test_a_plain_name_stays_readable_in_the_ten_characters_of_qstat(backend):
+    assert backend.job_name('analysis', 12, 'k3f') == 'b12.analysis.k3f'
+    assert backend.job_name('a.b', 12, 'k3f') == 'b12.a.b.k3f'
 
 
 def test_tasks_are_called_as_qstat_does(backend):

@@ -135,6 +135,7 @@ def test_ids_as_sbatch_prints_them(name, id):
 
 
 @pytest.mark.parametrize('printed, id', [
+    ('1507;my cluster', '1507'), ('\x1b[32mSubmitted batch job 44\x1b[0m\n', '44'), ('\x1b[1m41\x1b[m\n', '41'),
     ('Welcome to the Stampede3\n\n---> 7 jobs queued\n75168975;stampede\n', '75168975'),
     ('No partition specified, using default 1\n2024\tnews\n77\n', '77'),
     ('\n  --> ok\nSubmitted batch job 44 on cluster x\n12 hours left\n', '44'),
