@@ -168,16 +168,18 @@ class Cgroups:
 
     def see(self, held, shared, file, peak):
         """Return lines of bash that go on when this has been seen."""
-        stat = shlex.quote(str(self.folder / 'memory.stat'))
-        # Each time another one: who reads a pipe reads on where a second one writes.
-        return 'echo {} >{}\nmkfifo {stat}.new; mv {stat}.new {stat}\nprintf {} >{stat}\n'.format(
-            peak << 20, shlex.quote(str(self.peak)), shlex.quote(self.stat(held, shared, file)), stat=stat)
+        # Each time another pipe, as who reads one reads on where a second one writes. Who waits at the old one goes on.
+        return ('mkfifo {stat}.new; [ ! -p {stat} ] || mv {stat} {stat}.old; mv {stat}.new {stat}\n'
+                '[ ! -p {stat}.old ] || {{ : 1<>{stat}.old; rm {stat}.old; }}\n'
+                'echo {} >{peak}.new; mv {peak}.new {peak}\nprintf {} >{stat}\n').format(
+            peak << 20, shlex.quote(self.stat(held, shared, file)), stat=shlex.quote(str(self.folder / 'memory.stat')),
+            peak=shlex.quote(str(self.peak)))
 
     def last(self, held, shared, file, peak):
         """Return lines of bash after which this can be seen."""
         stat = shlex.quote(str(self.folder / 'memory.stat'))
-        return 'rm -f {stat}\nprintf {} >{stat}\necho {} >{}\n'.format(
-            shlex.quote(self.stat(held, shared, file)), peak << 20, shlex.quote(str(self.peak)), stat=stat)
+        return 'printf {} >{stat}.new; mv {stat}.new {stat}\necho {} >{peak}.new; mv {peak}.new {peak}\n'.format(
+            shlex.quote(self.stat(held, shared, file)), peak << 20, stat=stat, peak=shlex.quote(str(self.peak)))
 
     def place(self, script):
         """Let a script look here."""

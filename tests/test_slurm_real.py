@@ -513,6 +513,20 @@ def test_an_execution_goes_on_through_an_outage(qmap, how):
     outage(qmap, 'slurm', lambda: down(*(how + ['slurmctld'])), lambda: up())
 
 
+def test_usage_is_that_of_steps_on_all_nodes_and_no_cache_of_files(qmap):
+    at_executor(qmap, 'slurm')
+    qmap.write('work.py', 'import time\nheld = bytearray(80 << 20)\nend = time.process_time() + 0.6\n'
+                          'while time.process_time() < end:\n    pass\n')
+    qmap.write('a.map', '[params]\nmemory = 512M\n[jobs]\n'
+                        'dd if=/dev/zero of=big bs=1M count=300; cat big >/dev/null; rm big\n'
+                        'srun -n1 python3 work.py\nsrun python3 work.py ## tasks=2 nodes=2\n')
+    assert qmap('submit', 'a.map', '-p', 'slurm', '--logs', 'out').code == 0
+    files, step, nodes = (qmap.info('out', id)['usage'] for id in '012')
+    assert files['memory']['bytes'] < files['memory']['below'] / 1.1 and files['memory']['below'] > 250 * MEGABYTE
+    assert step['time']['cpu'] >= 0.6 and step['memory']['bytes'] > 80 * MEGABYTE
+    assert nodes['time']['cpu'] >= 1.2 and nodes['memory']['bytes'] > 160 * MEGABYTE
+
+
 @as_root
 @pytest.mark.slow
 def test_a_node_whose_daemon_is_killed(qmap, tmp_path_factory):
