@@ -5647,8 +5647,8 @@ class Backend:
         Returns:
             {task: dict} of those it knows; {} where the site keeps no accounts; None without an answer. A
             dict may hold status, reason and words as in `poll`, exit_code, signal (numbers), host, elapsed
-            and cpu (seconds), memory (bytes, the peak); and `only`, the id that an attempt must have said
-            when it began, where it is not sure that the task is ours.
+            and cpu (seconds), memory (bytes, the peak), steps (whether srun has started some); and `only`, the
+            id that an attempt must have said when it began, where it is not sure that the task is ours.
         """
         return {}
 
@@ -8493,8 +8493,11 @@ def is_account_of(event, account):
 
 
 def add_usage(event, account):
-    """Add to a record what an account tells of the usage, and return whether that was anything new."""
+    """Add to a record what an account tells of the usage, and return whether that was anything new. A runner
+    may not have seen the CPU time of what srun has started."""
     news = {key: account[key] for key in USED if account.get(key) is not None and event.get(key) is None}
+    if account.get('steps') and (account.get('cpu') or 0) > (event.get('cpu') or 0):
+        news['cpu'] = account['cpu']
     event.update(news)
     return bool(news)
 

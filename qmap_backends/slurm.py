@@ -107,7 +107,7 @@ def parse_accounts(text, token=''):
             name may be ours, or have got our id: it comes with its id as `only`, and counts if it is the task
             that has begun the attempt
     """
-    found, never, peaks = {}, {}, {}
+    found, never, used = {}, {}, {}
     for fields in Slurm.split_lines(text):
         is_step = '.' in fields[0]
         if len(fields) < 8:
@@ -129,14 +129,27 @@ def parse_accounts(text, token=''):
             found[task] = dict(job, only=raw) if renamed else job
         is_step_of_ours = is_step and task in found
         if job or is_step_of_ours:
-            # MaxRSS is that of the largest process that srun has started, NTasks their number: sacct(1).
-            peak = (read_size(fields[6]) or 0) * int(processes if processes.isdigit() else 1)
-            peaks[task] = max(peaks.get(task, 0), peak)
-    for task, peak in peaks.items():
-        if peak:
-            found[task]['memory'] = peak
+            add_step(used.setdefault(task, {}), fields, processes)
+    for task, use in used.items():
+        found[task].update(use)
     never.update(found)
     return never
+
+
+def add_step(used, fields, processes):
+    """Add to what a job has used, a dict with memory and steps, what the fields of one of its steps tell.
+
+    Args:
+        used: dict
+        fields: as `accounts_argv` asks for them
+        processes: number of those that srun has started, as text; '' of the job itself. MaxRSS is that of the
+            largest: sacct(1).
+    """
+    peak = (read_size(fields[6]) or 0) * int(processes if processes.isdigit() else 1)
+    if peak > used.get('memory', 0):
+        used['memory'] = peak
+    if re.search(r'\.\d+$', fields[0]):    # neither .batch nor .extern
+        used['steps'] = True
 
 
 def never_started(number, index, word):

@@ -278,12 +278,14 @@ def test_what_could_not_say_when_it_ended_is_charged_what_the_accounts_say(qmap)
     assert qmap.info('out', '0')['usage']['time']['seconds'] == 0.25
 
 
+@pytest.mark.parametrize('steps', [False, True])
 @pytest.mark.parametrize('host, elapsed, memory', [
     ('n1', 0, 5000), ('n1.site.org', 9, 5000), ('n[1-2]', 10, 5000), ('copy', 1, None), ('copy', None, None)])
 def test_what_the_accounts_know_of_the_usage_is_kept_unless_it_is_of_a_copy_that_came_too_late(
-        qmap, host, elapsed, memory):
+        qmap, host, elapsed, memory, steps):
     driver = still(qmap, 'true\nsleep 60\n', Told())
-    account = {'status': 'COMPLETED', 'reason': '', 'words': '', 'host': host, 'memory': 5000}
+    account = {'status': 'COMPLETED', 'reason': '', 'words': '', 'host': host, 'memory': 5000,
+               'cpu': 7.5, 'steps': steps}
     driver.backend.accounts = lambda tasks: {
         task: dict(account, **{} if elapsed is None else {'elapsed': elapsed}) for task in tasks}
     driver.tick()
@@ -292,7 +294,10 @@ def test_what_the_accounts_know_of_the_usage_is_kept_unless_it_is_of_a_copy_that
     for _ in range(90):
         driver.here.now += 1
         driver.tick()
-    assert driver.ledger.record(0).get('memory') == memory
+    record = driver.ledger.record(0)
+    assert record.get('memory') == memory
+    # Of what srun starts, the runner does not see the CPU time.
+    assert record['cpu'] == (7.5 if memory and steps else 0)
 
 
 def test_a_process_that_drives_once_more_does_not_count_twice_what_it_wrote(qmap):

@@ -498,7 +498,7 @@ def test_the_memory_of_a_step_is_that_of_all_its_processes():
             ['8.batch'] + ended + ['00:01', '9000K', 'n1', 'batch', '', '', '1'],
             ['8.0'] + ended + ['09:59', '1947276K', 'n[1-2]', 'a', '', '', '8']]
     found = slurm.parse_accounts('\n'.join(Slurm.SEPARATOR.join(row) for row in rows), 't')
-    assert found['8', 0]['memory'] == 15952084992 and found['8', 0]['cpu'] == 600
+    assert found['8', 0]['memory'] == 15952084992 and found['8', 0]['cpu'] == 600 and found['8', 0]['steps']
 
 
 def test_memory_that_was_never_sampled_is_not_there():
