@@ -3250,21 +3250,20 @@ class JobTable:
 
     def following(self, limit):
         """Return the numbers of the next jobs to submit, at most `limit`."""
+        return list(itertools.islice(self.unsubmitted(), limit))
+
+    def unsubmitted(self):
+        """Yield the numbers of the jobs to submit, the next one first."""
         if self.next_job() is None:
-            return []
-        found = collections.OrderedDict()    # a job that was returned twice stands there twice
+            return
+        taken = set()    # a job that was returned twice stands there twice
         for number in self.again:
-            if len(found) == limit:
-                break
-            if not self.status[number]:
-                found[number] = True
-        found, number = list(found), self._next
-        taken = set(found)
-        while len(found) < limit and number < self.count:
             if not self.status[number] and number not in taken:
-                found.append(number)
-            number += 1
-        return found
+                taken.add(number)
+                yield number
+        for number in range(self._next, self.count):
+            if not self.status[number] and number not in taken:
+                yield number
 
     def left(self):
         """Return how many jobs have not reached a final status."""
@@ -10500,6 +10499,7 @@ class Pools(Part):
                     submitter.unfinished = bool(self.driver.asker.under_way('submit'))
                     return
                 room -= len(some)
+        alone = [number for number in alone if submitter.demands.may_try(submitter.demands.of_job(number))]
         room = self.driver.max_running - self.at_work() - by_themselves
         submitter.submit_jobs(alone[:len(alone) if leaving else max(0, room)])
 
@@ -10512,11 +10512,14 @@ class Pools(Part):
             most: how many workers there may be
             count: of the jobs
         """
-        texts, free = write_parameters(params), most - self.at_work()
+        submitter, texts, free = self.driver.submitter, write_parameters(params), most - self.at_work()
         pool = next((pool for pool in self.by_number.values() if pool.takes_more(texts)), None)
         if pool and free < max(1, most // 2):
             return pool, len(pool.indices)
-        return None, min(free, count, self.driver.submitter.largest()) if free > 0 else 0
+        demand = submitter.demands.of(params)
+        if free <= 0 or not submitter.demands.may_try(demand):
+            return None, 0
+        return None, min(free, count, submitter.largest(demand))
 
     def note_claim(self, number, index):
         """Note that a worker has claimed a job.
@@ -11693,10 +11696,212 @@ class Recall(Part):
 Submission = collections.namedtuple('Submission', 'numbers params changes chunks pool workers')
 
 
+class Demand:
+    """What the scheduler said of the submissions that asked for the same.
+
+    Attributes:
+        label: what they ask for that others do not, for people; '' for nothing
+        timer: Timer of the next one, after one that was not taken
+        largest: how many tasks one may have, 0 for as many as the site allows
+        taken: whether the last one was taken, None before the first
+        accepted: whether one was ever taken
+        message: why the last one was not taken, '' where it was
+        since: when the first one was not taken for a reason that is not known, on the monotonic clock; None
+            for none
+        tries: how many were not, since then
+        whole: whether as many jobs as can be were submitted once more, before these words count as final
+    """
+
+    def __init__(self, label):
+        self.label = label
+        self.timer, self.largest = Timer(5, 300), 0
+        self.taken, self.accepted, self.message = None, False, ''
+        self.forget_doubts()
+
+    def forget_doubts(self):
+        """Note that it is known why the last one was not taken, or that it was."""
+        self.since, self.tries, self.whole = None, 0, False
+
+
+class Demands(Part):
+    """Which jobs may be submitted now. Those wait that ask for what the scheduler does not take, for longer
+    each time, and hold up no others: a queue may be closed for days. But a scheduler that takes nothing is
+    asked as seldom as if all jobs asked for the same.
+
+    Attributes:
+        timer: Timer of the next submission of any kind
+    """
+
+    #: Demands that are not taken, one after another, until all wait that were not taken the last time.
+    TOGETHER = 3
+    #: Submissions in a row, each of half as many tasks, that may follow each other at once.
+    HALVES = 12
+    #: Tries, and seconds, after which words that are not known count as a refusal of one batch.
+    TRIES, SECONDS = 4, 540
+    #: Jobs among which those are looked for that may be submitted.
+    SEARCH = 100000
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.timer, self._untaken = Timer(5, 300), Timer(5, 300)
+        self._by_params, self._by_number, self._changes = {}, {}, None
+        self._failed, self._in_a_row = set(), 0    # since the last one was taken
+
+    def of(self, params):
+        """Return the Demand of jobs with these parameters."""
+        asked = {key: value for key, value in params.items()
+                 if key in PARAMETERS and key not in ('name', 'working_directory')}
+        key = frozenset(asked.items())
+        if key not in self._by_params:
+            own = {name: value for name, value in asked.items() if self.plan.params.get(name) != value}
+            self._by_params[key] = Demand(', '.join(
+                '{} = {}'.format(name, text) for name, text in sorted(write_parameters(own).items())))
+        return self._by_params[key]
+
+    def of_job(self, number):
+        """Return the Demand of a job that is not submitted."""
+        changes = self.ledger.settings.get('params'), len(self.ledger.changes)
+        if changes != self._changes:
+            self._by_number, self._changes = {}, changes
+        if number not in self._by_number:
+            self._by_number[number] = self.of(self.driver.submitter.job_params(number)[0])
+        return self._by_number[number]
+
+    def may_try(self, demand):
+        """Tell whether jobs may be submitted now that ask for this."""
+        now = self.here.monotonic()
+        held = not demand.taken and now < self._untaken.due
+        return now >= max(self.timer.due, demand.timer.due) and not held
+
+    def next_jobs(self, limit):
+        """Return the numbers of the next jobs that may be submitted now, at most `limit`. Of those that were
+        not taken the last time only so many as are tried at once: they may not be taken now either."""
+        if self._untaken.due <= self.here.monotonic() and not any(
+                demand.taken is False or not self.may_try(demand) for demand in self._by_params.values()):
+            self._by_number = {}
+            return self.ledger.following(limit)
+        found, places = [], {}
+        for number in itertools.islice(self.ledger.unsubmitted(), self.SEARCH):
+            if len(found) == limit:
+                break
+            demand = self.of_job(number)
+            if demand not in places:
+                places[demand] = self._places_for(demand, limit)
+            if places[demand]:
+                places[demand] -= 1
+                del self._by_number[number]
+                found.append(number)
+        return found
+
+    def _places_for(self, demand, limit):
+        """Return how many jobs may be submitted now that ask for this, of `limit`."""
+        if not self.may_try(demand):
+            return 0
+        return (demand.largest or limit) if demand.taken is False else limit
+
+    def has_live(self, demand, others):
+        """Tell whether jobs that ask for this are in the scheduler, beside others.
+
+        Args:
+            demand: Demand
+            others: numbers of jobs
+        """
+        return any(self.of(self.plan.params_of(record)) is demand
+                   for number, record in self.ledger.live.items() if number not in others)
+
+    def note_taken(self, demand):
+        """Note that a submission was taken."""
+        if not demand.taken:
+            self._untaken = Timer(5, 300)
+        self.timer.reset()
+        self._failed, self._in_a_row = set(), 0
+        demand.taken, demand.accepted, demand.message, demand.largest = True, True, '', 2 * demand.largest
+        demand.timer.reset()
+        demand.forget_doubts()
+        self._tell()
+
+    def note_silence(self, demand, message):
+        """Note that a submission was not answered."""
+        demand.message = message
+        self.timer.back_off(self.here.monotonic())
+        self._tell()
+
+    def put_off(self, demand, count, message):
+        """Note that a submission of so many tasks was not taken for now. It may be their number: half as many
+        are submitted at once."""
+        now = self.here.monotonic()
+        self._in_a_row += 1
+        may_be_number = count > 1 and self._in_a_row <= self.HALVES
+        demand.largest = 0 if demand.whole else max(1, count // 2)
+        if demand.whole or may_be_number:
+            demand.timer.due = now + self.driver.LOOK
+            return
+        demand.message = message
+        demand.timer.back_off(now)
+        if demand.taken:    # then it may be the scheduler
+            self.timer.back_off(now)
+        self._failed.add(demand)
+        if len(self._failed) >= self.TOGETHER:
+            self._untaken.back_off(now)
+            self._failed = set()
+        demand.taken = False
+        self._tell()
+
+    def is_final(self, demand, numbers):
+        """Note that jobs were not submitted for a reason that is not known, and tell whether that counts as a
+        refusal by now: not while others that ask for the same are in the scheduler, and not before as many
+        were tried together once more as the first time.
+
+        Args:
+            demand: Demand
+            numbers: of the jobs
+        """
+        now = self.here.monotonic()
+        if self.has_live(demand, numbers):
+            demand.forget_doubts()
+        if demand.since is None:
+            demand.since = now
+        demand.tries += 1
+        is_long = demand.tries >= self.TRIES and now - demand.since >= self.SECONDS
+        final, demand.whole = is_long and demand.whole, is_long
+        return final
+
+    def note_refused(self, demand):
+        """Note that a submission was refused, or is taken to be."""
+        demand.message, demand.largest = '', 0
+        demand.forget_doubts()
+        self._in_a_row = 0
+        self._tell()
+
+    def are_stuck(self):
+        """Tell whether the scheduler takes no job more for now."""
+        if self.timer.wait > 0 or self._untaken.wait > 15:
+            return True
+        waiting = [demand for demand in self._by_params.values() if not self.may_try(demand)]
+        return bool(waiting) and all(demand.taken is False for demand in waiting) and not self.next_jobs(1)
+
+    def forget_messages(self):
+        """Note that no job waits any more for what was not taken."""
+        if any(demand.message for demand in self._by_params.values()):
+            for demand in self._by_params.values():
+                demand.message = ''
+            self._tell()
+
+    def _tell(self):
+        """Tell why jobs are not taken: each reason once, and not more than three."""
+        told = ['{} ({})'.format(demand.message, demand.label) if demand.label else demand.message
+                for demand in self._by_params.values() if demand.message]
+        told = list(collections.OrderedDict.fromkeys(told))
+        more = ['{} more'.format(len(told) - 3)] if len(told) > 3 else []
+        text = '{}: {}'.format(self.backend.title, '; '.join(told[:3] + more))
+        self.driver.note_trouble('submit', text if told else '')
+
+
 class Submitter(Part):
     """Hands jobs over to the scheduler.
 
     Attributes:
+        demands: Demands
         timer: Timer of the next submission
         began: since when this driver drives, on the monotonic clock
         unfinished: whether more is to be submitted as soon as the last submission has been answered
@@ -11713,11 +11918,12 @@ class Submitter(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.timer, self._submitted = Timer(5, 300), float('-inf')
+        self.demands = Demands(driver)
+        self.timer, self._submitted = self.demands.timer, float('-inf')
         self.began, self._last_batch = 0, 0    # the last batch of an earlier driver
         self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
         self._lasted = None    # seconds that a job takes, by the last ones
-        self._largest = self._array_limit = 0
+        self._array_limit = 0
         self._requeues = ()    # the exit statuses that the site gives another meaning
         self.unfinished = False
         #: Variables of the user that a shell which jobs share would take for its own.
@@ -11774,6 +11980,8 @@ class Submitter(Part):
         now, max_running = self.here.monotonic(), self.driver.max_running
         if now < self.timer.due or not self._know_limits():
             return
+        if not self.ledger.count_of(UNSUBMITTED) and self.driver.recall.due == float('inf'):
+            self.demands.forget_messages()
         self.backend.throttle(max_running)
         self.driver.attempts.launches.tell()
         if self.driver.pools.size:
@@ -11787,11 +11995,11 @@ class Submitter(Part):
         elif room < min(max_running // 2, unsubmitted) and not self.unfinished:
             if now - self._submitted < self._gather():
                 return
-        self.submit_jobs(self.ledger.following(min(self.AT_ONCE, max(0, room))))
+        self.submit_jobs(self.demands.next_jobs(min(self.AT_ONCE, max(0, room))))
 
     def has_handed_over(self):
         """Tell whether the scheduler has all jobs, or all that it takes for now."""
-        ended = self.ledger.next_job() is None or self.timer.wait > 0
+        ended = self.ledger.next_job() is None or self.demands.are_stuck()
         return ended and not self.driver.asker.under_way('submit')
 
     def submit_jobs(self, numbers):
@@ -11801,15 +12009,19 @@ class Submitter(Part):
         for number in numbers:
             params, changes = self.job_params(number)
             groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
-        for (params, changes), members in groups.items():
+        # What was not taken the last time comes after what was never tried: it may hold up all others.
+        for (params, changes), members in sorted(
+                groups.items(), key=lambda item: self.demands.of(dict(item[0][0])).taken is False):
+            demand = self.demands.of(dict(params))
             chunks = self.driver.chunks.count_for(dict(params), len(members))
             alone = [number for number in members if number in self.driver.attempts.tries] if chunks else []
             others = [number for number in members if number not in alone]
             for members, chunks in ((alone, 0), (others, chunks)):
-                while members and not self.lease.beat.is_due():
-                    some, members = members[:self.largest()], members[self.largest():]
-                    if not self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some))):
-                        self.unfinished = bool(self.driver.asker.under_way('submit'))
+                while members and self.demands.may_try(demand) and not self.lease.beat.is_due():
+                    some, members = members[:self.largest(demand)], members[self.largest(demand):]
+                    self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some)))
+                    if self.driver.asker.under_way('submit'):
+                        self.unfinished = True
                         return
 
     def job_params(self, number):
@@ -11817,23 +12029,24 @@ class Submitter(Part):
         changes = self.plan.changes(self.ledger, number)
         return change_params(self.plan.job_params(number), changes), changes
 
-    def largest(self):
-        """Return how many tasks a submission may have: no more than fit into its script either."""
-        return self._largest
+    def largest(self, demand):
+        """Return how many tasks a submission of this Demand may have: no more than fit into its script
+        either."""
+        return min(self._array_limit, demand.largest or self._array_limit)
 
     def _know_limits(self):
         """Tell whether it is known how many tasks a submission may have, and ask for it."""
         asker = self.driver.asker
-        if not self._largest and not asker.under_way('limits'):
+        if not self._array_limit and not asker.under_way('limits'):
             asker.ask('limits', None, self.backend.limits)
         answer = asker.take('limits')
         if answer:
             id = self.ledger.id(self.ledger.count - 1)
             line = '{}.00000 {}\n'.format(id, self.plan.path(id)[len(self.logs.path) + 1:])
             fitting = max(1, self.LIST_BYTES // len(line))
-            self._largest = self._array_limit = min(fitting, answer.value.get('array', 1))
+            self._array_limit = min(fitting, answer.value.get('array', 1))
             self._requeues = answer.value.get('requeues', ())
-        return bool(self._largest)
+        return bool(self._array_limit)
 
     def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
         """Submit jobs as one batch.
@@ -11905,9 +12118,7 @@ class Submitter(Part):
         """The scheduler has taken a batch."""
         self._note_taken(dict(event, id=id), submission, event['batch'])
         self.driver.recall.forget_id(event['batch'], id)
-        self._largest = min(self._array_limit, 2 * self._largest)
-        self.timer.reset()
-        self.driver.note_trouble('submit', '')
+        self.demands.note_taken(self.demands.of(submission.params))
         self.driver.queue.look_soon(5, 15)
         self.lease.write([])
         if self.ledger.cancelled.keys() & set(submission.numbers):
@@ -11915,29 +12126,45 @@ class Submitter(Part):
         return True
 
     def _refuse(self, event, submission, count, message):
-        """The scheduler will never take such a batch."""
+        """The scheduler will never take such a batch. Where it took such a one before, that is not believed
+        at once."""
+        demand = self.demands.of(submission.params)
+        if demand.accepted:
+            return self._doubt(event, submission, count, message)
+        self.demands.note_refused(demand)
+        self.driver.recall.fail_batch(event['batch'], submission.numbers, message)
+        return True
+
+    def _doubt(self, event, submission, count, message):
+        """The scheduler does not take a batch, and it is not known whether it will: that becomes a refusal of
+        this batch if it says so for long enough."""
+        demand = self.demands.of(submission.params)
+        if not self.demands.is_final(demand, submission.numbers):
+            return self._give_back(event, submission, count, message)
+        self.demands.note_refused(demand)
         self.driver.recall.fail_batch(event['batch'], submission.numbers, message)
         return True
 
     def _put_off(self, event, submission, count, message):
-        """The scheduler cannot take a batch now. It may be the number of its tasks that is too large: fewer
-        are tried at once."""
+        """The scheduler cannot take a batch now."""
+        self.demands.of(submission.params).forget_doubts()
+        return self._give_back(event, submission, count, message)
+
+    def _give_back(self, event, submission, count, message):
+        """Make a batch unsubmitted again that was not taken."""
         if event['batch'] in self.ledger.batches:
             self.driver.recall.return_batch(self.ledger.batches[event['batch']])
-        if count > 1:
-            self._largest, self.timer.due = count // 2, self.here.monotonic() + self.driver.LOOK
-            return False
-        return self._wait_for_answer(event, submission, count, message)
+        self.demands.put_off(self.demands.of(submission.params), count, message)
+        return False
 
     def _wait_for_answer(self, event, submission, count, message):
         """The scheduler did not answer, and may have taken the batch or not: it is looked for later."""
         self.driver.recall.due = self.here.monotonic() + self.driver.recall.FIND
-        self.driver.note_trouble('submit', '{}: {}'.format(self.backend.title, message))
-        self.timer.back_off(self.here.monotonic())
+        self.demands.note_silence(self.demands.of(submission.params), message)
         return False
 
     #: What comes of a submission, by its outcome: methods that return whether more may be submitted at once.
-    OUTCOMES = {'ok': _accept, 'refused': _refuse, 'busy': _put_off, 'unclear': _put_off,
+    OUTCOMES = {'ok': _accept, 'refused': _refuse, 'busy': _put_off, 'unclear': _doubt,
                 'silent': _wait_for_answer}
 
     def _note_taken(self, event, submission, batch):

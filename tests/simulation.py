@@ -70,6 +70,7 @@ PLANTED = collections.OrderedDict([
     ('copy', 'whether a copy of another submission lives is not asked'),
     ('trace', 'what left the queue once without a trace is lost'),
     ('hush', 'a scheduler that is busy is asked again at once'),
+    ('hasty', 'words that nobody knows count as a refusal at once'),
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('rerun', 'a job that was interrupted does not run again'),
@@ -684,7 +685,7 @@ class Simulated(module.Backend):
     def __init__(self, world):
         super().__init__({})
         self.world = world
-        self.hush = 0    # until when to leave it alone
+        self.hush = {}    # until when to leave it alone with jobs that ask for the same
         self.asked = float('-inf')    # for the load, last
 
     def job_name(self, prefix, batch, token):
@@ -698,13 +699,15 @@ class Simulated(module.Backend):
 
     def submit(self, script, name, count, params, output):
         """Take a submission. Rule: one that does not answer, or takes no job more, is not asked at once again."""
-        if self.world.now < self.hush:
+        asked = frozenset(params.items())
+        if self.world.now < self.hush.get(asked, 0):
             raise Broken('the scheduler is asked again at once')
         word, text = self._submit(script, name, count)
         self.world.answers.setdefault(name, word)    # somebody may have looked for it before it came
-        if word in ('busy', 'silent'):
-            self.hush = self.world.now + (0.005 if word == 'busy' and count > 1 else 4.9)
-        return ('refused' if word == 'silent' and self.world.plant == 'silent' else word), text
+        if word in ('busy', 'silent', 'unclear'):
+            self.hush[asked] = self.world.now + (0.005 if word != 'silent' and count > 1 else 4.9)
+        planted = {'silent': 'silent', 'hasty': 'unclear'}.get(self.world.plant)
+        return ('refused' if word == planted else word), text
 
     def _submit(self, script, name, count):
         world, cluster = self.world, self.world.cluster
@@ -720,6 +723,8 @@ class Simulated(module.Backend):
             return 'refused', 'no such partition'
         if chance < 0.12:
             return 'busy', 'a limit'
+        if chance < 0.14:
+            return 'unclear', 'strange words'
         if chance < 0.17:
             return 'silent', 'no answer, not taken'
         if chance < 0.22:
@@ -1655,7 +1660,7 @@ class Driver(REAL['Driver']):
 
     def _complain(self, error):
         super()._complain(error)
-        self.backend.hush = 0    # when it submits again is decided anew
+        self.backend.hush = {}    # when it submits again is decided anew
 
 
 class Steering(REAL['Steering']):
@@ -1757,13 +1762,22 @@ class Submitter(REAL['Submitter']):
     def submit_batch(self, *args, **options):
         more = super().submit_batch(*args, **options)
         if WORLD.plant == 'hush':
-            self.timer.due = 0
+            self.forget_failures()
         return more or WORLD.plant == 'hush'
 
-    def largest(self):
-        if WORLD.plant == 'half':
-            self._largest = self._array_limit
-        return super().largest()
+    def take_answer(self):
+        more = super().take_answer()
+        if WORLD.plant == 'hush':
+            self.forget_failures()
+        return more
+
+    def forget_failures(self):
+        for timer in [self.timer, self.demands._untaken] + [
+                demand.timer for demand in self.demands._by_params.values()]:
+            timer.due = 0
+
+    def largest(self, demand):
+        return self._array_limit if WORLD.plant == 'half' else super().largest(demand)
 
 
 class Recall(REAL['Recall']):
@@ -1784,7 +1798,7 @@ class Recall(REAL['Recall']):
     def return_batch(self, batch):
         """Rule: a submission counts as not made only where the scheduler has said so."""
         answer = WORLD.answers.get(batch['name'])
-        if batch.get('id') is None and answer not in ('', 'busy'):
+        if batch.get('id') is None and answer not in ('', 'busy', 'unclear', 'refused'):
             raise Broken('{} is taken back, of which the scheduler said: {}'.format(batch['name'], answer))
         if self.driver.asker.batch_under_way() == batch['batch']:
             raise Broken('{} is taken back while it is being submitted'.format(batch['name']))

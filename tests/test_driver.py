@@ -1,6 +1,7 @@
 """The driver against a scheduler that says what it likes: nothing is lost, nothing runs twice."""
 
 import collections
+import itertools
 import json
 import os
 import re
@@ -777,3 +778,107 @@ def test_an_answer_that_is_not_understood_is_shown(qmap):
     driver.tick()
     assert 'no usable answer from scripted since' in driver.trouble
     assert driver.trouble.endswith(': Invalid field specs jobindex')
+
+
+class Choosy(Told):
+    """A scheduler that answers by what jobs ask for.
+
+    Attributes:
+        reply: function of the parameters that returns an outcome
+        asked: list of (when, memory) of all submissions
+    """
+
+    def __init__(self, here, reply):
+        super().__init__()
+        self.here, self.reply, self.asked = here, reply, []
+        self.ids = map(str, itertools.count(1))
+
+    def submit(self, script, name, count, params, output):
+        self.asked.append((self.here.now, params.get('memory', 0) >> 30))
+        outcome = self.reply(params)
+        return (outcome, self.run(script, name, count) if outcome == 'ok' else 'strange words')
+
+
+def choosy(qmap, text, reply):
+    """Return a driver that leads, of which the scheduler is Choosy."""
+    here = Still()
+    driver = execution(qmap, text, Choosy(here, reply), here)
+    driver.lead()
+    return driver
+
+
+def live_lines(driver):
+    return sorted(driver.ledger.live)
+
+
+def pass_time(driver, seconds, step=1):
+    """Let time pass, with looks in between."""
+    for _ in range(int(seconds / step)):
+        driver.here.now += step
+        driver.tick()
+
+
+def test_what_the_scheduler_does_not_take_holds_up_nothing_else(qmap):
+    text = 'true ## memory=1G\n' * 6 + 'true ## memory=2G\ntrue ## memory=3G\n' + 'true\n' * 3
+    driver = choosy(qmap, text, lambda params: 'busy' if params.get('memory') else 'ok')
+    pass_time(driver, 15)
+    assert live_lines(driver) == [8, 9, 10]
+    assert 'scripted: strange words (memory = 1G); strange words (memory = 2G)' in driver.trouble
+    driver.backend.reply = lambda params: 'ok'
+    driver.plan.info['max_running'] = 11
+    pass_time(driver, 300)
+    assert len(driver.ledger.live) == 11 and driver.trouble == ''
+
+
+def test_a_scheduler_that_takes_nothing_is_not_asked_more_often_for_jobs_that_ask_for_different_things(qmap):
+    text = ''.join('true ## memory={}G\n'.format(number) for number in range(1, 41))
+    driver = choosy(qmap, text, lambda params: 'busy')
+    driver.plan.info['max_running'] = 40
+    driver.tick()
+    pass_time(driver, 600)
+    assert len(driver.backend.asked) < 40
+    driver.backend.reply = lambda params: 'ok'
+    pass_time(driver, 600)
+    assert len(driver.ledger.live) == 40
+
+
+def test_a_scheduler_that_fails_is_not_asked_for_all_that_it_has_taken_before(qmap):
+    text = ''.join('true ## memory={}G\n'.format(number % 20 + 1) for number in range(80))
+    driver = choosy(qmap, text, lambda params: 'ok')
+    driver.plan.info['max_running'] = 20
+    driver.tick()
+    assert len(driver.ledger.live) == 20
+    driver.plan.info['max_running'] = 80
+    driver.backend.reply, driver.backend.asked = lambda params: 'busy', []
+    pass_time(driver, 600)
+    assert 3 < len(driver.backend.asked) < 40
+
+
+def test_words_that_nobody_knows_are_a_refusal_of_one_batch_after_some_minutes(qmap):
+    driver = choosy(qmap, 'true\n' * 9, lambda params: 'unclear')
+    pass_time(driver, 500, 5)
+    assert driver.counts()['FAILED'] == 0 and 'strange words' in driver.trouble
+    pass_time(driver, 400, 5)
+    assert driver.counts()['FAILED'] == 4    # as many as were submitted together at first
+    assert driver.ledger.record(0)['error_reason'] == 'submit' and driver.ledger.record(0)['error'] == 'strange words'
+    driver.backend.reply = lambda params: 'ok'
+    pass_time(driver, 600, 5)
+    assert live_lines(driver) == [4, 5, 6, 7]
+
+
+def test_a_refusal_of_what_was_taken_before_is_not_believed_at_once(qmap):
+    driver = choosy(qmap, 'true\n' * 8, lambda params: 'ok')
+    driver.tick()
+    driver.plan.info['max_running'] = 8
+    driver.backend.reply = lambda params: 'refused'
+    pass_time(driver, 3000, 30)    # jobs that ask for the same are in the scheduler
+    assert driver.counts()['FAILED'] == 0 and len(driver.ledger.live) == 4
+    driver.backend.reply = lambda params: 'ok'
+    pass_time(driver, 300, 5)
+    assert len(driver.ledger.live) == 8
+
+
+def test_a_refusal_of_what_was_never_taken_is_one(qmap):
+    driver = choosy(qmap, 'true\n' * 8, lambda params: 'refused')
+    pass_time(driver, 30)
+    assert driver.counts()['FAILED'] == 8
