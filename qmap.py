@@ -11034,7 +11034,8 @@ class Asker(Part):
             self._silent_since.pop(kind, None)
             self.driver.note_trouble(kind, '')
             return
-        since, said = self._silent_since.setdefault(kind, self.here.time()), question.said
+        asked = self.here.time() - (self.here.monotonic() - question.asked)
+        since, said = self._silent_since.setdefault(kind, asked), question.said
         self.driver.note_trouble(kind, 'no {}answer {} since {}{}'.format(
             'usable ' if said and said.code is not None else '', about,
             time.strftime('%H:%M:%S', time.localtime(since)), ': ' + said.message() if said else ''))
