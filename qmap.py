@@ -5535,7 +5535,7 @@ class Backend:
         outcome, detail = self.parse_submission(answer, count, params)
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
-        if outcome == 'refused' and self.avoided:
+        if outcome in ('refused', 'unclear') and self.avoided:
             self.avoided = ()    # there may be no other nodes that fit
             return self.submit(script, name, count, params, output)
         return outcome, detail

@@ -80,13 +80,14 @@ def test_a_node_that_alone_is_free_is_avoided_where_that_cannot_make_jobs_wait_f
     assert backend.submissions[0] == [] and backend.submissions[-1] == ['n2'] and len(backend.failed) == 4
 
 
-def test_where_only_the_node_fits_the_submission_goes_there(monkeypatch):
+@pytest.mark.parametrize('words', ['Requested node configuration is not available', 'no such thing'])
+def test_where_only_the_node_fits_the_submission_goes_there(monkeypatch, words):
     asked = []
 
     def answer(argv, *args, **options):
         asked.append('--exclude=n2' in argv)
-        return module.Answer(1, '', 'sbatch: error: Batch job submission failed: Requested node configuration is not '
-                             'available') if asked[-1] else module.Answer(0, '41\n')
+        failed = module.Answer(1, '', 'sbatch: error: Batch job submission failed: ' + words)
+        return failed if asked[-1] else module.Answer(0, '41\n')
     monkeypatch.setattr(module, 'call_scheduler', answer)
     backend = module.load_backend('slurm', {})
     backend.avoided = ['n2']
