@@ -11746,6 +11746,7 @@ class Demands(Part):
         super().__init__(driver)
         self.timer, self._untaken = Timer(5, 300), Timer(5, 300)
         self._by_params, self._by_number, self._changes = {}, {}, None
+        self._waiting = collections.OrderedDict()    # the demands of which the last submission was not taken
         self._failed, self._in_a_row = set(), 0    # since the last one was taken
 
     def of(self, params):
@@ -11777,8 +11778,7 @@ class Demands(Part):
     def next_jobs(self, limit):
         """Return the numbers of the next jobs that may be submitted now, at most `limit`. Of those that were
         not taken the last time only so many as are tried at once: they may not be taken now either."""
-        if self._untaken.due <= self.here.monotonic() and not any(
-                demand.taken is False or not self.may_try(demand) for demand in self._by_params.values()):
+        if not self._waiting and self._untaken.due <= self.here.monotonic():
             self._by_number = {}
             return self.ledger.following(limit)
         found, places = [], {}
@@ -11816,21 +11816,22 @@ class Demands(Part):
             self._untaken = Timer(5, 300)
         self.timer.reset()
         self._failed, self._in_a_row = set(), 0
-        demand.taken, demand.accepted, demand.message, demand.largest = True, True, '', 2 * demand.largest
+        demand.taken = demand.accepted = True
+        demand.largest = 2 * demand.largest if demand.largest < self.SEARCH else 0
         demand.timer.reset()
         demand.forget_doubts()
-        self._tell()
+        self._forget(demand)
 
     def note_silence(self, demand, message):
         """Note that a submission was not answered."""
-        demand.message = message
+        demand.message, self._waiting[demand] = message, True
         self.timer.back_off(self.here.monotonic())
         self._tell()
 
     def put_off(self, demand, count, message):
         """Note that a submission of so many tasks was not taken for now. It may be their number: half as many
         are submitted at once."""
-        now = self.here.monotonic()
+        now, self._waiting[demand] = self.here.monotonic(), True
         self._in_a_row += 1
         may_be_number = count > 1 and self._in_a_row <= self.HALVES
         demand.largest = 0 if demand.whole else max(1, count // 2)
@@ -11869,10 +11870,9 @@ class Demands(Part):
 
     def note_refused(self, demand):
         """Note that a submission was refused, or is taken to be."""
-        demand.message, demand.largest = '', 0
+        demand.largest, self._in_a_row = 0, 0
         demand.forget_doubts()
-        self._in_a_row = 0
-        self._tell()
+        self._forget(demand)
 
     def are_stuck(self):
         """Tell whether the scheduler takes no job more for now."""
@@ -11883,15 +11883,19 @@ class Demands(Part):
 
     def forget_messages(self):
         """Note that no job waits any more for what was not taken."""
-        if any(demand.message for demand in self._by_params.values()):
-            for demand in self._by_params.values():
-                demand.message = ''
+        for demand in list(self._waiting):
+            self._forget(demand)
+
+    def _forget(self, demand):
+        """Forget why a submission was not taken."""
+        demand.message = ''
+        if self._waiting.pop(demand, False):
             self._tell()
 
     def _tell(self):
         """Tell why jobs are not taken: each reason once, and not more than three."""
         told = ['{} ({})'.format(demand.message, demand.label) if demand.label else demand.message
-                for demand in self._by_params.values() if demand.message]
+                for demand in self._waiting if demand.message]
         told = list(collections.OrderedDict.fromkeys(told))
         more = ['{} more'.format(len(told) - 3)] if len(told) > 3 else []
         text = '{}: {}'.format(self.backend.title, '; '.join(told[:3] + more))
