@@ -5450,6 +5450,9 @@ class Backend:
     shortage = ''
     #: Whether a submission that no node fits is refused at once, and does not wait for ever.
     refuses_unfit = False
+    #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
+    time_step = 60
+    limit_signals: 'typing.Tuple[str, ...]' = ()
     #: Variables in the environment of a question, and of a submission.
     of_questions = {}
     of_submissions = {}
@@ -6380,6 +6383,7 @@ class GridEngine(GridEngineAnswers, Backend):
     id_variable = 'JOB_ID'
     # Eqw: its node has shut it out, and there it stays.
     lingers = True
+    time_step = 1
     # A task that was deleted before it began leaves nothing. One that has begun is in the accounts, or has
     # said so itself.
     proves_absence = True
@@ -6940,6 +6944,8 @@ class Lsf(LsfAnswers, Backend):
     of_submissions = {'LSB_NTRIES': '1', 'LSB_EXIT_IF_CWD_NOTEXIST': 'Y'}
     cancel_argv = ['bkill']
     unended, removal = 'its host does not answer|lost contact with its host', 'remove it with bkill -r {}'
+    # sent at the run limit: IBM, RUNLIMIT of lsb.queues
+    limit_signals = ('USR2',)
     # IBM Spectrum LSF 10, "bsub command"
     extra_rules = ExtraRules({
         '-J': 'QMap finds its jobs by their name, and makes the arrays; set the parameter name instead',
@@ -8593,6 +8599,34 @@ def why_failed(code, end, account, why):
     return 'signal' if code - 128 in SIGNALS else 'exit', ''
 
 
+def reached_limit(event, end, params, rules):
+    """Return which limit an attempt has most likely reached that was ended by a signal, or told to end, where
+    nobody says why: what it asked for and what it used decide.
+
+    Args:
+        event: its last event
+        end: its own words, None where there are none
+        params: dict, what it asked for
+        rules: Backend, with `time_step` and `limit_signals`
+
+    Returns:
+        (reason, message); ('', '') for no limit
+    """
+    end, code = end or {}, event.get('exit_code')
+    limit = divide_up(params.get('time', 0), rules.time_step) * rules.time_step
+    lasted = (event.get('finished') or 0) - (event.get('started') or float('inf'))
+    # The scheduler's clock starts a little before the job's own. What answered with 0 may have been ready.
+    if limit and lasted >= (limit if code == 0 else 0.95 * limit):
+        return 'time', 'time limit exceeded ({})'.format(time_text(limit))
+    if code != 0 and end.get('signal') in rules.limit_signals:
+        return 'time', 'told to end by {}, as at a time limit'.format(end['signal'])
+    # Where the kernel tells what it has killed, it was not for that.
+    is_full = 'memory' in params and (event.get('memory') or 0) >= 0.98 * params['memory']
+    if is_full and event.get('signal') == signal.SIGKILL and 'oom_kills' not in end:
+        return 'memory', 'killed with all of its memory in use ({})'.format(memory_text(params['memory']))
+    return '', ''
+
+
 #: What is said of a job that ended, and had processes that did not.
 LEFT_BEHIND = 'killed the processes that it left in the background'
 #: What is said of a job of which the kernel has killed a process, whatever the job made of that.
@@ -10067,6 +10101,7 @@ class Reports(Part):
             event['done'] = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
+        self._note_limit(event, end, why)
         if self.driver.recall.may_rerun(number, event):
             event['rerun'] = True
         if not end:
@@ -10074,6 +10109,22 @@ class Reports(Part):
             if why:
                 event['why'] = why    # for the case that it says later how it ended
         return event
+
+    def _note_limit(self, event, end, why):
+        """Note in the last event of an attempt which limit it has reached, where nobody says why it ended.
+
+        Args:
+            event: it
+            end: its own words, None where there are none
+            why: why this execution ended it, None where it did not
+        """
+        told = event['status'] == COMPLETED and end.get('signal')
+        is_open = bool(told) or event.get('error_reason') == 'signal'
+        has_own_limits = not self.backend.accounts_at_once and 'crew' not in self.ledger.batch_of(event)
+        if is_open and has_own_limits and not why:
+            reason, message = reached_limit(event, end, self.plan.params_of(event), self.backend)
+            if reason:
+                event.update(status=FAILED, error_reason=reason, error=message)
 
     def _finished(self, event, account):
         """Return when an attempt ended that could not say so itself, and may be gone for long: in seconds

@@ -135,6 +135,10 @@ def parse_events(text):
         host = ','.join(sorted(hosts))
         account = dict(Lsf.verdict(state, code, reason, host), host=host or None, cpu=cpu)
         account.update(parse_use(part))
+        sent = re.findall(EVENT + r'(Signal <(?:KILL|TERM|INT)> requested by user or administrator <.*?>)',
+                          part)
+        if sent and account['reason'] == 'signal':
+            account.update(reason='cancelled', words=sent[-1])
         accounts[task] = {key: value for key, value in account.items() if value is not None}
     return accounts
 
@@ -158,9 +162,11 @@ def parse_bhosts(text):
     return up, total, used
 
 
-def lacks_exit_code(account):
-    """Tell whether a job failed on a host, and the account does not say with which exit status."""
-    return account['status'] == 'FAILED' and 'exit_code' not in account and bool(account.get('host'))
+def lacks_reason(account):
+    """Tell whether a job failed on a host, and the account does not say with which exit status, or why a
+    signal ended it."""
+    is_open = 'exit_code' not in account or account['reason'] == 'signal'
+    return account['status'] == 'FAILED' and is_open and bool(account.get('host'))
 
 
 class FullLsf(Lsf):
@@ -172,7 +178,7 @@ class FullLsf(Lsf):
 
     def accounts(self, tasks):
         """See `Backend.accounts`: ask bjobs, then bacct for what that has forgotten, then bhist for that and
-        for missing exit codes.
+        for missing exit codes, and for who has sent a signal.
 
         bacct and bhist read log files, are slow, and at some sites are not for users: what they do not say is
         left out.
@@ -191,7 +197,7 @@ class FullLsf(Lsf):
             if 'exit_reason' not in self._fields:    # then the logs alone know why a signal came
                 asked |= {task for task in wanted & set(found) if found[task]['reason'] == 'signal'}
             if command[0] == 'bhist':
-                asked |= {task for task in wanted & set(found) if lacks_exit_code(found[task])}
+                asked |= {task for task in wanted & set(found) if lacks_reason(found[task])}
             answers.append(self._ask_log(command, asked, found))
         if logs and not any(answers) and missing - set(found):
             return None

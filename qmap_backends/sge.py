@@ -96,9 +96,9 @@ def in_seconds(value):
 # ---- accounts
 
 #: Place of a field in a line of the accounting file, and its key in the output of qacct. accounting(5)
-FIELDS = {'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 8, 'start_time': 9,
-          'end_time': 10, 'failed': 11, 'exit_status': 12, 'ru_wallclock': 13, 'ru_minflt': 21, 'slots': 34,
-          'taskid': 35, 'cpu': 36}
+FIELDS = {'qname': 0, 'hostname': 1, 'owner': 3, 'jobname': 4, 'jobnumber': 5, 'qsub_time': 8,
+          'start_time': 9, 'end_time': 10, 'failed': 11, 'exit_status': 12, 'ru_wallclock': 13,
+          'ru_minflt': 21, 'slots': 34, 'taskid': 35, 'cpu': 36}
 
 #: What follows these: category, iow, pe_taskid, maxvmem. What was asked for may hold a colon, while the
 #: fields before it may not; and the releases add different ones behind (Univa and Altair nine or more).
@@ -283,45 +283,86 @@ def read_accounting(paths, since, owner, name, ids):
     return [record for record in reversed(records) if record] if understood else None
 
 
-def over_limit(record):
-    """Return 'time' or 'memory' if the job had more than it asked for, and '' if not, or if it is not
-    known."""
+def parse_queue(text):
+    """Return {name: value} of the limits of a queue, as `qconf -sq` prints them: h_rt 0:0:8, or INFINITY, or
+    with another value for some hosts behind a comma. queue_conf(5)"""
+    pairs = (line.split(None, 1) for line in text.splitlines() if line[:2] in ('s_', 'h_'))
+    values = {pair[0]: pair[1].partition(',')[0].strip() for pair in pairs if len(pair) == 2}
+    return {name: value for name, value in values.items() if value != 'INFINITY'}
+
+
+def limits_of(record, queue):
+    """Return {name: (limit, by the queue)} of the limits of a job: what it asked for, and those of its queue.
+
+    Args:
+        record: of the job
+        queue: as `parse_queue` returns it
+    """
     asked = dict(item.split('=', 1) for item in re.split(r'[ ,]', record.get('category', '')) if '=' in item)
-    for name, used in (('h_rt', 'ru_wallclock'), ('s_rt', 'ru_wallclock'), ('h_cpu', 'cpu'),
-                       ('s_cpu', 'cpu')):
-        limit = read_clock(asked[name]) if name in asked else None
+    return {name: (asked.get(name) or queue[name], name not in asked) for name in set(asked) | set(queue)}
+
+
+def reached_limit(record, limits):
+    """Return the name of the limit that a job has reached, '' if it did not, or if none is known.
+
+    Args:
+        record: of the job
+        limits: as `limits_of` returns them
+    """
+    for name in ('h_rt', 's_rt', 'h_cpu', 's_cpu'):
+        used = 'ru_wallclock' if name.endswith('rt') else 'cpu'
+        limit = read_clock(limits[name][0]) if name in limits else None
         if limit and number(record.get(used, '')) >= limit:
-            return 'time'
-    limit = size(asked.get('h_vmem', '')) * (number(record.get('slots', '')) or 1)
-    if limit and size(record.get('maxvmem', '')) >= limit:
-        return 'memory'
+            return name
+    for name in ('h_vmem', 's_vmem'):
+        limit = size(limits[name][0]) if name in limits else 0
+        limit *= number(record.get('slots', '')) or 1
+        if limit and size(record.get('maxvmem', '')) >= limit:
+            return name
     return ''
 
 
-def enforced(record):
-    """Return which limit Grid Engine has enforced, 'time' or 'memory', where its record only says one of
-    them."""
-    if over_limit(record):
-        return over_limit(record)
-    if 'h_rt=' in record.get('category', ''):
-        return 'memory'  # it was not the time; and the peak of memory is only sampled, and often missed
-    # Then the time is a limit of the queue. Queues allow for hours, memory is mostly used up early.
-    return 'time' if number(record.get('ru_wallclock', '')) >= 3600 else 'memory'
+def enforced_limit(record, limits):
+    """Return the name of the limit that Grid Engine has enforced, where its record only says that it was
+    one."""
+    name = reached_limit(record, limits)
+    if name:
+        return name
+    memory = next((name for name in ('h_vmem', 's_vmem') if name in limits), '')
+    if not memory:
+        return 'h_rt'    # of a queue that cannot be asked
+    if 'h_rt' in limits:
+        return memory    # it was not the time; and the peak of memory is only sampled, and often missed
+    # Then it may be a limit of the queue. Memory is mostly used up early, or the peak is near it.
+    limit = size(limits[memory][0]) * (number(record.get('slots', '')) or 1)
+    is_near = size(record.get('maxvmem', '')) > limit / 2
+    return memory if is_near or number(record.get('ru_wallclock', '')) < 10 else 'h_rt'
 
 
-def killed(record, reason, code, deleter):
+def describe_limit(name, limits, record):
+    """Return (reason, message) of a job that was ended at a limit."""
+    value, by_queue = limits.get(name, ('', False))
+    message = FAILURES[37][1]
+    if by_queue:
+        message = 'ended at a limit of the queue {} ({} {})'.format(record.get('qname', ''), name, value)
+    return 'memory' if 'vmem' in name else 'time', message
+
+
+def killed(record, limits, reason, code, deleter):
     """Return (reason, message) of a job that was killed.
 
     Args:
         record: as `parse_accounting` returns it
+        limits: as `limits_of` returns them
         reason: 'limit' where Grid Engine says that a limit was exceeded, else 'signal'
         code: its exit status
         deleter: who deleted it: NONE, or a daemon that enforced a limit, or has given the job up
             (sge_accounting(5) of release 9)
     """
     by_limit = reason == 'limit' or deleter.startswith('execd@')
-    if by_limit or over_limit(record):
-        return enforced(record), FAILURES[37][1]
+    limit = enforced_limit(record, limits) if by_limit else reached_limit(record, limits)
+    if limit:
+        return describe_limit(limit, limits, record)
     if deleter.startswith('qmaster@'):
         return 'node', 'ended by {}'.format(deleter)
     if code <= 128:
@@ -331,12 +372,17 @@ def killed(record, reason, code, deleter):
         code - 128, ' ({})'.format(signal.Signals(code - 128).name) if known else '')
 
 
-def verdict(record):
+def verdict(record, queue=None):
     """Return what `Backend.accounts` says of a task, None for a record that is no end.
 
     A job that was ended by qdel has the same record as one that was killed by its node for lack of memory:
     exit status 137. Only some releases (Univa) say who deleted it.
+
+    Args:
+        record: as from `parse_accounting`
+        queue: the limits of its queue, as `parse_queue` returns them
     """
+    limits = limits_of(record, queue or {})
     failed, code = int(number(record.get('failed', ''))), int(number(record.get('exit_status', '')))
     if failed in NO_END:
         return None
@@ -353,12 +399,16 @@ def verdict(record):
         reason, message = 'cancelled', 'deleted by {}'.format(deleter)
     elif reason in ('signal', 'limit'):
         found['exit_code'] = code
-        reason, message = killed(record, reason, code, deleter)
+        reason, message = killed(record, limits, reason, code, deleter)
         if code > 128:
             found['signal'] = code - 128
     elif not code and not any(number(record.get(key, '1')) for key in ('ru_wallclock', 'ru_minflt', 'cpu')):
         # Not one page fault: no process has ended. This is what `qdel -f` writes.
         reason, message = 'cancelled', 'deleted by force'
+    elif code > 128 and reached_limit(record, limits):
+        # It ended by itself at the signal that came before: s_rt sends USR1, s_cpu and s_vmem XCPU.
+        found['exit_code'] = code
+        reason, message = describe_limit(reached_limit(record, limits), limits, record)
     else:
         found['exit_code'] = code
         reason = 'exit' if code else ''
@@ -394,6 +444,11 @@ def parse_hosts(text):
 class FullGridEngine(GridEngine):
     """Grid Engine, with all that it can be asked: through qacct and qhost as well."""
 
+    def __init__(self, settings=None, wake=None):
+        """See `Backend`."""
+        super().__init__(settings, wake)
+        self._queues = {}    # the limits of those that were asked for
+
     def meaning(self, reason):
         """See `Backend.meaning`."""
         return next((meaning for pattern, meaning in MEANINGS if re.search(pattern, reason)), '')
@@ -424,10 +479,20 @@ class FullGridEngine(GridEngine):
         for record in records:
             task = record['jobnumber'], int(number(record.get('taskid', '')))
             if task in wanted and not 0 < record['qsub_time'] < self.since - CLOCK:
-                last = verdict(record)
+                last = verdict(record, self._queue_limits(record))
                 # One that was put back into the queue after this has no end yet.
                 found.pop(task, None) if last is None else found.update({task: last})
         return found
+
+    def _queue_limits(self, record):
+        """Return the limits of the queue of a job that may have reached one; asked once for each queue."""
+        queue, failed = record.get('qname', ''), int(number(record.get('failed', '')))
+        was_killed = failed in (37, 100) or number(record.get('exit_status', '')) > 128
+        if not was_killed or not queue:
+            return {}
+        if queue not in self._queues:
+            self._queues[queue] = parse_queue(self.ask(['qconf', '-sq', queue]).out)
+        return self._queues[queue]
 
     def _records(self, name='', ids=()):
         """Return the user's accounting records, the oldest first, of a name or of ids; [] without accounts,

@@ -316,6 +316,17 @@ def test_bhist_with_folded_lines():
     assert ('107', 0) not in accounts
 
 
+def test_a_signal_that_a_person_has_sent_is_a_cancellation():
+    text = data('bhist.out')
+    killed = text[text.index('Job <104>'):].partition('\nJob <')[0]
+    for name, reason in (('KILL', 'cancelled'), ('TERM', 'cancelled'), ('USR1', 'signal')):
+        line = 'Tue Dec 23 14:46:44: Signal <{}> requested by user or administrator <ann>;\n'.format(name)
+        place = killed.index('\n', killed.index('Dispatched')) + 1
+        account = lsf.parse_events(killed[:place] + line + killed[place:])['104', 0]
+        assert account['reason'] == reason and ('<ann>' in account['words']) == (reason == 'cancelled')
+        assert lsf.lacks_reason(account) == (reason == 'signal')
+
+
 def test_bacct_with_folded_lines():
     accounts = lsf.parse_events(data('bacct.out'))
     assert accounts['3329613', 0] == {'status': 'COMPLETED', 'reason': '', 'words': '', 'exit_code': 0, 'host': 'a3201',

@@ -667,3 +667,36 @@ def test_what_ended_a_job(end, account, status, reason):
     event = module.end_event({'job': '0', 'attempt': 1}, None, dict(end, time=5), account, None, '')
     assert (event['status'], event.get('error_reason')) == (status, reason)
     assert event.get('words', '') == (module.LACKED_MEMORY if end.get('oom_kills') else '')
+
+
+GB = 2 ** 30
+LSF, SGE = module.load_backend('lsf'), module.load_backend('sge')
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('reason, rules, params, lasted, known, end', [
+    # The time is up, whatever signal came of it: minutes for Slurm and LSF, seconds for Grid Engine.
+    ('time', LSF, {'time': 60}, 62, {'exit_code': 140, 'signal': 12}, {'signal': 'USR2'}),
+    ('time', LSF, {'time': 50}, 58, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
+    ('', LSF, {'time': 50}, 51, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
+    ('time', SGE, {'time': 50}, 51, {'exit_code': 138, 'signal': 10}, {}),
+    ('time', SGE, {'time': 50}, 51, {'exit_code': 137, 'signal': 9}, None),
+    ('', LSF, {'time': 600}, 62, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
+    ('', LSF, {}, 62, {'exit_code': 137, 'signal': 9}, {}),
+    # One that was told to end and answered with 0 has to have used all of it.
+    ('time', LSF, {'time': 60}, 61, {'exit_code': 0}, {'signal': 'TERM'}),
+    ('', LSF, {'time': 60}, 59, {'exit_code': 0}, {'signal': 'TERM'}),
+    ('', LSF, {'time': 60}, 5, {'exit_code': 0}, {'signal': 'USR2'}),
+    # LSF sends USR2 for nothing else, also at the limit of a queue; a job that sends it to itself was not told.
+    ('time', LSF, {}, 62, {'exit_code': 140, 'signal': 12}, {'signal': 'USR2'}),
+    ('', LSF, {}, 62, {'exit_code': 140, 'signal': 12}, {}),
+    ('', SGE, {}, 62, {'exit_code': 140, 'signal': 12}, {'signal': 'USR2'}),
+    # Memory was all in use; unless the kernel says that it has killed nothing for it.
+    ('memory', LSF, {'memory': GB}, 5, {'exit_code': 137, 'signal': 9, 'memory': GB}, {}),
+    ('', LSF, {'memory': GB}, 5, {'exit_code': 137, 'signal': 9, 'memory': GB}, {'oom_kills': 0}),
+    ('', LSF, {'memory': GB}, 5, {'exit_code': 143, 'signal': 15, 'memory': GB}, {}),
+    ('', LSF, {'memory': GB}, 5, {'exit_code': 137, 'signal': 9, 'memory': GB // 2}, {}),
+    ('', LSF, {'memory': GB}, 5, {'exit_code': 137, 'signal': 9}, {})])
+def test_what_was_asked_for_and_used_decides_where_nobody_says_why(reason, rules, params, lasted, known, end):
+    event = dict(known, started=1000, finished=1000 + lasted)
+    assert module.reached_limit(event, end, params, rules)[0] == reason

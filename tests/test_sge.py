@@ -426,9 +426,10 @@ def test_colons_in_the_request_and_the_processes_of_a_parallel_job():
     line = [line for line in data('accounting').splitlines() if 'par.2' in line][0]
     record = sge.parse_accounting(line.replace('-l h_vmem=64M', '-l h_rt=0:30:0,h_vmem=64M'))
     assert record['category'] == '-l h_rt=0:30:0,h_vmem=64M -pe smp 2'
-    assert sge.over_limit(dict(record, ru_wallclock='1800')) == 'time'
-    assert sge.over_limit(dict(record, maxvmem=str(128 << 20))) == 'memory'
-    assert sge.over_limit(dict(record, ru_wallclock='1799', maxvmem=str((128 << 20) - 1))) == ''
+    limits = sge.limits_of(record, {})
+    assert sge.reached_limit(dict(record, ru_wallclock='1800'), limits) == 'h_rt'
+    assert sge.reached_limit(dict(record, maxvmem=str(128 << 20)), limits) == 'h_vmem'
+    assert sge.reached_limit(dict(record, ru_wallclock='1799', maxvmem=str((128 << 20) - 1)), limits) == ''
     assert sge.parse_accounting(line.replace(':NONE:0.000000:0:0', ':1.node:0.000000:0:0')) is None
     assert sge.parse_accounting('# Version: 8.1.9') is None
 
@@ -540,7 +541,11 @@ def test_why_jobs_wait_in_the_words_of_open_cluster_scheduler():
     ({'failed': '100 : after', 'exit_status': '138', 'category': '-l s_rt=5', 'ru_wallclock': '5s'}, 'time'),
     ({'failed': '100', 'exit_status': '137', 'deleted_by': 'root@node'}, 'cancelled'),
     ({'failed': '100', 'exit_status': '0'}, 'node'),
-    ({'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '2s'}, 'memory'),
+    ({'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '2s'}, 'time'),
+    ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G', 'ru_wallclock': '2s'}, 'memory'),
+    ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G,h_rt=60', 'ru_wallclock': '50s'}, 'memory'),
+    ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G', 'ru_wallclock': '50', 'maxvmem': '8M'}, 'time'),
+    ({'failed': '0', 'exit_status': '138', 'category': '-l s_rt=5', 'ru_wallclock': '5s'}, 'time'),
     ({'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '86401s'}, 'time'),
     ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G', 'ru_wallclock': '86401'}, 'time'),
     ({'failed': '19  : before writing exit_status', 'exit_status': '0'}, 'node'),
@@ -555,6 +560,31 @@ def test_ends_that_are_hard_to_bring_about(changes, reason):
     found = sge.verdict(changes)
     assert found['reason'] == reason
     assert found['status'] == ('FAILED' if reason else 'COMPLETED')
+
+
+QUEUE = """qname                 main.q
+s_rt                  INFINITY
+h_rt                  0:0:8,[slow=1:0:0]
+s_cpu                 INFINITY
+h_vmem                INFINITY
+"""
+
+
+def test_a_limit_of_the_queue_is_named(backend, monkeypatch):
+    assert sge.parse_queue(QUEUE) == {'h_rt': '0:0:8'}
+    record = {'failed': '37', 'exit_status': '137', 'category': 'NONE', 'ru_wallclock': '9s', 'maxvmem': '8.2M',
+              'qname': 'main.q'}
+    asked = []
+    monkeypatch.setattr(backend, 'ask', lambda argv: asked.append(argv) or Answer(0, QUEUE, ''))
+    for _ in range(2):
+        found = sge.verdict(record, backend._queue_limits(record))
+        assert (found['reason'], found['words']) == ('time', 'ended at a limit of the queue main.q (h_rt 0:0:8)')
+    assert asked == [['qconf', '-sq', 'main.q']]
+    soft = dict(record, failed='100', exit_status='138')    # USR1, and the job answered
+    assert sge.verdict(soft, {'s_rt': '0:0:8'})['reason'] == 'time'
+    assert sge.verdict(dict(soft, failed='0'), {'s_rt': '0:0:8'})['reason'] == 'time'
+    assert sge.verdict(dict(soft, failed='0', ru_wallclock='7'), {'s_rt': '0:0:8'})['reason'] == 'exit'
+    assert backend._queue_limits(dict(record, failed='0', exit_status='1')) == {}
 
 
 def test_no_end_yet():
