@@ -3029,7 +3029,7 @@ RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
     'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
     'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int,
-    'oom_kills': int, 'rerun': bool}
+    'oom_kills': int, 'rerun': bool, 'alone': bool}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -4825,7 +4825,8 @@ WORKER_WAIT = 15
 #: for its crew, claiming each, until none is left, its own time is nearly over, or somebody wants it to leave. A
 #: list holds the tasks (marked with = where a subshell will do), the scripts and the seconds that each may run (0:
 #: whatever the worker has). It goes behind RUNNER, whose functions it calls; @START@ stands for what starts a job,
-#: @WAIT@ for the seconds for which it waits for another list.
+#: @WAIT@ for the seconds for which it waits for another list, @REMAINING@ for what asks the scheduler how
+#: long the worker may go on (see `Backend.remaining`).
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
 qmap_longest=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
@@ -4834,6 +4835,10 @@ exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
 qmap_since=${qmap_time%.*}
+qmap_remaining=
+@REMAINING@if [ -n "$qmap_remaining" ] && [ $((qmap_within == 0 || qmap_remaining < qmap_within)) = 1 ]; then
+    qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))    # less than was asked for
+fi
 qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
@@ -4979,21 +4984,23 @@ exit 0
 """
 
 
-def pool_script(logs, batch, tasks, workers, within, last, made, task_variable, id_variable):
+def pool_script(logs, batch, tasks, workers, within, last, made, task_variable, id_variable, remaining=''):
     """Return the script that is submitted for workers, with their first list.
 
     Args:
         logs, batch, made, task_variable, id_variable: as for `batch_script`
         tasks: list of its lines, as for `pool_list`
         workers: their number
-        within: the seconds that the scheduler gives each, 0 for any time
+        within: the seconds that were asked for, 0 for any time
         last: whether no list will follow
+        remaining: bash that asks how long a worker may go on: see `Backend.remaining`
     """
     return ''.join([
         '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
         'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, made, task_variable, id_variable),
         'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
-        PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))])
+        PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))
+        .replace('@REMAINING@', remaining.lstrip('\n'))])
 
 
 def pool_list(crew, tasks, last):
@@ -5450,6 +5457,9 @@ class Backend:
     shortage = ''
     #: Whether a submission that no node fits is refused at once, and does not wait for ever.
     refuses_unfit = False
+    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds in
+    #: qmap_remaining, which is empty before, or nothing.
+    remaining = ''
     #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
     time_step = 60
     limit_signals: 'typing.Tuple[str, ...]' = ()
@@ -6053,6 +6063,17 @@ class Slurm(SlurmAnswers, Backend):
     of_questions = {'SLURM_BITSTR_LEN': '0'}
     cancel_argv = ['scancel']
     unended = 'COMPLETING'
+    # Newer releases have the variable; %L is the time that is left: 1-02:03:04, 1:59, UNLIMITED.
+    remaining = r"""
+if [ -n "${SLURM_JOB_END_TIME-}" ]; then
+    qmap_remaining=$((SLURM_JOB_END_TIME - qmap_since))
+else
+    read -t 30 -r qmap_line < <(squeue -h -j "$SLURM_JOB_ID" -o %L)
+    [[ $qmap_line =~ ^(([0-9]+)-)?(([0-9]+):)?([0-9]+):([0-9]+)$ ]] && qmap_remaining=$(((
+        (10#0${BASH_REMATCH[2]} * 24 + 10#0${BASH_REMATCH[4]}) * 60 + 10#${BASH_REMATCH[5]}) * 60 +
+        10#${BASH_REMATCH[6]}))
+fi
+"""
     # sbatch(1)
     extra_rules = ExtraRules({
         '-a --array': 'QMap makes the arrays; leave it out',
@@ -6384,6 +6405,14 @@ class GridEngine(GridEngineAnswers, Backend):
     # Eqw: its node has shut it out, and there it stays.
     lingers = True
     time_step = 1
+    # What was asked for is known; a queue may allow less: h_rt 0:2:0. queue_conf(5)
+    remaining = r"""
+while read -t 30 -r qmap_line qmap_value; do
+    [[ $qmap_line = [hs]_rt && ${qmap_value%%,*} =~ ^([0-9]+):([0-9]+):([0-9]+)$ ]] || continue
+    qmap_value=$(((10#${BASH_REMATCH[1]} * 60 + 10#${BASH_REMATCH[2]}) * 60 + 10#${BASH_REMATCH[3]}))
+    [ -n "$qmap_remaining" ] && [ $qmap_remaining -lt $qmap_value ] || qmap_remaining=$qmap_value
+done < <(qconf -sq "$QUEUE")
+"""
     # A task that was deleted before it began leaves nothing. One that has begun is in the accounts, or has
     # said so itself.
     proves_absence = True
@@ -8676,7 +8705,8 @@ def own_end(plan, record, start, end, why):
     if end.get('signal') and record.get('unheard') and record.get('error_reason') in FINAL:
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
-        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled', 'rerun')}
+        'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled', 'rerun',
+        'alone')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, account, why, error)
@@ -10102,13 +10132,18 @@ class Reports(Part):
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
         self._note_limit(event, end, why)
-        if self.driver.recall.may_rerun(number, event):
-            event['rerun'] = True
+        self._note_rerun(number, event, end, why)
         if not end:
             event['unheard'] = True
             if why:
                 event['why'] = why    # for the case that it says later how it ended
         return event
+
+    def _note_rerun(self, number, event, end, why):
+        """Note in the last event of an attempt that the job runs once more by itself; see `_note_limit`."""
+        cut_off = self.driver.pools.cut_off(event, end, why)
+        if self.driver.recall.may_rerun(number, event) or cut_off:
+            event['rerun'] = True
 
     def _note_limit(self, event, end, why):
         """Note in the last event of an attempt which limit it has reached, where nobody says why it ended.
@@ -10519,7 +10554,7 @@ class Pools(Part):
 
     def fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
-        for more than a worker has is submitted by itself."""
+        for more than a worker has, or that a worker did not bring to its end, is submitted by itself."""
         submitter, leaving = self.driver.submitter, self.driver.leaving
         waiting = sum(pool.waiting for pool in self.by_number.values())
         most = min(self.size, self.driver.max_running)
@@ -10532,7 +10567,7 @@ class Pools(Part):
         groups, alone = collections.OrderedDict(), []
         for number in self.ledger.following(max(room, Pool.LIST)):
             own, changes = submitter.job_params(number)
-            if worker_can_run(own, params):
+            if worker_can_run(own, params) and not self._was_cut_off(number):
                 groups.setdefault(tuple(changes.items()), []).append(number)
             else:
                 alone.append(number)
@@ -10730,6 +10765,31 @@ class Pools(Part):
         """Tell whether a job was ended by itself alone, and not with its worker."""
         pool = self.by_number.get(self.ledger.batch_of(record).get('crew'))
         return bool(pool) and not pool.exited.get(self.driver.attempts.index_of(record))
+
+    def cut_off(self, event, end, why):
+        """Tell whether an attempt failed only because its worker ended: for lack of time, or of memory for
+        all that it ran, or because somebody cancelled it. It runs once more, and its end says `alone`: in a
+        task of its own.
+
+        Args:
+            event: its last event
+            end: its own words, None where there are none
+            why: why this execution ended it, None where it did not
+        """
+        wanted = why or self.ledger.number(event['job']) in self.ledger.cancelled
+        if wanted or event['status'] != FAILED or 'crew' not in self.ledger.batch_of(event):
+            return False
+        if end and 'signal' not in end:    # its worker was not told to end
+            return False
+        by_worker = end or event['error_reason'] in ('time', 'memory', 'cancelled', 'signal')
+        if by_worker and event.get('started'):
+            event['alone'] = True
+        return 'alone' in event
+
+    def _was_cut_off(self, number):
+        """Tell whether the end of a worker was that of the last attempt of a job."""
+        earlier = self.ledger.earlier(number)
+        return bool(earlier) and bool(earlier[-1].get('alone'))
 
     def cancel(self):
         """Close the lists of pools of which no job is to go on, and return the tasks of their workers."""
@@ -12276,7 +12336,8 @@ class Submitter(Part):
                 chunk_list(keys, paths, sourced).splitlines(), limits)]
             last = not self.ledger.count_of(UNSUBMITTED)
             text = pool_list(event['crew'], lines, last) if submission.pool else pool_script(
-                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables)
+                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables,
+                self.backend.remaining)
         else:
             if self.backend.starts_jobs:    # on clusters a job's own bash is not what costs time
                 keys = ['=' + key if may else key for key, may in zip(keys, sourced)]

@@ -75,6 +75,7 @@ PLANTED = collections.OrderedDict([
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('rerun', 'a job that was interrupted does not run again'),
     ('unended', 'a cancelled job whose node is dead is waited for'),
+    ('cut', 'a job that only the end of its worker cut off has failed'),
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
     ('hole', 'a node on which launches fail is submitted to as before'),
@@ -1581,12 +1582,18 @@ class Driver(REAL['Driver']):
             raise Broken('{} is not claimed, and cancelled'.format(path))
 
     def before_retry(self, event, events):
-        """Rule: what runs again by itself was interrupted, not too often, and nobody has cancelled it."""
+        """Rule: what runs again by itself was interrupted, not too often, or its worker ended, once; and nobody has
+        cancelled it."""
         if any(other['event'] == 'command' for other in events):
             return
         for number in module.retried_numbers(event):
             ends = [other for other in events if other['event'] == 'end' and self.ledger.number(other['job']) == number]
             record, earlier = (ends or [self.ledger.record(number)])[0], self.ledger.earlier(number)
+            word = module.key_of(record)
+            if record.get('alone') and number not in self.ledger.cancelled:
+                if earlier and earlier[-1].get('alone') or not isinstance(WORLD.copies[word][0], Worker):
+                    raise Broken('{} had a task of its own, and runs again'.format(word))
+                continue
             if record.get('error_reason') not in module.INTERRUPTED or number in self.ledger.cancelled:
                 raise Broken('{} runs again, and was not interrupted'.format(module.key_of(record)))
             if sum(attempt.get('error_reason') in module.INTERRUPTED for attempt in earlier) >= module.RERUNS:
@@ -1699,6 +1706,9 @@ class Pools(REAL['Pools']):
 
     def claim(self, record):
         return WORLD.plant == 'unclaimed' or super().claim(record)
+
+    def cut_off(self, *args):
+        return WORLD.plant != 'cut' and super().cut_off(*args)
 
 
 class Asker(REAL['Asker']):
@@ -1895,6 +1905,10 @@ class Reports(REAL['Reports']):
         if word in WORLD.signalled and event['status'] == 'COMPLETED' and not args and not os.path.exists(
                 os.path.join(WORLD.logs.run, word + '.why')):
             raise Broken('{} was told to end, did so with 0, and nobody asks why'.format(word))
+        by_limit = event.get('error_reason') == 'time' and not os.path.exists(
+            os.path.join(WORLD.logs.run, word + '.why'))
+        if by_limit and 'crew' in self.ledger.batch_of(record) and not event.get('rerun'):
+            raise Broken('{} has failed because its worker had no time left'.format(word))
         return event
 
     def here_runs(self, word):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -250,3 +251,37 @@ def test_what_a_job_used_is_its_own(qmap):
     subprocess.check_call(['bash', logs.batch(1)])
     first, second = (module.read_end(os.path.join(logs.run, '{}.1.end'.format(number)))['cpu'] for number in (0, 1))
     assert first > 0.1 > second >= 0
+
+
+#: What tells a worker how long it may go on: Slurm's variable or squeue, Grid Engine's queue.
+TELLS = [('slurm', {'SLURM_JOB_END_TIME': 9}, ''), ('slurm', {}, 'squeue echo 0:09'),
+         ('sge', {}, 'qconf echo "h_rt 0:0:9,[b=0:1:0]"'), ('slurm', {}, 'squeue echo UNLIMITED'),
+         ('slurm', {}, 'squeue exit 1'), ('sge', {}, 'qconf echo h_rt INFINITY')]
+
+
+@pytest.mark.parametrize('name, environ, command', TELLS)
+def test_a_worker_learns_how_long_it_may_go_on(qmap, name, environ, command):
+    logs, known = crew(qmap, ['sleep 1.2'] * 9), bool(environ) or '9' in command
+    lines = ['{}.1 {} 0\n'.format(number, number) for number in range(9 if known else 2)]
+    module.write_text(logs.batch(1), module.pool_script(
+        logs, 1, lines, 1, 0, True, 0, 'K', 'ID', module.load_backend(name).remaining))
+    os.mkdir(qmap.path('bin'))
+    if command:
+        qmap.write('bin/' + command.split()[0], '#!/bin/bash\n{}\n'.format(command.partition(' ')[2]))
+        os.chmod(qmap.path('bin', command.split()[0]), 0o755)
+    environ = {key: str(int(time.time()) + value) for key, value in environ.items()}
+    subprocess.check_call(['bash', logs.batch(1)], env=dict(
+        os.environ, PATH=qmap.path('bin') + ':' + os.environ['PATH'], SLURM_JOB_ID='1', QUEUE='main', **environ))
+    assert said(logs)['left.1.1']['why'] == ('its time is nearly over' if known else 'no job is left')
+    assert 1 <= len(said_names(logs, '.end')) < 9
+
+
+def test_a_job_that_its_worker_had_no_time_for_runs_again_in_a_task_of_its_own(lsf):
+    lsf.environ['FAKE_LSF_MINUTE'] = '8'    # QMap expects that a minute has 60 seconds
+    lsf.write('a.map', 'echo ran >>ran_${QMAP_LINE}; sleep 3; echo done\n' * 3)
+    result = lsf('submit', 'a.map', '--pull', '1', '-t', '1m', '-l', 'out')
+    assert result.code == 0, result
+    again = [id for id, count in ran(lsf).items() if count == 2]
+    assert again and max(ran(lsf).values()) == 2
+    assert [lsf.info('out', id)['retries'] for id in again] == [1] * len(again)
+    assert all(lsf.read('out', '{}.out'.format(number)) == 'done\n' for number in range(3))
