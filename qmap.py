@@ -5407,7 +5407,39 @@ class ExtraRules:
         return '', 0 if mark or name in self._flags else self._values.get(name, 1)
 
 
-class Backend:
+#: What programs say that could not get memory: Python, C++, the C library, Java, R.
+NO_MEMORY = (r'\bMemoryError\b|\bbad_alloc\b|Cannot allocate memory|Could not reserve enough space'
+             r'|Native memory allocation|java\.lang\.OutOfMemoryError|cannot allocate vector of size')
+
+
+class JobLimits:
+    """How a scheduler limits the time and memory of jobs, and what tells that it did: a part of `Backend`."""
+
+    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds in
+    #: qmap_remaining, which is empty before, or nothing.
+    remaining = ''
+    #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
+    time_step = 60
+    limit_signals: 'typing.Tuple[str, ...]' = ()
+    #: How a line in a job's stderr begins that says that a step had too little memory; what is said of other
+    #: jobs that could not get it.
+    STEP_NOTE, memory_hint = '', 'probably out of memory'
+
+    def lack_of_memory(self, text, error):
+        """Return what changes in the last event of a job that failed by itself, where its stderr says that it
+        had too little memory; {} where it does not.
+
+        Args:
+            text, error: the end of its stderr, and the last line of that
+        """
+        match = self.STEP_NOTE and re.search('^(?:{}).*'.format(self.STEP_NOTE), text, re.MULTILINE)
+        if match:
+            return {'error_reason': 'memory', 'error': match.group().strip()}
+        is_short = any(re.search(NO_MEMORY, line) for line in text.splitlines()[-5:])
+        return {'error': '{} ({})'.format(error, self.memory_hint)} if is_short and self.memory_hint else {}
+
+
+class Backend(JobLimits):
     """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
 
     A backend turns plain values into the language of one scheduler and back. It keeps no state about jobs,
@@ -5457,12 +5489,6 @@ class Backend:
     shortage = ''
     #: Whether a submission that no node fits is refused at once, and does not wait for ever.
     refuses_unfit = False
-    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds in
-    #: qmap_remaining, which is empty before, or nothing.
-    remaining = ''
-    #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
-    time_step = 60
-    limit_signals: 'typing.Tuple[str, ...]' = ()
     #: Variables in the environment of a question, and of a submission.
     of_questions = {}
     of_submissions = {}
@@ -6063,6 +6089,8 @@ class Slurm(SlurmAnswers, Backend):
     of_questions = {'SLURM_BITSTR_LEN': '0'}
     cancel_argv = ['scancel']
     unended = 'COMPLETING'
+    # slurmstepd and srun, in the stderr of what has called srun
+    STEP_NOTE = r'slurmstepd\S*: error: Detected \d+ oom.kill event|srun: error: .*\bOut Of Memory'
     # Newer releases have the variable; %L is the time that is left: 1-02:03:04, 1:59, UNLIMITED.
     remaining = r"""
 if [ -n "${SLURM_JOB_END_TIME-}" ]; then
@@ -6405,6 +6433,8 @@ class GridEngine(GridEngineAnswers, Backend):
     # Eqw: its node has shut it out, and there it stays.
     lingers = True
     time_step = 1
+    memory_hint = ('probably out of memory: h_vmem limits the address space, of which a JVM needs 2 to 4 GB '
+                   'more than its -Xmx')
     # What was asked for is known; a queue may allow less: h_rt 0:2:0. queue_conf(5)
     remaining = r"""
 while read -t 30 -r qmap_line qmap_value; do
@@ -7823,6 +7853,7 @@ class Local(Backend):
     ahead = 3
     starts_jobs = takes_back = limits_time = accounts_at_once = answers_at_once = True
     reuses_ids = False
+    memory_hint = ''
     #: Seconds for which a shortage is told, and no runner started ahead of its time.
     SHORT = 15
 
@@ -10146,13 +10177,20 @@ class Reports(Part):
             event['rerun'] = True
 
     def _note_limit(self, event, end, why):
-        """Note in the last event of an attempt which limit it has reached, where nobody says why it ended.
+        """Note in the last event of an attempt which limit it has reached, where the scheduler does not say
+        so.
 
         Args:
             event: it
             end: its own words, None where there are none
             why: why this execution ended it, None where it did not
         """
+        if event.get('error_reason') == 'exit':
+            try:
+                text = read_tail(self.plan.path(event['job'], '.err'))
+            except OSError:    # a job may have done anything to its own output
+                text = ''
+            event.update(self.backend.lack_of_memory(text, event['error']))
         told = event['status'] == COMPLETED and end.get('signal')
         is_open = bool(told) or event.get('error_reason') == 'signal'
         has_own_limits = not self.backend.accounts_at_once and 'crew' not in self.ledger.batch_of(event)

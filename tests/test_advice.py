@@ -101,6 +101,11 @@ def test_what_failed_over_its_memory_needs_an_unknown_amount(made):
     assert '1 job exceeded its time limit; actual need unknown (more than 1h); try -t 2h\n' in text
 
 
+def test_what_completed_though_it_lacked_memory_does_not_tell_how_much_is_enough(made):
+    text, found = made([ended('0', 10, memory=GIGA), ended('1', 10, memory=4 * GIGA, oom_kills=1)])
+    assert found['memory']['used']['maximum'] == GIGA and 'unknown for 1 job' in text
+
+
 def test_without_accounts_no_memory_is_known_and_none_is_advised(made):
     text, found = made([ended('0', 60), ended('1', 70)])
     assert found['memory']['used'] is None and found['unused'] == {'memory': None, 'cores': None}

@@ -700,3 +700,25 @@ LSF, SGE = module.load_backend('lsf'), module.load_backend('sge')
 def test_what_was_asked_for_and_used_decides_where_nobody_says_why(reason, rules, params, lasted, known, end):
     event = dict(known, started=1000, finished=1000 + lasted)
     assert module.reached_limit(event, end, params, rules)[0] == reason
+
+
+STEP = 'slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=3.0. Some of your processes may have been killed'
+HINT = 'last (probably out of memory'
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('name, text, reason, error', [
+    ('slurm', 'srun: error: n1: task 0: Out Of Memory\nsrun: launch/slurm: x\n' + STEP + '\nlast\n', 'memory',
+     'srun: error: n1: task 0: Out Of Memory'),
+    ('slurm', STEP.replace('oom-kill', 'oom_kill') + '\n', 'memory', STEP.replace('oom-kill', 'oom_kill')),
+    ('slurm', 'I read: ' + STEP + '\n', None, None),    # in the middle of a line it is somebody else's
+    ('sge', STEP + '\n', None, None),
+    ('slurm', 'Traceback\nMemoryError\n', None, HINT + ')'),
+    ('sge', 'Error: Could not reserve enough space for object heap\nError: Could not create the JVM\n', None,
+     HINT + ': h_vmem limits the address space, of which a JVM needs 2 to 4 GB more than its -Xmx)'),
+    ('lsf', "terminate called after throwing an instance of 'std::bad_alloc'\n", None, HINT + ')'),
+    ('lsf', 'MemoryError\n' + 'line\n' * 5, None, None), ('lsf', '', None, None),
+    ('local', 'MemoryError\n', None, None)])
+def test_what_stderr_tells_of_a_lack_of_memory(name, text, reason, error):
+    changes = module.load_backend(name).lack_of_memory(text, 'last')
+    assert (changes.get('error_reason'), changes.get('error')) == (reason, error)

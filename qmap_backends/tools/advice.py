@@ -131,6 +131,8 @@ class Usage:
         number, times, used = int(record['job']) // self._group, self.times, self.used
         started, finished = record.get('started'), record.get('finished')
         memory, cpu = record.get('memory'), record.get('cpu')
+        if record.get('oom_kills') and record['status'] == 'COMPLETED':
+            memory = None    # it had too little, and it is not known how much it needs
         self.ends[number] = COMPLETED if record['status'] == 'COMPLETED' else \
             self.reasons.codes.get(record.get('error_reason'), FAILED)
         times.submitted[number], times.started[number] = record.get('submitted') or 0, started or 0
