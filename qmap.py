@@ -3561,9 +3561,11 @@ class JournalState(JobTable):
         if not self.status[number] and number in self.places.earlier:
             if event['attempt'] == self.attempts[number]:
                 # A retry was taken back that had not begun. In a snapshot the attempt's first end may be
-                # missing.
+                # missing: its batch stands in that place, or nothing.
                 counted = self.before_retry(number) is not None
-                self.places.take_back(number)
+                last = self.segments.event_at(self.places.earlier[number][-1]) or {}
+                if counted or key_of(event) in last.get('tasks', ()):
+                    self.places.take_back(number)
         self.attempts[number] = event['attempt']
         self._note_record(number, place)
         self.set_status(number, status)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from module_submit import ended, prepare, write_journal
 
 import qmap as module
 from conftest import ROOT
@@ -138,3 +139,24 @@ def test_whoever_compacts_may_be_killed_at_any_step(folder):
             break
         assert code == -signal.SIGKILL, step
     assert step >= 9 and len(files(folder)) == 2, (step, files(folder))
+
+
+def test_the_second_retry_of_a_job_that_was_taken_back_is_compacted(qmap):
+    def batch(number, attempt):
+        return {'event': 'batch', 'batch': number, 'name': 'a.{}.x'.format(number), 'tasks': ['0.{}'.format(attempt)],
+                'time': 1000.0}
+
+    retry = {'event': 'retry', 'numbers': [[0, 0]]}
+    failed = ended('0', 5, attempt=2, batch=2, status='FAILED', error_reason='exit', exit_code=1)
+    path = prepare(qmap, 'true\n', 'out')
+    write_journal(path, [
+        batch(1, 1), ended('0', 5), retry, batch(2, 2), failed, retry, batch(3, 3),
+        {'event': 'returned', 'tasks': ['0.3'], 'spent': False, 'time': 1000.0}, failed])
+    logs, snapshot = module.Logs(path), qmap.path('snapshot')
+    ledger = module.Ledger(logs, 1, 1)
+    ledger.load()
+    assert [past['attempt'] for past in ledger.earlier(0)] == [1]
+    places = ledger.compact(snapshot, 1)
+    fresh = module.Ledger(logs, 1, 1, (snapshot, 1))
+    fresh.load()
+    assert fresh.verify(ledger, places)
