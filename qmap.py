@@ -5802,6 +5802,8 @@ class SlurmAnswers:
     #: https://slurm.schedmd.com/job_state_codes.html, and squeue(1) for the older ones.
     STATES = {
         'PENDING': ('PENDING', ''),
+        # requeued, to be the next that starts (25.11)
+        'EXPEDITING': ('PENDING', ''),
         'CONFIGURING': ('PENDING', ''),
         'EXPEDITING': ('PENDING', ''),    # since 25.11: requeued, at the head of the queue
         'POWER_UP_NODE': ('PENDING', ''),
@@ -5830,9 +5832,12 @@ class SlurmAnswers:
         'PREEMPTED': ('FAILED', 'preempted'),
         'RECONFIG_FAIL': ('FAILED', 'node'),
         'TIMEOUT': ('FAILED', 'time'),
-        # Its twin runs on another cluster of the federation.
-        'REVOKED': ('OTHER', ''),
+        # Its twin has begun, on another cluster of the federation.
+        'REVOKED': ('RUNNING', ''),
     }
+
+    #: What a state does not say by itself.
+    STATE_WORDS = {'DEADLINE': 'DEADLINE: its --deadline came before its end'}
 
     #: What squeue's reason says of a job that is FAILED. '' where it may be one thing or another:
     #: JobLaunchFailure stands for a script that was killed by a signal, and for an output file that could not
@@ -6071,6 +6076,7 @@ class SlurmAnswers:
         if status == 'FAILED':
             if word == 'FAILED':
                 reason = self.ENDS.get(why.split(':')[0], reason)
+            word = self.STATE_WORDS.get(word, word)
             return status, reason, '{} ({})'.format(word, why) if why else word
         return status, reason, word
 
@@ -6120,7 +6126,7 @@ fi
         bundled=True)
     # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
-             (r'DUE TO NODE FAILURE', 'node'), (r'DUE TO PREEMPTION', 'preempted'),
+             (r'DUE TO NODE FAILURE', 'node'), (r'DUE TO (?:PREEMPTION|JOB REQUEUE)', 'preempted'),
              (r'\*\*\* .* CANCELLED AT', 'cancelled'))
 
     def __init__(self, settings=None, wake=None):
@@ -6179,7 +6185,7 @@ fi
     def submit_argv(self, script, name, count, params, output):
         """See `Backend.submit_argv`. Options are on the command line, where no `#SBATCH` line or variable can
         change them."""
-        words = ['sbatch', '--parsable', '--no-requeue', '--export=ALL', '-J', name]
+        words = ['sbatch', '--parsable', '--no-requeue', '--open-mode=append', '--export=ALL', '-J', name]
         if count > 1:
             words.append('--array=1-{}'.format(count))
         # Without -e, stderr goes to the same file.
@@ -9172,18 +9178,20 @@ class Attempt:
         reason, message: what the queue said of it then
         listed: whether the queue still lists it
         dropped: whether it waited when the queue was last asked, which still has what came with it or later
+        requeued: whether it waits once more, after it had begun
         void: whether its runner had claimed it, and then did not come to begin it
         end: its own words of an end by a signal, of which the scheduler may know the reason
         index: of the worker that took it from a list, as that said itself; UNASSIGNED for none
     """
 
     __slots__ = (
-        'number', 'start', 'since', 'reason', 'message', 'listed', 'dropped', 'void', 'end', 'index')
+        'number', 'start', 'since', 'reason', 'message', 'listed', 'dropped', 'requeued', 'void', 'end',
+        'index')
 
     def __init__(self, number):
         self.number = number
         self.start = self.end = None
-        self.void, self.index = False, UNASSIGNED
+        self.void, self.index, self.requeued = False, UNASSIGNED, False
         self.found()
 
     @property
@@ -10216,6 +10224,10 @@ class Reports(Part):
         if end and end['exit_code'] == 0 and not cancelled and not has_limit:
             return None    # nothing was noted of it, and so nothing is read
         return standing_verdict(end, read_why(self.driver.attempts.status_path(record, '.why')) or cancelled)
+
+    def reason_noted(self, record, end):
+        """Return the reason for an end that the scheduler wrote into the output of a task, None for none."""
+        return self.backend.note(self.output_note(record, end)).get('reason')
 
     def output_note(self, record, end):
         """Return what the scheduler wrote about a task; of a worker that lives on it is about another job."""
@@ -11449,7 +11461,11 @@ class Queue(Part):
         if attempt and attempt.end:
             return []    # it has said that it ended
         if attempt:
-            attempt.found()
+            attempt.requeued = status == PENDING and bool(attempt.start) and not self.backend.starts_jobs
+            if attempt.requeued and self.driver.reports.reason_noted(record, None):
+                attempt.miss(self.here.monotonic())    # its run has been ended; what waits would find that
+            else:
+                attempt.found()
         if self.ledger.batch_of(record).get('shares'):
             status = PENDING    # one of the chunk's jobs runs, and the others wait
         if status == PENDING and record.get('started'):
@@ -11583,12 +11599,11 @@ class Queue(Part):
                 continue
             if verdict == VANISHED:
                 account = {'reason': 'lost', 'words': attempts.launches.why_lost(number, evidence.tries)}
-            elif is_dropped(evidence):
-                account = {'reason': 'cancelled', 'words': 'taken out of the queue while it waited'}
-            self._explain(account, attempt)
+            self._explain(account, attempt, evidence)
             event = self.driver.reports.ended(record, attempt.end, account)
             events.append(self.driver.steering.unended.explain(event, task))
-            if events[-1].get('rerun') and task and 'crew' not in self.ledger.batch_of(record):
+            may_return = event.get('error_reason') in INTERRUPTED or attempt.requeued
+            if may_return and task and 'crew' not in self.ledger.batch_of(record):
                 stuck.append(task)    # with `requeue` in `extra` it would come back
         self.driver.reports.log(events)
         self.driver.recall.unsubmit([key for _, key, _ in back])
@@ -11625,7 +11640,7 @@ class Queue(Part):
             begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
             queue=attempt.reason, listed=attempt.listed,
             dropped=attempt.dropped and self.backend.proves_absence,
-            output=self.backend.note(reports.output_note(record, attempt.end)).get('reason'), account=account,
+            output=reports.reason_noted(record, attempt.end), account=account,
             cancelled=attempt.number in self.ledger.cancelled,
             tries=SUBMISSIONS if attempts.launches.is_final(account) else tries,
             again=bool(excused or self.ledger.batch_of(record).get('shares')))
@@ -11641,9 +11656,15 @@ class Queue(Part):
         return True
 
     @staticmethod
-    def _explain(account, attempt):
-        """Add to an account what the queue said, or that the machine was started anew."""
-        start = attempt.start or {}
+    def _explain(account, attempt, evidence):
+        """Add to an account what is known beside it: what the queue said, or that the machine was started
+        anew."""
+        start, is_silent = attempt.start or {}, not evidence.output and not attempt.end
+        if is_dropped(evidence):
+            account.update(reason='cancelled', words='taken out of the queue while it waited')
+        elif attempt.requeued and is_silent and account.get('reason', 'exit') in ('', 'exit'):
+            # As it seems: a controller that has forgotten the start of a job says the same.
+            account.update(reason='lost', words='put back into the queue while it ran, as it seems')
         if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal', UNSTARTABLE):
             account.update(reason=attempt.reason, words=attempt.message)
         if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \

@@ -173,7 +173,8 @@ def read_job(fields):
     status, reason = Slurm.read_state(word)
     if status in ('PENDING', 'RUNNING') or not end[:1].isdigit():
         return None
-    job = {'status': status, 'reason': reason, 'words': '' if status == 'COMPLETED' else word}
+    words = '' if status == 'COMPLETED' else Slurm.STATE_WORDS.get(word, word)
+    job = {'status': status, 'reason': reason, 'words': words}
     code, _, signal = exits.partition(':')
     if word in ('COMPLETED', 'FAILED') and code.isdigit() and signal.isdigit():
         if int(signal) == 0:

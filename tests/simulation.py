@@ -644,6 +644,21 @@ class Cluster:
             self.world.truth['cancelled', job['tasks'][k]['word']] += 1
             self.world.say('{} is taken out of the queue', job['tasks'][k]['word'])
 
+    def put_back(self):
+        """Somebody ends a task, to have the scheduler start it once more."""
+        running = [(id, job, k) for id, job in self.jobs.items() for k, task in job['tasks'].items()
+                   if task['state'] == 'RUNNING' and not task['crowd']]
+        if not running or self.down:
+            return
+        id, job, k = self.world.random.choice(running)
+        task = job['tasks'][k]
+        self.world.say('{} is put back into the queue', task['word'])
+        for copy in self.world.copies.get(task['word'], ()):
+            copy.alive = copy.running = copy.alive and not copy.known
+        self.world.truth['killed', task['word']] += 1
+        task.update(state='PENDING', since=self.world.now)
+        self.world.at(120, lambda: self.begin(id, job['name'], k))
+
     def forget(self):
         """The controller is killed, and comes back as it was some seconds ago."""
         self.world.dropped.clear()
@@ -950,6 +965,7 @@ class World:
         self.often('hole', lambda: setattr(self, 'hole', self.random.choice(self.nodes + [''])), 50, 300)
         self.often('control', self.command, 30, 200)
         self.often('hand', self.cluster.take_out, 5, 60)
+        self.often('hand', self.cluster.put_back, 30, 200)
         self.often('halt', lambda: [actor.kill() for actor in self.actors], 60, 300)
         self.cluster.save()
 

@@ -544,6 +544,51 @@ def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):
     assert driver.ledger.record(0)['error_reason'] == 'lost'
 
 
+NOTE = 'slurmstepd-n1: error: *** JOB 9 ON n1 CANCELLED AT 2026-11-30T06:42:24 DUE TO JOB REQUEUE ***\n'
+
+
+@pytest.mark.parametrize('noted', [True, False])
+def test_a_job_that_somebody_puts_back_into_the_queue_while_it_runs_comes_back_as_another_attempt(
+        qmap, noted):
+    driver = still(qmap, 'true\n' * 2, Told())
+    driver.backend.NOTES = module.Slurm.NOTES
+    driver.tick()
+    say(driver, '0.1.start', executor_id='9')
+    driver.here.now += 1
+    driver.tick()
+    driver.backend.queue = {('1', 1): ('PENDING', '', 'BeginTime'), ('1', 2): ('RUNNING', '', '')}
+    if noted:
+        qmap.write('out/.qmap/batch/1.out.1', NOTE)
+    driver.set(halted=True)
+    begun = driver.here.now
+    tick_until(driver, lambda: 0 not in driver.ledger.live or driver.here.now > begun + 200)
+    if not noted:    # then the copy finds that the attempt is taken
+        assert driver.ledger.live[0]['status'] == 'RUNNING'
+        driver.backend.queue.pop(('1', 1))
+        tick_until(driver, lambda: 0 not in driver.ledger.live)
+    record = (driver.ledger.earlier(0) or [driver.ledger.record(0)])[-1]
+    assert driver.ledger.status[0] == module.STATUS_CODES['UNSUBMITTED' if noted else 'FAILED']
+    assert (record['error_reason'], NOTE.strip() in record['error']) == (
+        'preempted' if noted else 'lost', noted)
+    assert noted or record['error'] == 'put back into the queue while it ran, as it seems'
+    assert driver.backend.cancelled == [('1', 1)] and driver.ledger.live[1]['status'] == 'RUNNING'
+
+
+def test_a_job_that_runs_and_is_called_pending_for_a_while_goes_on(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    for queue in ({('1', 0): ('PENDING', '', '')}, None, {}):
+        driver.backend.queue = queue
+        driver.here.now += driver.backend.poll_interval
+        driver.tick()
+    assert driver.ledger.live[0]['status'] == 'RUNNING'
+    while driver.ledger.live:
+        driver.here.now += 10
+        driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'lost'
+
+
 def test_a_job_that_is_cancelled_while_it_waits_is_told_in_some_seconds(qmap):
     driver = still(qmap, 'true\n' * 3, Told())
     driver.backend.queue = {('1', k): ('PENDING', '', 'Priority') for k in (1, 2, 3)}

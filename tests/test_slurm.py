@@ -47,7 +47,7 @@ def command(tmp_path, monkeypatch, name, script):
 # ---- submission: the words
 
 def test_a_single_job_is_no_array_and_is_never_requeued():
-    assert argv() == ['sbatch', '--parsable', '--no-requeue', '--export=ALL', '-J', 'map.1.abc',
+    assert argv() == ['sbatch', '--parsable', '--no-requeue', '--open-mode=append', '--export=ALL', '-J', 'map.1.abc',
                       '-o', '/logs/batch/1.0', '/logs/batch/1']
 
 
@@ -298,7 +298,8 @@ def test_every_state_of_the_table_is_a_status_of_qmap():
     ('OUT_OF_ME+', ('FAILED', 'memory')), ('OUT_OF_MEMORY', ('FAILED', 'memory')),
     ('CANCELLED+', ('FAILED', 'cancelled')), ('CANCELLED by 1000', ('FAILED', 'cancelled')),
     ('NODE_FAIL', ('FAILED', 'node')), ('PREEMPTED', ('FAILED', 'preempted')), ('TIMEOUT', ('FAILED', 'time')),
-    ('SUSPENDED', ('RUNNING', '')), ('REQUEUED', ('PENDING', '')),
+    ('SUSPENDED', ('RUNNING', '')), ('REQUEUED', ('PENDING', '')), ('EXPEDITING', ('PENDING', '')),
+    ('REVOKED', ('RUNNING', '')),    # its twin has begun elsewhere
     ('COMPLETING', ('RUNNING', '')), ('SOMETHING_NEW', ('OTHER', '')), ('', ('OTHER', '')), ('NEWER+', ('OTHER', ''))])
 def test_states(word, expected):
     assert Slurm.read_state(word) == expected
@@ -394,6 +395,17 @@ def test_accounts_of_a_job_with_another_name_count_for_the_task_that_says_so_its
     found = slurm.parse_accounts(line + '\n' + step, '0123abcd').get(('7', 2))
     assert (found and {key: found[key] for key in expected or found}) == expected
     assert not found or found.get('only') == (expected or {}).get('only')
+
+
+def test_a_job_that_waits_for_no_known_reason_has_no_words():
+    line = Slurm.SEPARATOR.join(('7', 'N/A', 'PENDING', 'None'))
+    assert load_backend('slurm').parse_poll(line) == {('7', 0): ('PENDING', '', '')}
+
+
+def test_a_deadline_is_told_from_a_time_limit():
+    line = Slurm.SEPARATOR.join(('7', 'N/A', 'DEADLINE', 'DeadLine'))
+    status, reason, words = load_backend('slurm').parse_poll(line)['7', 0]
+    assert (status, reason) == ('FAILED', 'time') and '--deadline' in words
 
 
 def test_tasks_cancelled_before_they_started_may_be_one_record():
