@@ -343,6 +343,23 @@ def test_what_is_refused_is_refused_in_the_words_of_the_site(backend, submit):
 
 # ---- silence
 
+def test_a_broken_configuration_fails_nothing(backend, submit, tmp_path, monkeypatch):
+    broken = tmp_path / 'slurm.conf'
+    with open(os.environ['SLURM_CONF']) as source:
+        broken.write_text(source.read() + 'NodName=slip\n')
+    with monkeypatch.context() as then:
+        then.setenv('SLURM_CONF', str(broken))
+        outcome, message = submit('true')
+        assert outcome == 'busy' and 'Unable to process configuration file' in message
+    assert submit('true')[0] == 'ok'
+
+
+def test_a_script_that_is_too_large_means_fewer_jobs_at_once(submit):
+    text = '# ' + 'x' * (4 << 20)
+    assert submit(text, 2)[0] == 'busy'
+    assert submit('# ' + 'x' * (3 << 20), 2)[0] == 'ok'
+
+
 def test_ids_that_the_queue_forgot(backend, submit):
     task = ok(submit('sleep 20')), 0
     assert backend.poll(['99999999']) == {}
