@@ -10512,7 +10512,7 @@ class Pool:
         id: the scheduler's, None where it is not known
         params: what they asked for, as texts
         indices: of them all, as the scheduler counts them
-        exited: {index: the signal that ended it, or ''} of those that have said their last word
+        exited: set of the indices of those that have said their last word
         claimed: {index: whether it claimed a job before it ended} of those of which that is known
         gone: {index: (since when it is not in the queue, on the monotonic clock; whether that says so)}
         waiting: how many jobs are still on their lists
@@ -10538,20 +10538,17 @@ class Pool:
         self.number, self.params = event['crew'], event['with']
         self.id = event.get('id')
         self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
-        self.exited, self.gone, self.claimed = {}, {}, {}
+        self.exited, self.gone, self.claimed = set(), {}, {}
         self.waiting = 0
         self.closed = self.cancelled = self.limit = self.idle = None
 
-    def note_exit(self, index, path):
+    def note_exit(self, index):
         """Note that a worker has said its last word.
 
         Args:
             index: of the worker, as it counts them itself
-            path: of what it said
         """
-        index = index if len(self.indices) > 1 else 0
-        if index not in self.exited:
-            self.exited[index] = of_types(read_json(path), {'signal': str}).get('signal', '')
+        self.exited.add(index if len(self.indices) > 1 else 0)
 
     def at_work(self):
         """Return the indices of those that the scheduler has."""
@@ -10685,8 +10682,7 @@ class Pools(Part):
         names = set(self.logs.listing())
         for file in self.logs.run_files(names):
             if file.kind == 'left' and file.batch in self.by_number:
-                path = self.logs.run_file('left', file.batch, file.index)
-                self.by_number[file.batch].note_exit(file.index, path)
+                self.by_number[file.batch].note_exit(file.index)
         for number, pool in self.by_number.items():
             self._look_after(pool, lists.get(number, ()), names, now)
         self._shrink(self.at_work() - self.driver.max_running)
@@ -10745,7 +10741,7 @@ class Pools(Part):
             now: on the monotonic clock
             grace: seconds for which their words may come late
         """
-        known = pool.claimed.keys() | pool.exited.keys()
+        known = pool.claimed.keys() | pool.exited
         tasks = [(pool.id, index) for index in pool.indices
                  if index not in known and pool.is_over(index, now, grace)]
         if tasks and not self.driver.asker.under_way('workers'):
@@ -10813,10 +10809,15 @@ class Pools(Part):
         self.driver.reports.log(events)
         self.driver.steering.end_tasks(stuck)    # what cannot run would stay in the queue for ever
 
-    def went_on(self, record):
-        """Tell whether a job was ended by itself alone, and not with its worker."""
-        pool = self.by_number.get(self.ledger.batch_of(record).get('crew'))
-        return bool(pool) and not pool.exited.get(self.driver.attempts.index_of(record))
+    def ended_alone(self, record, end):
+        """Tell whether a job was ended by itself, and not with its worker: this passes on what tells it to
+        end, and says so.
+
+        Args:
+            record: of the job
+            end: its own words, None where there are none
+        """
+        return 'crew' in self.ledger.batch_of(record) and bool(end) and 'signal' not in end
 
     def cut_off(self, event, end, why):
         """Tell whether an attempt failed only because its worker ended: for lack of time, or of memory for
@@ -11622,11 +11623,11 @@ class Queue(Part):
             names: set of the names in run/
         """
         attempts, reports = self.driver.attempts, self.driver.reports
-        alone = self.driver.pools.went_on(record)
+        alone = self.driver.pools.ended_alone(record, attempt.end)
         account = None if accounts is None else accounts.get(task) or {}
         if account and account.get('only') not in (None, self.copies.claimed_by(key_of(record))):
             account = {}    # of another job that has this id
-        if attempt.end and alone:
+        if alone:
             account, attempt.reason = {}, ''    # what became of its worker is not about this job
         if not attempt.void and not attempt.end:
             attempt.void = self._void_start(record)

@@ -76,6 +76,7 @@ PLANTED = collections.OrderedDict([
     ('rerun', 'a job that was interrupted does not run again'),
     ('unended', 'a cancelled job whose node is dead is waited for'),
     ('cut', 'a job that only the end of its worker cut off has failed'),
+    ('whose', 'what became of a worker counts also for a job that ended before'),
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
     ('hole', 'a node on which launches fail is submitted to as before'),
@@ -1725,6 +1726,9 @@ class Pools(REAL['Pools']):
 
     def cut_off(self, *args):
         return WORLD.plant != 'cut' and super().cut_off(*args)
+
+    def ended_alone(self, *args):
+        return WORLD.plant != 'whose' and super().ended_alone(*args)
 
 
 class Asker(REAL['Asker']):
