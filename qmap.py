@@ -2227,6 +2227,7 @@ SETTINGS = collections.OrderedDict([
     ('on_finish', 'default of --on-finish'),
     ('show_usage', 'show the load of the cluster: true or false'),
     ('poll', 'seconds between two queries of the scheduler'),
+    ('give_up', 'time after which jobs fail that will never start, as the scheduler says'),
     ('penv', 'Grid Engine: parallel environment for more than one core'),
     ('memory_resource', 'Grid Engine: resource that limits memory'),
     ('accounting', 'Grid Engine: paths of the accounting files'),
@@ -5462,6 +5463,8 @@ class Backend(JobLimits):
     id_variable = ''
     #: Seconds between two questions while all is well.
     poll_interval = 30
+    #: Seconds after which jobs fail that will never start, as the scheduler says; None for never.
+    give_up: 'typing.Optional[int]' = None
     #: Seconds for which what a job, or a worker, that has left the queue said last may come late: caches of
     #: network file systems. `judge` and `Pools` wait for it; the manual's page reliability.md promises it.
     grace: float = 90
@@ -5502,8 +5505,7 @@ class Backend(JobLimits):
     FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
     #: ExtraRules, None where `extra` means nothing.
     extra_rules: 'typing.Optional[ExtraRules]' = None
-    #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first that
-    #: fits.
+    #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first counts.
     NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
 
     #: Settings of the profile that have one of some values: {name: those}.
@@ -8194,16 +8196,19 @@ def load_backend(executor, settings=None, wake=None):
         if full and not issubclass(full.BACKEND, backend_class):
             raise other_release(executor, '{} is of another release'.format(full.__file__))
         backend_class = full.BACKEND if full else backend_class
-    poll = (settings or {}).get('poll')
+    settings = settings or {}
     try:
         backend = backend_class(settings, wake)
     except ValueError as error:
         raise QMapError('profile: {}'.format(error))
-    if poll and executor != 'local':
+    given = settings if executor != 'local' else {}
+    readers = (('poll', 'poll_interval', parse_count), ('give_up', 'give_up', parse_time))
+    for setting, attribute, read in readers:
         try:
-            backend.poll_interval = parse_count(poll)
+            if given.get(setting):
+                setattr(backend, attribute, read(given[setting]))
         except ValueError as error:
-            raise QMapError('profile: poll = {}: {}'.format(poll, error))
+            raise QMapError('profile: {} = {}: {}'.format(setting, given[setting], error))
     return backend
 
 
@@ -9769,6 +9774,15 @@ class Attempts(Part):
         """
         return os.path.join(self.logs.run, key_of(record) + kind)
 
+    def claim(self, record):
+        """Keep an attempt from beginning; return whether that is certain now."""
+        path = self.status_path(record, '.start')
+        try:
+            write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
+            return True
+        except FileExistsError:
+            return 'driver' in read_start(path)
+
     def output_path(self, record):
         """Return the path of what the scheduler itself had to say of a task."""
         batch = self.ledger.batch_of(record).get('crew', record['batch'])
@@ -10870,15 +10884,10 @@ class Pools(Part):
 
     def claim(self, record):
         """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
-        path = self.driver.attempts.status_path(record, '.start')
         pool = self.by_number.get(self.ledger.batch_of(record)['crew'])
         if pool and pool.cancelled:
             return False    # what is on its lists comes back
-        try:
-            write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
-            return True
-        except FileExistsError:
-            return 'driver' in read_start(path)
+        return self.driver.attempts.claim(record)
 
 
 def short_name(host):
@@ -11336,6 +11345,59 @@ class Unended(Part):
         return dict(event, error=self.message(task)) if task in self._over else event
 
 
+class Hopeless(Part):
+    """The jobs that wait, and will never start, as the scheduler says. Where the profile has the setting
+    `give_up`, they have failed after that time.
+    """
+
+    #: What the scheduler's reasons in plain words say of them.
+    NEVER = 'it will never start'
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self._since = {}    # {number: since when the queue says so, on the monotonic clock}
+
+    def end(self, now):
+        """End those of which the queue has said so for long enough.
+
+        Args:
+            now: on the monotonic clock
+        """
+        patience = self.backend.give_up
+        if patience is None:
+            return
+        self._since = {number: self._since.get(number, now) for number in self._numbers()}
+        attempts, tasks, events = self.driver.attempts, set(), []
+        for number, since in self._since.items():
+            record = self.ledger.live[number]
+            if now - since >= patience and attempts.claim(record):
+                tasks.update(self._tasks_of(record))
+                error = 'given up after {}: {}'.format(
+                    time_text(patience), record.get('words') or self.NEVER)
+                events.append(dict(record, event='end', status=FAILED, error_reason='submit', error=error,
+                                   words='', finished=self.here.time()))
+        self.driver.reports.log(events)
+        self.driver.steering.end_tasks(sorted(tasks))
+
+    def _numbers(self):
+        """Return the numbers of these jobs. Of the jobs on the lists of workers only one says so."""
+        live, attempts = self.ledger.live, self.driver.attempts
+        said = {number for number, record in live.items() if record['status'] == PENDING
+                and self.NEVER in record.get('words', '') and number not in self.ledger.cancelled}
+        pools = {self.ledger.batch_of(live[number]).get('crew') for number in said} - {None}
+        on_lists = {number for number, record in live.items()
+                    if pools and self.ledger.batch_of(record).get('crew') in pools}
+        return [number for number in said | on_lists if not attempts.has_begun(key_of(live[number]))]
+
+    def _tasks_of(self, record):
+        """Return the tasks that wait for a job: its own, or the workers that would run it."""
+        task = self.driver.attempts.task(record)
+        if 'crew' not in self.ledger.batch_of(record):
+            return [task] if task else []
+        pool = self.driver.pools.by_number.get(self.ledger.batch_of(record)['crew'])
+        return [(pool.id, index) for index in pool.at_work()] if pool and pool.id else []
+
+
 class Queue(Part):
     """What the scheduler says: which tasks its queue lists, and how those ended of which it alone can tell.
 
@@ -11407,6 +11469,7 @@ class Queue(Part):
         self._waited = {task for task, told in answer.value.items() if told[0] == PENDING}
         self.driver.reports.log(events)
         self.driver.pools.see(answer.value, set(answer.about.values()), now)
+        self.driver.steering.hopeless.end(now)
 
     def _known_ids(self):
         """Return {number of the batch: the scheduler's id of it}."""
@@ -12427,7 +12490,7 @@ class Steering(Part):
 
     Attributes:
         inbox: Inbox
-        unended: Unended
+        unended, hopeless: Unended, Hopeless
     """
 
     #: Seconds between two orders to the scheduler to end the same jobs.
@@ -12436,6 +12499,7 @@ class Steering(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.inbox, self.unended = Inbox(self.logs, self.here), Unended(driver)
+        self.hopeless = Hopeless(driver)
         self._cancel_now = False    # jobs have still to be cancelled
         self._tasks = []    # that the backend is to be told to end, once it has heard the last order
         self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more
@@ -12570,8 +12634,7 @@ class Steering(Part):
 
     def end_tasks(self, tasks):
         """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged
-        record says,
-        and that stands for all jobs of the user (LSF: 0) or for an option."""
+        record says, and that stands for all jobs of the user (LSF: 0) or for an option."""
         if self.backend.reuses_ids:
             tasks = [task for task in tasks if re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
         self._tasks += [task for task in tasks if task not in self._tasks]
@@ -12581,6 +12644,7 @@ class Steering(Part):
         if self._tasks and not asker.under_way('cancel'):
             sizes = {batch['id']: batch.get('workers') or len(batch['tasks'])
                      for batch in self.ledger.batches.values() if batch.get('id')}
+            self.lease.commit()    # what came of them, first
             tasks, self._tasks = self._tasks, []
             asker.ask('cancel', None, self.backend.cancel, tasks, sizes)
             self.driver.queue.look_soon()

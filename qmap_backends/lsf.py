@@ -20,6 +20,7 @@ PENDING = (
     ('Not enough slots or resources', 'requests more than is free'),
     ('The queue has been closed', 'waits until an administrator opens the queue'),
     ('The queue has been inactivated', 'waits until the queue is active again'),
+    ('Dependency condition invalid or never satisfied', 'waits for what never comes: it will never start'),
     ('Job dependency condition', 'waits for other jobs'),
     ('New job is waiting for scheduling', 'LSF has not considered it yet'),
 )

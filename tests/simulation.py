@@ -79,6 +79,7 @@ PLANTED = collections.OrderedDict([
     ('whose', 'what became of a worker counts also for a job that ended before'),
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
+    ('given', 'a job that will never start is given up without claiming it'),
     ('hole', 'a node on which launches fail is submitted to as before'),
     ('stale', 'an answer of the queue counts also for what was submitted after it was asked'),
     ('flight', 'a submission is looked for by name while it is still under way'),
@@ -514,7 +515,9 @@ class Cluster:
                  for k, word in enumerate(words, 1)}
         self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now, 'avoided': list(avoided)}
         for k in tasks:
-            self.world.at(self.world.random.choice([0.1, 1, 5, 30]), lambda k=k: self.begin(id, name, k))
+            tasks[k]['never'] = self.world.fault('never', 0.03)
+            waits = [60, 200, 1000] if tasks[k]['never'] else [0.1, 1, 5, 30]    # somebody mends it
+            self.world.at(self.world.random.choice(waits), lambda k=k: self.begin(id, name, k))
         return id
 
     def begin(self, id, name, k):
@@ -590,6 +593,10 @@ class Cluster:
                     continue
                 ending = 'ending' if task['state'] == 'RUNNING' and task.get('cancelled') else ''
                 found[id, k] = (task['state'], task['reason'], task['reason'] or ending)
+                if task['state'] == 'PENDING' and task['never']:
+                    found[id, k] = ('PENDING', '', 'a limit: it will never start')
+                    world.truth['never', task['word']] += 1
+                    world.truth['never'] += bool(task['crowd'])
         if world.now < world.lying:
             for task in list(found):
                 # That a job was cancelled which never began is all that the queue can say of it, so it is no lie.
@@ -696,7 +703,7 @@ class Simulated(module.Backend):
 
     name = title = 'simulated'
     task_variable, id_variable = 'SIMULATED_K', 'SIMULATED_ID'
-    poll_interval, proves_absence = 10, True
+    poll_interval, proves_absence, give_up = 10, True, 100
     unended = 'ending'
 
     def __init__(self, world):
@@ -843,7 +850,8 @@ class World:
         self.rate = self.random.choice([0, 0.3, 1, 1, 2])
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
-                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt', 'slow']
+                 'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt', 'slow',
+                 'never']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
@@ -1290,7 +1298,8 @@ class World:
         happened = {
             'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
-            'submit': self.truth['refused', word], 'memory': killed, 'time': self.truth['time', word],
+            'submit': self.truth['refused', word] or self.truth['never', word] or self.truth['never'],
+            'memory': killed, 'time': self.truth['time', word],
             'node': killed or self.truth['node', word], 'preempted': killed or self.truth['preempted', word],
             'lost': killed or word in self.exits and not known or not self.ran[word] and (
                 self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
@@ -1318,7 +1327,7 @@ REAL = {name: getattr(module, name) for name in (
     'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
-           (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct')]
+           (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['returned'] = module.EVENTS['returned']
 
@@ -2023,6 +2032,10 @@ def correct(unended, answer, now):
     return answer if WORLD.plant == 'unended' else REAL[module.Unended, 'correct'](unended, answer, now)
 
 
+def claim(attempts, record):
+    return WORLD.plant == 'given' or REAL[module.Attempts, 'claim'](attempts, record)
+
+
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
@@ -2034,7 +2047,7 @@ def install():
     module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
-    module.Ledger.load, module.Unended.correct = load, correct
+    module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting

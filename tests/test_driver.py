@@ -927,3 +927,52 @@ def test_a_refusal_of_what_was_never_taken_is_one(qmap):
     driver = choosy(qmap, 'true\n' * 8, lambda params: 'refused')
     pass_time(driver, 30)
     assert driver.counts()['FAILED'] == 8
+
+
+# ---- jobs that will never start
+
+NEVER = ('PENDING', '', 'PartitionTimeLimit: requests more time than the partition allows: it will never start')
+
+
+@pytest.mark.parametrize('pull', [0, 2])
+def test_jobs_that_will_never_start_fail_after_the_time_that_the_profile_says(qmap, pull):
+    driver = still(qmap, 'true\n' * 3, Told())
+    driver.backend.give_up = 7200
+    driver.pools.size = pull
+    driver.backend.queue = {('1', 1): NEVER, ('1', 2): NEVER if pull else ('PENDING', '', 'Priority'),
+                            ('1', 3): ('PENDING', '', 'Priority')}
+    for _ in range(3):
+        driver.here.now += 3600
+        driver.tick()
+        assert driver.counts()['FAILED'] == 0
+    driver.here.now += 3700
+    driver.tick()
+    record = driver.ledger.record(0)
+    assert (record['status'], record['error_reason']) == ('FAILED', 'submit')
+    assert record['error'] == 'given up after 02:00:00: ' + NEVER[2]
+    assert driver.counts()['FAILED'] == (3 if pull else 1)    # of workers that never start, all that they would run
+    assert driver.backend.cancelled == [('1', 1)] + ([('1', 2)] if pull else [])
+    # Nothing can begin it any more: it is claimed, or its batch is over.
+    assert pull or os.path.exists(os.path.join(driver.logs.run, '0.1.start'))
+
+
+def test_a_job_that_begins_after_all_is_not_given_up(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.backend.give_up = 60
+    driver.backend.queue = {('1', 0): NEVER}
+    driver.tick()
+    driver.here.now += 50
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    driver.here.now += 50
+    driver.tick()
+    assert driver.ledger.record(0)['status'] == 'RUNNING' and not driver.backend.cancelled
+
+
+def test_jobs_that_will_never_start_are_waited_for_unless_the_profile_says_otherwise(qmap):
+    driver = still(qmap, 'true\n', Told())
+    driver.backend.queue = {('1', 0): NEVER}
+    for _ in range(5):
+        driver.here.now += 86400
+        driver.tick()
+    assert driver.ledger.record(0)['status'] == 'PENDING'

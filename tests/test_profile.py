@@ -101,6 +101,7 @@ def test_folders_in_their_order(qmap):
     ('executor = local\nnonsense\n', 'mine.conf, line 2: neither'),
     ('executor = local\nmax_ungrouped = many\n', 'max_ungrouped = many'),
     ('executor = slurm\npoll = often\n', 'profile: poll = often: must be a positive integer'),
+    ('executor = slurm\ngive_up = soon\n', 'profile: give_up = soon: '),
     ('executor = lsf\nmemory_per = box\n', 'profile: memory_per = box: must be one of'),
 ])
 def test_what_is_wrong_is_said(qmap, text, message):
