@@ -5456,11 +5456,9 @@ class Backend(JobLimits):
     """
 
     #: The name in profiles, and the one for people.
-    name = ''
-    title = ''
+    name = title = ''
     #: Variables in the job's environment: the index in the array, and the scheduler's id.
-    task_variable = ''
-    id_variable = ''
+    task_variable = id_variable = ''
     #: Seconds between two questions while all is well.
     poll_interval = 30
     #: Seconds after which jobs fail that will never start, as the scheduler says; None for never.
@@ -5490,6 +5488,8 @@ class Backend(JobLimits):
     #: Whether what waited, and is not listed any more, has been taken out by somebody, where the queue's
     #: memory is whole: it still lists all that has begun, or the accounts know of that.
     proves_absence = False
+    #: Whether it may forget what it took last, when it is killed.
+    forgets = True
     #: What it has not for jobs that wait, '' for nothing: only where it runs them itself.
     shortage = ''
     #: Whether a submission that no node fits is refused at once, and does not wait for ever.
@@ -6454,8 +6454,8 @@ while read -t 30 -r qmap_line qmap_value; do
 done < <(qconf -sq "$QUEUE")
 """
     # A task that was deleted before it began leaves nothing. One that has begun is in the accounts, or has
-    # said so itself.
-    proves_absence = True
+    # said so itself. What it takes it writes down before it answers: bootstrap(5), spooling_method.
+    proves_absence, forgets = True, False
     cancel_argv = ['qdel']
     unended, removal = 'being deleted', 'an administrator can remove it with qdel -f {}'
     # qsub(1)
@@ -11511,7 +11511,8 @@ class Queue(Part):
         attempt = attempts.of(record)
         if not attempt.gone:
             attempt.miss(now)
-            attempt.dropped = not status and task in self._waited and record['batch'] <= self._whole
+            is_whole = not self.backend.forgets or record['batch'] <= self._whole
+            attempt.dropped = not status and task in self._waited and is_whole
             if attempt.start:
                 attempts.tell_started(record, attempt.start)
         if status:
@@ -11984,6 +11985,12 @@ class Demands(Part):
         self._by_params, self._by_number, self._changes = {}, {}, None
         self._waiting = collections.OrderedDict()    # the demands of which the last submission was not taken
         self._failed, self._in_a_row = set(), 0    # since the last one was taken
+
+    def take_over(self):
+        """Learn from the journal what an earlier driver had taken."""
+        for record in self.ledger.live.values() if not self.backend.starts_jobs else ():
+            if self.ledger.batch_of(record).get('id'):
+                self.of(self.plan.params_of(record)).accepted = True
 
     def of(self, params):
         """Return the Demand of jobs with these parameters."""
@@ -12731,6 +12738,7 @@ class Driver:
         self.chunks.take_over()
         self.scribe.needs_cleaning = True    # of what came after the last driver had exited
         self.attempts.launches.take_over()
+        self.submitter.demands.take_over()
         self.steering.note_cancelled()
         return True
 

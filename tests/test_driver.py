@@ -605,14 +605,15 @@ def test_a_job_that_is_cancelled_while_it_waits_is_told_in_some_seconds(qmap):
     assert driver.ledger.record(1)['error_reason'] == 'cancelled'
 
 
-@pytest.mark.parametrize('left, proves, expected', [
-    ([1, 3], True, 'FAILED'), ([1], True, 'FAILED'),
-    ([], True, 'UNSUBMITTED'),    # the scheduler has forgotten all: as if it had not been submitted
-    ([1, 3], False, 'UNSUBMITTED')])
+@pytest.mark.parametrize('left, proves, forgets, expected', [
+    ([1, 3], True, True, 'FAILED'), ([1], True, True, 'FAILED'),
+    ([], True, True, 'UNSUBMITTED'),    # the scheduler has forgotten all: as if it had not been submitted
+    ([], True, False, 'FAILED'),    # one that forgets nothing
+    ([1, 3], False, True, 'UNSUBMITTED')])
 def test_a_job_that_somebody_takes_out_of_an_array_that_the_queue_still_has_was_cancelled(
-        qmap, left, proves, expected):
+        qmap, left, proves, forgets, expected):
     driver = still(qmap, 'true\n' * 4, Told())
-    driver.backend.proves_absence = proves
+    driver.backend.proves_absence, driver.backend.forgets = proves, forgets
     driver.set(max_running=4)
     driver.backend.queue = {('1', k): ('PENDING', '', 'Priority') for k in range(1, 5)}
     driver.tick()
@@ -921,6 +922,18 @@ def test_a_refusal_of_what_was_taken_before_is_not_believed_at_once(qmap):
     driver.backend.reply = lambda params: 'ok'
     pass_time(driver, 300, 5)
     assert len(driver.ledger.live) == 8
+
+
+def test_a_driver_that_takes_over_does_not_believe_it_at_once_either(qmap):
+    first = choosy(qmap, 'true\n' * 8, lambda params: 'ok')
+    first.tick()
+    first.lease.release()
+    driver = module.Driver(first.logs, first.plan, first.backend, first.here)
+    driver.lead(foreign=None)
+    driver.plan.info['max_running'] = 8
+    driver.backend.reply = lambda params: 'refused'
+    pass_time(driver, 3000, 30)
+    assert driver.counts()['FAILED'] == 0 and len(driver.ledger.live) == 4
 
 
 def test_a_refusal_of_what_was_never_taken_is_one(qmap):
