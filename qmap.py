@@ -12156,8 +12156,9 @@ class Submitter(Part):
     """
 
     #: Seconds for which free places are gathered into one submission, while fewer than half of them are free:
-    #: at least, where jobs are short; at the most; and as a part of the time that a job takes.
-    GATHER_LEAST, GATHER, GATHER_PART = 2, 10, 0.1
+    #: at least, where jobs are short; at the most; as a part of the time that a job takes; and as so many
+    #: times that of a submission.
+    GATHER_LEAST, GATHER, GATHER_PART, GATHER_CALLS = 2, 10, 0.1, 4
     #: Bytes of the list of jobs in a script at the most. Slurm takes scripts of 4 MiB: slurm.conf(5),
     #: max_script_size.
     LIST_BYTES = 3 << 20
@@ -12170,7 +12171,7 @@ class Submitter(Part):
         self.timer, self._submitted = self.demands.timer, float('-inf')
         self.began, self._last_batch = 0, 0    # the last batch of an earlier driver
         self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
-        self._lasted = None    # seconds that a job takes, by the last ones
+        self._lasted, self._took = None, 0    # seconds that a job takes, by the last ones; and a submission
         self._array_limit = 0
         self._requeues = ()    # the exit statuses that the site gives another meaning
         self.unfinished = False
@@ -12200,7 +12201,8 @@ class Submitter(Part):
         then."""
         if self._lasted is None:
             return self.GATHER
-        return max(self.GATHER_LEAST, min(self.GATHER, self.GATHER_PART * self._lasted))
+        least = max(self.GATHER_LEAST, self.GATHER_CALLS * self._took)
+        return min(self.GATHER, max(least, self.GATHER_PART * self._lasted))
 
     def ended_lately(self, now):
         """Return how many jobs ended in the last second."""
@@ -12342,6 +12344,7 @@ class Submitter(Part):
         answer = self.driver.asker.take('submit')
         if answer is None:
             return False
+        self._took = self.here.monotonic() - answer.asked
         outcome, detail = answer.value
         return self.OUTCOMES[outcome](self, *answer.about, detail)
 

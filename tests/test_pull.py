@@ -63,14 +63,17 @@ def test_every_job_runs_once_and_has_its_own_record(cluster):
 @pytest.mark.slow
 def test_a_worker_that_dies_costs_the_job_that_it_ran(cluster):
     commands = [ONCE] * 60
-    commands[9] = ONCE + '; kill -9 $(cut -d" " -f4 /proc/$PPID/stat); sleep 100'    # the worker itself
+    # The worker itself.
+    commands[9] = ONCE + '; mkdir killed || exit 9; kill -9 $(cut -d" " -f4 /proc/$PPID/stat); sleep 100'
     commands[20] = 'exit 3'
     cluster.write('a.map', '\n'.join(commands) + '\n')
     result = cluster('submit', 'a.map', '--pull', '3', '-l', 'out', timeout=400)
     assert result.code == 1, result
     failed = {row[0]: row[1:] for row in records(cluster, 'status', 'error_reason') if row[1] == 'FAILED'}
     assert sorted(failed) == ['09', '20'] and failed['20'][1] == 'exit'
-    assert set(ran(cluster).values()) == {1} and len(ran(cluster)) == 59
+    # Where the scheduler says that a signal ended the worker, it may not have been the job: that runs once more.
+    times = ran(cluster)
+    assert times.pop('09') <= 2 and set(times.values()) == {1} and len(times) == 58
 
 
 def test_cancelling_one_that_waits_and_one_that_runs(cluster):
