@@ -10155,7 +10155,7 @@ class Reports(Part):
         if event.get('rerun'):
             return    # what the accounts add would be of an earlier attempt
         unmeasured = event.get('cpu') is None or event.get('memory') is None
-        if unmeasured and event.get('batch') and 'crew' not in batch and not self.backend.accounts_at_once:
+        if unmeasured and event.get('task') and 'crew' not in batch and not self.backend.accounts_at_once:
             self.driver.queue.waiting_for_usage[number] = (now, event)
 
     def ended(self, record, end, account=None):
@@ -11584,7 +11584,7 @@ class Queue(Part):
             self._usage_due = now + self.USAGE
         gone = [(attempts.task(self.ledger.live[attempt.number]), attempt, attempt.since, attempt.start,
                  attempt.end) for attempt in over]
-        tasks = [task for task, *_ in gone] + [tuple(event['task'] or ()) for event in late.values()]
+        tasks = [task for task, *_ in gone] + [tuple(event['task']) for event in late.values()]
         self.driver.asker.ask('accounts', (gone, late), self._ask_for, list(filter(None, tasks)),
                               *self.copies.to_ask())
 
@@ -11627,7 +11627,7 @@ class Queue(Part):
             since, event = self.waiting_for_usage.get(number, (0, None))
             if event is not last:    # nobody waits for it any more
                 continue
-            account = (accounts or {}).get(tuple(event['task'] or ())) or {}
+            account = (accounts or {}).get(tuple(event['task'])) or {}
             if is_account_of(event, account) and add_usage(event, account):
                 events.append(dict(event, event='usage'))
             if accounts == {} or account or now - since > patience:
@@ -11711,10 +11711,10 @@ class Queue(Part):
             again=bool(excused or self.ledger.batch_of(record).get('shares')))
 
     def _void_start(self, record):
-        """Tell whether a runner has taken its claim back, and remove that: it found no process for the
-        job."""
+        """Tell whether a claim is void, and remove it: the runner that made it found no process for the job,
+        or a driver made it, and did not come to write what for."""
         path = self.driver.attempts.status_path(record, '.start')
-        if 'void' not in read_start(path):
+        if not {'void', 'driver'}.intersection(read_start(path)):
             return False
         remove_file(path)
         self.driver.attempts.forget_start(key_of(record))

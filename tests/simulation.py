@@ -1543,8 +1543,9 @@ class Lease(REAL['Lease']):
             check = getattr(driver, 'before_' + event['event'], None)
             if check:
                 check(event, events)
+        written = self.unwritten + list(events)
         super().write(events)
-        for event in events:
+        for event in written:
             check = getattr(driver, 'after_' + event['event'], None)
             if check:
                 check(event)
