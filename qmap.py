@@ -12254,7 +12254,7 @@ class Submitter(Part):
 
     def submit_jobs(self, numbers):
         """Submit jobs, those that ask for the same together."""
-        self.unfinished = False
+        self.unfinished, left = False, len(numbers)
         groups = collections.OrderedDict()
         for number in numbers:
             params, changes = self.job_params(number)
@@ -12270,8 +12270,9 @@ class Submitter(Part):
                 while members and self.demands.may_try(demand) and not self.lease.beat.is_due():
                     some, members = members[:self.largest(demand)], members[self.largest(demand):]
                     self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some)))
+                    left -= len(some)
                     if self.driver.asker.under_way('submit'):
-                        self.unfinished = True
+                        self.unfinished = left > 0
                         return
 
     def job_params(self, number):

@@ -772,6 +772,30 @@ def test_a_queue_that_does_not_answer_keeps_nothing_else_waiting(qmap):
     accounts.set()
 
 
+def test_free_places_are_gathered_also_where_jobs_end_while_a_submission_is_under_way(qmap):
+    driver = still(qmap, 'true\n' * 9, Hanging())
+    tick_until(driver, lambda: driver.ledger.batches and driver.ledger.batches[1].get('id'))
+
+    def end_job(number):
+        say(driver, '{}.1.start'.format(number), executor_id='1.{}'.format(number + 1))
+        say(driver, '{}.1.end'.format(number), exit_code=0, memory=0, time=driver.here.time() + 200)
+
+    answer = driver.backend.hold('submit')
+    end_job(0)
+    end_job(1)
+    tick_until(driver, lambda: len(driver.ledger.batches) == 2)
+    end_job(2)
+    tick_until(driver, lambda: len(driver.ledger.live) == 3, 0.1)
+    answer.set()
+    tick_until(driver, lambda: driver.ledger.batches[2].get('id'), 0.1)
+    for _ in range(3):
+        driver.here.now += 1
+        driver.tick()
+        module.time.sleep(0.01)
+    assert len(driver.ledger.live) == 3
+    tick_until(driver, lambda: len(driver.ledger.live) == 4)
+
+
 def test_an_answer_of_the_queue_says_nothing_of_what_was_submitted_since(qmap):
     driver = still(qmap, 'true\n' * 6, Hanging())
     driver.backend.queue = {('1', k): ('RUNNING', '', '') for k in (1, 2, 3)}
