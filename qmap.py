@@ -4443,7 +4443,9 @@ qmap_pass() {
 }
 qmap_warn() {
     qmap_again=yes
-    [ -z "$qmap_child" ] || { qmap_warned=$1; kill -$1 -- -$qmap_child; }
+    [ -n "$qmap_child" ] || return
+    [[ $1 = URG || $1 = WINCH || $1 = CONT ]] || qmap_warned=$1    # these end nothing
+    kill -$1 -- -$qmap_child
 }
 qmap_room() {  # what could not be written: wait for room on the disk, for as long as the folder is there
     [ $((++qmap_try)) -lt 30 ] || [ -d "$qmap_logs/.qmap/run" ] || return 1
@@ -4472,6 +4474,9 @@ qmap_wait() {  # its pid, if it is not the last that was started: wait for the j
     done
     qmap_now
     qmap_left= qmap_told=$qmap_signal
+    if [ -n "$qmap_warned" ] && [ $qmap_status = $((128 + $(kill -l $qmap_warned))) ]; then
+        qmap_told=${qmap_told:-$qmap_warned}    # it was for all that runs here, and has ended the job
+    fi
     ! qmap_alive $qmap_child || qmap_end_rest
     qmap_child= qmap_try=0
 }
@@ -5376,7 +5381,7 @@ class ExtraRules:
             return 'extra: {}'.format(error)
         values = 0    # that the option before may still have
         for word, following in itertools.zip_longest(words, words[1:], fillvalue=''):
-            if word.startswith('-') and word != '--' and not re.match(r'-\d', word):
+            if re.match(r'-\D', word) and word != '--':
                 hint, values = self._read_option(word, following)
                 if hint:
                     return 'extra: {}: {}'.format(word, hint)
@@ -5396,7 +5401,7 @@ class ExtraRules:
         name, mark, value = word.partition('=')
         names = [name]
         if self._bundled and not name.startswith('--'):
-            letters = re.match('-((?:[{}])*)(.?)(.*)'.format(''.join(
+            letters = re.match('(?s)-((?:[{}])*)(.?)(.*)'.format(''.join(
                 flag[1] for flag in self._flags if len(flag) == 2)), word)
             names = ['-' + letter for letter in letters.group(1) + letters.group(2)]
             name, mark = names[-1], letters.group(3)
@@ -5566,16 +5571,16 @@ class Backend(JobLimits):
             a passing trouble, nothing was submitted; ('unclear', message): nothing was submitted, for a
             reason that is not known; ('silent', message): it may have been submitted, look for the name
         """
-        params = self.requested(params)
-        fault = self.extra_fault(params)
+        requested = self.requested(params)
+        fault = self.extra_fault(requested)
         if fault:    # of an execution that an earlier version began
             return 'refused', fault
-        argv = self.submit_argv(script, name, count, params, output)
+        argv = self.submit_argv(script, name, count, requested, output)
         # The environment becomes that of the job, where LC_ALL=C has no business.
         variables = dict(self.of_submissions, LC_ALL=os.environ.get('LC_ALL'))
         variables.update((OUTER + name, os.environ.get(name, '')) for name in self.of_submissions)
         answer = call_scheduler(argv, self.submit_input(script), **variables)
-        outcome, detail = self.parse_submission(answer, count, params)
+        outcome, detail = self.parse_submission(answer, count, requested)
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
         if outcome in ('refused', 'unclear') and self.avoided:
@@ -5804,8 +5809,6 @@ class SlurmAnswers:
     #: https://slurm.schedmd.com/job_state_codes.html, and squeue(1) for the older ones.
     STATES = {
         'PENDING': ('PENDING', ''),
-        # requeued, to be the next that starts (25.11)
-        'EXPEDITING': ('PENDING', ''),
         'CONFIGURING': ('PENDING', ''),
         'EXPEDITING': ('PENDING', ''),    # since 25.11: requeued, at the head of the queue
         'POWER_UP_NODE': ('PENDING', ''),
@@ -6106,7 +6109,8 @@ class Slurm(SlurmAnswers, Backend):
 if [ -n "${SLURM_JOB_END_TIME-}" ]; then
     qmap_remaining=$((SLURM_JOB_END_TIME - qmap_since))
 else
-    read -t 30 -r qmap_line < <(squeue -h -j "$SLURM_JOB_ID" -o %L)
+    qmap_line=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+    read -t 30 -r qmap_line < <(squeue -h -j "$qmap_line" -o %L)
     [[ $qmap_line =~ ^(([0-9]+)-)?(([0-9]+):)?([0-9]+):([0-9]+)$ ]] && qmap_remaining=$(((
         (10#0${BASH_REMATCH[2]} * 24 + 10#0${BASH_REMATCH[4]}) * 60 + 10#${BASH_REMATCH[5]}) * 60 +
         10#${BASH_REMATCH[6]}))
@@ -6124,7 +6128,8 @@ fi
         '-h --help -u --usage -V --version --test-only': 'submits nothing; leave it out',
     }, '-H -I -k -O -Q -R -s -u -v -V -W -h --contiguous --exclusive --get-user-env --hold '
        '--ignore-pbs --immediate --nice --no-bell --no-kill --no-requeue --overcommit --oversubscribe '
-       '--propagate --reboot --requeue --share --parsable --spread-job --use-min-nodes --verbose --x11',
+       '--propagate --reboot --requeue --resv-ports --share --parsable --spread-job --stepmgr '
+       '--use-min-nodes --verbose --x11',
         bundled=True)
     # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
@@ -6262,7 +6267,8 @@ fi
         release complain of several too, they are asked half by half.
         """
         answer = self.ask(self.poll_argv(ids))
-        if answer.code == 0 and '...' in answer.out:
+        indices = [fields[1] for fields in self.split_lines(answer.out) if len(fields) > 1]
+        if answer.code == 0 and any('...' in index for index in indices):
             self._was_cut = True
             answer = self.ask(self.poll_argv(ids, True))
         if answer.code == 0:
@@ -6448,8 +6454,8 @@ class GridEngine(GridEngineAnswers, Backend):
     # What was asked for is known; a queue may allow less: h_rt 0:2:0. queue_conf(5)
     remaining = r"""
 while read -t 30 -r qmap_line qmap_value; do
-    [[ $qmap_line = [hs]_rt && ${qmap_value%%,*} =~ ^([0-9]+):([0-9]+):([0-9]+)$ ]] || continue
-    qmap_value=$(((10#${BASH_REMATCH[1]} * 60 + 10#${BASH_REMATCH[2]}) * 60 + 10#${BASH_REMATCH[3]}))
+    [[ $qmap_line = [hs]_rt && ${qmap_value%%,*} =~ ^(([0-9]*):([0-9]*):)?([0-9]+)$ ]] || continue
+    qmap_value=$(((10#0${BASH_REMATCH[2]} * 60 + 10#0${BASH_REMATCH[3]}) * 60 + 10#${BASH_REMATCH[4]}))
     [ -n "$qmap_remaining" ] && [ $qmap_remaining -lt $qmap_value ] || qmap_remaining=$qmap_value
 done < <(qconf -sq "$QUEUE")
 """
@@ -6466,7 +6472,7 @@ done < <(qconf -sq "$QUEUE")
         '-sync=[^n]': 'QMap waits for the jobs itself; leave it out',
         '-b=y': 'QMap submits a script of its own; leave it out',
         '-help -verify -w=[vp]': 'submits nothing; leave it out',
-    }, '-clear -cwd -hard -help -noshell -nostdin -notify -soft -terse -verbose -verify -V',
+    }, '-clear -cwd -h -hard -help -noshell -nostdin -notify -soft -terse -verbose -verify -V',
         {'-pe': 2, '-binding': 2, '-adds': 3, '-mods': 3, '-clears': 2})
 
     #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of
@@ -7022,7 +7028,8 @@ class Lsf(LsfAnswers, Backend):
         '-I -IS -ISp -ISs -IX -Ip -Is': 'QMap submits no interactive jobs; leave it out',
         '-pack': 'QMap submits a script of its own; leave it out',
         '-h -V': 'submits nothing; leave it out',
-    }, '-B -H -I -IS -ISp -ISs -IX -Ip -Is -K -N -Ne -V -XF -Zs -h -hl -r -rn -ul -x')
+    }, '-B -H -I -IS -ISp -ISs -IX -Ip -Is -K -N -Ne -V -XF -Zs -ar -datachk '
+       '-h -hl -r -rn -ti -ul -x')
     # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
     NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
              (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),

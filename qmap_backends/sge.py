@@ -299,7 +299,8 @@ def limits_of(record, queue):
         queue: as `parse_queue` returns it
     """
     asked = dict(item.split('=', 1) for item in re.split(r'[ ,]', record.get('category', '')) if '=' in item)
-    return {name: (asked.get(name) or queue[name], name not in asked) for name in set(asked) | set(queue)}
+    return {name: (asked.get(name) or queue.get(name, ''), name not in asked)
+            for name in set(asked) | set(queue)}
 
 
 def reached_limit(record, limits):

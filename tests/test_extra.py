@@ -27,6 +27,7 @@ def test_options_that_take_a_submission_out_of_the_drivers_hands(scheduler, extr
 @pytest.mark.parametrize('scheduler, extra, word', [
     ('slurm', '-A my project', 'project'), ('slurm', '--exclusive node', 'node'), ('slurm', 'long', 'long'),
     ('slurm', '--mem=4G more', 'more'), ('slurm', '-- other.sh', '--'), ('slurm', '-p long : -p short', ':'),
+    ('slurm', '-', '-'), ('slurm', '--stepmgr x.sh', 'x.sh'), ('sge', '-h u', 'u'),
     ('sge', '-P my proj', 'proj'), ('sge', '-pe mpi 4 5', '5'), ('sge', '-cwd x', 'x'),
     ('lsf', '-P my proj', 'proj'), ('lsf', '-x long', 'long')])
 def test_words_that_belong_to_no_option(scheduler, extra, word):
@@ -35,6 +36,7 @@ def test_words_that_belong_to_no_option(scheduler, extra, word):
 
 @pytest.mark.parametrize('scheduler, extra', [
     ('slurm', '--account=a --gres gpu:1 -C "intel&ib"'), ('slurm', '-n4 -vv --exclusive -w n1'),
+    ('slurm', '-i -'),
     ('slurm', '--nice=-5 --comment "two words"'), ('slurm', '--wait-all-nodes=1 --cluster-constraint=x'),
     ('slurm', '-HO --signal=B:USR1@60'), ('slurm', ''),
     ('sge', '-pe mpi 4 -l h_vmem=1G -p -100'), ('sge', '-binding env linear:2 -w e -sync n -b n'),
