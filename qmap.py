@@ -10076,7 +10076,7 @@ class Reports(Part):
         if not has_end:
             if 'time' not in start:    # it is not yet whole
                 return []
-            attempt.start = start
+            attempt.start, attempt.void = start, False
             attempts.tell_started(record, start)
             return [attempts.started_record(record, start)]
         end = read_end(attempts.status_path(record, '.end'))
@@ -10143,7 +10143,7 @@ class Reports(Part):
             self.backend.forget(task)
         for event in events:
             number = self.ledger.number(event['job'])
-            self.driver.scribe.note(number, event)
+            self.driver.scribe.note(number, None if runs_again(event) else event)
             if is_end(event):
                 self._close(number, event, batches.get(number, ()))
 
@@ -10158,6 +10158,8 @@ class Reports(Part):
         now, key = self.here.monotonic(), key_of(event)
         self.driver.attempts.by_key.pop(key, None)
         self.driver.attempts.close(key)
+        self.driver.attempts.tries.pop(number, None)
+        self.driver.attempts.launches.forget(number)
         self.driver.submitter.note_end(now, event)
         if event.get('rerun'):
             return    # what the accounts add would be of an earlier attempt
@@ -10674,7 +10676,7 @@ class Pools(Part):
             return pool, len(pool.indices)
         demand = submitter.demands.of(params)
         if free <= 0 or not submitter.demands.may_try(demand):
-            return None, 0
+            return (pool, len(pool.indices)) if pool else (None, 0)
         return None, min(free, count, submitter.largest(demand))
 
     def note_claim(self, number, index):
@@ -10928,7 +10930,7 @@ class Launches(Part):
         self._failed, self._bad = collections.Counter(), {}
         #: By number: what was said of the last launch that failed, the nodes, and how many were no try.
         self._jobs = {}
-        self._lost = 0    # jobs since something began
+        self._lost, self._began = 0, False    # jobs since something began; whether anything ever did
         self._timer = Timer(5, 300)    # of the next submission, where nothing begins
         self._since = None    # when the first workers ended since then that did not, on the monotonic clock
         #: Why nothing more is submitted, '' where it is.
@@ -10970,6 +10972,7 @@ class Launches(Part):
         if host and not self.backend.starts_jobs:
             node, kind = short_name(host), self._kind_of_job(record)
             self._good[kind].add(node)
+            self._began = True
             self._bad.pop((kind, node), None)
             self._failed[kind, node], self._lost, self._since = 0, 0, None
             self._timer.reset()
@@ -11005,7 +11008,7 @@ class Launches(Part):
         """Tell whether the next launch of a job would fail as this one: a shell found nothing to run, and
         nothing has begun anywhere."""
         nothing_run = (account or {}).get('exit_code') in self.NOTHING_RUN
-        return nothing_run and not self.backend.starts_jobs and self._nothing_begins()
+        return nothing_run and not self.backend.starts_jobs and not self._began
 
     def note_job(self, attempt, record, account, tries):
         """Note that the launch of a job failed.
@@ -11090,6 +11093,10 @@ class Launches(Part):
             return 'submitted {}; vanished from the queue each time'.format(times)
         where = ' on {}'.format(', '.join(sorted(nodes))) if nodes else ''
         return 'submitted {}, never began{}{}'.format(times, where, message and ': ' + message)
+
+    def forget(self, number):
+        """Note that an attempt of a job is over."""
+        self._jobs.pop(number, None)
 
     def _wait(self, message):
         """Submit nothing for a while, longer each time: nothing begins anywhere."""
@@ -11252,9 +11259,12 @@ class Copies(Part):
             that were asked for last
     """
 
+    #: Of so many it is asked one by one, at once; of the others it is not known until it is their turn.
+    EACH = 10
+
     def __init__(self, driver):
         super().__init__(driver)
-        self.suspected, self.listed = set(), {}
+        self.suspected, self.listed, self._turn = set(), {}, 0
 
     def may_run(self, key, task):
         """Tell whether an attempt may have been claimed by a copy, which the scheduler still has. That is asked
@@ -11281,8 +11291,10 @@ class Copies(Part):
     def to_ask(self):
         """Return the arguments of `ask` for what is suspected."""
         claims = {self.claimed_by(key) for key in self.suspected} - {None, ''}
-        self.suspected = set()
-        return sorted(claims), {batch.get('id') for batch in self.ledger.batches.values()}
+        self.suspected, turn = set(), self._turn % max(1, len(claims))
+        self._turn = turn + self.EACH
+        claims = sorted(claims)
+        return claims[turn:] + claims[:turn], {batch.get('id') for batch in self.ledger.batches.values()}
 
     def ask(self, claims, own):
         """Return what is `listed` of some tasks. Called in another thread.
@@ -11291,10 +11303,13 @@ class Copies(Part):
             claims: list of what attempts call their task
             own: set of the ids of our own submissions
         """
-        listed, found = self.backend.poll(claims) if claims else {}, dict.fromkeys(claims, {})
-        # All at once first, because there hardly ever is one.
-        if listed is None or self._has_others(listed, own):
-            found.update((claim, self.backend.poll([claim])) for claim in claims)
+        listed = self.backend.poll(claims) if claims else {}
+        if listed is not None and not self._has_others(listed, own):    # there hardly ever is one
+            return dict.fromkeys(claims, {})
+        found, said = dict.fromkeys(claims), self.backend.last_answer()    # None: nobody knows
+        is_silent = not said or said.code is None
+        if listed is not None or not is_silent:    # LSF may not answer because of one of them
+            found.update((claim, self.backend.poll([claim])) for claim in claims[:self.EACH])
         return found
 
     @staticmethod
@@ -11362,7 +11377,7 @@ class Hopeless(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self._since = {}    # {number: since when the queue says so, on the monotonic clock}
+        self._since = {}    # {key of the attempt: since when the queue says so, on the monotonic clock}
 
     def end(self, now):
         """End those of which the queue has said so for long enough.
@@ -11373,11 +11388,12 @@ class Hopeless(Part):
         patience = self.backend.give_up
         if patience is None:
             return
-        self._since = {number: self._since.get(number, now) for number in self._numbers()}
+        keys = {number: key_of(self.ledger.live[number]) for number in self._numbers()}
+        self._since = {key: self._since.get(key, now) for key in keys.values()}
         attempts, tasks, events = self.driver.attempts, set(), []
-        for number, since in self._since.items():
-            record = self.ledger.live[number]
-            if now - since >= patience and attempts.claim(record):
+        for number, key in keys.items():
+            record, is_over = self.ledger.live[number], now - self._since[key] >= patience
+            if is_over and not self.lease.beat.is_due() and attempts.claim(record):
                 tasks.update(self._tasks_of(record))
                 error = 'given up after {}: {}'.format(
                     time_text(patience), record.get('words') or self.NEVER)
@@ -11426,6 +11442,8 @@ class Queue(Part):
         self.timer, self.polled, self.waiting_for_usage = Timer(5, 300), float('-inf'), {}
         self.load, self._load_due = {}, 0
         self._accounts_due = self._usage_due = 0
+        #: What the backend says of that. To learn it may take a command.
+        self._proves_absence = False
         self.copies = Copies(driver)
         #: The tasks that waited when the queue was last asked, and the batches that it listed; the last batch
         #: that it lists now as it did then: its memory reaches as far as that at least.
@@ -11562,7 +11580,7 @@ class Queue(Part):
         if not self.backend.accounts_at_once:
             self._accounts_due = now + (5 if busy else 2)
         gone, usage = answer.about
-        accounts, self.copies.listed = answer.value
+        accounts, self.copies.listed, self._proves_absence = answer.value
         if gone:
             asker.note_silence(
                 'accounts', 'from the accounts of ' + self.backend.title, answer, accounts is not None)
@@ -11602,7 +11620,7 @@ class Queue(Part):
             tasks: list of tasks
             claims, own: as for `Copies.ask`
         """
-        return self.backend.accounts(tasks), self.copies.ask(claims, own)
+        return self.backend.accounts(tasks), self.copies.ask(claims, own), self.backend.proves_absence
 
     def _is_at(self, attempt):
         """Tell whether an attempt is still the one that its job is at, and gone."""
@@ -11661,7 +11679,7 @@ class Queue(Part):
                 continue
             if verdict == END and not attempt.end and evidence.begun and self.copies.may_run(key, task):
                 continue    # another copy was first
-            if attempt.listed and self.backend.lingers:
+            if task and attempt.listed and self.backend.lingers:
                 stuck.append(task)
             account = dict(evidence.account or {})
             if verdict in (RESUBMIT, VANISHED):
@@ -11670,7 +11688,8 @@ class Queue(Part):
                 back.append((number, key, evidence.tries))
                 continue
             if verdict == VANISHED:
-                account = {'reason': 'lost', 'words': attempts.launches.why_lost(number, evidence.tries)}
+                account = {'reason': 'lost', 'words': attempts.launches.why_lost(
+                    number, attempts.tries.get(number, 0) + 1)}
             self._explain(account, attempt, evidence)
             event = self.driver.reports.ended(record, attempt.end, account)
             events.append(self.driver.steering.unended.explain(event, task))
@@ -11711,7 +11730,7 @@ class Queue(Part):
         return Evidence(
             begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
             queue=attempt.reason, listed=attempt.listed,
-            dropped=attempt.dropped and self.backend.proves_absence,
+            dropped=attempt.dropped and self._proves_absence,
             output=reports.reason_noted(record, attempt.end), account=account,
             cancelled=attempt.number in self.ledger.cancelled,
             tries=SUBMISSIONS if attempts.launches.is_final(account) else tries,
@@ -11842,6 +11861,8 @@ class Recall(Part):
             names = self._names_to_find()
             if names:
                 asker.ask('find', names, self._find_names, names)
+            elif all(batch.get('id') is not None for batch in self.ledger.batches.values()):
+                self.due = float('inf')
         answer = asker.take('find')
         if answer is None:
             return
@@ -11992,6 +12013,8 @@ class Demands(Part):
         self._by_params, self._by_number, self._changes = {}, {}, None
         self._waiting = collections.OrderedDict()    # the demands of which the last submission was not taken
         self._failed, self._in_a_row = set(), 0    # since the last one was taken
+        #: How it stood when none was found that may be submitted, and until when that holds.
+        self._searched, self._search_due = None, 0
 
     def take_over(self):
         """Learn from the journal what an earlier driver had taken."""
@@ -12021,9 +12044,7 @@ class Demands(Part):
 
     def may_try(self, demand):
         """Tell whether jobs may be submitted now that ask for this."""
-        now = self.here.monotonic()
-        held = not demand.taken and now < self._untaken.due
-        return now >= max(self.timer.due, demand.timer.due) and not held
+        return self.here.monotonic() >= self._due(demand)
 
     def next_jobs(self, limit):
         """Return the numbers of the next jobs that may be submitted now, at most `limit`. Of those that were
@@ -12032,6 +12053,9 @@ class Demands(Part):
             self._by_number = {}
             return self.ledger.following(limit)
         found, places = [], {}
+        state = list(self.ledger.counts), self.ledger.settings.get('params'), len(self.ledger.changes)
+        if state == self._searched and self.here.monotonic() < self._search_due:
+            return []
         for number in itertools.islice(self.ledger.unsubmitted(), self.SEARCH):
             if len(found) == limit:
                 break
@@ -12042,7 +12066,13 @@ class Demands(Part):
                 places[demand] -= 1
                 del self._by_number[number]
                 found.append(number)
+        if not found and places:
+            self._searched, self._search_due = state, min(map(self._due, places))
         return found
+
+    def _due(self, demand):
+        """Return from when on jobs may be submitted that ask for this, on the monotonic clock."""
+        return max(self.timer.due, demand.timer.due, 0 if demand.taken else self._untaken.due)
 
     def _places_for(self, demand, limit):
         """Return how many jobs may be submitted now that ask for this, of `limit`."""
@@ -12065,7 +12095,7 @@ class Demands(Part):
         if not demand.taken:
             self._untaken = Timer(5, 300)
         self.timer.reset()
-        self._failed, self._in_a_row = set(), 0
+        self._failed, self._in_a_row, self._search_due = set(), 0, 0
         demand.taken = demand.accepted = True
         demand.largest = 2 * demand.largest if demand.largest < self.SEARCH else 0
         demand.timer.reset()
@@ -12655,7 +12685,8 @@ class Steering(Part):
         record says, and that stands for all jobs of the user (LSF: 0) or for an option."""
         if self.backend.reuses_ids:
             tasks = [task for task in tasks if re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
-        self._tasks += [task for task in tasks if task not in self._tasks]
+        known = set(self._tasks)    # there may be many of both
+        self._tasks += [task for task in tasks if task not in known]
         asker = self.driver.asker
         if asker.take('cancel'):
             self.driver.queue.look_soon()
