@@ -450,7 +450,7 @@ def test_a_site_without_accounts(bare, backend, submit, monkeypatch):
     monkeypatch.setenv('SLURM_CONF', bare)
     name = backend.job_name('bare', next(counter), token)
     assert backend.find(name) == ''
-    assert backend.limits() == {'array': 5}
+    assert backend.limits()['array'] == 5
     assert submit('true', 6)[0] == 'busy'
     task = ok(submit('exit 3', 5, name=name)), 5
     assert polled(backend, task, 'FAILED')[1] == 'exit'
