@@ -8692,9 +8692,10 @@ def reached_limit(event, end, params, rules):
     Returns:
         (reason, message); ('', '') for no limit
     """
-    end, code = end or {}, event.get('exit_code')
+    # Without its own words its end is told by another clock than its start.
+    finished = 0 if end is None else event.get('finished') or 0
+    end, code, lasted = end or {}, event.get('exit_code'), finished - (event.get('started') or float('inf'))
     limit = divide_up(params.get('time', 0), rules.time_step) * rules.time_step
-    lasted = (event.get('finished') or 0) - (event.get('started') or float('inf'))
     # The scheduler's clock starts a little before the job's own. What answered with 0 may have been ready.
     if limit and lasted >= (limit if code == 0 else 0.95 * limit):
         return 'time', 'time limit exceeded ({})'.format(time_text(limit))

@@ -682,7 +682,7 @@ LSF, SGE = module.load_backend('lsf'), module.load_backend('sge')
     ('time', LSF, {'time': 50}, 58, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
     ('', LSF, {'time': 50}, 51, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
     ('time', SGE, {'time': 50}, 51, {'exit_code': 138, 'signal': 10}, {}),
-    ('time', SGE, {'time': 50}, 51, {'exit_code': 137, 'signal': 9}, None),
+    ('', SGE, {'time': 50}, 51, {'exit_code': 137, 'signal': 9}, None),
     ('', LSF, {'time': 600}, 62, {'exit_code': 143, 'signal': 15}, {'signal': 'TERM'}),
     ('', LSF, {}, 62, {'exit_code': 137, 'signal': 9}, {}),
     # One that was told to end and answered with 0 has to have used all of it.
@@ -702,6 +702,8 @@ LSF, SGE = module.load_backend('lsf'), module.load_backend('sge')
 def test_what_was_asked_for_and_used_decides_where_nobody_says_why(reason, rules, params, lasted, known, end):
     event = dict(known, started=1000, finished=1000 + lasted)
     assert module.reached_limit(event, end, params, rules)[0] == reason
+    # Without its own words its end is told by another clock than its start.
+    assert module.reached_limit(event, None, params, rules)[0] != 'time'
 
 
 STEP = 'slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=3.0. Some of your processes may have been killed'
