@@ -4441,7 +4441,7 @@ qmap_pass() {
     qmap_again=yes qmap_signal=$1
     [ -z "$qmap_child" ] || kill -$1 -- -$qmap_child
 }
-qmap_warn() {
+qmap_warn() {  # pass on a signal that only warns the job
     qmap_again=yes
     [ -n "$qmap_child" ] || return
     [[ $1 = URG || $1 = WINCH || $1 = CONT ]] || qmap_warned=$1    # these end nothing
@@ -5302,9 +5302,9 @@ def call_scheduler(argv, stdin=None, timeout=None, **variables):
     return Answer(code, out, '\n'.join(part for part in (err, late) if part))
 
 
-def fold_lines(lines):
-    """Return lines as one, each that is there several times once, between semicolons."""
-    return '; '.join(collections.OrderedDict.fromkeys(lines))
+def fold_lines(lines, between=' '):
+    """Return lines as one, with a text between them; each that is there several times, once."""
+    return between.join(collections.OrderedDict.fromkeys(lines))
 
 
 def portions(items, size=IDS_AT_ONCE):
@@ -5911,7 +5911,7 @@ class SlurmAnswers:
         """Return in one line what a Slurm command complained of: all its lines, because the last alone seldom
         says which limit or name it was, and without their 'sbatch: error: '."""
         lines = re.findall(r'^(?:sbatch|squeue|sacct|scancel): (?:error: |fatal: )?(.*\S)', answer.err, re.M)
-        return fold_lines(lines) or answer.message()
+        return fold_lines(lines, '; ') or answer.message()
 
     @staticmethod
     def verdict(answer):
@@ -6611,7 +6611,7 @@ done < <(qconf -sq "$QUEUE")
             return 'silent', answer.message()
         said = answer.err + answer.out
         lines = [line.strip() for line in said.splitlines() if line.strip() not in ('', 'Exiting.')]
-        message = ' '.join(collections.OrderedDict.fromkeys(lines)) or answer.message()
+        message = fold_lines(lines) or answer.message()
         if not lines:
             return 'silent', message
         return 'busy' if answer.code == 25 else cls.classify_failure(said), message
@@ -6819,7 +6819,7 @@ class LsfAnswers:
         usage = next((index for index, line in enumerate(final) if re.match('(?i)usage:', line)), None)
         if usage:    # what is wrong stands above it
             final = final[:usage]
-        return ' '.join(collections.OrderedDict.fromkeys(final[-4:] or lines[-1:])) or answer.message()
+        return fold_lines(final[-4:] or lines[-1:]) or answer.message()
 
     @classmethod
     def parse_submission(cls, answer, count=1, params=None):
@@ -8585,6 +8585,17 @@ def add_usage(event, account):
         news['cpu'] = account['cpu']
     event.update(news)
     return bool(news)
+
+
+def unbegun_end(record, reason, error, now):
+    """Return the last event of an attempt that never began.
+
+    Args:
+        record: dict, what was known of it
+        reason, error: why it has failed, and in words
+        now: seconds since 1970
+    """
+    return dict(record, event='end', status=FAILED, error_reason=reason, error=error, finished=now)
 
 
 def end_event(record, start, end, account, why, error):
@@ -10856,7 +10867,7 @@ class Pools(Part):
         wanted = why or self.ledger.number(event['job']) in self.ledger.cancelled
         if wanted or event['status'] != FAILED or 'crew' not in self.ledger.batch_of(event):
             return False
-        if end and 'signal' not in end:    # its worker was not told to end
+        if self.ended_alone(event, end):
             return False
         by_worker = end or event['error_reason'] in ('time', 'memory', 'cancelled', 'signal')
         if by_worker and event.get('started'):
@@ -11398,8 +11409,7 @@ class Hopeless(Part):
                 tasks.update(self._tasks_of(record))
                 error = 'given up after {}: {}'.format(
                     time_text(patience), record.get('words') or self.NEVER)
-                events.append(dict(record, event='end', status=FAILED, error_reason='submit', error=error,
-                                   words='', finished=self.here.time()))
+                events.append(dict(unbegun_end(record, 'submit', error, self.here.time()), words=''))
         self.driver.reports.log(events)
         self.driver.steering.end_tasks(sorted(tasks))
 
@@ -11950,8 +11960,8 @@ class Recall(Part):
         records = [self.ledger.live[number] for number in numbers if self.is_in(number, batch)]
         refused = [record for record in records if key_of(record) + '.start' not in names]
         self.driver.reports.log([
-            dict(record, event='end', status=FAILED, error_reason='submit', error=message,
-                 finished=self.here.time(), batch=0, unheard=True) for record in refused])
+            dict(unbegun_end(record, 'submit', message, self.here.time()), batch=0, unheard=True)
+            for record in refused])
         if len(refused) < len(records):
             self.note_id(batch, '')
 
@@ -12662,8 +12672,8 @@ class Steering(Part):
             elif self.driver.attempts.has_begun(key_of(record)):
                 pools.tell_worker(record)
             elif pools.claim(record):
-                events.append(dict(record, event='end', status=FAILED, error_reason='cancelled',
-                                   error='cancelled before it ran', finished=self.here.time()))
+                events.append(unbegun_end(
+                    record, 'cancelled', 'cancelled before it ran', self.here.time()))
         self.driver.reports.log(events)
         self._cancel_now = False
         self.cancel_due = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
