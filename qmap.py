@@ -4012,9 +4012,10 @@ class Ledger(JournalState):
         Args:
             driver: who drove last, as driver.json had it before this was read
         """
-        epoch = driver.get('epoch')
-        read = self.read_so_far().get(epoch, 0)
-        return (epoch, read) if epoch and driver.get('bytes', 0) > read else None
+        epoch, read = driver.get('epoch'), self.read_so_far()
+        if not epoch or epoch < max(read, default=0):    # it was overtaken: what counts of it is known
+            return None
+        return (epoch, read.get(epoch, 0)) if driver.get('bytes', 0) > read.get(epoch, 0) else None
 
     def miss(self, driver):
         """Note what is missing, as above, where nothing else in the segment is damaged."""

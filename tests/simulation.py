@@ -85,6 +85,11 @@ PLANTED = collections.OrderedDict([
     ('flight', 'a submission is looked for by name while it is still under way'),
 ])
 
+#: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
+NEEDS = {
+    'whose': {'pull', 'runner', 'preempt'},
+}
+
 
 class Crash(BaseException):
     """The process is killed here."""
@@ -856,6 +861,9 @@ class World:
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
+        needed = NEEDS.get(plant, set())
+        self.kinds |= needed - {'pull'}
+        self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = 'trap' in self.kinds and self.random.random() < 0.5
         self.narrow = self.random.randint(1, 3) if 'narrow' in self.kinds else 1000    # tasks in a submission
@@ -865,7 +873,7 @@ class World:
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(1, 9)
         self.group = self.random.choice([1, 1, 1, 2])
-        self.pull = self.random.choice([0, 0, 1, 2, 3])
+        self.pull = self.random.choice([0, 0, 1, 2, 3]) or int('pull' in needed)
         self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
         module.RERUNS = self.random.choice([0, 1, 5])
         self.compacting = self.random.random() < 0.3    # the journal, at every start

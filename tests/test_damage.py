@@ -183,6 +183,18 @@ def test_a_field_of_the_wrong_type_is_no_traceback(folder, capsys, name, many):
     assert len(seen) > 50
 
 
+def test_what_an_overtaken_driver_wrote_last_is_not_missing(folder):
+    """It writes that it drives, and how much it has said, after the next one has begun."""
+    for name in ('out', 'compacted'):
+        path = folder.path(name, '.qmap', 'driver.json')
+        driver = json.loads(folder.read(path))
+        driver.update(epoch=driver['epoch'] - 1, bytes=10 ** 6, released=False, pid=1, born='x')
+        folder.write(path, json.dumps(driver))
+        assert told(folder.path(name))[1] == []
+        done = folder('reattach', '-l', name)
+        assert (done.code, 'cannot be read' in done.err) == (1, False)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize('many', [1, pytest.param(len(WRONG), marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', ['execution.info', '.qmap/driver.json', '0.info'])
