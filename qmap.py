@@ -93,19 +93,19 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'absolute_path', 'as_spans', 'Carried', 'cell_text', 'change_params', 'check_fields',
-    'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers', 'encode',
-    'ENDED_CODES', 'error_line', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED',
-    'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox', 'is_driven',
-    'is_final_record', 'is_record', 'job_environment', 'Ledger', 'Logs', 'Lsf', 'machine_cores', 'made_by_04',
-    'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES', 'NO_ROOM', 'NoExecution', 'NUMBERS',
-    'of_types', 'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS', 'parse_count',
-    'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING', 'Plan', 'plural', 'portions',
-    'print_bytes', 'print_warnings', 'printable_text', 'qmap_command', 'QMapError', 'quote_shown',
-    'read_json', 'read_last_line', 'read_tail', 'REASONS', 'remove_file', 'retried_numbers', 'RUNNING',
-    'seems_alive', 'shown_path', 'Slurm', 'sound_record', 'status_changes', 'STATUS_CODES', 'STATUSES',
-    'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View',
-    'whoami', 'with_unmerged', 'write_parameter')
+    '__version__', 'absolute_path', 'as_spans', 'Carried', 'cell_text', 'change_params', 'check_attempt',
+    'check_fields', 'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers',
+    'encode', 'ENDED_CODES', 'error_line', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS',
+    'FAILED', 'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox',
+    'is_driven', 'is_final_record', 'is_record', 'job_environment', 'Ledger', 'Logs', 'Lsf', 'machine_cores',
+    'made_by_04', 'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES', 'NO_ROOM', 'NoExecution',
+    'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS',
+    'parse_count', 'parse_id', 'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING',
+    'Plan', 'plural', 'portions', 'print_bytes', 'print_warnings', 'printable_text', 'qmap_command',
+    'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail', 'REASONS', 'remove_file',
+    'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm', 'sound_record', 'status_changes',
+    'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE',
+    'UsageTotals', 'View', 'whoami', 'with_unmerged', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -5124,7 +5124,7 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
     cores = export['QMAP_CORES']
     texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for command, line_id in zip(commands, line_ids)]
-    lines = ['#!/bin/bash', '# Job {} of {}. By hand: bash {}.sh'.format(id, repr(logs.path), id)]
+    lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
     lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
     lines.append('builtin cd -- {} || builtin exit'.format(shlex.quote(params['working_directory'])))
     guarded = len(texts) > 1 or bool(sections['post'])
@@ -5145,6 +5145,13 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
                   eval_line(sections['post']), ')', 'QMAP_POST=$?',
                   '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
     return '\n'.join(lines + ['builtin exit $QMAP_STATUS']) + '\n'
+
+
+def whole_script(text):
+    """Return a script so that it can be piped into bash, too: with a line that has bash read all of it first,
+    because a command that reads its standard input would read the rest of the script."""
+    line = '[ -n "${BASH_SOURCE-}" ] || exec "$BASH" <(exec cat) </dev/null    # from a pipe'
+    return text.replace('\n', '\n{}\n'.format(line), 1)
 
 
 def eval_line(lines):
@@ -8363,6 +8370,27 @@ class Plan:
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
 
+    def script(self, id, attempt, params):
+        """Return the text of the script of an attempt, given its parameters."""
+        number = int(id) // self.group
+        commands = [self.map.command(index)[0] for index in self.commands(number)]
+        return job_script(id, attempt, commands, self.map.sections, params, self.logs, self.line_ids(number))
+
+    def script_of(self, ledger, number, attempt=None):
+        """Return the text of the script that an attempt of a job runs or ran, as the journal knows it.
+
+        Args:
+            ledger: Ledger
+            number: of the job
+            attempt: its number; by default the last one, or the next one where the job waits to be submitted
+        """
+        known = map(sound_record, [ledger.record(number)] + ledger.earlier(number))
+        params = {record['attempt']: record.get('params') for record in known}
+        if not attempt:
+            attempt = max(1, ledger.attempts[number] + (ledger.status[number] == STATUS_CODES[UNSUBMITTED]))
+        changes = params[attempt] if attempt in params else self.changes(ledger, number)
+        return self.script(ledger.id(number), attempt, change_params(self.job_params(number), changes))
+
     def ledger(self, snapshot_read=None):
         """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
         return Ledger(self.logs, len(self.map), self.group, snapshot_read, UsageTotals(
@@ -8400,9 +8428,12 @@ class Plan:
 
     def _job_cmd(self, record, ledger):
         submitted_with = ledger.job_cmd(record)
-        script_is_gone = self.info.get('keep') == 'failed' and record['status'] == COMPLETED
-        if submitted_with or script_is_gone or not record['attempt']:
+        if submitted_with or not record['attempt']:
             return submitted_with
+        script_is_gone = self.info.get('keep') == 'failed' and record['status'] == COMPLETED
+        if script_is_gone:
+            return '{} info -l {} --script {} | bash'.format(
+                qmap_command(), shlex.quote(self.logs.path), record['job'])
         return 'bash ' + shlex.quote(self.path(record['job'], '.sh'))
 
     def _params(self, record, ledger):
@@ -9130,6 +9161,24 @@ def parse_ids(text, plan):
             raise QMapError('{}: no such job; ids: {}'.format(part.strip(), ', '.join(shown)))
         found.append([first, last])
     return found
+
+
+def parse_id(text, plan, option):
+    """Return the id of the one job that the value of an option names, with its zeros.
+
+    Raises:
+        QMapError: it names none, or several
+    """
+    spans = parse_ids(text, plan)
+    if len(spans) != 1 or spans[0][0] != spans[0][1]:
+        raise QMapError('{}: {} takes the id of one job, such as 17'.format(text, option))
+    return '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
+
+
+def check_attempt(attempt, id, last):
+    """Raise QMapError where a job has no attempt of this number; `last` is that of its last one."""
+    if attempt and attempt > max(1, last):
+        raise QMapError('job {}: no attempt {}; the last one is {}'.format(id, attempt, last))
 
 
 def is_by_others(order, logs):
@@ -12532,15 +12581,13 @@ class Submitter(Part):
     def _write_script(self, number, id, params):
         """Write a job's script, and return whether a subshell will do for it."""
         path, attempt = self.driver.scribe.place(id, '.sh'), self.ledger.attempts[number]
-        indices = self.plan.commands(number)
-        commands = [self.plan.map.command(index)[0] for index in indices]
+        commands = [self.plan.map.command(index)[0] for index in self.plan.commands(number)]
         if attempt > 1:
             for suffix in ('out', 'err'):
                 keep_old_file(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
                 remove_file(path[:-2] + suffix)    # a job's output is added to what is there
         sections = self.plan.map.sections
-        write_text(path, job_script(
-            id, attempt, commands, sections, params, self.logs, self.plan.line_ids(number)))
+        write_text(path, self.plan.script(id, attempt, params))
         return not (self._own_shell or sections['pre'] or sections['post'] or any(
             OWN_SHELL.search(command) for command in commands))
 
@@ -15646,11 +15693,35 @@ def print_summary(options):
     return 0
 
 
+def print_script(options):
+    """Run `qmap info --script`."""
+    for name in 'log', 'err', 'follow', 'status', 'format', 'collapse', 'summary', 'advise', 'watch', 'every':
+        if getattr(options, name):
+            raise QMapError('--{}: not with --script ID'.format(name))
+    if options.fields:
+        raise QMapError('{}: not a logs folder, and --script ID takes no fields'.format(options.fields[0]))
+    check_info_options(options)
+    source = open_folder(options.logs)
+    print_warnings(source.warnings)
+    plan = source.plan if source.has_journal else source
+    id = parse_id(options.script, plan, '--script')
+    if source.has_journal:
+        number = source.ledger.number(id)
+        check_attempt(options.attempt, id, source.ledger.attempts[number])
+        text = plan.script_of(source.ledger, number, options.attempt)
+    else:
+        text = plan.script(id)
+    write_output(options.output, whole_script(text).rstrip('\n').split('\n'))
+    return 0
+
+
 def tool_info(options):
     """Run `qmap info`."""
     import gc
-    no_map = options.fields or options.format or options.advise or options.summary
+    no_map = options.fields or options.format or options.advise or options.summary or options.script
     overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
+    if options.script is not None:
+        return print_script(options)
     if options.log is not None:
         return load_tool('watch', '--log').log(options)
     check_info_options(options)
@@ -15681,8 +15752,10 @@ def tool_info(options):
 
 def check_info_options(options):
     """Raise QMapError where options of `qmap info` need another one."""
-    if options.err or options.follow or options.attempt:
-        raise QMapError('--err, --follow, --attempt: only with --log ID')
+    if options.err or options.follow:
+        raise QMapError('--err, --follow: only with --log ID')
+    if options.attempt and options.script is None:
+        raise QMapError('--attempt: only with --log ID or --script ID')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
             raise QMapError('--{}: only with --{}'.format(given, other))
@@ -16120,7 +16193,9 @@ def describe_info(add_tool):
                       help='print requested and used resources, recommended request')
     made.add_argument('--log', metavar='ID', help="print a job's stdout")
     made.add_argument('--err', action='store_true', help='with --log: stderr instead')
-    made.add_argument('--attempt', metavar='N', type=number_option, help='with --log: an earlier attempt')
+    made.add_argument('--script', metavar='ID', help="print a job's script, ready for bash")
+    made.add_argument('--attempt', metavar='N', type=number_option,
+                      help='with --log, --script: an earlier attempt')
     made.add_argument('--follow', action='store_true',
                       help='with --log: print what is appended until the job ends')
     made.add_argument('--watch', action='store_true',

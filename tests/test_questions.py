@@ -191,6 +191,63 @@ def test_output_that_is_not_there_is_told_in_a_line(qmap):
     assert result.err == 'qmap: warning: job 0 wrote nothing to stdout (--keep failed keeps no empty files)\n'
 
 
+def script_of(qmap, id, *more):
+    """Return the script that `info` prints, without the line that only what is piped needs."""
+    result = qmap('info', 'out', '--script', id, *more)
+    assert result.code == 0 and not result.err
+    first, line, rest = result.out.split('\n', 2)
+    assert line.endswith('# from a pipe')
+    return first + '\n' + rest
+
+
+def test_the_script_of_a_job_is_the_one_that_ran_whatever_was_changed_since(qmap):
+    qmap.write('a.map', '[pre]\nX="it\'s"\n[post]\necho post\n[params]\nmemory = 200M\n[jobs]\n'
+                        'echo $X ## sample=S1\n[ $QMAP_ATTEMPT = 2 ] ## memory=150M time=2h\n'
+                        '[ $QMAP_ATTEMPT = 2 ] ## line=7\nprintf "a\\tb"\n')
+    qmap('submit', 'a.map', '-t', '1h', '--logs', 'out')
+    ran = [qmap.read('out', id + '.sh') for id in '0123']
+    assert [script_of(qmap, id) for id in '0123'] == ran
+    qmap('control', '-l', 'out', 'retry', '1,2', '-m', '300M')
+    assert 'MEMORY=300M' in script_of(qmap, '1') and 'ATTEMPT=2' in script_of(qmap, '1')    # what would run
+    assert [script_of(qmap, id, '--attempt', '1') for id in '0123'] == ran
+    qmap('control', '-l', 'out', 'cancel', '2')
+    assert script_of(qmap, '2') == ran[2]    # its last attempt, again
+    qmap('reattach', '-l', 'out')
+    for order in (['set', 'memory=1G'], ['retry', '3', '-t', '3h']):
+        qmap('control', '-l', 'out', *order)
+    assert script_of(qmap, '1') == qmap.read('out', '1.sh') != ran[1] == script_of(qmap, '01', '--attempt', '1')
+    assert script_of(qmap, '3', '--attempt', '1') == ran[3]
+    assert 'MEMORY=1G' in script_of(qmap, '3') and 'TIME=03:00:00' in script_of(qmap, '3')
+
+
+def test_a_script_goes_through_a_pipe_into_bash_and_needs_no_file(qmap):
+    qmap.write('inner.sh', 'false\ntrue\n')
+    qmap.write('a.map', '[pre]\n. ./inner.sh\nread x || true\n[jobs]\ncat; echo "[$QMAP_LINE $x]"\nexit 5\n')
+    qmap('submit', 'a.map', '-g', '2', '--logs', 'out')
+    os.unlink(qmap.path('out', '0.sh'))
+    shutil.copy(QMAP, qmap.path('lone.py'))
+    qmap.write('repeat', 'python3 lone.py info out --script 0 | bash; echo $?\n'
+                         'bash <(python3 lone.py info out --script 0) <<<typed; echo $?\n'
+                         'python3 lone.py info out --script 0 -o kept; bash kept </dev/null; echo $?\n')
+    told = subprocess.check_output(['bash', 'repeat'], cwd=qmap.folder, env=qmap.environ)
+    assert told == b'[0 ]\n5\n[0 typed]\n5\n[0 ]\n5\n'
+
+
+def test_what_would_run_of_a_job_that_was_never_submitted(qmap):
+    module_submit.prepare(qmap, 'true ## memory=1G\n', 'out')
+    assert 'export QMAP_MEMORY=1G\n' in script_of(qmap, '0') and 'export QMAP_ATTEMPT=1\n' in script_of(qmap, '0')
+
+
+def test_qmap_04_kept_its_scripts(qmap):
+    os.mkdir(qmap.path('out'))
+    qmap.write('out/qmap_input', 'echo a\necho b\n')
+    qmap.write('out/execution.info', '{}')
+    qmap.write('out/1.sh', '#!/bin/bash\nset -e\n\necho b\n')
+    assert script_of(qmap, '1') == '#!/bin/bash\nset -e\n\necho b\n'
+    result = qmap('info', 'out', '--script', '0')
+    assert (result.code, result.err) == (2, 'qmap: error: out/0.sh: No such file or directory\n')
+
+
 @pytest.mark.slow
 def test_a_subfolder_of_a_large_execution(qmap):
     qmap.write('a.map', 'true\n' * 10000 + 'echo last\n')

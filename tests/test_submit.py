@@ -401,7 +401,9 @@ def test_keep_failed_leaves_what_somebody_may_want_to_see(qmap):
     names = sorted(name for name in os.listdir(qmap.path('out')) if name.startswith('303'))
     assert names == ['303.1.out']
     result = qmap('info', '-l', 'out', '-s', 'completed', 'exit_code', 'retries', 'job_cmd')
-    assert len(result.lines) == 304 and result.lines[-1] == '303\t0\t1\t'
+    assert len(result.lines) == 304
+    assert result.lines[-1] == '303\t0\t1\tpython3 {} info -l {} --script 303 | bash'.format(
+        qmap.program[1], qmap.path('out'))
     assert '--keep failed' in qmap('reattach', '-l', 'out').out
 
 

@@ -4,8 +4,8 @@ import collections
 import os
 
 from qmap import (
-    FAILED, Failures, Map, STATUSES, UsageTotals, absolute_path, of_types, parse_statuses, read_json,
-    read_last_line, sound_record)
+    FAILED, Failures, Map, QMapError, STATUSES, UsageTotals, absolute_path, decode, of_types, open_regular,
+    parse_statuses, read_json, read_last_line, sound_record)
 
 
 class Folder04:
@@ -60,6 +60,19 @@ class Folder04:
                 self.failures.add(sound_record(record))
             figures.add(sound_record(record))
         return figures
+
+    def script(self, id):
+        """Return the text of a job's script, which 0.4 kept.
+
+        Raises:
+            QMapError: it cannot be read
+        """
+        path = os.path.join(self.path, id + '.sh')
+        try:
+            with open_regular(path) as source:
+                return decode(source.read())
+        except OSError as error:
+            raise QMapError('{}: {}'.format(path, error.strerror))
 
     def commands(self, number):
         """Return the indices of a job's commands in the map."""

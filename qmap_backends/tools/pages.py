@@ -11,12 +11,13 @@ import textwrap
 import time
 
 from qmap import (
-    PARAMETERS, STATUSES, cores_of, describe_end, error_line, memory_text, peak_text, shown_path, time_text,
-    write_parameter)
+    PARAMETERS, STATUSES, cores_of, describe_end, encode, error_line, memory_text, peak_text, shown_path,
+    time_text, write_parameter)
 from qmap_backends.tools.listing import CANCELLED, LETTERS
 from qmap_backends.tools.manual import KEYS
 from qmap_backends.tools.terminal import (
-    clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells, text_lines, wrap_text)
+    SHOWN, clean_text, clip_text, exact_time, read_part, rough_time, short_time, text_cells, text_lines,
+    wrap_text)
 
 
 ##############################################################################################################
@@ -749,14 +750,9 @@ class JobPage(TextPage):
         return lines
 
     def _script(self, screen):
-        part = read_part(self._path('.sh'), False)
-        if part:
-            return text_lines(part[0], screen.ascii_only)
-        plan = self._console.session.plan
-        note = 'The script exists only while a job is submitted (or, with --keep failed, if it failed). ' \
-            'It runs:'
-        return [(note, 'dim'), ''] + [line for index in plan.commands(self.number)
-                                      for line in plan.map.command(index)[0].split('\n')]
+        session = self._console.session
+        text = session.plan.script_of(session.ledger, self.number)
+        return text_lines(encode(text)[:SHOWN], screen.ascii_only)
 
 
 class JobText:

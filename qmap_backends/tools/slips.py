@@ -144,7 +144,7 @@ SYNONYMS = {
 
 #: What is said of an option that lacks its value: {what argparse calls it: hint}.
 LACKING = {'-n/--name': '-n is the name of the jobs; dry run: --dry-run',
-           '--progress': 'write --progress json', '--log': 'write --log ID'}
+           '--progress': 'write --progress json', '--log': 'write --log ID', '--script': 'write --script ID'}
 
 #: What values look like that mean the same in QMap. (4000 is megabytes in Slurm, and 90 minutes.)
 VALID = {'N': r'[1-9]\d*', 'SIZE': r'\d+(\.\d+)?[KMGTPkmgtp](i?[bB])?',

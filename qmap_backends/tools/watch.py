@@ -8,8 +8,8 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_fields,
-    counts_for_people, encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_ids,
+    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_attempt, check_fields,
+    counts_for_people, encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_id,
     print_bytes, print_warnings, printable_text, shown_path)
 
 #: Seconds between two looks at a file that grows.
@@ -37,13 +37,9 @@ class Output:
         self._source, self._suffix = source, suffix
         self._old = not source.has_journal
         plan = source if self._old else source.plan
-        spans = parse_ids(id, plan)
-        if len(spans) != 1 or spans[0][0] != spans[0][1]:
-            raise QMapError('{}: --log takes the id of one job, such as 17'.format(id))
-        self.id = '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
-        if attempt and not self._old and attempt > max(1, self.attempts()):
-            raise QMapError('job {}: no attempt {}; the last one is {}'.format(
-                self.id, attempt, self.attempts()))
+        self.id = parse_id(id, plan, '--log')
+        if not self._old:
+            check_attempt(attempt, self.id, self.attempts())
         self.attempt = attempt
 
     def attempts(self):
