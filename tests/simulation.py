@@ -87,7 +87,8 @@ PLANTED = collections.OrderedDict([
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
 NEEDS = {
-    'whose': {'pull', 'runner', 'preempt'},
+    'dropped': {'hand'}, 'hole': {'hole', 'pull'}, 'obedient': {'polite', 'preempt'}, 'stale': {'poll'},
+    'unended': {'control', 'dead', 'node'},
 }
 
 
@@ -1242,6 +1243,10 @@ class World:
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
             raise Broken('{} was interrupted, and does not run again'.format(word))
+        for attempt in ledger.earlier(number):
+            former = '{job}.{attempt}'.format(**attempt)
+            if attempt.get('alone') and self.exits.get(former) in range(256) and former not in self.signalled:
+                raise Broken('{} ended by itself, and runs once more as if its worker had been cut off'.format(former))
         if record['attempt'] > 1 + len(ledger.earlier(number)):
             raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
