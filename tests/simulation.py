@@ -87,8 +87,10 @@ PLANTED = collections.OrderedDict([
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
 NEEDS = {
-    'dropped': {'hand'}, 'hole': {'hole', 'pull'}, 'obedient': {'polite', 'preempt'}, 'stale': {'poll'},
-    'unended': {'control', 'dead', 'node'},
+    'again': {'forget', 'launch'}, 'begun': {'narrow', 'twice'}, 'check': {'crash', 'suspend'},
+    'copy': {'hand', 'twice'}, 'deaf': {'accounts'}, 'dropped': {'hand'}, 'hole': {'hole', 'pull'}, 'late': {'tardy'},
+    'lie': {'lie'}, 'obedient': {'polite', 'preempt'}, 'queue': {'tardy'}, 'read': {'suspend', 'takeover'},
+    'stale': {'poll'}, 'unended': {'control', 'dead', 'node'},
 }
 
 
