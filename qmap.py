@@ -537,6 +537,18 @@ def parse_count(text):
     return int(text)
 
 
+def parse_cores(text):
+    """Return the number of cores that the text stands for: 0 for a job that only waits.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    try:
+        return 0 if text.strip() == '0' else parse_count(text)
+    except ValueError as error:
+        raise ValueError('{} or 0'.format(error))
+
+
 def iso_time(seconds):
     """Return a time as ISO 8601 in UTC, '' for none."""
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
@@ -930,7 +942,7 @@ def remove_file(path):
 
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
-    ('cores', (parse_count, str, 'cores for the job')),
+    ('cores', (parse_cores, str, 'cores for the job')),
     ('memory', (parse_memory, exact_memory, 'memory for the job (units K M G T P; default G)')),
     ('time', (parse_time, time_text, 'wall time limit (90m, 2h, 1d, 1:30:00; default unit: hours)')),
     ('queue', (str, str, 'queue or partition')),
@@ -1152,12 +1164,13 @@ class CommandPlaces:
         lines: array of the numbers of the lines, from 1, on which they begin
         width: digits of an identifier that no command has of its own
         extras: {every value of `extra`: number of the first line with it}
+        coreless: number of the first line with a command that has `cores=0`, None where there is none
     """
 
     def __init__(self):
         self.offsets = array.array('Q')
         self.lines = array.array('L')
-        self.extras = collections.OrderedDict()
+        self.extras, self.coreless = collections.OrderedDict(), None
         self.width = 1
         self._ids = array.array('Q')    # of own identifiers of commands: the digits, behind a 1
 
@@ -1348,6 +1361,8 @@ class MapScan:
         if id is not None:
             self.places.identify(id)
         self.owns = self.owns or bool(own)
+        if own.get('cores') == 0:
+            self.places.coreless = self.places.coreless or number
         meant = MEANT.search(command)
         if meant:
             self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, '
@@ -1470,6 +1485,10 @@ class Map:
         """Return {every value of `extra`: number of the first line with it}."""
         return self._places.extras
 
+    def coreless(self):
+        """Return the number of the first line with a command that has `cores=0`, None for none."""
+        return self._places.coreless
+
     def places(self):
         """Return the array of the places in the file where the commands begin. Not to be changed."""
         return self._places.offsets
@@ -1548,9 +1567,19 @@ def write_parameters(params):
     return collections.OrderedDict((key, write_parameter(key, value)) for key, value in params.items())
 
 
-def cores_of(params):
-    """Return how many cores a job with these parameters reserves."""
+def cores_of(params, on_cluster):
+    """Return how many cores a job with these parameters reserves: on a cluster one at least."""
+    if params.get('cores') == 0 and not on_cluster:
+        return 0
     return params.get('cores') or params.get('tasks') or 1
+
+
+def coreless_warnings(params, executor, where=''):
+    """Return the warning about a job without a core, as a list: empty where the job has one, or this machine
+    runs it."""
+    if params.get('cores') != 0 or executor == 'local':
+        return []
+    return [where + 'cores = 0: taken as 1, the least that a scheduler gives a job']
 
 
 def parse_parameter(key, text):
@@ -5101,9 +5130,11 @@ OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STA
 
 
 def exported_variables(params):
-    """Return the variables that tell a command its parameters."""
+    """Return the variables that tell a command its parameters. QMAP_CORES is never 0: many programs take
+    that for all cores."""
     found = collections.OrderedDict([('QMAP_CORES', '1')])
-    found.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items())
+    found.update(('QMAP_' + key.upper(), write_parameter(key, value)) for key, value in params.items()
+                 if (key, value) != ('cores', 0))
     return found
 
 
@@ -5455,6 +5486,10 @@ class JobLimits:
         return {'error': '{} ({})'.format(error, self.memory_hint)} if is_short and self.memory_hint else {}
 
 
+#: Jobs to have in the scheduler at once, where neither anybody nor the machine says how many.
+DEFAULT_RUNNING = 100
+
+
 class Backend(JobLimits):
     """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
 
@@ -5764,7 +5799,7 @@ class Backend(JobLimits):
 
     def holds(self, params):
         """Return how many jobs with these params to have in the scheduler at once, where nobody says."""
-        return 100
+        return DEFAULT_RUNNING
 
     def refusal(self, params):
         """Return why a job with these params can never run, '' where only the scheduler knows."""
@@ -6176,7 +6211,7 @@ fi
             words.append('--ntasks={}'.format(params['tasks']))
         if 'cores' in params:
             words.append('--cpus-per-task={}'.format(
-                divide_up(params['cores'], params.get('tasks') or params.get('nodes'))))
+                max(1, divide_up(params['cores'], params.get('tasks') or params.get('nodes')))))
         own = {'--mem', '--mem-per-cpu', '--mem-per-gpu'} & {word.partition('=')[0] for word in extra}
         if 'memory' in params and not own:
             memory = divide_up(params['memory'], (params.get('nodes') or 1) * 1024 ** 2)
@@ -7685,15 +7720,15 @@ class Running:
         """Return what `MemoryUse.most` does of the usage that the kernel tells."""
         return self.memory.most(used, self.verdict.get('reason') == 'memory')
 
-    def end(self, number, reason, message):
-        """Send it a signal, and note why."""
+    def end(self, number, reason, message, look=None):
+        """Send it a signal, and note why; `look` at the processes just before, if there was one."""
         if not self.killed:
             self.killed, self._hard = time.monotonic(), number == signal.SIGKILL
             self.verdict = {'reason': reason, 'words': message, 'time': time.time()}
             if self.status_path:
                 note_why(self.status_path, self.verdict)
         if self.pid:
-            look = Processes()
+            look = look or Processes()
             pids = self.pids(look)
             self._told.update((pid, look.birth(pid)) for pid in pids)
             send(pids, number)
@@ -7718,7 +7753,8 @@ class Room:
 
     def fits(self, params):
         """Tell whether there is room now for a job with these parameters."""
-        return params.get('cores', 1) <= self._free_cores and params.get('memory', 0) <= self._free_memory
+        cores, memory = params.get('cores', 1), params.get('memory', 0)
+        return cores <= max(0, self._free_cores) and memory <= self._free_memory
 
     def take(self, params):
         """Give a job its cores and memory."""
@@ -7861,7 +7897,8 @@ class Warden:
 
 
 class Local(Backend):
-    """The standalone executor: the machine's cores and memory as the cluster, a thread a slot.
+    """The standalone executor: the machine's cores and memory as the cluster, a thread a slot. A job that
+    asks for no core takes none.
 
     As strict as a cluster: never more cores or memory at once than the machine has, first come first served;
     a job over its time or memory is killed with all its processes. Jobs outlive the driver, and a later one
@@ -7896,7 +7933,7 @@ class Local(Backend):
         self._ended = {}
         self._elsewhere = {}
         self._pool = ThreadPoolExecutor(self._room.cores)
-        self._worked = False    # whether it has a thread
+        self._worked = False    # whether the pool has a thread
         self._warden = Warden(self._list_running)
         self._short = ('', 0)    # what was missing, and when that was seen
 
@@ -7922,8 +7959,9 @@ class Local(Backend):
 
     def holds(self, params):
         """Return how many jobs with these parameters the machine holds at once."""
-        room = self._room
-        return max(1, min(room.cores // params.get('cores', 1), room.memory // params.get('memory', 1)))
+        room, cores = self._room, params.get('cores', 1)
+        by_cores = room.cores // cores if cores else sys.maxsize
+        return max(1, min(by_cores, room.memory // params.get('memory', 1)))
 
     def refusal(self, params):
         """Return why the machine cannot hold a job with these parameters, '' where it can."""
@@ -8043,8 +8081,9 @@ class Local(Backend):
                 self._ended[entry[0]] = {
                     'status': FAILED, 'reason': 'cancelled', 'words': 'cancelled before it ran'}
             running = [self._running[task] for task in tasks if task in self._running]
+        look = Processes() if running else None
         for process in running:
-            process.end(signal.SIGTERM, 'cancelled', 'cancelled')
+            process.end(signal.SIGTERM, 'cancelled', 'cancelled', look)
         self._guard()
         self._wake()
 
@@ -8077,13 +8116,33 @@ class Local(Backend):
                 self._room.take(params)
                 running = self._running[task] = Running(None, params)
                 try:
-                    self._pool.submit(self._slot, task, script, running)
+                    self._give_thread(task, script, running)
                 except RuntimeError:    # it is on the pool's list all the same
                     self._run_short(NO_THREAD)
                     if not self._worked:    # no thread at all would ever take it from there
                         self._put_back(task, script, running)
                         break
                 running.pid = self._runners.release(task)
+
+    def _give_thread(self, *job):
+        """Give a task that begins a thread: one of its own if it takes no core, as the pool has one for each
+        core.
+
+        Raises:
+            RuntimeError: there is none
+        """
+        if job[-1].params.get('cores') == 0:
+            try:
+                threading.Thread(target=self._slot, args=job, name='qmap-slot').start()
+                return
+            except RuntimeError:    # the pool may have one
+                pass
+        self._pool.submit(self._slot_of_pool, *job)
+
+    def _slot_of_pool(self, *job):
+        with self._lock:
+            self._worked = True
+        self._slot(*job)
 
     def _put_back(self, task, script, running):
         """Let a task wait that could not be started."""
@@ -8093,7 +8152,6 @@ class Local(Backend):
 
     def _slot(self, task, script, running):
         with self._lock:
-            self._worked = True
             if self._closed or self._running.get(task) is not running:
                 return    # it was put back, and only the pool does not know
         try:
@@ -8349,6 +8407,11 @@ class Plan:
         """Whether all jobs were given the same parameters, none having any of its own."""
         return self.group > 1 or not self.map.owns
 
+    @property
+    def on_cluster(self):
+        """Whether a scheduler runs the jobs, and not this machine by itself."""
+        return self.info['executor'] != 'local'
+
     def job_params(self, number):
         """Return the parameters of a job, its own included."""
         if self.alike:
@@ -8394,7 +8457,8 @@ class Plan:
     def ledger(self, snapshot_read=None):
         """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
         return Ledger(self.logs, len(self.map), self.group, snapshot_read, UsageTotals(
-            cores_of(self.params), self.alike, lambda record: cores_of(self.params_of(record))))
+            cores_of(self.params, self.on_cluster), self.alike,
+            lambda record: cores_of(self.params_of(record), self.on_cluster)))
 
     def params_of(self, record):
         """Return the parameters with which the attempt of a record was submitted."""
@@ -8871,6 +8935,12 @@ def number_option(text):
         raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
 
 
+def coreless_note(plan, params):
+    """Return what the answer to an order says of `cores = 0` among its params, a dict of texts."""
+    return ''.join('; ' + warning for warning in coreless_warnings(
+        change_params({}, params), plan.info['executor']))
+
+
 def add_resources(parser):
     """Add the options with what a job asks for to a parser of the command line."""
     parser.add_argument('-c', '--cores', metavar='N', help='cores per job')
@@ -9027,6 +9097,7 @@ class Retry(JobsOrder):
             driver.steering.refuse(order['params'])
             event['params'] = order['params']
             text += ', with ' + ', '.join('{} = {}'.format(*item) for item in order['params'].items())
+            text += coreless_note(driver.plan, order['params'])
         return Reply([event] if again else [], text, '')
 
 
@@ -9066,7 +9137,8 @@ class Set(Order):
         driver.steering.refuse(params)
         return Reply([set_event(driver, params=params)], '{} for {}'.format(
             ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
-            plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job')), '')
+            plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job'))
+            + coreless_note(driver.plan, order['params']), '')
 
 
 class Stop(Order):
@@ -14419,6 +14491,7 @@ class Request:
         self._check_group(group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
         self._check_extra()
+        self._check_cores()
         self.max_running = self._places(max_running)
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
         if self.params.get('name', '').isdigit():
@@ -14485,15 +14558,27 @@ class Request:
             if fault:
                 raise QMapError(source + fault)
 
+    def _check_cores(self):
+        """Warn of jobs without a core where each gets one."""
+        self.warnings += coreless_warnings(self.params, self.profile.executor)
+        line = self.map.coreless()
+        if line and self.group == 1:
+            self.warnings += coreless_warnings({'cores': 0}, self.profile.executor, '{}, line {}: '.format(
+                self.map.path, line))
+
     def _places(self, max_running):
         """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
         refusal = self.backend.refusal(self.params)
         if refusal:
             raise QMapError('each job {}; request less (jobs at once: --max-running)'.format(refusal))
-        most = max_running or self.profile.number('max_running') or self.backend.holds(self.params)
-        if self.profile.executor == 'local' and most > self.backend.holds(self.params):
-            self.warnings.append('--max-running {1}: this machine has room for {0} at once'.format(
-                plural(self.backend.holds(self.params), 'such job'), most))
+        holds = default = self.backend.holds(self.params)
+        if self.params.get('cores') == 0:
+            default = min(holds, DEFAULT_RUNNING)
+        most = max_running or self.profile.number('max_running') or default
+        if self.profile.executor == 'local' and most > holds:
+            by_cores = self.backend.holds(dict(self.params, cores=0)) > holds
+            self.warnings.append('--max-running {1}: this machine has room for {0} at once{2}'.format(
+                plural(holds, 'such job'), most, '; if they only wait, give -c 0' if by_cores else ''))
         return most
 
     def default_folders(self):
@@ -15865,6 +15950,7 @@ def tool_run(options):
     for key in ('cores', 'memory', 'time'):
         if getattr(options, key) is not None:
             params[key] = parse_parameter(key, getattr(options, key))
+    print_warnings(coreless_warnings(params, profile.executor))
     if profile.executor == 'local':
         return run_here(command, params, options.quiet)
     backend = load_backend(profile.executor, profile.settings)

@@ -445,6 +445,19 @@ def test_filters_searches_and_sorts(qmap, console):
     screen.sees('no such job')
 
 
+def test_jobs_that_take_no_core(qmap, console):
+    qmap.write('a.map', 'false\n' + STAYS * 9)
+    screen = console('submit', 'a.map', '--logs', 'out', '-c', '0', '-r', '30', columns=140)
+    screen.sees('max running 30 (?!.*cores)')
+    screen.sees('R 9 running')
+    screen.type('F')
+    screen.sees('1 of 1.*failed')
+    screen.type(ENTER)
+    screen.sees('cores +.*0 requested')
+    screen.type('r')
+    screen.sees('cores *: .*now 0')
+
+
 def test_steers_what_it_drives(qmap, console):
     qmap.write('a.map', STAYS * 30)
     qmap.write('mine.conf', 'executor = local\n[editable_params]\nmemory = Memory of each\n')

@@ -123,6 +123,15 @@ def test_cancel_some_and_retry_them(qmap, detached):
     assert qmap.statuses('out').count('COMPLETED') == 9
 
 
+def test_of_jobs_that_take_no_core_all_are_cancelled(qmap, detached):
+    detached('touch here_${QMAP_LINE}; sleep 1000; touch never\n' * 20, '-c', '0', '-r', '20')
+    until(lambda: qmap.statuses('out') == ['RUNNING'] * 20)
+    control(qmap, 'cancel')
+    over(qmap, 20)
+    until(lambda: not driving(qmap))
+    assert qmap.statuses('out') == ['FAILED'] * 20 and not os.path.exists(qmap.path('never'))
+
+
 def test_what_was_cancelled_is_retried_only_when_it_is_asked_for(qmap, detached):
     detached('exit 1\n' + 'sleep 100\n' * 3, '-r', '1')
     until(lambda: qmap.statuses('out')[:2] == ['FAILED', 'RUNNING'])

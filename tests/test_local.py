@@ -153,11 +153,66 @@ def test_never_more_cores_at_once_than_the_machine_has(qmap):
     assert qmap.read('trace') == '+\n-\n' * 4
 
 
-def test_never_more_memory_at_once_than_the_machine_has(qmap):
+@pytest.mark.parametrize('cores', ['1', '0'])
+def test_never_more_memory_at_once_than_the_machine_has(qmap, cores):
     memory = module.exact_memory(module.machine_memory() * 6 // 10)
     qmap.write('a.map', 'echo + >>trace; sleep 0.1; echo - >>trace\n' * 4)
-    assert qmap('submit', 'a.map', '-m', memory, '-r', '8', '--logs', 'out').code == 0
+    assert qmap('submit', 'a.map', '-c', cores, '-m', memory, '-r', '8', '--logs', 'out').code == 0
     assert qmap.read('trace') == '+\n-\n' * 4
+
+
+def all_together(count):
+    """Return a command that ends well only while so many of them run at once."""
+    return 'touch here_${{QMAP_LINE}}; until [ $(ls here_* | wc -l) = {} ]; do sleep 0.05; done'.format(count)
+
+
+def test_jobs_that_take_no_core_run_beside_others(qmap):
+    # ... as many as are wanted, also beside one that takes all cores. Programs read 0 threads as all cores.
+    count = module.machine_cores() + 6
+    command = all_together(count) + '; echo $QMAP_CORES ${QMAP_CORES}'
+    qmap.write('a.map', '{} ## cores={}\n'.format(command, module.machine_cores()) + (command + '\n') * (count - 1))
+    result = qmap('submit', 'a.map', '-c', '0', '-t', '5m', '-r', str(count), '--logs', 'out')
+    assert result.code == 0 and 'max running {},'.format(count) in result.out and 'warning' not in result.err
+    last = str(count - 1)
+    assert qmap.read('out', last + '.out') == '1 1\n' and qmap.info('out', last)['params']['cores'] == '0'
+    assert 'requested 0 to {}; used'.format(module.machine_cores()) in qmap('info', '-l', 'out', '--advise').out
+
+
+def test_of_jobs_that_take_no_core_as_many_run_as_on_a_cluster_unless_said(qmap, monkeypatch):
+    monkeypatch.chdir(qmap.folder)
+    qmap.write('a.map', 'true\n')
+
+    def wanted(cores, memory=None, max_running=None):
+        request = module.Request('a.map', max_running, None, 'local', {'cores': cores, 'memory': memory})
+        return request.max_running, [text for text in request.warnings if 'max-running' in text]
+    cores, half = module.machine_cores(), module.exact_memory(module.machine_memory() // 2)
+    assert wanted('0') == (100, []) and wanted('0', max_running=5000) == (5000, [])
+    assert wanted('0', half) == (2, []) and wanted('1') == (cores, [])
+    assert 'room for 2 such jobs at once' in wanted('0', half, 9)[1][0]
+    assert wanted('1', max_running=cores + 1)[1][0].endswith(' at once; if they only wait, give -c 0')
+
+
+def test_a_cluster_gives_a_core_also_to_jobs_that_want_none_and_says_so(qmap, monkeypatch):
+    qmap.write('a.map', 'true ## cores=2\ntrue ## cores=0\n')
+    monkeypatch.chdir(qmap.folder)
+    said, line = 'cores = 0: taken as 1, the least that a scheduler gives a job', 'a.map, line 2: '
+    assert module.Request('a.map', profile='slurm').warnings == [line + said]
+    assert module.Request('a.map', profile='slurm', params={'cores': '0'}).warnings == [said, line + said]
+    assert module.Request('a.map', profile='local').warnings == []
+    assert module.Request('a.map', profile='local', params={'cores': '0'}).warnings == []
+    logs = module.Request('a.map', profile='slurm').create('out')
+    for order in ['set', 'cores=0'], ['retry', '-c', '0']:
+        assert said in qmap('control', '-l', 'out', *order).out
+    plan = module.Plan(module.Logs(logs))
+    assert module.cores_of({'cores': 0}, plan.on_cluster) == 1 and module.cores_of({'cores': 0}, False) == 0
+
+
+def test_what_has_not_begun_can_be_told_to_take_no_core(qmap, monkeypatch):
+    qmap.write('a.map', (all_together(5) + '\n') * 5)
+    monkeypatch.chdir(qmap.folder)
+    module.Request('a.map', 5, None, 'local', {'time': '5m'}).create('out')
+    assert qmap('control', '-l', 'out', 'set', 'cores=0').out.startswith('cores = 0 for 5 unsubmitted jobs\n')
+    assert qmap('reattach', '-l', 'out').code == 0
 
 
 def test_jobs_get_back_the_signals_that_python_ignores(qmap):

@@ -48,6 +48,7 @@ def test_cores_stay_on_one_host():
     argv = load_backend('lsf').submit_argv('/s', 'n', 1, {'cores': 4}, '/o')
     assert option(argv, '-n') == '4'
     assert option(argv, '-R') == 'span[hosts=1]'
+    assert Lsf.request_argv({'cores': 0}) == []    # one, as for jobs that ask for nothing
 
 
 def test_nodes_share_the_slots_and_tasks_alone_may_spread():

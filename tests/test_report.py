@@ -78,6 +78,11 @@ def test_the_headline_figures_are_right(made):
     assert '-m 2G -t 1m would have been enough for 100 % of the jobs (3 of 3)' in page.words
 
 
+def test_jobs_that_took_no_core(made):
+    page = made([ended('0', 30, cpu=3), ended('1', 30, cpu=3)], text='[params]\ncores = 0\n[jobs]\ntrue\ntrue\n')
+    assert 'core time requested' not in page.words and 'cores 0 0.1 0.1 0.1' in page.words
+
+
 def test_each_job_is_a_bar_that_tells_what_it_is(made):
     page = made([ended('0', 30), failed('1', started=1040.0, finished=1050.0)],
                 text='echo "<a & b>" >x\nsamtools\n')

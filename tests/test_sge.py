@@ -110,7 +110,7 @@ def test_cores_are_slots_of_a_parallel_environment():
     def asked(**params):
         words = argv(**params)
         return words[words.index('-pe'):][1:3] if '-pe' in words else None
-    assert asked(cores=1) is None
+    assert asked(cores=1) is None and asked(cores=0) is None
     assert asked(cores=4) == ['smp', '4']
     assert asked(cores=4, penv='openmp') == ['openmp', '4']
     assert asked(cores=4, options={'penv': 'threads'}) == ['threads', '4']

@@ -93,12 +93,13 @@ def test_without_a_thread_it_waits_and_says_so(qmap, threads):
     assert sorted(map(int, qmap.read('ran').split())) == list(range(12))
 
 
-def test_one_thread_for_jobs_is_enough(qmap):
+@pytest.mark.parametrize('cores, jobs', [('1', 12), ('0', 4)])
+def test_one_thread_for_jobs_is_enough(qmap, cores, jobs):
     python_with(qmap, FEW_THREADS, limit=qmap.path('limit'))
     qmap.write('limit', '4')
-    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * 12)
-    assert qmap('submit', 'a.map', '--logs', 'out', '-r', '2').code == 0
-    assert sorted(map(int, qmap.read('ran').split())) == list(range(12))
+    qmap.write('a.map', 'echo ${QMAP_LINE} >>ran\n' * jobs)
+    assert qmap('submit', 'a.map', '--logs', 'out', '-c', cores, '-r', '2').code == 0
+    assert sorted(map(int, qmap.read('ran').split())) == list(range(jobs))
 
 
 def test_ctrl_c_ends_the_wait_for_a_thread(qmap):

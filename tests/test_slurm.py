@@ -65,6 +65,7 @@ def test_the_script_is_the_last_word_and_extra_comes_last_before_it():
 
 def test_parameters_are_for_the_whole_job():
     assert '--cpus-per-task=8' in argv(cores=8)
+    assert '--cpus-per-task=1' in argv(cores=0)    # one at the least
     assert '--mem=4096M' in argv(memory=4 * G)
     words = argv(cores=10, tasks=4, nodes=2, memory=3 * G)
     assert '--ntasks=4' in words and '--nodes=2' in words

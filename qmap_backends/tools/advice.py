@@ -6,7 +6,7 @@ import itertools
 import math
 
 from qmap import (
-    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, dropped_numbers, exact_memory,
+    ENDED_CODES, Ledger, Logs, Plan, QMapError, REASONS, STATUSES, cores_of, dropped_numbers, exact_memory,
     is_final_record, memory_text, peak_text, plural, retried_numbers, sound_record, with_unmerged)
 
 UNKNOWN = float('nan')
@@ -121,12 +121,13 @@ class Usage:
         self.sets, self.hosts, self.earlier = Shared(), Shared([''], 65535), []
         self._same = None, 0
 
-    def add(self, record, params):
+    def add(self, record, params, on_cluster=True):
         """Take the record of a job that has ended in place of what was known of the job.
 
         Args:
             record: dict, an event of the journal
             params: dict, with what its attempt was submitted
+            on_cluster: whether a scheduler ran it
         """
         number, times, used = int(record['job']) // self._group, self.times, self.used
         started, finished = record.get('started'), record.get('finished')
@@ -144,7 +145,7 @@ class Usage:
         used.cpu[number] = UNKNOWN if cpu is None else cpu
         if params is not self._same[0]:
             self._same = params, self.sets.code_of((
-                params.get('cores') or params.get('tasks') or 1, params.get('memory'), params.get('time')))
+                cores_of(params, on_cluster), params.get('memory'), params.get('time')))
         self.asked[number] = self._same[1]
         self.host[number] = self.hosts.code_of(record.get('host') or '')
 
@@ -193,7 +194,7 @@ def read(path):
 
     def add_record(record):
         record = sound_record(record)
-        usage.add(record, plan.params_of(record))
+        usage.add(record, plan.params_of(record), plan.on_cluster)
 
     def on_event(event):
         if is_final_record(event):

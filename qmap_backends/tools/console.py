@@ -247,7 +247,7 @@ class Control:
             found.add(params.get(key))
         if not found or found == {None}:
             return ''
-        texts = [write_parameter(key, value) if value else 'none'
+        texts = ['none' if value is None else write_parameter(key, value)
                  for value in sorted(found, key=lambda value: value or 0)]
         return 'now {}'.format(texts[0] if len(texts) == 1 else '{} to {}'.format(texts[0], texts[-1]))
 
@@ -428,7 +428,8 @@ class Head:
         session = self._session
         text, look = self._state()
         limit, cores = self._console.max_running, 0
-        if session.plan.info['executor'] == 'local' and session.driving:
+        takes_cores = not session.plan.on_cluster and session.plan.params.get('cores') != 0
+        if takes_cores and session.driving:
             cores = machine_cores()
         few_cores = ' ({} cores)'.format(cores) if 0 < cores < limit else ''
         figures = [('max running', '{:,}{}'.format(limit, few_cores)),

@@ -62,6 +62,8 @@ def explain_status(session, record, params):
     if status == 'PENDING':
         if session.plan.info['executor'] == 'local':
             cores = params.get('cores', 1)
+            if not cores:
+                return 'It waits: other jobs come first.'
             return 'It waits for {} of this machine.'.format(
                 '{} free cores'.format(cores) if cores > 1 else 'a free core')
         its_reason = record.get('words')
@@ -838,7 +840,7 @@ class JobText:
 
     def _usage(self):
         """Return the fields of what was requested, and used."""
-        record, params = self._record, self._params
+        record, params, plan = self._record, self._params, self._session.plan
         if record['status'] == 'RUNNING':
             record = dict(record, memory=self._session.peak(self._number))
         peak = record.get('memory')
@@ -848,10 +850,10 @@ class JobText:
         amounts = [peak_text(record) and peak_text(record) + ' peak',
                    memory and '{} requested'.format(memory_text(memory)),
                    peak and memory and '{:.0f} %'.format(100 * peak / memory)]
-        cores = cores_of(params)
+        cores = cores_of(params, plan.on_cluster)
         spent = (record.get('finished') or 0) - (record.get('started') or 0)
         busy = record.get('cpu') and spent > 0 and '{:.1f} used on average'.format(record['cpu'] / spent)
-        shares = [busy, '{} requested'.format(cores) if cores > 1 or busy else '']
+        shares = [busy, '{} requested'.format(cores) if cores != 1 or busy else '']
         spent_on = 'waiting' if elapsed.startswith('(') else 'time'
         return [(label, ', '.join(filter(None, texts)), '') for label, texts in (
             (spent_on, times), ('memory', amounts), ('cores', shares))]

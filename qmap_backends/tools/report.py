@@ -1054,7 +1054,7 @@ class Report:
                                        for value, code in zip(memory, asked)))
             found.append(Histogram('Memory efficiency (used of requested)', 'share', shares, good))
         shares = array.array('d', (
-            100 * busy / (seconds * sets[code][0]) if seconds >= MEASURABLE else UNKNOWN
+            100 * busy / (seconds * sets[code][0]) if sets[code][0] and seconds >= MEASURABLE else UNKNOWN
             for busy, seconds, code in zip(cpu, elapsed, asked)))
         short = any(seconds < MEASURABLE for seconds in elapsed)
         found.append(Histogram(
