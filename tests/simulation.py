@@ -83,6 +83,7 @@ PLANTED = collections.OrderedDict([
     ('hole', 'a node on which launches fail is submitted to as before'),
     ('stale', 'an answer of the queue counts also for what was submitted after it was asked'),
     ('flight', 'a submission is looked for by name while it is still under way'),
+    ('script', 'the script of an attempt is made with the parameters that hold now'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
@@ -90,7 +91,7 @@ NEEDS = {
     'again': {'forget', 'launch'}, 'begun': {'narrow', 'twice'}, 'check': {'crash', 'suspend'},
     'copy': {'hand', 'twice'}, 'deaf': {'accounts'}, 'dropped': {'hand'}, 'hole': {'hole', 'pull'}, 'late': {'tardy'},
     'lie': {'lie'}, 'obedient': {'polite', 'preempt'}, 'queue': {'tardy'}, 'read': {'suspend', 'takeover'},
-    'stale': {'poll'}, 'unended': {'control', 'dead', 'node'},
+    'script': {'control'}, 'stale': {'poll'}, 'unended': {'control', 'dead', 'node'},
 }
 
 
@@ -1256,6 +1257,15 @@ class World:
             return    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
         if (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
             raise Broken('{}: its .info says {}'.format(word, info))
+        if record.get('started'):
+            self.check_script(ledger, number, record)
+
+    def check_script(self, ledger, number, record):
+        """Check that the script of a job's last attempt, as map and journal tell it, is the one that was written."""
+        path = os.path.join(self.logs.path, record['job'] + '.sh')
+        with open(path) as source:
+            if source.read() != module.Plan(self.logs).script_of(ledger, number):
+                raise Broken('{job}.{attempt} ran another script than its parameters make'.format(**record))
 
     def check_obedient(self, word, record):
         """Check the record of an attempt that the scheduler told to end, and that ended with 0: it was cut short, where
@@ -1342,7 +1352,8 @@ REAL = {name: getattr(module, name) for name in (
     'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
-           (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim')]
+           (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim'),
+           (module.Plan, 'script_of')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['returned'] = module.EVENTS['returned']
 
@@ -2044,6 +2055,13 @@ def apply_returned(ledger, event, place):
             ledger.attempts[ledger.number(task.partition('.')[0])] += 1
 
 
+def script_of(plan, ledger, number, attempt=None):
+    if WORLD.plant == 'script':
+        params = module.change_params(plan.job_params(number), plan.changes(ledger, number))
+        return plan.script(ledger.id(number), attempt or ledger.attempts[number], params)
+    return REAL[module.Plan, 'script_of'](plan, ledger, number, attempt)
+
+
 def correct(unended, answer, now):
     return answer if WORLD.plant == 'unended' else REAL[module.Unended, 'correct'](unended, answer, now)
 
@@ -2064,6 +2082,7 @@ def install():
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
+    module.Plan.script_of = script_of
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting
