@@ -15296,7 +15296,7 @@ def tool_submit(options):
     path = request.create(options.logs)
     silent = options.quiet or options.progress
     note_lone_file(request.profile.executor, options.quiet)
-    notices = run_already(request.map.path, os.path.dirname(path), path, unfinished=silent)
+    notices = tell_of_others(request, os.path.dirname(path), path, silent)
     notices += likely_slips(request, options)
     if silent:
         print_warnings(notices)
@@ -15336,17 +15336,17 @@ def likely_slips(request, options):
     return found
 
 
-def run_already(map, folder, new=None, unfinished=False):
-    """Return a list with a sentence about the newest execution of the same map in a folder, if any.
+def tell_of_others(request, folder, new=None, silent=False):
+    """Return sentences about the executions in a folder of which one should know who submits another.
 
     Args:
-        map: path of the map
+        request: Request
         folder: path of the folder in which the logs folders lie
         new: path of the logs folder that was just made
-        unfinished: whether to tell only of one that has not finished
+        silent: whether to tell only of one of the same map that has not finished
     """
-    executions = load_tool('executions')
-    return executions.run_already(map, folder, new, unfinished) if executions else []
+    executions, local = load_tool('executions'), request.profile.executor == 'local'
+    return executions.beside(request.map.path, folder, new, local, silent) if executions else []
 
 
 def python_words():
@@ -15434,7 +15434,7 @@ def dry_run(request, options):
             jobs=request.jobs, commands=len(request.map), max_running=request.max_running,
             params=write_parameters(params), script=script, **more).strip())])
         return 0
-    lines = [request.profile.sentence(), *run_already(request.map.path, os.path.dirname(folder.path)),
+    lines = [request.profile.sentence(), *tell_of_others(request, os.path.dirname(folder.path)),
              *likely_slips(request, options)]
     lines += ['{}, {}, logs folder {}'.format(
         jobs_text(request), at_once(request, False), shown_path(folder.path)), 'parameters of the first job:']

@@ -212,6 +212,20 @@ def test_a_map_that_was_submitted_before(ended):
     assert 'before' not in ended('submit', 'c.map').out
 
 
+def test_another_execution_that_runs_on_this_machine(qmap):
+    qmap.write('a.map', 'until [ -e go ]; do sleep 0.1; done\n')
+    qmap.write('b.map', 'true\n')
+    said = 'out runs on this machine, too; the two do not share its cores and memory: divide them with -r'
+    assert qmap('submit', 'a.map', '-l', 'out', '--detach').code == 0
+    assert qmap('submit', 'b.map', '-l', 'b').lines[1] == said and said in qmap('submit', 'b.map', '--dry-run').out
+    assert 'runs on' not in qmap('submit', 'b.map', '--dry-run', '-p', 'slurm').out
+    quiet = qmap('submit', 'b.map', '-l', 'quiet', '-q')
+    assert quiet.out == quiet.err == ''
+    qmap.write('go', '')
+    assert qmap('reattach', 'out').code == 0
+    assert 'runs on' not in qmap('submit', 'b.map', '-l', 'last').out
+
+
 def test_a_map_of_which_all_jobs_have_completed_or_some_are_left(qmap):
     prepare(qmap, 'out')
     quiet = qmap('submit', 'b.map', '--logs', 'at_once', '--quiet')

@@ -162,6 +162,12 @@ class Found:
         return counts and sum(counts.values()) - counts[COMPLETED] - counts[FAILED]
 
     @property
+    def runs_here(self):
+        """Whether this machine itself runs jobs of it at the moment."""
+        is_here = self.driven and self._logs.driver_now().get('host') == os.uname().nodename
+        return is_here and self.left != 0 and self._info.get('executor') == 'local'
+
+    @property
     def failed(self):
         """How many jobs failed, and were not cancelled."""
         return max(0, self.counts[FAILED] - self.cancelled) if self.counts else 0
@@ -256,22 +262,20 @@ def listing(folder, columns=None):
     return lines
 
 
-def of_same_map(map, folder, new=None):
-    """Return the newest execution in a folder that was submitted from the same map; None where there is none.
+def of_same_map(map, paths):
+    """Return the newest execution that was submitted from the same map; None where there is none.
 
     Args:
         map: path of the map
-        folder: path of the folder in which the logs folders lie
-        new: path of the logs folder that was just made
+        paths: of logs folders
 
     Raises:
         OSError: the map cannot be read
     """
     size, found = os.path.getsize(map), []
-    for path in Search(folder, 1, BESIDE).found:
+    for path in paths:
         try:
-            if os.path.getsize(os.path.join(path, 'qmap_input')) == size and not (
-                    new and os.path.samefile(path, new)):
+            if os.path.getsize(os.path.join(path, 'qmap_input')) == size:
                 found.append(path)
         except OSError:
             continue
@@ -284,12 +288,47 @@ def of_same_map(map, folder, new=None):
     return None
 
 
-def run_already(map, folder, new=None, unfinished=False):
+def beside(map, folder, new=None, local=False, silent=False):
+    """Return sentences about the executions beside one that begins: how far one of the same map is, and
+    which runs on this machine at the same time.
+
+    Args:
+        map: path of the map
+        folder: path of the folder in which the logs folders lie
+        new: path of the logs folder that was just made
+        local: whether the one that begins runs on this machine itself
+        silent: whether to tell only of one of the same map that has not finished
+    """
+    paths = [path for path in Search(folder, 1, BESIDE).found
+             if not (new and os.path.realpath(path) == os.path.realpath(new))]
+    return run_already(map, paths, silent) + (running_here(paths) if local and not silent else [])
+
+
+def running_here(paths):
+    """Return a list with the sentence about the first of these executions whose jobs this machine itself
+    runs; empty where there is none, or it takes too long to find."""
+    end = time.monotonic() + BESIDE
+    for path in paths:
+        if time.monotonic() > end:
+            break
+        try:
+            if is_driven(Logs(path)):
+                execution = Found(path)
+                execution.look(BYTES)
+                if execution.runs_here:
+                    return ['{} runs on this machine, too; the two do not share its cores and memory: divide '
+                            'them with -r'.format(quote_shown(shown_path(path)))]
+        except (OSError, QMapError):    # not for this user, or gone
+            continue
+    return []
+
+
+def run_already(map, paths, unfinished=False):
     """Return a list with the sentence that says how far an execution of the same map is, and how to resume
     it; empty where there is none, or where only an unfinished one is asked for. Other arguments as for
     `of_same_map`."""
     try:
-        execution = of_same_map(map, folder, new)
+        execution = of_same_map(map, paths)
     except OSError:    # submitting goes on all the same
         return []
     if execution is None:
