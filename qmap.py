@@ -4374,8 +4374,18 @@ class Journal:
                 if error.errno in (errno.EEXIST, errno.ENOENT):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
                 self._open(path, opening)
+                return
         finally:
             remove_file(temporary)
+        # Some file systems know an open file only by the name under which it was opened.
+        former = self._handle
+        try:
+            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            remove_file(path)
+            raise
+        finally:
+            os.close(former)
 
     def _open(self, path, opening):
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)

@@ -160,3 +160,13 @@ def test_the_second_retry_of_a_job_that_was_taken_back_is_compacted(qmap):
     fresh = module.Ledger(logs, 1, 1, (snapshot, 1))
     fresh.load()
     assert fresh.verify(ledger, places)
+
+
+def test_the_open_segment_is_known_by_the_name_that_it_has(tmp_path):
+    """File systems that ask by name what is open (some of FUSE do) would find no file."""
+    path = str(tmp_path / 'journal.0001')
+    journal = module.Journal(path, {'event': 'open'})
+    names = [os.readlink('/proc/self/fd/' + number) for number in os.listdir('/proc/self/fd')
+             if os.path.lexists('/proc/self/fd/' + number)]
+    journal.close()
+    assert [name for name in names if name.startswith(path)] == [path]
