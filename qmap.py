@@ -3641,8 +3641,10 @@ class JournalState(JobTable):
         Raises:
             ValueError, TypeError, AttributeError: it is nothing of the kind
         """
-        most = settings.get('max_running', 1)
-        if not is_of_type(most, int) or most < 1 or not isinstance(settings.get('halted', False), bool):
+        numbers = [settings.get(key, 1) for key in ('max_running', 'pull')]
+        is_sound = isinstance(settings.get('halted', False), bool) and all(
+            is_of_type(number, int) and number > 0 for number in numbers)
+        if not is_sound or not isinstance(settings.get('pull_reason', ''), str):
             raise ValueError(settings)
         change_params({}, settings.get('params') or {})
         for node, (since, message, kind) in settings.get('avoided', {}).items():
@@ -3814,7 +3816,8 @@ class Ledger(JournalState):
         usage       the record again, with what the scheduler's accounts added
         command     what came of an order (not a command of the map): command (its id), by, said (the
                     reply), refused, time
-        set         what steers the driver: max_running, halted, params of what is not yet submitted, avoided
+        set         what steers the driver: max_running, halted, params of what is not yet submitted, pull
+                    (how many workers take the jobs, as these are short; pull_reason: how short), avoided
                     ({node: [since when it is avoided, why, by jobs with which queue and extra]}), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
@@ -4866,15 +4869,15 @@ def begin_lines(logs, batch, made, task_variable, id_variable):
                 task_variable, shlex.quote(logs.path), batch, int(made), id_variable))
 
 
-#: Seconds for which a worker waits for another list.
-WORKER_WAIT = 15
+#: Seconds for which a worker waits for another list, and after which the first asks how long it may go on.
+WORKER_WAIT, WORKER_ASKS = 15, 60
 
 #: A worker (`qmap submit --pull`): takes job after job from the list of its batch, and from those that follow
 #: for its crew, claiming each, until none is left, its own time is nearly over, or somebody wants it to leave. A
 #: list holds the tasks (marked with = where a subshell will do), the scripts and the seconds that each may run (0:
 #: whatever the worker has). It goes behind RUNNER, whose functions it calls; @START@ stands for what starts a job,
-#: @WAIT@ for the seconds for which it waits for another list, @REMAINING@ for what asks the scheduler how
-#: long the worker may go on (see `Backend.remaining`).
+#: @WAIT@ for the seconds for which it waits for another list, @ASKS@ for those after which it asks the
+#: scheduler how long it may go on, and @REMAINING@ for what does so (see `Backend.remaining`).
 PULL = r"""
 qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
 qmap_longest=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
@@ -4883,10 +4886,14 @@ exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
 qmap_since=${qmap_time%.*}
-qmap_remaining=
-@REMAINING@if [ -n "$qmap_remaining" ] && [ $((qmap_within == 0 || qmap_remaining < qmap_within)) = 1 ]; then
-    qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))    # less than was asked for
-fi
+# Each worker may have to ask the scheduler: one after the other, and those that soon have no job left do not.
+qmap_time_due=$((qmap_since + @ASKS@ + (qmap_k < 150 ? 4 * qmap_k : 600)))
+qmap_ask_time() {  # how long the worker may go on, where that is less than was asked for
+    qmap_remaining= qmap_time_due=
+@REMAINING@    [ -n "$qmap_remaining" ] || return
+    [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
+        qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
+}
 qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
@@ -4993,6 +5000,7 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_now
     if [ ${qmap_time%.*} -ge $qmap_look ]; then
         qmap_look=$((${qmap_time%.*} + 5))
+        [ -z "$qmap_time_due" ] || [ ${qmap_time%.*} -lt $qmap_time_due ] || qmap_ask_time
         if read -r qmap_most_k <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$qmap_most_k" ]; then
             qmap_over='sent home'
             break
@@ -5048,7 +5056,7 @@ def pool_script(logs, batch, tasks, workers, within, last, made, task_variable, 
         'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, made, task_variable, id_variable),
         'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
         PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))
-        .replace('@REMAINING@', remaining.lstrip('\n'))])
+        .replace('@ASKS@', str(WORKER_ASKS)).replace('@REMAINING@', remaining.lstrip('\n'))])
 
 
 def pool_list(crew, tasks, last):
@@ -5472,8 +5480,8 @@ NO_MEMORY = (r'\bMemoryError\b|\bbad_alloc\b|Cannot allocate memory|Could not re
 class JobLimits:
     """How a scheduler limits the time and memory of jobs, and what tells that it did: a part of `Backend`."""
 
-    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds in
-    #: qmap_remaining, which is empty before, or nothing.
+    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds since its
+    #: start (qmap_since; now is qmap_time) in qmap_remaining, which is empty before, or nothing.
     remaining = ''
     #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
     time_step = 60
@@ -6161,12 +6169,12 @@ class Slurm(SlurmAnswers, Backend):
     remaining = r"""
 if [ -n "${SLURM_JOB_END_TIME-}" ]; then
     qmap_remaining=$((SLURM_JOB_END_TIME - qmap_since))
-else
+else    # from now on
     qmap_line=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
     read -t 30 -r qmap_line < <(squeue -h -j "$qmap_line" -o %L)
     [[ $qmap_line =~ ^(([0-9]+)-)?(([0-9]+):)?([0-9]+):([0-9]+)$ ]] && qmap_remaining=$(((
         (10#0${BASH_REMATCH[2]} * 24 + 10#0${BASH_REMATCH[4]}) * 60 + 10#${BASH_REMATCH[5]}) * 60 +
-        10#${BASH_REMATCH[6]}))
+        10#${BASH_REMATCH[6]} + ${qmap_time%.*} - qmap_since))
 fi
 """
     # sbatch(1)
@@ -10305,6 +10313,7 @@ class Reports(Part):
         self.driver.attempts.tries.pop(number, None)
         self.driver.attempts.launches.forget(number)
         self.driver.submitter.note_end(now, event)
+        self.driver.pools.short.note_end(event)
         if event.get('rerun'):
             return    # what the accounts add would be of an earlier attempt
         unmeasured = event.get('cpu') is None or event.get('memory') is None
@@ -10755,18 +10764,128 @@ def worker_can_run(own, params):
     return True
 
 
+class ShortJobs(Part):
+    """Finds out whether jobs are so short that workers run them much sooner than the scheduler starts one
+    after the other, where nobody said how many workers there are to be. Decided once, it stays so.
+    """
+
+    #: Jobs that are submitted first, and so many must have completed to say how long they take; seconds for
+    #: which the others wait for them at the most.
+    FIRST, WAIT = 8, 5
+    #: So many jobs must be left, such a part of those that began must be short, and these seconds are short.
+    MANY, PART, SHORT = 50, 0.9, 60
+    #: As many such jobs must fit into the time that each asks for: a worker asks for no more.
+    FITTING = 10
+    #: Seconds that a worker spends on a job beside what that takes.
+    EXTRA = 0.1
+    #: Seconds to wait at the most until nearly all places are free, which the workers then take together.
+    DRAIN = 10
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        #: Of each of the last jobs: (the seconds that it took, those that it waited).
+        self._ends = collections.deque(maxlen=1000)
+        self._began = self.here.time()
+        self._first_due = 0    # until when the others wait for the first jobs, on the monotonic clock
+        self._drained = None    # until when to wait for free places
+
+    @property
+    def decided(self):
+        """Whether they are, and workers run what is left."""
+        return 'pull' in self.ledger.settings
+
+    @property
+    def is_open(self):
+        """Whether this is still to be found out."""
+        never = self.backend.starts_jobs or self.plan.info.get('pull') is not None
+        is_over = never or self.driver.leaving or self.decided
+        return not is_over and self.ledger.count_of(UNSUBMITTED) > self.MANY
+
+    def note_end(self, event):
+        """Note how long a job took that this driver submitted, if it completed: one that fails says nothing
+        of how long others take.
+
+        It waited while its place was taken and it did not run: that counts by the clock of the driver, as
+        those of the nodes may differ from it.
+
+        Args:
+            event: its end, just seen
+        """
+        is_known = event['status'] == COMPLETED and event.get('started') and event['submitted'] >= self._began
+        if is_known and self.is_open:
+            lasted = max(0, event['finished'] - event['started'])
+            self._ends.append((lasted, max(0, self.here.time() - event['submitted'] - lasted)))
+
+    def room(self, places):
+        """Return how many of so many free places jobs may take now: first only a few, for which the others
+        wait for a moment."""
+        now, places = self.here.monotonic(), max(0, places)
+        if not self.is_open:
+            return places
+        if not self.ledger.last_batch:
+            self._first_due = now + self.WAIT
+            return min(places, self.FIRST)
+        return 0 if now < self._first_due and self.ledger.live and len(self._ends) < self.FIRST else places
+
+    def decide(self):
+        """Let workers run what is left, if jobs are short: that stands in the journal before the first one is
+        submitted."""
+        if len(self._ends) < self.FIRST or not self.is_open:
+            return
+        # Behind many others, a job waits for them, and not only to be started.
+        waits = sorted(waited for _, waited in self._ends)
+        idle = waits[len(waits) // 4] + self.driver.submitter.gathering()
+        time = change_params(self.plan.params, self.ledger.settings.get('params')).get('time', float('inf'))
+        most = min(self.SHORT, idle / 2, time / self.FITTING)
+        short = [lasted for lasted, _ in self._ends if lasted <= most]
+        if len(short) < self.PART * (len(self._ends) + self.ledger.count_of(RUNNING)):
+            return
+        lasted = sum(short) / len(short)
+        work = self.ledger.count_of(UNSUBMITTED) * (lasted + self.EXTRA)
+        self.driver.set(pull=max(1, int(-(-work // min(idle, time)))), pull_reason=(
+            'jobs take {:.1f} s, and {:.1f} s pass until the next one starts'.format(max(0.1, lasted), idle)))
+
+    def places(self, most, alone):
+        """Return how many workers there may be beside jobs that wait for a place of their own.
+
+        Args:
+            most: how many places there are
+            alone: how many such jobs
+        """
+        return most - min(alone, most // 2) if self.decided else most    # else somebody gave their number
+
+    def drains(self, by_themselves):
+        """Tell whether the workers have to wait for places: together they share the jobs best.
+
+        Args:
+            by_themselves: how many jobs have a place of their own
+        """
+        if not self.decided or by_themselves <= self.driver.max_running // 10:
+            return False
+        now = self.here.monotonic()
+        self._drained = self._drained or now + self.DRAIN
+        return now < self._drained
+
+
 class Pools(Part):
     """The workers that take jobs from lists: see `Pool`.
 
     Attributes:
         by_number: {number of the batch with which they were submitted: Pool}
-        size: how many workers there may be at once; 0 where each job has a task of its own
+        short: ShortJobs
     """
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.by_number = {}
-        self.size = 0 if self.backend.starts_jobs else int(self.plan.info.get('pull') or 0)
+        self.by_number, self.short = {}, ShortJobs(driver)
+
+    @property
+    def size(self):
+        """How many workers there may be at once; 0 where each job has a task of its own."""
+        given = self.plan.info.get('pull')
+        if self.backend.starts_jobs or given is not None:
+            return 0 if self.backend.starts_jobs else given
+        return self.ledger.settings.get('pull', 0)
 
     def fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
@@ -10778,19 +10897,15 @@ class Pools(Part):
         if waiting > ahead // 2 and not leaving and not submitter.unfinished:
             return
         submitter.unfinished = False
-        room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
-        params = change_params(self.plan.params, self.ledger.settings.get('params'))
-        groups, alone = collections.OrderedDict(), []
-        for number in self.ledger.following(max(room, Pool.LIST)):
-            own, changes = submitter.job_params(number)
-            if worker_can_run(own, params) and not self._was_cut_off(number):
-                groups.setdefault(tuple(changes.items()), []).append(number)
-            else:
-                alone.append(number)
         by_themselves = sum('crew' not in self.ledger.batch_of(record)
                             for record in self.ledger.live.values())
+        if not (leaving or self.by_number) and self.short.drains(by_themselves):
+            return
+        room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
+        params = change_params(self.plan.params, self.ledger.settings.get('params'))
+        groups, alone = self._next_jobs(max(room, Pool.LIST), params)
         if not leaving:
-            most = min(most, self.driver.max_running - by_themselves)
+            most = self.short.places(min(most, self.driver.max_running - by_themselves), len(alone))
         for changes, members in groups.items():
             while members and room > 0 and not self.lease.beat.is_due():
                 some, members = members[:min(room, Pool.LIST)], members[min(room, Pool.LIST):]
@@ -10804,6 +10919,23 @@ class Pools(Part):
         alone = [number for number in alone if submitter.demands.may_try(submitter.demands.of_job(number))]
         room = self.driver.max_running - self.at_work() - by_themselves
         submitter.submit_jobs(alone[:len(alone) if leaving else max(0, room)])
+
+    def _next_jobs(self, limit, params):
+        """Return the numbers of the next jobs: those that a worker can run, as {changes in their parameters:
+        list}, and those that need a task of their own.
+
+        Args:
+            limit: how many of them at the most
+            params: dict, what a worker asks for
+        """
+        groups, alone = collections.OrderedDict(), []
+        for number in self.ledger.following(limit):
+            own, changes = self.driver.submitter.job_params(number)
+            if worker_can_run(own, params) and not self._was_cut_off(number):
+                groups.setdefault(tuple(changes.items()), []).append(number)
+            else:
+                alone.append(number)
+        return groups, alone
 
     def _pool_for(self, params, most, count):
         """Return the workers to which jobs are given: (Pool, their number); (None, how many to start); (None,
@@ -12376,7 +12508,7 @@ class Submitter(Part):
             lasted = max(0, event['finished'] - event['started'])
             self._lasted = lasted if self._lasted is None else self._lasted + (lasted - self._lasted) / 10
 
-    def _gather(self):
+    def gathering(self):
         """Return for how many seconds free places are gathered: a part of the time for which they are taken
         then."""
         if self._lasted is None:
@@ -12414,6 +12546,7 @@ class Submitter(Part):
             self.demands.forget_messages()
         self.backend.throttle(max_running)
         self.driver.attempts.launches.tell()
+        self.driver.pools.short.decide()
         if self.driver.pools.size:
             self.driver.pools.fill_lists()
             return
@@ -12423,9 +12556,9 @@ class Submitter(Part):
             if room < self._ahead() // 2:
                 return    # there is enough on the way, and more at once costs less
         elif room < min(max_running // 2, unsubmitted) and not self.unfinished:
-            if now - self._submitted < self._gather():
+            if now - self._submitted < self.gathering():
                 return
-        self.submit_jobs(self.demands.next_jobs(min(self.AT_ONCE, max(0, room))))
+        self.submit_jobs(self.demands.next_jobs(self.driver.pools.short.room(min(self.AT_ONCE, room))))
 
     def has_handed_over(self):
         """Tell whether the scheduler has all jobs, or all that it takes for now."""
@@ -13466,6 +13599,16 @@ class ExecutionReader:
         return self.plan.info['repeat']
 
     @property
+    def max_running(self):
+        """How many jobs may be in the scheduler at once."""
+        return self.ledger.settings.get('max_running') or self.plan.info['max_running']
+
+    @property
+    def workers(self):
+        """How many workers take the jobs from lists, 0 where each is one of the scheduler."""
+        return min(self.max_running, self.plan.info.get('pull') or self.ledger.settings.get('pull', 0))
+
+    @property
     def halted(self):
         """Whether nothing is submitted until somebody resumes it."""
         return bool(self.ledger.settings.get('halted'))
@@ -13552,6 +13695,19 @@ def counts_for_people(counts, cancelled):
             found['cancelled'] = min(number, cancelled)    # the driver may be counting just now
             found['failed'] = number - found['cancelled']
     return collections.OrderedDict((word, number) for word, number in found.items() if number)
+
+
+def workers_sentence(settings, most):
+    """Return what to tell where workers run the jobs because these are short; '' where they do not.
+
+    Args:
+        settings: dict, what steers the driver
+        most: how many jobs may be in the scheduler at once
+    """
+    if 'pull' not in settings:
+        return ''
+    return '{}: {} for the rest (--pull 0 avoids this; see qmap help workers)'.format(
+        settings.get('pull_reason', 'jobs are short'), plural(min(settings['pull'], most), 'worker'))
 
 
 class Summary:
@@ -13666,8 +13822,8 @@ class Summary:
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
             ('cancelled', self.cancelled), ('paused', not old and execution.halted),
-            ('max_running', None if old else
-             execution.ledger.settings.get('max_running') or execution.plan.info['max_running']),
+            ('max_running', None if old else execution.max_running),
+            ('pull', None if old else execution.workers),
             ('driver', None if old else driver_alive(execution.logs)),
             ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
             ('core_hours', {'asked': round(self.figures.requested / 3600, 6),
@@ -14084,6 +14240,8 @@ class Session(ExecutionReader):
         """Tell of an event of the journal."""
         if is_reply(event):
             self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
+        if event['event'] == 'set' and 'pull' in event:
+            self.news.append(workers_sentence(event, self.max_running))
         if self.on_event:
             self.on_event(event)
 
@@ -14372,7 +14530,8 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
         group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
-        pull: workers that take the jobs from a list, on a cluster; 0 for none, whatever the profile says
+        pull: workers that take the jobs from a list, on a cluster; 0 for none; by default what the profile
+            says, or some where jobs are short
         on_finish: shell command that is run when the execution ends, or its driver does
         params: dict of parameters, as in a map, with those of your own, which are exported to the jobs
         keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x',
@@ -14522,9 +14681,11 @@ class Request:
         return chosen
 
     def _workers(self, pull):
-        """Return how many workers take the jobs from a list, from what was given or the profile says."""
+        """Return how many workers take the jobs from a list, from what was given or the profile says; None
+        where that comes of how long jobs take."""
         if self.profile.executor != 'local':
-            return (self.profile.number('pull') or 0) if pull is None else pull
+            said = self.profile.number('pull') or 0 if 'pull' in self.profile.settings else None
+            return said if pull is None else pull
         if pull:
             raise QMapError('--pull: only for clusters; leave it out, short jobs on this machine share a '
                             'shell anyway')
@@ -15783,7 +15944,9 @@ def print_summary(options):
     summary = Summary(source)
     if source.has_journal:
         warn_outdated(source.logs, source.ledger)
-    lines = [json_text(summary.as_dict())] if options.format == 'json' else summary.lines()
+    lines = [json_text(summary.as_dict())] if options.format == 'json' else list(summary.lines())
+    if source.has_journal and options.format != 'json':
+        lines += [line for line in [workers_sentence(source.ledger.settings, source.max_running)] if line]
     write_output(options.output, lines)
     return 0
 
@@ -16226,7 +16389,7 @@ def describe_submit(add_tool):
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: remove most files of completed jobs')
     made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
-                      help='for short jobs on a cluster: run all with N workers')
+                      help='on a cluster: run all jobs with N workers, 0: none (default: if they are short)')
     made.add_argument('--on-finish', metavar='CMD', help='shell command to run at the end')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--leave', action='store_true',

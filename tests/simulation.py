@@ -76,6 +76,8 @@ PLANTED = collections.OrderedDict([
     ('rerun', 'a job that was interrupted does not run again'),
     ('unended', 'a cancelled job whose node is dead is waited for'),
     ('cut', 'a job that only the end of its worker cut off has failed'),
+    ('decided', 'that jobs are short, and workers run them, is not written down'),
+    ('wavering', 'once workers run the jobs, those that come back have tasks of their own again'),
     ('whose', 'what became of a worker counts also for a job that ended before'),
     ('reruns', 'a job that is interrupted runs again without end'),
     ('forgets', 'that a job shall end is told to the scheduler once only'),
@@ -877,7 +879,9 @@ class World:
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(1, 9)
         self.group = self.random.choice([1, 1, 1, 2])
-        self.pull = self.random.choice([0, 0, 1, 2, 3]) or int('pull' in needed)
+        self.pull = self.random.choice([0, None, None, 1, 2, 3])
+        self.pull = self.pull or 1 if 'pull' in needed else self.pull
+        self.short = False    # whether a journal says that jobs are short, and workers run what is left
         self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
         module.RERUNS = self.random.choice([0, 1, 5])
         self.compacting = self.random.random() < 0.3    # the journal, at every start
@@ -1246,7 +1250,7 @@ class World:
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
             raise Broken('{} was interrupted, and does not run again'.format(word))
-        for attempt in ledger.earlier(number):
+        for attempt in ledger.earlier(number) if 'tardy' not in self.kinds else ():    # else its words came too late
             former = '{job}.{attempt}'.format(**attempt)
             if attempt.get('alone') and self.exits.get(former) in range(256) and former not in self.signalled:
                 raise Broken('{} ended by itself, and runs once more as if its worker had been cut off'.format(former))
@@ -1389,6 +1393,7 @@ class Journal(REAL['Journal']):
                     WORLD.last_batch = json.dumps(event['tasks'])
                     WORLD.submitted.update(event['tasks'])
             for event in self.lines_from(size):
+                WORLD.short = WORLD.short or event.get('event') == 'set' and 'pull' in event
                 if event.get('event') == 'returned':    # the same attempt comes again
                     for word in event['tasks']:
                         WORLD.verdicts.pop(word, None)
@@ -1609,9 +1614,19 @@ class Driver(REAL['Driver']):
     # What is written
 
     def before_batch(self, event, events):
-        """Rule: nothing is submitted while it is halted."""
+        """Rules: nothing is submitted while it is halted; where nobody asked for workers, there are some only once the
+        journal says so, and from then on they run all that they can."""
         if self.ledger.settings.get('halted'):
             raise Broken('batch {} is submitted, and all is paused'.format(event['batch']))
+        if WORLD.pull is None and 'crew' in event and not WORLD.short:
+            raise Broken('there are workers, and the journal does not say why')
+        if WORLD.pull is None and 'crew' not in event and self.ledger.settings.get('pull'):
+            params = module.change_params(self.plan.params, self.ledger.settings.get('params'))
+            for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
+                earlier = self.ledger.earlier(number)
+                fits = module.worker_can_run(self.submitter.job_params(number)[0], params)
+                if fits and not (earlier and earlier[-1].get('alone')):
+                    raise Broken('job {} has a task of its own, and workers run the others'.format(number))
 
     def after_batch(self, event):
         """Rule: no more is submitted than may run."""
@@ -1714,6 +1729,12 @@ class Driver(REAL['Driver']):
         self.began = WORLD.now
         super().tick()
 
+    def set(self, **settings):
+        if WORLD.plant == 'decided' and 'pull' in settings:
+            self.ledger.settings.update(settings)
+        else:
+            super().set(**settings)
+
     @property
     def halted(self):
         return super().halted and WORLD.plant != 'pause'
@@ -1756,6 +1777,11 @@ class Steering(REAL['Steering']):
 
 class Pools(REAL['Pools']):
     """The workers that take jobs from lists."""
+
+    @property
+    def size(self):
+        returned = any(self.ledger.attempts[number] for number in self.ledger.following(1))
+        return 0 if WORLD.plant == 'wavering' and WORLD.pull is None and returned else super().size
 
     def claim(self, record):
         return WORLD.plant == 'unclaimed' or super().claim(record)
@@ -1907,7 +1933,7 @@ class Queue(REAL['Queue']):
         if attempt and attempt.dropped and WORLD.plant == 'dropped':
             attempt.dropped = False
         in_cluster = WORLD.cluster.jobs.get(task[0]) if task else None
-        is_out = in_cluster and in_cluster['tasks'][task[1]]['state'] == 'taken out'
+        is_out = in_cluster and in_cluster['tasks'].get(task[1], {}).get('state') == 'taken out'    # its id comes again
         if is_out and task in waited and task not in answer and {id for id, _ in answer} == {id for id, _ in waited}:
             WORLD.dropped.add((self.driver, module.key_of(record)))
         return events
@@ -2085,6 +2111,7 @@ def install():
     module.Plan.script_of = script_of
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
+    module.ShortJobs.FIRST, module.ShortJobs.MANY, module.ShortJobs.PART = 2, 1, 0.5
     module.Ledger.worth_compacting = lambda ledger: WORLD.compacting
     module.Ledger.compact, module.Ledger.verify = compact, same
 

@@ -975,7 +975,7 @@ NEVER = ('PENDING', '', 'PartitionTimeLimit: requests more time than the partiti
 def test_jobs_that_will_never_start_fail_after_the_time_that_the_profile_says(qmap, pull):
     driver = still(qmap, 'true\n' * 3, Told())
     driver.backend.give_up = 7200
-    driver.pools.size = pull
+    driver.plan.info['pull'] = pull
     driver.backend.queue = {('1', 1): NEVER, ('1', 2): NEVER if pull else ('PENDING', '', 'Priority'),
                             ('1', 3): ('PENDING', '', 'Priority')}
     for _ in range(3):

@@ -10,6 +10,9 @@ import time
 import pytest
 
 from conftest import at_executor, until
+from module_submit import ended
+from test_driver import Host, Scripted, each_once, execution
+from test_reattach import journal
 import qmap as module
 
 #: Hardly depends on the Python.
@@ -263,7 +266,8 @@ TELLS = [('slurm', {'SLURM_JOB_END_TIME': 9}, ''), ('slurm', {}, 'squeue echo 0:
 
 
 @pytest.mark.parametrize('name, environ, command', TELLS)
-def test_a_worker_learns_how_long_it_may_go_on(qmap, name, environ, command):
+def test_a_worker_learns_how_long_it_may_go_on(qmap, monkeypatch, name, environ, command):
+    monkeypatch.setattr(module, 'WORKER_ASKS', -4)    # at once
     logs, known = crew(qmap, ['sleep 1.2'] * 9), bool(environ) or '9' in command
     lines = ['{}.1 {} 0\n'.format(number, number) for number in range(9 if known else 2)]
     module.write_text(logs.batch(1), module.pool_script(
@@ -288,3 +292,69 @@ def test_a_job_that_its_worker_had_no_time_for_runs_again_in_a_task_of_its_own(l
     assert again and max(ran(lsf).values()) == 2
     assert [lsf.info('out', id)['retries'] for id in again] == [1] * len(again)
     assert all(lsf.read('out', '{}.out'.format(number)) == 'done\n' for number in range(3))
+
+
+def test_short_jobs_go_to_workers_by_themselves_and_larger_ones_go_alone(cluster):
+    cluster.write('a.map', (ONCE + '\n') * 100 + ONCE + ' ## cores=2\n')
+    result = cluster('submit', 'a.map', '-r', '16', '-c', '1', '-l', 'out')
+    assert result.code == 0 and set(ran(cluster).values()) == {1} and len(ran(cluster)) == 101, result
+    assert (result.out + result.err).count('--pull 0 avoids this') == 1
+    events = journal(cluster, 'out')
+    decided = next(place for place, event in enumerate(events) if event['event'] == 'set')
+    batches = [(place > decided, 'crew' in event, len(event['tasks'])) for place, event in enumerate(events)
+               if event['event'] == 'batch']
+    assert batches[0] == (False, False, 8)    # the others wait for a moment: the first tell how long they take
+    assert [crew for late, crew, count in batches if late and not (count == 1 and not crew)] == [True]
+    assert [count for late, crew, count in batches if late and not crew] == [1]
+    summary = cluster('info', '-l', 'out', '--summary', '--format', 'json')
+    assert 1 <= json.loads(summary.out)['pull'] == events[decided]['pull'] <= 16
+
+
+@pytest.mark.parametrize('pull, crews', [(None, True), (0, False)])
+def test_nobody_is_made_a_worker_where_0_is_given(qmap, pull, crews):
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 70, Scripted(), pull=pull)
+    told = []
+    driver.lease.on_event = told.append
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert any('crew' in event for event in told) is crews
+    assert ('pull' in driver.ledger.settings) is crews
+
+
+class Now(Host):
+    """A process for which time passes at once."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+
+MANY = 8
+#: Seconds that jobs took and waited; how many run; the time that each asks for; how many workers come of it.
+SEEN = [
+    ([(0.1, 3)] * MANY, 0, None, 7), ([(0.1, 3)] * (MANY - 1), 0, None, None),
+    ([(3, 3)] * MANY, 0, None, None), ([(40, 300)] * MANY, 0, None, 22), ([(90, 3000)] * MANY, 0, None, None),
+    ([(0.1, 3)] * MANY, 1, None, None), ([(0.1, 3)] * MANY * 2, 1, None, 7),    # how long takes the one that runs?
+    ([(0.1, 3)] * MANY + [(900, 3)] * 2, 0, None, None),    # some are short
+    ([(0.1, 0.1)] * MANY + [(0.1, 3)] * MANY, 0, None, 16),    # these waited for places
+    ([(10, 300)] * MANY, 0, 60, None), ([(10, 300)] * MANY, 0, 120, 14)]
+
+
+@pytest.mark.parametrize('ends, running, time, workers', SEEN)
+def test_jobs_are_short_where_they_take_much_less_than_the_scheduler_to_start_one(
+        qmap, monkeypatch, ends, running, time, workers):
+    monkeypatch.setattr(module.Submitter, 'gathering', lambda submitter: 2)
+    driver = execution(qmap, 'true\n' * 160, Scripted(), Now(), pull=None)
+    driver.plan.params.update({'time': time} if time else {})
+    driver.lead()
+    short, driver.here.now = driver.pools.short, 5000.0
+    for lasted, waited in ends:
+        short.note_end(ended('000', lasted, submitted=5000 - lasted - waited))
+        short.note_end(ended('000', 0, submitted=5000 - waited, status='FAILED'))
+    driver.ledger.counts[module.STATUSES.index(module.RUNNING)] = running
+    short.decide()
+    assert driver.ledger.settings.get('pull') == workers
+    short.decide()
+    assert driver.ledger.settings.get('pull') == workers

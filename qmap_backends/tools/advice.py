@@ -423,7 +423,7 @@ class Advice:
         self.flags = collections.OrderedDict(self.fit.flags)
         if self.flags:
             self._advise_cores()
-            if not self._local and not plan.info.get('pull'):
+            if not (self._local or plan.info.get('pull') or ledger.settings.get('pull')):
                 self._advise_workers(plan.info['max_running'])
 
     def _advise_cores(self):

@@ -434,6 +434,8 @@ class Head:
         few_cores = ' ({} cores)'.format(cores) if 0 < cores < limit else ''
         figures = [('max running', '{:,}{}'.format(limit, few_cores)),
                    ('elapsed', time_text(max(0, self._elapsed())))]
+        if session.workers:
+            figures.insert(1, ('workers', '{:,}'.format(session.workers)))
         rate, eta = self._pace.rate(), self._pace.eta()
         if rate >= 0.1:
             figures.append(('rate', '{:,.1f} jobs/s'.format(rate)))
@@ -446,7 +448,7 @@ class Head:
         reason = session.pending_reason() if nothing_runs else ''
         if reason:
             figures.append(('waiting:', reason))
-        for dropped in ('', 'max running', 'rate', 'elapsed', 'waiting:'):
+        for dropped in ('', 'workers', 'max running', 'rate', 'elapsed', 'waiting:'):
             figures = [figure for figure in figures if figure[0] != dropped]
             parts = [(' ' + text, look)]
             for label, value in figures:
@@ -685,7 +687,7 @@ class Console(View):
     @property
     def max_running(self):
         """How many jobs may be pending or running at once."""
-        return self.session.ledger.settings.get('max_running') or self.session.plan.info['max_running']
+        return self.session.max_running
 
     @property
     def own_parameters(self):
