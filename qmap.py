@@ -8961,7 +8961,7 @@ def coreless_note(plan, params):
 
 def add_resources(parser):
     """Add the options with what a job asks for to a parser of the command line."""
-    parser.add_argument('-c', '--cores', metavar='N', help='cores per job')
+    parser.add_argument('-c', '--cores', metavar='N', help='cores per job; 0 if it only waits')
     parser.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
     parser.add_argument('-t', '--time', metavar='TIME',
                         help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
