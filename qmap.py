@@ -22,7 +22,7 @@ the *driver*, any other that looks is a *viewer*. What they share lies in the lo
     LOGS/execution.info        JSON: all that concerns the whole execution
     LOGS/<id>.sh               what the job runs; `bash <id>.sh` repeats it by hand
     LOGS/<id>.out  <id>.err    its output, live
-    LOGS/<id>.info             JSON: all that is known of the job
+    LOGS/<id>.info             JSON: all that is known of the job; made when it is over
     LOGS/execution.log         messages of a driver in the background
     LOGS/.qmap/lock            the driver's lock: holds no data, is never removed
     LOGS/.qmap/driver.json     who drives, with a beat that counts up
@@ -732,12 +732,43 @@ def write_json(path, value):
     Raises:
         OSError: it could not be written; the old one stands
     """
-    temporary = '{}.tmp{}'.format(path, os.getpid())
+    replace_file(path, exact_json(value))
+
+
+def create_json(path, value):
+    """Make a JSON file, as `write_json` does, by one creation and no rename; one that is there already is
+    replaced. A crash can leave it torn.
+
+    Raises:
+        OSError: it could not be written; there is none, or the old one stands
+    """
+    data = exact_json(value)
+    try:
+        write_bytes(path, os.O_EXCL, data)
+    except FileExistsError:
+        replace_file(path, data)
+    except OSError:    # not all of it
+        remove_file(path)
+        raise
+
+
+def exact_json(value):
+    """Return the bytes of a JSON file that holds a dict, as `write_json` says."""
     text = pretty_json(value)
     if strict_json(text) != text:
         text = strict_json(pretty_json(dict(value, exact=ENCODER.encode(value))))
+    return text.encode()
+
+
+def replace_file(path, data):
+    """Replace a file whole.
+
+    Raises:
+        OSError: it could not be written; the old one stands
+    """
+    temporary = '{}.tmp{}'.format(path, os.getpid())
     try:
-        write_new(temporary, text.encode())
+        write_new(temporary, data)
         os.replace(temporary, path)
     except OSError:
         remove_file(temporary)
@@ -3471,7 +3502,7 @@ class JournalState(JobTable):
         changes: {number: dict of texts}, the parameters that a retry changed
         cancelled: {number: when that was said, in seconds since 1970} of the live jobs that shall end
         obeyed: {id: the reply} of the orders of others
-        unsaved: numbers of the jobs whose .info may say less
+        unsaved: numbers of the jobs whose .info may say less, or be torn
         drivers: DriverHosts
         places: Places
         segments: Segments
@@ -3626,8 +3657,8 @@ class JournalState(JobTable):
         self.unsaved.add(number)
 
     def apply_saved(self, event, place):
-        """All .info files are up to date."""
-        self.unsaved.clear()
+        """The .info files are up to date, except some."""
+        self.unsaved = set(self.numbers(event.get('but', ())))
 
     def apply_set(self, event, place):
         """What steers the driver has changed."""
@@ -3822,7 +3853,8 @@ class Ledger(JournalState):
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
-        saved       all .info files are up to date with what stands above
+        saved       all .info files are up to date with what stands above, but not those of these jobs: but,
+                    numbers as spans
         torn        the line before was not written whole, and has been written again
         sum         crc, of the lines since the last sum or torn, which nothing has changed (zlib's CRC-32)
         state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch,
@@ -10036,10 +10068,13 @@ class Disk(Part):
 
 
 class Scribe(Part):
-    """Writes what has changed of the jobs to their .info files, and removes what nobody needs any more.
+    """Writes the .info files of jobs that are over, and removes what nobody needs any more.
+
+    On a shared disk each creation of a file takes milliseconds: a job has no .info before it is over, and
+    loses it with a retry.
 
     Attributes:
-        changed: {number: its last record or event} of the jobs whose .info is to be written
+        changed: {number: its last record or event} of the jobs whose .info is to be written, or removed
         needs_cleaning: whether something may lie in run/ or batch/ that is over
         due: when it writes next, on the monotonic clock
     """
@@ -10050,17 +10085,18 @@ class Scribe(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.changed, self.needs_cleaning, self.due = {}, False, 0
-        self._worth_writing = set()    # those that have not ended, and are not about to
         self._folders = set()    # that are there
+        self._leaving = False
 
     def note(self, number, record=None):
-        """Note that the .info of a job is to be written.
+        """Note that a job is over, or shall run once more. It has no .info if no attempt of it is over.
 
         Args:
             number: of the job
             record: its last record or event, None for what the ledger has
         """
-        self.changed[number] = record or self.ledger.record(number)
+        if self.ledger.attempts[number] > (number in self.ledger.live):
+            self.changed[number] = record or self.ledger.record(number)
 
     def place(self, id, suffix):
         """Return the path of a job's file, in a folder that is there."""
@@ -10076,40 +10112,53 @@ class Scribe(Part):
         self._folders.clear()
         self.due = due
 
+    def has_work(self):
+        """Tell whether there is anything to write or to remove now."""
+        return self.needs_cleaning or bool(self.changed and self._complete())
+
+    def _complete(self):
+        """Return the numbers of the jobs in `changed` of which nothing more will be known soon."""
+        if self._leaving:
+            return list(self.changed)
+        awaited = self.driver.chunks.unmeasured_numbers().union(self.driver.queue.waiting_for_usage)
+        return [number for number in self.changed if number not in awaited]
+
     def flush(self):
         """Write what has changed to the .info files, and remove the words that are safe in the journal."""
         now = self.here.monotonic()
-        has_work = self.changed or self.needs_cleaning
-        if now < self.due or not has_work:
+        if now < self.due or not self.has_work():
             return
         self.lease.commit()
-        for number, record in list(self.changed.items()):
+        complete = self._complete()
+        for number in complete:
             if self.lease.beat.is_due():
                 return    # there are so many of them that the rest has to wait
-            if number not in self.ledger.live or number in self._worth_writing:    # else only its end is
-                if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
-                    self._tidy(record)
-                else:
-                    write_json(self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
-                del self.changed[number]
-        self._worth_writing = {number for number in self.changed if not self._is_short(number)}
+            self._save(self.changed[number])
+            del self.changed[number]
         self.due = now + self.FLUSH
         if self.needs_cleaning:
             self._clean()
-        self.lease.write([{'event': 'saved'}])
+        if complete:
+            self.lease.write([{'event': 'saved', 'but': as_spans(sorted(self.changed))}])
 
     def finish(self):
-        """Write all that is left, also of jobs that are about to end."""
-        self.due, self._worth_writing = 0, set(self.changed)
+        """Write all that is left, and wait for nothing more."""
+        self.due, self._leaving = 0, True
         self.flush()
         while self.changed:
             self.lease.show_beat()
             self.flush()
+        if self.ledger.unsaved:
+            self.lease.write([{'event': 'saved'}])
 
-    def _is_short(self, number):
-        """Tell whether a job waits in a chunk: it will have ended in a moment."""
-        record = self.ledger.live.get(number)
-        return bool(record) and record['status'] == PENDING and 'shares' in self.ledger.batch_of(record)
+    def _save(self, record):
+        """Write the .info of a job that is over, or remove that of one that is not any more."""
+        if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
+            self._tidy(record)
+        elif record['status'] in (COMPLETED, FAILED):
+            create_json(self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
+        else:
+            remove_file(self.plan.path(record['job'], '.info'))
 
     def _tidy(self, record):
         """Remove what nobody needs of a job that ended well: all but output that holds something."""
@@ -10295,7 +10344,8 @@ class Reports(Part):
             self.backend.forget(task)
         for event in events:
             number = self.ledger.number(event['job'])
-            self.driver.scribe.note(number, None if runs_again(event) else event)
+            if event['event'] != 'run':
+                self.driver.scribe.note(number, None if runs_again(event) else event)
             if is_end(event):
                 self._close(number, event, batches.get(number, ()))
 
@@ -10623,6 +10673,13 @@ class Chunks(Part):
                         events.append(dict(event, event='usage', **memory))
                 chunk.unmeasured = []
         self.driver.reports.log(events)
+
+    def unmeasured_numbers(self):
+        """Return the set of the numbers of ended jobs of which it is known soon how much memory they used:
+        not where a longer job keeps their shell."""
+        now = self.here.monotonic()
+        return {self.ledger.number(event['job']) for chunk in self.by_place.values()
+                if now - chunk.since < 2 for event in chunk.unmeasured}
 
     def log_progress(self, events=()):
         """Log what chunks have said, which is read only once, and so is kept until it is written.
@@ -12746,9 +12803,6 @@ class Submitter(Part):
             script, self._batch_name(submission.params, batch), count, submission.params, script + '.out')
         self.lease.unwritten.append({
             'event': 'submitted', 'batch': event['batch'], 'id': event['id'], 'job_cmd': command})
-        for number in submission.numbers:
-            if self.driver.recall.is_in(number, event['batch']):
-                self.driver.scribe.note(number, self.ledger.live[number])
         if event.get('crew') == event['batch']:
             pool = self.driver.pools.by_number.setdefault(batch, Pool(event))
             pool.id, pool.waiting = event['id'], len(submission.numbers)
@@ -12869,8 +12923,7 @@ class Steering(Part):
                 self.driver.scribe.note(self.ledger.number(event['job']), event)
             for number in itertools.chain(retried_numbers(event), dropped_numbers(event)):
                 self.driver.queue.waiting_for_usage.pop(number, None)
-                if self.ledger.attempts[number]:    # else it has no .info
-                    self.driver.scribe.note(number)
+                self.driver.scribe.note(number)
         self.note_cancelled()
         self.driver.leaving = reply.leaving or self.driver.leaving
 
@@ -13048,8 +13101,7 @@ class Driver:
             return False
         self.recall.take_over()
         self.recall.rerun_left()
-        # What the last driver did not come to write, and what may have changed since.
-        for number in itertools.chain(self.ledger.unsaved, self.ledger.live):
+        for number in self.ledger.unsaved:    # what the last driver did not come to write
             self.scribe.note(number)
         self.chunks.take_over()
         self.scribe.needs_cleaning = True    # of what came after the last driver had exited
@@ -13059,9 +13111,9 @@ class Driver:
         return True
 
     def _is_needed(self):
-        """Tell whether there is anything to drive: jobs that have not ended, orders, or late words of a
-        job."""
-        return bool(self.ledger.left() or self._orders() or any(
+        """Tell whether there is anything to drive: jobs that have not ended, orders, .info files that were
+        not written, or late words of a job."""
+        return bool(self.ledger.left() or self.ledger.unsaved or self._orders() or any(
             name.endswith('.end') for name in self.logs.listing()))
 
     def drive(self):
@@ -13102,8 +13154,10 @@ class Driver:
             self.here.rest(0.02)    # so many jobs end that each look should find some
         if self._may_submit():
             return max(0, min(self.LOOK, self.submitter.timer.due - now))
-        if self.scribe.changed or self.scribe.needs_cleaning:
+        if self.scribe.has_work():
             return max(0, min(self.LOOK, self.scribe.due - now))
+        if self.backend.starts_jobs and self.ledger.count_of(PENDING):
+            return self.LOOK / 2    # they begin at once, and may have ended soon
         return self.LOOK
 
     def _may_submit(self):
@@ -14117,11 +14171,11 @@ class Session(ExecutionReader):
             raise unreadable_error(error, self.path)
 
     def _undone(self, late):
-        """Tell whether there is something to drive or to follow: jobs, orders, or words of jobs that were
-        called failed without them.
+        """Tell whether there is something to drive or to follow: jobs, orders, .info files that were not
+        written, or words of jobs that were called failed without them.
 
         Args:
-            late: whether to look for such words
+            late: whether to look for such files and words
         """
         if not self._admission.permitted:
             return bool(self.left())
@@ -14132,7 +14186,7 @@ class Session(ExecutionReader):
         try:
             if self._inbox.waiting(self._ledger.obeyed):
                 return True
-            return late and bool(unmerged_events(self.plan, self._ledger))
+            return late and bool(self._ledger.unsaved or unmerged_events(self.plan, self._ledger))
         except OSError as error:
             self._admission.obstacle = str(unreadable_error(error, self.path))
             return False

@@ -86,14 +86,17 @@ PLANTED = collections.OrderedDict([
     ('stale', 'an answer of the queue counts also for what was submitted after it was asked'),
     ('flight', 'a submission is looked for by name while it is still under way'),
     ('script', 'the script of an attempt is made with the parameters that hold now'),
+    ('whole', 'an .info that is there counts as whole, and is left as it is'),
+    ('early', 'the .info files count as written before they are'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
 NEEDS = {
     'again': {'forget', 'launch'}, 'begun': {'narrow', 'twice'}, 'check': {'crash', 'suspend'},
-    'copy': {'hand', 'twice'}, 'deaf': {'accounts'}, 'dropped': {'hand'}, 'hole': {'hole', 'pull'}, 'late': {'tardy'},
-    'lie': {'lie'}, 'obedient': {'polite', 'preempt'}, 'queue': {'tardy'}, 'read': {'suspend', 'takeover'},
-    'script': {'control'}, 'stale': {'poll'}, 'unended': {'control', 'dead', 'node'},
+    'copy': {'hand', 'twice'}, 'deaf': {'accounts'}, 'dropped': {'hand'}, 'early': {'crash'},
+    'hole': {'hole', 'pull'}, 'late': {'tardy'}, 'lie': {'lie'}, 'obedient': {'polite', 'preempt'},
+    'queue': {'tardy'}, 'read': {'suspend', 'takeover'}, 'script': {'control'}, 'stale': {'poll'},
+    'unended': {'control', 'dead', 'node'}, 'whole': {'torn'},
 }
 
 
@@ -1163,7 +1166,8 @@ class World:
         if not living:
             ledger = self.ledger()
             late = self.late_words(ledger)
-            if ledger.left() or os.listdir(os.path.join(self.logs.qmap, 'inbox')) or late and max(late) <= self.now:
+            waiting = ledger.left() or ledger.unsaved or os.listdir(os.path.join(self.logs.qmap, 'inbox'))
+            if waiting or late and max(late) <= self.now:
                 self.reattach(self.hosts[0])
             elif not late and not any(copy.alive for copies in self.copies.values() for copy in copies):
                 self.over = True
@@ -1259,7 +1263,7 @@ class World:
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
         if info is None and any(self.boots.values()) or 'suspend' in self.kinds:
             return    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
-        if (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
+        if not info or (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
             raise Broken('{}: its .info says {}'.format(word, info))
         if record.get('started'):
             self.check_script(ledger, number, record)
@@ -1352,8 +1356,8 @@ class Somebody:
 
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
-    'write_json', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox', 'Driver', 'Lease',
-    'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
+    'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
+    'Driver', 'Lease', 'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim'),
@@ -1474,6 +1478,24 @@ def write_json(path, value):
     if path == WORLD.logs.driver:
         WORLD.beats[value['epoch']] = WORLD.now
     WORLD.step('written')
+
+
+def write_bytes(path, flags, data):
+    """Write a file; an .info that is made may be torn, by a crash or a full disk."""
+    if not path.endswith('.info'):
+        return REAL['write_bytes'](path, flags, data)
+    WORLD.step('write')
+    WORLD.say('makes {}', os.path.basename(path))
+    if os.path.exists(path) and WORLD.plant == 'whole':
+        return None
+    torn = WORLD.fault('torn', 0.05)
+    REAL['write_bytes'](path, flags, data[:WORLD.random.randrange(len(data))] if torn else data)
+    if torn and WORLD.fault('crash', 0.5):
+        WORLD.actor.dead = True
+        raise Crash()
+    if torn:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    return WORLD.step('written')
 
 
 def write_text(path, text):
@@ -2005,7 +2027,12 @@ class Reports(REAL['Reports']):
 
 
 class Scribe(REAL['Scribe']):
-    """What is removed."""
+    """What is written for each job, and what is removed."""
+
+    def flush(self):
+        if WORLD.plant == 'early':
+            self.lease.write([{'event': 'saved'}])
+        super().flush()
 
     def _clean(self):
         if WORLD.plant != 'claims':
@@ -2099,7 +2126,7 @@ def claim(attempts, record):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
+    for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
                      Driver, Lease, Steering, Pools, Asker, Submitter, Recall, Copies, Queue,
                      Reports, Scribe, selected_jobs):
         setattr(module, function.__name__, function)

@@ -570,7 +570,7 @@ def test_the_info_of_what_was_retried_and_then_taken_back(qmap):
     qmap.write('a.map', 'false\n')
     qmap('submit', 'a.map', '--logs', 'out')
     control(qmap, 'retry')
-    assert qmap.info('out', '0')['status'] == 'UNSUBMITTED'
+    assert not os.path.exists(qmap.path('out', '0.info'))
     control(qmap, 'cancel')
     info = qmap.info('out', '0')
     assert (info['status'], info['error_reason'], info['retries'], info['attempts']) == ('FAILED', 'exit', 0, [])

@@ -266,6 +266,48 @@ def test_ten_thousand_ends_at_once(qmap):
     assert not os.listdir(driver.logs.run) and not os.listdir(os.path.dirname(driver.logs.batch(1)))
 
 
+def test_the_info_of_a_job_is_made_once_and_never_renamed(qmap, monkeypatch):
+    made, replaced = [], []
+
+    def note(name, paths):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, **options: paths.append(args) or real(*args, **options))
+
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 9, Scripted())
+    driver.lead()
+    note('open', made)
+    note('replace', replaced)
+    driver.drive()
+    each_once(qmap, driver)
+    infos = [args[0] for args in made if '.info' in args[0] and args[1] & os.O_CREAT and 'execution' not in args[0]]
+    assert sorted(infos) == [qmap.path('out', '{}.info'.format(number)) for number in range(9)]
+    assert not [args for args in replaced if os.path.basename(args[1])[0].isdigit()]
+
+
+def test_the_info_files_that_a_crash_tore_or_left_out_are_made_by_the_next_driver(qmap, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def tear(path, flags, data):
+        write_bytes(path, flags, data[:len(data) // 2] if path.endswith('.info') else data)
+        if path.endswith('.info'):
+            raise Killed()
+
+    driver, write_bytes = execution(qmap, 'true\n' * 3, Scripted()), module.write_bytes
+    driver.lead()
+    flush = driver.scribe.flush
+    monkeypatch.setattr(driver.scribe, 'flush', lambda: driver.ledger.left() or flush())
+    monkeypatch.setattr(module, 'write_bytes', tear)
+    with pytest.raises(Killed):
+        driver.drive()
+    infos = [qmap.path('out', '{}.info'.format(number)) for number in range(3)]
+    assert [module.read_json(path) for path in infos] == [None] * 3 and any(map(os.path.exists, infos))
+    assert qmap('reattach', '-l', 'out').code == 0
+    assert [module.read_json(path)['status'] for path in infos] == ['COMPLETED'] * 3
+    epochs = driver.logs.epochs()
+    assert qmap('reattach', '-l', 'out').code == 0 and driver.logs.epochs() == epochs
+
+
 def test_what_could_not_say_when_it_ended_is_charged_what_the_accounts_say(qmap):
     class Accounting(Scripted):
         def accounts(self, tasks):
@@ -413,9 +455,13 @@ def test_what_ended_jobs_used_is_asked_for_once_a_minute_and_at_the_end_at_once(
 
     end_jobs(range(18))
     assert sum(questions) >= 12 and len(questions) <= 4
+    with_info = [os.path.exists(qmap.path('out', '{:02d}.info'.format(number))) for number in range(18)]
+    assert with_info == [number not in driver.queue.waiting_for_usage for number in range(18)]
     end_jobs(range(18, 20))
     assert sum(questions) == 20 and not driver.queue.waiting_for_usage
     assert [driver.ledger.record(number)['memory'] for number in range(20)] == [1 << 20] * 20
+    assert [qmap.info('out', '{:02d}'.format(number))['usage']['memory']['bytes'] for number in range(20)] == \
+        [1 << 20] * 20
 
 
 def test_the_inbox_is_looked_into_once_a_second(qmap, monkeypatch):

@@ -261,8 +261,7 @@ def test_a_job_on_another_machine_is_not_judged_from_here(qmap):
     interrupted_job(qmap, host='elsewhere')
     with open(qmap.path('screen'), 'wb') as screen:
         process = qmap.start('reattach', '-l', 'out', stdout=screen)
-    until(lambda: os.path.exists(qmap.path('out', '0.info')) and qmap.info('out', '0')['reason'])
-    assert qmap.info('out', '0')['reason'] == 'on elsewhere, another machine'
+    until(lambda: qmap('info', '-l', 'out', '-s', 'all', 'reason').lines[1:] == ['0\ton elsewhere, another machine'])
     qmap.write('out/.qmap/run/0.1.end', '0m0.000s 0m0.000s\n0m0.010s 0m0.000s\n{"exit_code":0,"time":1}\n')
     process.communicate()
     assert process.returncode == 0

@@ -227,7 +227,7 @@ def test_a_shell_that_is_told_to_end_passes_it_on(qmap):
 
 
 def test_a_job_that_is_stopped_has_not_ended(qmap):
-    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; sleep 1; echo done >done\n')
+    qmap.write('a.map', 'true\n' * MANY + 'echo begun >here; until [ -e go ]; do sleep 0.05; done; echo done >done\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out', '-r', '1')
     until(lambda: os.path.exists(qmap.path('here')))
     until(lambda: str(MANY) in {event['job'] for event in journal(qmap, 'out') if event['event'] == 'run'})
@@ -236,6 +236,7 @@ def test_a_job_that_is_stopped_has_not_ended(qmap):
     os.killpg(child, signal.SIGSTOP)
     time.sleep(0.3)
     os.killpg(child, signal.SIGCONT)
+    qmap.write('go', '')
     process.communicate(timeout=60)
     assert process.returncode == 0 and qmap.read('done') == 'done\n'
 
