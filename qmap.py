@@ -4918,14 +4918,15 @@ exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
 qmap_now
 qmap_since=${qmap_time%.*}
-# Each worker may have to ask the scheduler: one after the other, and those that soon have no job left do not.
-qmap_time_due=$((qmap_since + @ASKS@ + (qmap_k < 150 ? 4 * qmap_k : 600)))
-qmap_ask_time() {  # how long the worker may go on, where that is less than was asked for
-    qmap_remaining= qmap_time_due=
+# Each worker may have to ask the scheduler: not all at once, and those that soon have no job left do not.
+qmap_time_due=$((qmap_since + @ASKS@ + qmap_k % 30))
+qmap_learn_time() {  # how long the worker may go on, where that is less than was asked for; may it `ask`?
+    qmap_remaining=
 @REMAINING@    [ -n "$qmap_remaining" ] || return
     [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
         qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
 }
+qmap_learn_time
 qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
@@ -5032,7 +5033,10 @@ while [ -z "$qmap_over$qmap_signal" ]; do
     qmap_now
     if [ ${qmap_time%.*} -ge $qmap_look ]; then
         qmap_look=$((${qmap_time%.*} + 5))
-        [ -z "$qmap_time_due" ] || [ ${qmap_time%.*} -lt $qmap_time_due ] || qmap_ask_time
+        if [ -n "$qmap_time_due" ] && [ ${qmap_time%.*} -ge $qmap_time_due ]; then
+            qmap_time_due=
+            qmap_learn_time ask
+        fi
         if read -r qmap_most_k <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$qmap_most_k" ]; then
             qmap_over='sent home'
             break
@@ -5231,7 +5235,8 @@ def job_script(id, attempt, commands, sections, params, logs, line_ids):
 def whole_script(text):
     """Return a script so that it can be piped into bash, too: with a line that has bash read all of it first,
     because a command that reads its standard input would read the rest of the script."""
-    line = '[ -n "${BASH_SOURCE-}" ] || exec "$BASH" <(exec cat) </dev/null    # from a pipe'
+    known = '${BASH_SOURCE-}${BASH_EXECUTION_STRING-}'
+    line = '[ -n "{}" ] || exec "$BASH" <(exec cat) </dev/null    # from a pipe'.format(known)
     return text.replace('\n', '\n{}\n'.format(line), 1)
 
 
@@ -5241,9 +5246,9 @@ def eval_line(lines):
 
 
 #: Ends a job at the first line of [pre] that fails, and says which. A failure within a file that it sources
-#: is none.
+#: is none: there the script has a file below it in BASH_SOURCE, or the first one with bash -c.
 CHECK = r"""
-trap 'QMAP_STATUS=$?; [[ ${#BASH_SOURCE[@]} -gt 1 ]] || {
+trap 'QMAP_STATUS=$?; [[ -n ${BASH_SOURCE[!${#BASH_EXECUTION_STRING}]-} ]] || {
     builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2
     builtin exit $QMAP_STATUS
 }' ERR
@@ -5513,7 +5518,8 @@ class JobLimits:
     """How a scheduler limits the time and memory of jobs, and what tells that it did: a part of `Backend`."""
 
     #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds since its
-    #: start (qmap_since; now is qmap_time) in qmap_remaining, which is empty before, or nothing.
+    #: start (qmap_since; now is qmap_time) in qmap_remaining, which is empty before, or nothing. It may ask
+    #: the scheduler only if its first argument is `ask`.
     remaining = ''
     #: The seconds of which a time limit is a multiple, and the signals that are sent for nothing else.
     time_step = 60
@@ -6201,7 +6207,7 @@ class Slurm(SlurmAnswers, Backend):
     remaining = r"""
 if [ -n "${SLURM_JOB_END_TIME-}" ]; then
     qmap_remaining=$((SLURM_JOB_END_TIME - qmap_since))
-else    # from now on
+elif [ "$1" = ask ]; then    # from now on
     qmap_line=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
     read -t 30 -r qmap_line < <(squeue -h -j "$qmap_line" -o %L)
     [[ $qmap_line =~ ^(([0-9]+)-)?(([0-9]+):)?([0-9]+):([0-9]+)$ ]] && qmap_remaining=$(((
@@ -6546,7 +6552,7 @@ class GridEngine(GridEngineAnswers, Backend):
                    'more than its -Xmx')
     # What was asked for is known; a queue may allow less: h_rt 0:2:0. queue_conf(5)
     remaining = r"""
-while read -t 30 -r qmap_line qmap_value; do
+[ "$1" != ask ] || while read -t 30 -r qmap_line qmap_value; do
     [[ $qmap_line = [hs]_rt && ${qmap_value%%,*} =~ ^(([0-9]*):([0-9]*):)?([0-9]+)$ ]] || continue
     qmap_value=$(((10#0${BASH_REMATCH[2]} * 60 + 10#0${BASH_REMATCH[3]}) * 60 + 10#${BASH_REMATCH[4]}))
     [ -n "$qmap_remaining" ] && [ $qmap_remaining -lt $qmap_value ] || qmap_remaining=$qmap_value
@@ -10833,8 +10839,6 @@ class ShortJobs(Part):
     MANY, PART, SHORT = 50, 0.9, 60
     #: As many such jobs must fit into the time that each asks for: a worker asks for no more.
     FITTING = 10
-    #: Seconds that a worker spends on a job beside what that takes.
-    EXTRA = 0.1
     #: Seconds to wait at the most until nearly all places are free, which the workers then take together.
     DRAIN = 10
 
@@ -10879,9 +10883,9 @@ class ShortJobs(Part):
         now, places = self.here.monotonic(), max(0, places)
         if not self.is_open:
             return places
-        if not self.ledger.last_batch:
+        if not self.ledger.last_batch and self.ledger.count_of(UNSUBMITTED) > self.MANY + self.FIRST:
             self._first_due = now + self.WAIT
-            return min(places, self.FIRST)
+            return min(places, self.FIRST, max(1, self.driver.max_running // 2))    # half wait for no others
         return 0 if now < self._first_due and self.ledger.live and len(self._ends) < self.FIRST else places
 
     def decide(self):
@@ -10897,10 +10901,10 @@ class ShortJobs(Part):
         short = [lasted for lasted, _ in self._ends if lasted <= most]
         if len(short) < self.PART * (len(self._ends) + self.ledger.count_of(RUNNING)):
             return
-        lasted = sum(short) / len(short)
-        work = self.ledger.count_of(UNSUBMITTED) * (lasted + self.EXTRA)
-        self.driver.set(pull=max(1, int(-(-work // min(idle, time)))), pull_reason=(
-            'jobs take {:.1f} s, and {:.1f} s pass until the next one starts'.format(max(0.1, lasted), idle)))
+        # Those that follow may take longer: no place is to stay empty then.
+        self.driver.set(pull=self.ledger.count_of(UNSUBMITTED), pull_reason=(
+            'jobs take {:.1f} s, and {:.1f} s pass until the next one starts'.format(
+                max(0.1, sum(short) / len(short)), idle)))
 
     def places(self, most, alone):
         """Return how many workers there may be beside jobs that wait for a place of their own.
@@ -10935,6 +10939,7 @@ class Pools(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.by_number, self.short = {}, ShortJobs(driver)
+        self._next_of_workers, self._next_alone = True, False    # whether the next jobs are such
 
     @property
     def size(self):
@@ -10951,16 +10956,17 @@ class Pools(Part):
         waiting = sum(pool.waiting for pool in self.by_number.values())
         most = min(self.size, self.driver.max_running)
         ahead = min(Pool.LIST, max(Pool.FIRST * most, int(60 * submitter.speed())))
-        if waiting > ahead // 2 and not leaving and not submitter.unfinished:
-            return
-        submitter.unfinished = False
+        is_fed = waiting > ahead // 2 and not leaving and not submitter.unfinished
         by_themselves = sum('crew' not in self.ledger.batch_of(record)
                             for record in self.ledger.live.values())
-        if not (leaving or self.by_number) and self.short.drains(by_themselves):
+        if self._can_wait(is_fed, by_themselves):
             return
-        room = self.ledger.count_of(UNSUBMITTED) if leaving else ahead - waiting
+        submitter.unfinished = False
+        room = 0 if is_fed else ahead - waiting
+        room = self.ledger.count_of(UNSUBMITTED) if leaving else room
         params = change_params(self.plan.params, self.ledger.settings.get('params'))
         groups, alone = self._next_jobs(max(room, Pool.LIST), params)
+        self._next_of_workers, self._next_alone = bool(groups), bool(alone)
         if not leaving:
             most = self.short.places(min(most, self.driver.max_running - by_themselves), len(alone))
         for changes, members in groups.items():
@@ -10976,6 +10982,23 @@ class Pools(Part):
         alone = [number for number in alone if submitter.demands.may_try(submitter.demands.of_job(number))]
         room = self.driver.max_running - self.at_work() - by_themselves
         submitter.submit_jobs(alone[:len(alone) if leaving else max(0, room)])
+
+    def _can_wait(self, is_fed, by_themselves):
+        """Tell whether nothing is to be done now for workers or for jobs that need a task of their own.
+
+        Args:
+            is_fed: whether there are enough jobs on the lists
+            by_themselves: how many jobs have a task of their own
+        """
+        if self.driver.leaving or self.driver.submitter.unfinished:
+            return False
+        if self._next_of_workers and not is_fed:
+            return not self.by_number and self.short.drains(by_themselves)
+        # What is not for workers is gathered, as it is where there are none.
+        none_alone = is_fed and not self._next_alone
+        if none_alone or by_themselves + self.at_work() >= self.driver.max_running:
+            return True
+        return not self.driver.submitter.has_gathered()
 
     def _next_jobs(self, limit, params):
         """Return the numbers of the next jobs: those that a worker can run, as {changes in their parameters:
@@ -12573,6 +12596,10 @@ class Submitter(Part):
         least = max(self.GATHER_LEAST, self.GATHER_CALLS * self._took)
         return min(self.GATHER, max(least, self.GATHER_PART * self._lasted))
 
+    def has_gathered(self):
+        """Tell whether free places have been gathered for long enough."""
+        return self.here.monotonic() - self._submitted >= self.gathering()
+
     def ended_lately(self, now):
         """Return how many jobs ended in the last second."""
         while self._ends and now - self._ends[0] > 1:
@@ -12613,7 +12640,7 @@ class Submitter(Part):
             if room < self._ahead() // 2:
                 return    # there is enough on the way, and more at once costs less
         elif room < min(max_running // 2, unsubmitted) and not self.unfinished:
-            if now - self._submitted < self.gathering():
+            if not self.has_gathered():
                 return
         self.submit_jobs(self.demands.next_jobs(self.driver.pools.short.room(min(self.AT_ONCE, room))))
 
