@@ -10332,7 +10332,10 @@ class Reports(Part):
         end = read_end(path(record, '.end'))
         if end:
             why = standing_verdict(end, read_why(path(record, '.why')) or why_noted(self.ledger, number))
-            self.log([own_end(self.plan, record, read_start(path(record, '.start')), end, why)])
+            event = own_end(self.plan, record, read_start(path(record, '.start')), end, why)
+            if self.driver.recall.may_rerun(number, event):    # only now it is known that it had begun
+                event['rerun'] = True
+            self.log([event])
         else:
             self.driver.attempts.closed.discard(key)    # not yet whole
 

@@ -91,3 +91,19 @@ def test_a_driver_that_died_before_it_could_say_so_leaves_it_to_the_next(qmap):
     result = qmap('reattach', '-l', 'out', '--takeover')
     assert result.code == 0, result
     assert qmap.info('out', '0')['retries'] == 1 and qmap.info('out', '1')['retries'] == 0
+
+
+def test_who_is_heard_of_late_runs_again_too(qmap):
+    """The scheduler said that it was preempted before anybody knew that it had begun."""
+    path = prepare(qmap, 'echo a\necho b\n', 'out')
+    journal = module.Journal(module.Logs(path).journal(1), {'event': 'open', 'host': 'login', 'pid': 1, 'born': 'x/1'})
+    journal.write([{'event': 'lead', 'epoch': 1, 'host': 'login', 'pid': 1, 'born': 'x/1', 'read': {}, 'time': 1000.0},
+                   dict(interrupted(1, unheard=True), started=None)])
+    journal.close()
+    qmap.write(os.path.join('out', '.qmap', 'run', '0.1.start'),
+               '{"host":"n1","pid":7,"born":"x","executor_id":"7","time":1000}\n')
+    qmap.write(os.path.join('out', '.qmap', 'run', '0.1.end'),
+               '0m0s 0m0s\n0m0s 0m0s\n{"exit_code":143,"time":1005,"memory":0,"signal":"TERM"}\n')
+    result = qmap('reattach', '-l', 'out', '--takeover')
+    assert result.code == 0, result
+    assert qmap.info('out', '0')['retries'] == 1 and qmap.info('out', '0')['attempts'][0]['error_reason'] == 'preempted'
