@@ -1272,8 +1272,11 @@ class World:
         """Check that the script of a job's last attempt, as map and journal tell it, is the one that was written."""
         path = os.path.join(self.logs.path, record['job'] + '.sh')
         with open(path) as source:
-            if source.read() != module.Plan(self.logs).script_of(ledger, number):
-                raise Broken('{job}.{attempt} ran another script than its parameters make'.format(**record))
+            text = source.read()
+        # That of a retry which was taken back may have been written.
+        is_its = 'export QMAP_ATTEMPT={attempt}\n'.format(**record) in text
+        if is_its and text != module.Plan(self.logs).script_of(ledger, number):
+            raise Broken('{job}.{attempt} ran another script than its parameters make'.format(**record))
 
     def check_obedient(self, word, record):
         """Check the record of an attempt that the scheduler told to end, and that ended with 0: it was cut short, where
@@ -1785,8 +1788,9 @@ class Steering(REAL['Steering']):
         if not driver.causes and WORLD.now - driver.cancelled_at < 55:
             raise Broken('what is cancelled is told again after {} s'.format(WORLD.now - driver.cancelled_at))
         told = {module.key_of(self.ledger.live[number]): since for number, since in self.ledger.cancelled.items()}
+        began = WORLD.now    # it may be suspended meanwhile
         super().tell_backend()
-        driver.causes, driver.cancelled_at = 0, WORLD.now
+        driver.causes, driver.cancelled_at = 0, began
         for word, since in told.items():
             WORLD.verdicts.setdefault(word, (WORLD.now, since, 'cancelled'))
         if WORLD.plant == 'forgets':
