@@ -1328,7 +1328,8 @@ class World:
         """Check that a failure has a cause that happened."""
         reason, code = record['error_reason'], self.exits.get(word)
         known = code in range(256)    # an exit status; not None, nor what a runner says that lost it
-        if reason == 'cancelled' and 'lie' in self.kinds and (code or self.truth['killed', word]):
+        was_ended = code or self.truth['killed', word] or word in self.signalled
+        if reason == 'cancelled' and 'lie' in self.kinds and was_ended:
             return    # it did fail; that of all things the queue is wrong about why cannot be known
         killed = self.truth['killed', word]
         happened = {
