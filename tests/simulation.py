@@ -1254,7 +1254,8 @@ class World:
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
             raise Broken('{} was interrupted, and does not run again'.format(word))
-        for attempt in ledger.earlier(number) if 'tardy' not in self.kinds else ():    # else its words came too late
+        # Where words come late, it may have been judged without them.
+        for attempt in ledger.earlier(number) if not self.kinds & {'late', 'tardy'} else ():
             former = '{job}.{attempt}'.format(**attempt)
             if attempt.get('alone') and self.exits.get(former) in range(256) and former not in self.signalled:
                 raise Broken('{} ended by itself, and runs once more as if its worker had been cut off'.format(former))
@@ -1336,7 +1337,7 @@ class World:
             'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
             'submit': self.truth['refused', word] or self.truth['never', word] or self.truth['never'],
-            'memory': killed, 'time': self.truth['time', word],
+            'memory': killed, 'time': self.truth['time', word] or 'clock' in self.kinds,    # which may have jumped
             'node': killed or self.truth['node', word], 'preempted': killed or self.truth['preempted', word],
             'lost': killed or word in self.exits and not known or not self.ran[word] and (
                 self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
@@ -1917,7 +1918,9 @@ class Recall(REAL['Recall']):
     def return_batch(self, batch):
         """Rule: a submission counts as not made only where the scheduler has said so."""
         answer = WORLD.answers.get(batch['name'])
-        if batch.get('id') is None and answer not in ('', 'busy', 'unclear', 'refused'):
+        if self.lease._epoch < max(self.logs.epochs()):
+            pass    # it was overtaken: what it writes counts for nothing, and the answer may be that to another
+        elif batch.get('id') is None and answer not in ('', 'busy', 'unclear', 'refused'):
             raise Broken('{} is taken back, of which the scheduler said: {}'.format(batch['name'], answer))
         if self.driver.asker.batch_under_way() == batch['batch']:
             raise Broken('{} is taken back while it is being submitted'.format(batch['name']))
