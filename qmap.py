@@ -2591,9 +2591,26 @@ class Logs:
                 found.append(int(tail))
         return sorted(found)
 
-    def batch(self, number):
-        """Return the path of a batch's script."""
-        return os.path.join(self.qmap, 'batch', str(number))
+    def batch(self, number, suffix=''):
+        """Return the path of a batch's script, or of another of its files."""
+        return os.path.join(self.qmap, 'batch', str(number) + suffix)
+
+    def close_batch(self, number):
+        """Remove the list of a batch, without which nothing more of it begins, and its script: earlier
+        versions look for that.
+
+        Raises:
+            OSError: one of them cannot be removed
+        """
+        for suffix in ('.list', ''):
+            try:
+                os.unlink(self.batch(number, suffix))
+            except FileNotFoundError:
+                pass
+
+    def is_open(self, number):
+        """Tell whether jobs of a batch may still begin."""
+        return any(os.path.exists(self.batch(number, suffix)) for suffix in ('.list', ''))
 
     def job(self, id, suffix, count):
         """Return the path of a job's file, in a subfolder for each thousand where there are many commands."""
@@ -2622,8 +2639,9 @@ class Logs:
         return os.path.join(self.run, '.'.join([kind] + [str(number) for number in numbers]))
 
 
-#: What the name of a file in run/ tells: its kind (start, end, done, why of an attempt; share, left, cancel,
-#: home of a batch), the key of the attempt, the numbers of the batch and of its task; '' and 0 for none.
+#: What the name of a file in run/ tells: its kind (start, done, why of an attempt; left, cancel, home of a
+#: batch; earlier versions: end, share), the key of the attempt, the numbers of the batch and of its task; ''
+#: and 0 for none.
 RunFile = collections.namedtuple('RunFile', 'kind key batch index')
 RUN_FILE = re.compile(r'(?:(share|left|cancel)\.(\d{1,15})\.(\d{1,15})|(home)\.(\d{1,15})|'
                       r'(\d+\.\d+)\.(start|end|done|why))\Z')
@@ -2638,9 +2656,19 @@ def parse_run_file(name):
     return RunFile(kind or limit or said, key or '', int(batch or pool or 0), int(index or 0))
 
 
-def attempt_keys_in(files):
-    """Return the keys of the attempts of which there is a .start or .end among these RunFiles."""
-    return {file.key for file in files if file.kind in ('start', 'end')}
+def words_in(files):
+    """Return {name: RunFile} of the words of chunks that there are among these RunFiles, or of attempts of
+    which nothing but the end is seen."""
+    found = {}
+    for file in files:
+        name = file.key + '.start'
+        if file.kind == 'end':
+            found[name] = file
+        elif file.kind == 'start':
+            found.setdefault(name, file)
+        elif file.kind == 'share':
+            found['share.{}.{}'.format(file.batch, file.index)] = file
+    return found
 
 
 def status_of(pair):
@@ -2666,8 +2694,8 @@ def user_name(uid):
 
 #: What a runner says as it begins (of a claim that ran nothing: void, driver), and as a job ends.
 START_FIELDS = {
-    'host': str, 'pid': int, 'born': str, 'executor_id': str, 'time': NUMBER, 'crew': int, 'k': int,
-    'void': int, 'driver': int}
+    'host': str, 'pid': int, 'born': str, 'executor_id': str, 'batch': int, 'crew': int, 'k': int,
+    'driver': int, 'time': NUMBER, 'void': int}
 END_FIELDS = {
     'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'memory_below': int, 'before': str, 'left': int,
     'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int}
@@ -2681,9 +2709,35 @@ EXECUTION_FIELDS = {
 
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
-    'batch': int, 'name': str, 'tasks': list, 'time': NUMBER, 'params': dict, 'shares': int, 'crew': int,
-    'workers': int, 'with': dict, 'id': str}
+    'batch': int, 'name': str, 'tasks': list, 'time': NUMBER, 'params': dict, 'chunks': list, 'crew': int,
+    'workers': int, 'with': dict, 'id': str, 'shares': int}
 NEEDED = ('batch', 'name', 'tasks', 'time')
+
+
+def chunks_of(event):
+    """Return the keys of the jobs of a batch, a list for each of its chunks.
+
+    Raises:
+        ValueError, TypeError: the event is damaged
+    """
+    keys, many = event['tasks'], event.get('shares')
+    if many:    # an earlier version
+        return [keys[first::many] for first in range(many)]
+    found, place = [], 0
+    for size, count in event.get('chunks') or [(1, len(keys))]:
+        if size < 1 or place + size * count > len(keys):
+            raise ValueError(event)
+        found += [keys[first:first + size] for first in range(place, place + size * count, size)]
+        place += size * count
+    if place != len(keys):
+        raise ValueError(event)
+    return found
+
+
+def is_shared(event):
+    """Tell whether the tasks of a batch, which stand for no worker, run several jobs each."""
+    return 'crew' not in event and not {'shares', 'chunks'}.isdisjoint(event)
+
 
 #: Who drives, in driver.json and at the beginning of a segment of the journal.
 DRIVER_FIELDS = {
@@ -3562,15 +3616,16 @@ class JournalState(JobTable):
         if not self._may_be_batch(batch) or not workers > 0:
             raise ValueError(event)
         change_params({}, params)
+        chunks = chunks_of(event)
+        places = {key: index for index, keys in enumerate(chunks, 1) for key in keys}
         self.batches[batch] = dict(event, live=len(attempts))
         self.last_batch = max(self.last_batch, batch)
-        many = event.get('shares') or len(attempts)
-        for index, (id, number, attempt) in enumerate(attempts):
+        for key, (id, number, attempt) in zip(event['tasks'], attempts):
             self.attempts[number] = attempt
             self.places.newest[number] = place
             self.set_status(number, PENDING)
             record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
-                                          'k': index % many + 1 if many > 1 else 0, 'submitted': time}
+                                          'k': places[key] if len(chunks) > 1 else 0, 'submitted': time}
             if pulled:
                 record['k'] = UNASSIGNED
             if params:
@@ -4579,7 +4634,17 @@ qmap_end_rest() {  # what the job leaves behind, which would hold what was given
 }
 """
 
-#: The runner: runs attempts of jobs where the scheduler put it.
+#: The runner: runs the jobs of chunks where the scheduler put it.
+#:
+#: The list of a batch, batch/<number>.list, has five lines: whose it is (see `job_list`), how large its chunks
+#: are, the first jobs of these, and two parts that all scripts have in common; three for each job: what it is
+#: called, and two parts of its script; and a last one. Without it nothing of the batch begins.
+#:
+#: What is said of the jobs of a chunk goes to one file that nobody else writes, run/<key of the first
+#: one>.start. Who makes it has claimed the chunk. It has the lines: who this is, in JSON; `s KEY TIME .`
+#: before a job begins; `v KEY .` if neither that nor those behind it in the chunk do after all; `c KEY .` for
+#: one that is left out, as it was cancelled; and after two lines from `times`, `e KEY JSON .`, how it ended.
+#: A line without its point was torn.
 RUNNER = SHELL.rstrip('\n') + r"""
 qmap_find_group() {  # the cgroup of the scheduler's job, where it counts memory (cgroups(7), versions 1 and 2)
     local line path
@@ -4657,7 +4722,7 @@ qmap_look_on() {  # from now on somebody looks at the memory
     [ -n "$qmap_group" ] && exec {qmap_ask}<> <(:) {qmap_answer}<> <(:) || return
     qmap_sampler=$(qmap_sample >/dev/null & echo $!)
 }
-qmap_next_job() {
+qmap_count_job() {
     ((qmap_serial++))
     [ -z "$qmap_sampler" ] || ! kill -0 $qmap_sampler || echo $qmap_serial >&$qmap_ask
 }
@@ -4697,8 +4762,8 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
         unset "$line"
     done
     qmap_logs=$1 qmap_number=$2 qmap_made=$3 qmap_id=$4
-    qmap_batch=$qmap_logs/.qmap/batch/$qmap_number
-    qmap_born= qmap_worker=
+    qmap_run=$qmap_logs/.qmap/run qmap_batch=$qmap_logs/.qmap/batch/$qmap_number.list
+    qmap_born= qmap_worker= qmap_over= qmap_count=0 qmap_longest=0 qmap_timer= qmap_status=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -4721,228 +4786,109 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
     fi
     cd /
 }
-qmap_claim() {  # a task, its script without suffix: make the attempt ours; 75 where it is not, 74 on trouble
-    local try=0 claimed=
-    qmap_said=$qmap_logs/.qmap/run/$1 qmap_base=$2
-    # What was just made may not be seen from here for a while. Opening the folders asks anew. And a batch whose script
-    # is gone is over: what is left of it comes too late, and runs nothing.
-    # The script of a job that another worker ran may be gone for good: --keep failed.
-    until [ -r "$qmap_base.sh" ] && { : <"$qmap_batch"; }; do
-        [ -z "$qmap_signal" ] && [ ! -e "$qmap_said.start" ] || return 75
+qmap_read() {  # the head of a list: not all of it, which may be large
+    mapfile -t -n 5 qmap_head <"$1" && [ ${#qmap_head[@]} = 5 ]
+}
+qmap_await_list() {  # the list: 75 where the batch is over, 74 on trouble
+    local try=0
+    # What was just made may not be seen from here for a while. Opening the folder asks anew. And a batch
+    # whose list is gone is over: it comes too late, and runs nothing.
+    until qmap_read "$qmap_batch"; do
+        [ -z "$qmap_signal" ] || return 75
         qmap_now
         # No file stays unseen for so long.
-        [ $((++try)) -lt 5 ] || [ $((${qmap_time%.*} - qmap_made)) -lt 180 ] ||
-            [ ! -d "$qmap_logs/.qmap/run" ] || return 75
-        if [ $try -ge 60 ]; then
-            echo "qmap: $qmap_batch or $qmap_base.sh is not there on $qmap_host" >&$qmap_err
-            [ -d "$qmap_logs/.qmap/run" ] && return 75 || return 74
+        if [ $((++try)) -ge 5 ] && [ $((${qmap_time%.*} - qmap_made)) -ge 180 ] && [ -d "$qmap_run" ]; then
+            return 75
         fi
-        set -- "${qmap_base%/*}"/.[q]* "${qmap_batch%/*}"/.[q]*; sleep 1
+        if [ $try -ge 60 ]; then
+            echo "qmap: $qmap_batch is not there on $qmap_host" >&$qmap_err
+            [ -d "$qmap_run" ] && return 75 || return 74
+        fi
+        set -- "${qmap_batch%/*}"/.[q]*; sleep 1
     done
+}
+qmap_read_chunk() {  # the jobs of chunk K: qmap_count of them in qmap_list
+    local sizes chunk=$(($1 - 1)) before=0 size many
+    qmap_count=0 qmap_at=0
+    for sizes in ${qmap_head[1]}; do    # 20x16: so many jobs, so many such chunks
+        size=${sizes%x*} many=${sizes#*x}
+        if [ $chunk -lt $many ]; then
+            mapfile -t -s $((5 + 3 * (before + chunk * size))) -n $((3 * size + 1)) qmap_list <"$qmap_batch"
+            [ ${#qmap_list[@]} = $((3 * size + 1)) ] || return    # it is gone
+            qmap_count=$size
+            return 0
+        fi
+        ((chunk -= many, before += many * size))
+    done
+    return 1
+}
+qmap_load() {  # make the job of this line of the list the one at hand
+    local job=(${qmap_list[$1]})
+    qmap_task=${job[0]} qmap_key=${job[0]#=} qmap_base=$qmap_logs/${job[1]} qmap_limit=${job[2]}
+    qmap_said=$qmap_run/$qmap_key qmap_done=$qmap_said.done
+    printf -v qmap_text '%b%b%b%b' \
+        "${qmap_list[$1 + 1]}" "${qmap_head[3]}" "${qmap_list[$1 + 2]}" "${qmap_head[4]}"
+}
+qmap_put() {
+    [ $1 != e ] || times
+    printf '%s .\n' "$*"
+}
+qmap_say() {  # add a line to the words of this chunk. Other hosts see it once it is closed.
+    local torn=
+    qmap_try=0
+    until if [ -n "$qmap_id" ]; then
+            { printf "$torn" && qmap_put "$@"; } >>"$qmap_words"
+        else
+            printf "$torn" && qmap_put "$@"
+        fi
+    do torn='\n'; qmap_room || return; done
+}
+qmap_claim() {  # make the chunk of the job at hand ours: 75 where it is not, 74 on trouble
+    local try=0
     [ -z "$qmap_signal" ] || return 75
-    qmap_now
-    # The claim: whoever makes the file runs the attempt, and nobody else ever does.
+    qmap_words=$qmap_run/$qmap_key.start
+    # Whoever makes the file runs the chunk, and nobody else ever does.
     set -C
-    { claimed=yes; printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","time":%s%s}\n' \
-        "$qmap_host" $$ "$qmap_born" "${qmap_id:-$$}" "$qmap_time" "$qmap_worker"; } >"$qmap_said.start"
-    set +C
-    if [ -z "$claimed" ]; then
-        [ -e "$qmap_said.start" ] && return 75
-        echo "qmap: $qmap_said.start cannot be written on $qmap_host" >&$qmap_err
+    if ! exec >"$qmap_words"; then
+        set +C
+        [ -e "$qmap_words" ] && return 75
+        echo "qmap: $qmap_words cannot be written on $qmap_host" >&$qmap_err
         return 74
     fi
-    # Once more: the claims of a batch are removed after its script, and so may have been this attempt's first one.
-    { : <"$qmap_batch"; } || { qmap_void; return 75; }
-    qmap_unbegun=yes qmap_try=0 qmap_done=$qmap_said.done
-}
-qmap_void() {  # nothing was run of what was claimed
-    echo '{"void":1}' >|"$qmap_said.start"
-}
-qmap_rest() {  # what else there is to say of an end
-    qmap_more="${qmap_left:+,\"left\":1}${qmap_told:+,\"signal\":\"$qmap_told\"}"
-}
-qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
-    # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
-    # again for 99, and holds it for 100. LSF tells in the variable what its queue has as REQUEUE_EXIT_VALUES
-    # ("all ~1 ~2 EXCLUDE(3)"), the batch what Slurm has.
-    local again=" ${LSB_EXIT_REQUEUE-} $qmap_requeues "
-    again=${again//[^0-9~al]/ }
-    case $1 in 0) return 1 ;; 75 | 99 | 100 | 254) return 0 ;; esac
-    [[ $again != *" ~$1 "* && ( $again = *" $1 "* || $again = *" all "* ) ]]
-}
-"""
-
-#: Starts a job, marked with = where a subshell will do. It stands outside of any function, whose variables
-#: that would see. Any other job gets a bash of its own, below a shell that outlives it and tells its status.
-#: That bash gets back what its environment said to shells: see `job_environment`.
-START = r"""
-    set -m
-    until {
-        if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
-            (
-                set +m
-                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
-                export QMAP_DONE=$qmap_done
-                _qmap=$qmap_base SECONDS=0
-                unset "${!qmap_@}"
-                . "$_qmap.sh" 3<&- 4>&-
-                builtin printf '%d\n' $? >&4
-            ) &
-        else
-            (
-                trap : TERM INT HUP USR2 USR1 QUIT ALRM XCPU
-                set +m
-                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
-                qmap_env=()
-                for qmap_kept in "${!QMAP_KEPT_@}"; do qmap_env+=("${!qmap_kept}"); unset "$qmap_kept"; done
-                exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
-                QMAP_DONE=$qmap_done ${qmap_env[0]:+env} "${qmap_env[@]}" bash "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&-
-                printf '%d\n' $? >&4
-            ) &
-        fi
-    } </dev/null >>"$qmap_base.out" 2>>"$qmap_base.err"; do qmap_room && [ -z "$qmap_signal" ] || exit 75; done
-    set +m
-    qmap_unbegun=
-""".lstrip('\n')
-
-#: Where a script that may be started before its time waits for a word; without one it ends.
-AWAIT_START = '[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit 75\n'
-
-#: Runs one attempt of one job.
-ONE = r"""
-exec 3>&$qmap_err {qmap_err}>&-
-qmap_err=3 qmap_task=${qmap_tasks[2*qmap_k-2]}
-@WAIT@qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[2*qmap_k-1]}" || {
-    qmap_status=$?
-    # Nothing is left to be done, and for any other status a site may have its scheduler run this again.
-    [ $qmap_status != 75 ] || [ -z "$qmap_id" ] || exit 0
-    exit $qmap_status
-}
-qmap_look_on
-@START@qmap_wait
-[ -z "$qmap_unbegun" ] || exit 254
-qmap_memory
-qmap_rest
-[ -z "$qmap_sampler" ] || kill -KILL $qmap_sampler
-until { times && printf '{"exit_code":%d,"time":%s,%s%s}\n' $qmap_status "$qmap_time" "$qmap_used" \
-    "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
-for qmap_told in $qmap_status 1 2 3 0; do qmap_repeats $qmap_told || exit $qmap_told; done
-""".replace('@START@', START).replace('@WAIT@', AWAIT_START)
-
-#: Runs a share of a batch, job after job: short ones on this machine. What can runs in a subshell, which
-#: costs a third of a new bash; it stands outside of any function, whose variables it would see. What is said
-#: of the jobs goes to one file that nobody else writes, a line each: `s TASK TIME .` before one begins,
-#: `v TASK .` if it did not (the batch is over, or there was no process for it), and `e TASK TIME STATUS .` at
-#: its end, or `e TASK TIME STATUS left .` where it left something behind, after two lines from `times`.
-#: Without the point one was torn.
-SHARE = r"""
-exec 2>/dev/null 3<"$qmap_batch.$qmap_k" || exit
-qmap_void() {
-    qmap_try=0
-    until printf 'v %s .\n' "${qmap_task#=}" || ! qmap_room; do echo; done
-}
-qmap_listen
-read -r qmap_host </proc/sys/kernel/hostname
-read -r qmap_boot </proc/sys/kernel/random/boot_id
-read -r qmap_stat </proc/$$/stat; qmap_stat=(${qmap_stat##*) })
-@WAIT@set -C; exec >"$qmap_logs/.qmap/run/share.$qmap_number.$qmap_k" || exit 75; set +C
-printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s"}\n' "$qmap_host" $$ "$qmap_boot/${qmap_stat[19]}" $$ ||
-    exit 74
-cd / || exit
-while [ -z "$qmap_signal" ] && read -r qmap_task qmap_base; do
+    set +C
     qmap_now
-    printf 's %s %s .\n' "${qmap_task#=}" "$qmap_time" || break
-    { : <"$qmap_batch"; } || { qmap_void; break; }
-    qmap_base=$qmap_logs/$qmap_base qmap_said=$qmap_logs/.qmap/run/${qmap_task#=}
-    qmap_unbegun=yes qmap_try=0 qmap_done=$qmap_said.done
-@START@    qmap_wait
-    [ -z "$qmap_unbegun" ] || exit 254
-    until times && printf 'e %s %s %d %s.\n' "${qmap_task#=}" "$qmap_time" $qmap_status "${qmap_left:+left }" ||
-        ! qmap_room; do echo; done
-done <&3
-exit 0
-""".replace('@START@', START).replace('@WAIT@', AWAIT_START)
-
-#: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it
-#: stands, functions of the environment that change it.
-OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
-    \b(?:set|return|caller|exit|exec)\b|
-    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
-    \bhistory\b|
-    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
-
-
-def batch_script(logs, batch, tasks, paths, made, task_variable, id_variable, requeues=()):
-    """Return the script that is submitted for a batch: the runner, and the list of what its tasks run.
-
-    It carries all that it needs: a file that was just made may not be seen on the node for a minute.
-
-    Args:
-        logs: Logs
-        batch: its number
-        tasks: list of '<id>.<attempt>', marked with = where a subshell will do
-        paths: list of the paths of the jobs' scripts in the logs folder, without their suffix
-        made: when this is, in seconds since 1970
-        task_variable: the environment variable that holds the index from 1, in an array
-        id_variable: the one that holds the scheduler's id
-        requeues: the exit statuses for which the scheduler runs a task again, or holds it
-    """
-    return ''.join([
-        '#!/bin/bash\n# A batch of QMap: line k of the list is task k.\n', RUNNER.lstrip('\n'),
-        'qmap_requeues={}\n'.format(shlex.quote(' '.join(map(str, requeues)))),
-        'qmap_tasks=(\n', ''.join('{} {}\n'.format(*job) for job in zip(tasks, paths)), ')\n',
-        begin_lines(logs, batch, made, task_variable, id_variable), ONE.lstrip('\n')])
-
-
-def begin_lines(logs, batch, made, task_variable, id_variable):
-    """Return the lines of a script that find out which task it is, and begin."""
-    return ('qmap_k=${{{}:-1}}\n[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\n'
-            'qmap_begin {} {} {} "${}"\n'.format(
-                task_variable, shlex.quote(logs.path), batch, int(made), id_variable))
-
-
-#: Seconds for which a worker waits for another list, and after which the first asks how long it may go on.
-WORKER_WAIT, WORKER_ASKS = 15, 60
-
-#: A worker (`qmap submit --pull`): takes job after job from the list of its batch, and from those that follow
-#: for its crew, claiming each, until none is left, its own time is nearly over, or somebody wants it to leave. A
-#: list holds the tasks (marked with = where a subshell will do), the scripts and the seconds that each may run (0:
-#: whatever the worker has). It goes behind RUNNER, whose functions it calls; @START@ stands for what starts a job,
-#: @WAIT@ for the seconds for which it waits for another list, @ASKS@ for those after which it asks the
-#: scheduler how long it may go on, and @REMAINING@ for what does so (see `Backend.remaining`).
-PULL = r"""
-qmap_crew=$qmap_number qmap_run=$qmap_logs/.qmap/run qmap_over= qmap_limit=0 qmap_look=0
-qmap_longest=0 qmap_before='0m0s 0m0s' qmap_fresh=yes qmap_next=0 qmap_turn=()
-qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k"
-exec 3>&$qmap_err {qmap_err}>&-
-qmap_err=3
-qmap_now
-qmap_since=${qmap_time%.*}
-# Each worker may have to ask the scheduler: not all at once, and those that soon have no job left do not.
-qmap_time_due=$((qmap_since + @ASKS@ + qmap_k % 30))
-qmap_learn_time() {  # how long the worker may go on, where that is less than was asked for; may it `ask`?
-    qmap_remaining=
-@REMAINING@    [ -n "$qmap_remaining" ] || return
-    [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
-        qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
+    qmap_try=0
+    until printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","batch":%d%s}\n' "$qmap_host" $$ \
+        "$qmap_born" "${qmap_id:-$$}" $qmap_number "$qmap_worker" && times && qmap_put s $qmap_key $qmap_time
+    do qmap_room || return 74; echo; done
+    [ -z "$qmap_id" ] || exec >/dev/null
 }
-qmap_learn_time
-qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
-    # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
-    local task base line pid file=$qmap_run/cancel.$qmap_crew.$qmap_k told=0 last=
-    exec 3>&- 4>&- {qmap_tick}<> <(:)
-    while read -t 5 -u $qmap_tick; kill -0 $$; do
-        [ -e "$file" ] && read -r task base <"$file" || continue
-        [ "$task" = "$last" ] || told=0 last=$task
-        for line in /proc/[0-9]*/stat; do
-            pid=${line//[^0-9]/}
-            read -r line <"/proc/$pid/stat" || continue
-            line=(${line##*) })
-            # A child of the worker in a process group of its own is the job that has not said its end.
-            [ "${line[1]}/${line[2]}" = "$$/$pid" ] && { [ "/proc/$pid/fd/1" -ef "$qmap_logs/$base.out" ] ||
-                [ ! -e "$qmap_run/$task.end" ] && [ -e "$file" ]; } || continue
-            if [ $((told++)) -lt 2 ]; then kill -TERM -- -$pid; else kill -KILL -- -$pid; fi
-        done
+qmap_void() {  # nothing is run of what is left of the chunk
+    qmap_say v $qmap_key
+    qmap_count=0
+}
+qmap_is_open() {
+    { : <"$qmap_batch"; }
+}
+qmap_begin_next() {  # make a job the one at hand, which has said that it begins; 1 where there is none
+    while :; do
+        if [ $qmap_count -gt 0 ]; then
+            qmap_load $qmap_at
+            if [ -n "$qmap_signal" ] || qmap_leaves; then qmap_void; return 1; fi
+            if qmap_is_cancelled; then qmap_say c $qmap_key; ((qmap_at += 3, qmap_count--)); continue; fi
+            qmap_now
+            qmap_say s $qmap_key $qmap_time
+        else
+            qmap_next_chunk || return
+        fi
+        # The claims of a batch are removed after its list, and so may have been this chunk's first one.
+        if qmap_is_open; then
+            ((qmap_at += 3, qmap_count--))
+            qmap_unbegun=yes qmap_try=0 qmap_began=${qmap_time%.*}
+            qmap_count_job
+            return 0
+        fi
+        qmap_void
     done
 }
 qmap_time_out() {  # beside a job with a time of its own: end it when that is over
@@ -4956,80 +4902,173 @@ qmap_time_out() {  # beside a job with a time of its own: end it when that is ov
     read -t 10 -u $qmap_tick
     kill -KILL -- -$qmap_job
 }
-qmap_plan() {  # what of the list to try next: this worker's own part, and then what others have left; 1 for nothing
-    local i name rest=() count=$((${#qmap_tasks[@]} / 3))
-    local -A taken=()
-    qmap_turn=() qmap_next=0
-    if [ -n "$qmap_fresh" ]; then
-        qmap_fresh=
-        for ((i = qmap_k - 1; i < count; i += qmap_workers)); do qmap_turn+=($i); done
-        [ ${#qmap_turn[@]} = 0 ] || return 0
-    fi
-    for name in "$qmap_run"/*.start; do name=${name##*/}; taken[${name%.start}]=yes; done
-    for ((i = 0; i < count; i++)); do
-        name=${qmap_tasks[3*i]}
-        [ -n "${taken[${name#=}]}" ] || rest+=($i)
-    done
-    i=$(((qmap_k - 1) * ${#rest[@]} / qmap_workers))    # not all at the same place
-    qmap_turn=(${rest[@]:i} ${rest[@]:0:i})
-    [ ${#qmap_turn[@]} -gt 0 ]
+qmap_end_job() {  # say how the job ended
+    local seconds=$((${qmap_time%.*} - qmap_began + 1)) end
+    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
+    qmap_timer=
+    [ $seconds -le $qmap_longest ] || qmap_longest=$seconds
+    qmap_memory
+    printf -v end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
+        "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
+    qmap_say e $qmap_key "$end"
 }
-qmap_more() {  # the next list for this crew, 1 where none comes
-    local try name number line next
-    [ -z "$qmap_last" ] || return 1
-    for ((try = 0; try < @WAIT@; try++)); do
-        next=
-        for name in "$qmap_logs"/.qmap/batch/*; do
-            number=${name##*/}
-            [[ $number =~ ^[0-9]+$ && $number -gt $qmap_number && ( -z $next || $number -lt $next ) ]] || continue
-            read -r line <"$name" && [[ "$line " = "# crew $qmap_crew "* ]] && next=$number
-        done
-        if [ -n "$next" ] && qmap_read "$qmap_logs/.qmap/batch/$next"; then
-            qmap_number=$next qmap_batch=$qmap_logs/.qmap/batch/$next qmap_fresh=yes
-            return 0
+qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
+    # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
+    # again for 99, and holds it for 100. LSF tells in the variable what its queue has as REQUEUE_EXIT_VALUES
+    # ("all ~1 ~2 EXCLUDE(3)"), the batch what Slurm has.
+    local again=" ${LSB_EXIT_REQUEUE-} $qmap_requeues "
+    again=${again//[^0-9~al]/ }
+    case $1 in 0) return 1 ;; 75 | 99 | 100 | 254) return 0 ;; esac
+    [[ $again != *" ~$1 "* && ( $again = *" $1 "* || $again = *" all "* ) ]]
+}
+"""
+
+#: Runs the jobs, one after the other. It stands outside of any function, whose variables jobs would see. A
+#: job that is marked with = runs in a subshell. Any other gets a bash of its own, below a shell that outlives
+#: it and tells its status. That bash gets back what its environment said to shells: see `job_environment`. A
+#: script that the system would not pass on is written to its file: MAX_ARG_STRLEN in execve(2).
+LOOP = r"""
+while qmap_begin_next; do
+    set -m
+    until {
+        if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
+            (
+                set +m
+                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
+                export QMAP_DONE=$qmap_done
+                _qmap=$qmap_text SECONDS=0
+                BASH_ARGV0=$qmap_base.sh    # errors are said to be there, from release 5 on
+                unset "${!qmap_@}"
+                # The lines in which bash says that errors are count on from here, unless they are set thus.
+                builtin eval "{ :; } 2>&\$((2 + (LINENO = 0)))"$'\n'"$_qmap" 3<&- 4>&-
+                builtin printf '%d\n' $? >&4
+            ) &
+        else
+            (
+                trap : TERM INT HUP USR2 USR1 QUIT ALRM XCPU
+                set +m
+                [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
+                qmap_env=()
+                for qmap_kept in "${!QMAP_KEPT_@}"; do qmap_env+=("${!qmap_kept}"); unset "$qmap_kept"; done
+                qmap_command=(bash -c '_qmap=$QMAP_SCRIPT; builtin unset QMAP_SCRIPT; builtin eval "$_qmap"')
+                if [ ${#qmap_text} -gt 30000 ]; then
+                    qmap_command=(bash)
+                    printf %s "$qmap_text" >|"$qmap_base.sh" || exit 254
+                    qmap_text=
+                fi
+                exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
+                QMAP_SCRIPT=$qmap_text QMAP_DONE=$qmap_done ${qmap_env[0]:+env} "${qmap_env[@]}" \
+                    "${qmap_command[@]}" "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&-
+                printf '%d\n' $? >&4
+            ) &
         fi
-        [ -z "$qmap_over$qmap_signal" ] || return 1
-        sleep 1
+    } </dev/null >>"$qmap_base.out" 2>>"$qmap_base.err"; do qmap_room && [ -z "$qmap_signal" ] || exit 75; done
+    set +m
+    qmap_unbegun= qmap_job=$!
+    [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
+    qmap_wait $qmap_job
+    [ -z "$qmap_unbegun" ] || exit 254
+    qmap_end_job
+done
+"""
+
+#: Begins the script of a batch whose jobs may run in subshells: bash says of an error in such a one that it
+#: is where $0 says, if its own commands do not come from a file.
+AS_TEXT = r"""[ -n "$BASH_EXECUTION_STRING" ] || exec bash -c 'builtin eval "$(<"$0")"' "$0"
+"""
+
+#: How a task finds the jobs that it runs, those of one chunk, and how it ends. A script that was started
+#: before its time waits for a word; without one it ends.
+ONCE = (r"""
+exec 3>&$qmap_err {qmap_err}>&-
+qmap_err=3 qmap_refused=75 qmap_chunk=
+qmap_leaves() { return 1; }
+qmap_is_cancelled() { return 1; }
+qmap_next_chunk() {
+    [ -z "$qmap_chunk" ] || return
+    qmap_chunk=$qmap_k
+    qmap_read_chunk $qmap_k || return
+    qmap_load 0
+    qmap_claim || { qmap_refused=$? qmap_count=0; return 1; }
+    qmap_look_on
+    return 0
+}
+qmap_await_list || qmap_refused=$? qmap_chunk=none
+[ -z "$QMAP_WAIT" ] || { read -r qmap_line && unset QMAP_WAIT; } || exit 75
+""", r"""
+[ -z "$qmap_sampler" ] || kill -KILL $qmap_sampler
+if [ -z "$qmap_status" ]; then
+    # Nothing is left to be done, and for any other status a site may have its scheduler run this again.
+    [ $qmap_refused != 75 ] || [ -z "$qmap_id" ] || exit 0
+    exit $qmap_refused
+fi
+for qmap_told in $qmap_status 1 2 3 0; do qmap_repeats $qmap_told || exit $qmap_told; done
+""")
+
+#: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it
+#: stands, functions of the environment that change it.
+OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
+    \b(?:set|return|caller|exit|exec)\b|
+    \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
+    \bhistory\b|
+    (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
+
+
+#: Seconds for which a worker waits for another list, and after which the first asks how long it may go on.
+WORKER_WAIT, WORKER_ASKS = 15, 60
+
+#: How a worker (`qmap submit --pull`) finds the jobs that it runs, and how it ends: it claims chunk after
+#: chunk of the list of its batch, and of those that follow for its crew, until none is left, its own time is
+#: nearly over, or somebody wants it to leave. @WAIT@ stands for the seconds for which it waits for another
+#: list, @ASKS@ for those after which it asks the scheduler how long it may go on, and @REMAINING@ for what
+#: does so (see `Backend.remaining`).
+PULL = (r"""
+qmap_crew=$qmap_number qmap_look=0 qmap_fresh=yes qmap_tried=0 qmap_turn=()
+qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k" qmap_cancels=$qmap_run/cancel.$qmap_crew.$qmap_k
+exec 3>&$qmap_err {qmap_err}>&-
+qmap_err=3
+qmap_now
+qmap_since=${qmap_time%.*}
+# Each worker may have to ask the scheduler: not all at once, and those that soon have no job left do not.
+qmap_time_due=$((qmap_since + @ASKS@ + qmap_k % 30))
+qmap_learn_time() {  # how long the worker may go on, where that is less than was asked for; may it `ask`?
+    qmap_remaining=
+@REMAINING@    [ -n "$qmap_remaining" ] || return
+    [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
+        qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
+}
+qmap_learn_time
+qmap_runs() {  # whether a job is the one that has said last that it begins, in these words of its chunk
+    local lines=()
+    mapfile -t lines <"$qmap_run/$2.start"
+    [[ "${lines[*]: -1}" = "s $1 "* ]]
+}
+qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
+    # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
+    local key first line pid
+    local -A told=()
+    exec 3>&- 4>&- {qmap_tick}<> <(:)
+    while read -t 5 -u $qmap_tick; kill -0 $$; do
+        [ ! -e "$qmap_cancels" ] || while read -r key first; do
+            for line in /proc/[0-9]*/stat; do
+                pid=${line//[^0-9]/}
+                read -r line <"/proc/$pid/stat" || continue
+                line=(${line##*) })
+                # A child of the worker in a process group of its own is the job that has not said its end.
+                [ "${line[1]}/${line[2]}" = "$$/$pid" ] && qmap_runs $key $first || continue
+                if [ $((told[$key]++)) -lt 2 ]; then kill -TERM -- -$pid; else kill -KILL -- -$pid; fi
+            done
+        done <"$qmap_cancels"
     done
+}
+qmap_is_cancelled() {  # the job at hand, which has not begun
+    local key first
+    [ -e "$qmap_cancels" ] || return
+    while read -r key first; do [ "$key" != $qmap_key ] || return 0; done <"$qmap_cancels"
     return 1
 }
-qmap_read() {  # a list, if all of it is there
-    local line whole= tasks=() last=
-    while read -r line; do
-        case $line in
-            '# crew '*' last') last=yes ;;
-            '# end') whole=yes ;;
-            [!#]*) tasks+=($line) ;;
-        esac
-    done <"$1"
-    [ -n "$whole" ] || return 1
-    qmap_tasks=("${tasks[@]}") qmap_last=$last
-}
-# Neither this nor what watches over a job's time is a child of the worker, which has one at a time: where bash has lost
-# the status of one, it would wait for the other.
-qmap_watcher=$(qmap_watch >/dev/null & echo $!) qmap_try=0
-qmap_look_on
-# What was just made may not be seen from here for a while; later, a batch whose script is gone is over.
-until { : <"$qmap_batch"; } || [ $((++qmap_try)) -ge 60 ] || [ -n "$qmap_signal" ]; do
-    [ $qmap_try -lt 5 ] || [ $((${qmap_time%.*} - qmap_made)) -lt 180 ] || [ ! -d "$qmap_run" ] || break
-    set -- "${qmap_batch%/*}"/.[q]*; sleep 1
-done
-if [ ! -d "$qmap_run" ] && [ -z "$qmap_signal" ]; then
-    echo "qmap: $qmap_batch is not there on $qmap_host" >&3
-    kill -KILL $qmap_watcher
-    exit 74
-fi
-while [ -z "$qmap_over$qmap_signal" ]; do
-    if ! { : <"$qmap_batch"; }; then
-        qmap_more || break
-        continue
-    fi
-    if [ $qmap_next -ge ${#qmap_turn[@]} ]; then
-        qmap_plan || qmap_more || break
-        continue
-    fi
-    qmap_i=${qmap_turn[qmap_next++]}
-    qmap_task=${qmap_tasks[3*qmap_i]} qmap_limit=${qmap_tasks[3*qmap_i+2]}
+qmap_leaves() {  # whether to begin no other job, for which qmap_over says why
+    local limit need
     qmap_now
     if [ ${qmap_time%.*} -ge $qmap_look ]; then
         qmap_look=$((${qmap_time%.*} + 5))
@@ -5037,93 +5076,142 @@ while [ -z "$qmap_over$qmap_signal" ]; do
             qmap_time_due=
             qmap_learn_time ask
         fi
-        if read -r qmap_most_k <"$qmap_run/home.$qmap_crew" && [ "$qmap_k" -gt "$qmap_most_k" ]; then
-            qmap_over='sent home'
-            break
-        fi
+        ! read -r limit <"$qmap_run/home.$qmap_crew" || [ "$qmap_k" -le "$limit" ] || qmap_over='sent home'
     fi
-    qmap_need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
-    if [ $qmap_within -gt 0 ] &&
-            [ $((qmap_since + qmap_within - ${qmap_time%.*})) -lt $((qmap_longest > 0 ? qmap_need + 5 : 0)) ]; then
+    need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
+    [ $qmap_within = 0 ] || [ $qmap_longest = 0 ] ||
+        [ $((qmap_since + qmap_within - ${qmap_time%.*})) -ge $((need + 5)) ] ||
         qmap_over='its time is nearly over'
-        break
+    [ -n "$qmap_over" ]
+}
+qmap_plan() {  # which chunks to try next: its own part of the list, then what others have left; 1 for none
+    local chunk key rest=() heads=(${qmap_head[2]})
+    local -A taken=()
+    qmap_turn=() qmap_tried=0
+    if [ -n "$qmap_fresh" ]; then
+        qmap_fresh=
+        for ((chunk = qmap_k; chunk <= ${#heads[@]}; chunk += qmap_workers)); do qmap_turn+=($chunk); done
+        [ ${#qmap_turn[@]} = 0 ] || return 0
     fi
-    qmap_claim "${qmap_task#=}" "$qmap_logs/${qmap_tasks[3*qmap_i+1]}"
-    case $? in 0) ;; 74) qmap_over='cannot write'; break ;; *) continue ;; esac
-    qmap_began=${qmap_time%.*}
-    qmap_next_job
-@START@
-    qmap_job=$! qmap_timer=
-    [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
-    qmap_wait $qmap_job
-    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
-    [ -z "$qmap_unbegun" ] || exit 254
-    qmap_seconds=$((${qmap_time%.*} - qmap_began + 1))
-    [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
-    qmap_memory
-    qmap_rest
-    until { times && printf '{"exit_code":%d,"time":%s,%s,"before":"%s"%s}\n' $qmap_status "$qmap_time" \
-        "$qmap_used" "$qmap_before" "$qmap_more"; } >"$qmap_said.end" || ! qmap_room; do :; done
-    qmap_before=
-    { read -r qmap_line && read -r qmap_before; } <"$qmap_said.end"
-done
-if [ -z "$qmap_last" ] || { : <"$qmap_batch"; }; then    # else nobody waits for this word
+    for key in "$qmap_run"/*.start; do key=${key##*/}; taken[${key%.start}]=yes; done
+    for ((chunk = 1; chunk <= ${#heads[@]}; chunk++)); do
+        [ -n "${taken[${heads[chunk - 1]}]}" ] || rest+=($chunk)
+    done
+    chunk=$(((qmap_k - 1) * ${#rest[@]} / qmap_workers))    # not all at the same place
+    qmap_turn=(${rest[@]:chunk} ${rest[@]:0:chunk})
+    [ ${#qmap_turn[@]} -gt 0 ]
+}
+qmap_more() {  # the next list for this crew, 1 where none comes
+    local try name number line next
+    [[ ${qmap_head[0]} != *' last' ]] || return 1
+    for ((try = 0; try < @WAIT@; try++)); do
+        next=
+        for name in "$qmap_logs"/.qmap/batch/*.list; do
+            number=${name##*/} number=${number%.list}
+            [[ $number =~ ^[0-9]+$ && $number -gt $qmap_number && ( -z $next || $number -lt $next ) ]] || continue
+            read -r line <"$name" && [[ "$line " = "# crew $qmap_crew "* ]] && next=$number
+        done
+        if [ -n "$next" ] && qmap_read "$qmap_logs/.qmap/batch/$next.list"; then
+            qmap_number=$next qmap_batch=$qmap_logs/.qmap/batch/$next.list qmap_fresh=yes
+            qmap_turn=() qmap_tried=0
+            return 0
+        fi
+        [ -z "$qmap_over$qmap_signal" ] || return 1
+        sleep 1
+    done
+    return 1
+}
+qmap_next_chunk() {
+    while [ -z "$qmap_over$qmap_signal" ]; do
+        qmap_count=0
+        if ! qmap_is_open; then
+            qmap_more || return
+        elif [ $qmap_tried -ge ${#qmap_turn[@]} ]; then
+            qmap_plan || qmap_more || return
+        else
+            qmap_read_chunk ${qmap_turn[qmap_tried++]} || continue
+            qmap_load 0
+            ! qmap_leaves || break
+            qmap_claim
+            case $? in 0) return 0 ;; 74) qmap_over='cannot write' ;; esac
+        fi
+    done
+    qmap_count=0
+    return 1
+}
+# Neither this nor what watches over a job's time is a child of the worker, which has one at a time: where bash has lost
+# the status of one, it would wait for the other.
+qmap_watcher=$(qmap_watch >/dev/null & echo $!)
+qmap_look_on
+qmap_await_list
+if [ $? = 74 ]; then
+    kill -KILL $qmap_watcher
+    exit 74
+fi
+""", r"""
+if [[ ${qmap_head[0]} != *' last' ]] || qmap_is_open; then    # else nobody waits for this word
     printf '{"why":"%s","signal":"%s"}\n' "${qmap_over:-no job is left}" "$qmap_signal" \
         >"$qmap_run/left.$qmap_crew.$qmap_k"
 fi
 kill -KILL $qmap_watcher $qmap_sampler
 exit 0
-"""
+""")
 
 
-def pool_script(logs, batch, tasks, workers, within, last, made, task_variable, id_variable, remaining=''):
-    """Return the script that is submitted for workers, with their first list.
+def batch_script(logs, batch, made, backend, subshells=False, requeues=(), workers=0, within=0):
+    """Return the script that is submitted for a batch.
 
     Args:
-        logs, batch, made, task_variable, id_variable: as for `batch_script`
-        tasks: list of its lines, as for `pool_list`
-        workers: their number
-        within: the seconds that were asked for, 0 for any time
-        last: whether no list will follow
-        remaining: bash that asks how long a worker may go on: see `Backend.remaining`
+        logs: Logs
+        batch: its number
+        made: when this is, in seconds since 1970
+        backend: Backend
+        subshells: whether some of its jobs may run in subshells
+        requeues: the exit statuses for which the scheduler runs a task again, or holds it
+        workers: how many take chunks from its list; 0 where each task runs the chunk with its index
+        within: the seconds that were asked for, 0 for any time; for workers
     """
+    begin, end = ONCE
+    if workers:
+        begin, end = PULL
+        for name, value in (('WAIT', WORKER_WAIT), ('ASKS', WORKER_ASKS), ('REMAINING', backend.remaining)):
+            begin = begin.replace('@{}@'.format(name), str(value).lstrip('\n'))
     return ''.join([
-        '#!/bin/bash\n# Workers of QMap: each takes jobs from the list.\n', RUNNER.lstrip('\n'),
-        'qmap_tasks=(\n', ''.join(tasks), ')\n', begin_lines(logs, batch, made, task_variable, id_variable),
-        'qmap_workers={} qmap_within={} qmap_last={}\n'.format(workers, within, 'yes' if last else ''),
-        PULL.lstrip('\n').replace('@START@', START.rstrip('\n')).replace('@WAIT@', str(WORKER_WAIT))
-        .replace('@ASKS@', str(WORKER_ASKS)).replace('@REMAINING@', remaining.lstrip('\n'))])
+        '#!/bin/bash\n# Runs jobs of QMap, those of {}.list.\n'.format(batch), AS_TEXT if subshells else '',
+        RUNNER.lstrip('\n'), 'qmap_k=${{{}:-1}}\n'.format(backend.task_variable),
+        '[ "$qmap_k" -gt 0 ] 2>/dev/null || qmap_k=1\n',
+        'qmap_requeues={}\nqmap_workers={} qmap_within={}\n'.format(
+            shlex.quote(' '.join(map(str, requeues))), workers, within),
+        'qmap_begin {} {} {} "${}"\n'.format(shlex.quote(logs.path), batch, int(made), backend.id_variable),
+        begin.lstrip('\n'), LOOP.lstrip('\n'), end.lstrip('\n')])
 
 
-def pool_list(crew, tasks, last):
-    """Return the text of a further list for workers that are there.
-
-    Args:
-        crew: number of the batch with which they were submitted
-        tasks: list of lines: a task, its script in the logs folder without suffix, and the seconds that it
-            may run
-        last: whether no list will follow
-    """
-    return '# crew {}{}\n{}# end\n'.format(crew, ' last' if last else '', ''.join(tasks))
-
-
-def chunk_script(logs, batch, task_variable):
-    """Return the script that is submitted for a batch of which each task runs a share, and finds its list
-    beside it."""
-    return '#!/bin/bash\n{}qmap_k=${}\nqmap_logs={} qmap_number={}\nqmap_batch=$qmap_logs/.qmap/batch/{}\n{}'.format(
-        SHELL.lstrip('\n'), task_variable, shlex.quote(logs.path), batch, batch, SHARE.lstrip('\n'))
-
-
-def chunk_list(tasks, paths, sourced):
-    """Return the text of the list beside it: the tasks of one share, marked where a subshell will do.
+def job_list(crew, last, sizes, jobs):
+    """Return the text of the list of a batch.
 
     Args:
-        tasks: list of '<id>.<attempt>'
-        paths: list of the paths of their scripts in the logs folder, without suffix
-        sourced: list of whether each may run in a subshell
+        crew: number of the batch whose workers it is for, 0 for none
+        last: whether no list will follow for them
+        sizes: list of pairs: how many jobs are in a chunk, and how many such chunks follow
+        jobs: list of (task, path, limit, JobScript): '<id>.<attempt>', marked with = where a subshell will
+            do; the path of the job's files in the logs folder without suffix; the seconds that it may run, 0
+            for as long as what runs it
     """
-    return ''.join('{}{} {}\n'.format('=' if may else '', task, path)
-                   for task, path, may in zip(tasks, paths, sourced))
+    whose = 'crew {}{}'.format(crew, ' last' if last else '') if crew else 'jobs'
+    common, heads, place = jobs[0][-1], [], 0
+    for size, many in sizes if crew else ():
+        heads += [task.lstrip('=') for task, *_ in jobs[place:place + size * many:size]]
+        place += size * many
+    lines = ['# ' + whose, ' '.join('{}x{}'.format(*pair) for pair in sizes), ' '.join(heads),
+             in_one_line(common.setup), in_one_line(common.end)]
+    for task, path, limit, script in jobs:
+        lines += ['{} {} {}'.format(task, path, limit), in_one_line(script.own), in_one_line(script.commands)]
+    return '\n'.join(lines + ['# end', ''])
+
+
+def in_one_line(text):
+    """Return a text as printf has it for %b (bash(1)), in one line."""
+    return text.replace('\\', '\\\\').replace('\n', '\\n')
 
 
 #: Variables that change how bash itself, or a runner, works. They are for the job alone: until that begins
@@ -5180,7 +5268,7 @@ def outer_environment():
 
 #: What a job's script and its runner say in variables, beside the parameters.
 OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATUS', 'QMAP_DONE', 'QMAP_TASK',
-                 'QMAP_WAIT')
+                 'QMAP_WAIT', 'QMAP_SCRIPT')
 
 
 def exported_variables(params):
@@ -5192,44 +5280,69 @@ def exported_variables(params):
     return found
 
 
-def job_script(id, attempt, commands, sections, params, logs, line_ids):
-    """Return the text of a job's script.
+#: The script of an attempt, in four parts of its text: what it sets that other jobs of the map have not, or
+#: otherwise; what is set for all of them, and [pre]; its commands; what runs them, where that is not clear by
+#: itself, and [post].
+JobScript = collections.namedtuple('JobScript', 'own setup commands end')
+
+
+def job_script(id, attempt, indices, map, group, params, logs):
+    """Return the JobScript of an attempt of a job.
 
     Args:
         id: of the job
         attempt: its number
-        commands: list of the commands, as in the map
-        sections: of the map
+        indices: of its commands in the map
+        map: Map
+        group: commands in a job
         params: the job's parameters
         logs: Logs
-        line_ids: list of the commands' own ids
     """
-    export = exported_variables(params)
-    export.update(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LOGS=logs.path, QMAP_LINE=line_ids[0])
-    cores = export['QMAP_CORES']
-    texts = [command.replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
-             for command, line_id in zip(commands, line_ids)]
+    export, sections = exported_variables(params), map.sections
+    cores, line_ids = export['QMAP_CORES'], [map.line_id(index) for index in indices]
+    texts = [map.command(index)[0].replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
+             for index, line_id in zip(indices, line_ids)]
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
-    lines += ['export {}={}'.format(key, shlex.quote(value)) for key, value in export.items()]
-    lines.append('builtin cd -- {} || builtin exit'.format(shlex.quote(params['working_directory'])))
-    guarded = len(texts) > 1 or bool(sections['post'])
-    if guarded:
-        lines += ['QMAP_TOLD=', GUARD]
-    if sections['pre']:
-        lines += ['', '# [pre]: the first of these that fails ends the job', CHECK, eval_line(sections['pre'])]
-        # One that sets a trap for errors of its own keeps it.
-        own = any(re.search(r'\bERR\b', line) for line in sections['pre'])
-        lines.append('[[ $(trap -p ERR) != *"qmap: [pre] failed"* ]] || trap - ERR' if own else 'trap - ERR')
-    lines.append('')
-    if not guarded:
-        return '\n'.join(lines + texts) + '\n'
-    lines += ['QMAP_IDS=({})'.format(' '.join(line_ids)), 'QMAP_COMMANDS=('] + [shlex.quote(text) for text in texts]
-    lines += [')', COMMANDS_LOOP]
-    if sections['post']:
-        lines += ['', '# [post]', 'export QMAP_STATUS', '(', '[[ $QMAP_SET != *e* ]] || set -e',
-                  eval_line(sections['post']), ')', 'QMAP_POST=$?',
-                  '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
-    return '\n'.join(lines + ['builtin exit $QMAP_STATUS']) + '\n'
+    lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=line_ids[0])
+    names = {'QMAP_' + name.upper() for name in map.names}
+    own = as_lines(lines + export_lines(**{key: export.pop(key) for key in list(export) if key in names}))
+    lines = export_lines(QMAP_LOGS=logs.path, **export)
+    lines.append('builtin cd -- "$QMAP_WORKING_DIRECTORY" || builtin exit')
+    if group == 1 and not sections['post']:
+        return JobScript(own, as_lines(lines + pre_lines(sections['pre']) + ['']), as_lines(texts), '')
+    setup = as_lines(lines + ['QMAP_TOLD=', GUARD] + pre_lines(sections['pre']) + [''])
+    lines = ['QMAP_IDS=({})'.format(' '.join(line_ids)), 'QMAP_COMMANDS=(']
+    lines += [shlex.quote(text) for text in texts] + [')']
+    return JobScript(own, setup, as_lines(lines), as_lines([COMMANDS_LOOP] + post_lines(sections['post']) + [
+        'builtin exit $QMAP_STATUS']))
+
+
+def pre_lines(section):
+    """Return the lines of bash that run [pre]."""
+    if not section:
+        return []
+    # One that sets a trap for errors of its own keeps it.
+    own = any(re.search(r'\bERR\b', line) for line in section)
+    return ['', '# [pre]: the first of these that fails ends the job', CHECK, eval_line(section),
+            '[[ $(trap -p ERR) != *"qmap: [pre] failed"* ]] || trap - ERR' if own else 'trap - ERR']
+
+
+def post_lines(section):
+    """Return the lines of bash that run [post]."""
+    if not section:
+        return []
+    return ['', '# [post]', 'export QMAP_STATUS', '(', '[[ $QMAP_SET != *e* ]] || set -e',
+            eval_line(section), ')', 'QMAP_POST=$?', '[[ $QMAP_STATUS != 0 ]] || QMAP_STATUS=$QMAP_POST']
+
+
+def export_lines(**variables):
+    """Return the lines of bash that set variables."""
+    return ['export {}={}'.format(key, shlex.quote(value)) for key, value in variables.items()]
+
+
+def as_lines(lines):
+    """Return lines as a text."""
+    return ''.join(line + '\n' for line in lines)
 
 
 def whole_script(text):
@@ -5248,7 +5361,7 @@ def eval_line(lines):
 #: Ends a job at the first line of [pre] that fails, and says which. A failure within a file that it sources
 #: is none: there the script has a file below it in BASH_SOURCE, or the first one with bash -c.
 CHECK = r"""
-trap 'QMAP_STATUS=$?; [[ -n ${BASH_SOURCE[!${#BASH_EXECUTION_STRING}]-} ]] || {
+trap 'QMAP_STATUS=$?; [[ -n ${BASH_SOURCE[${BASH_EXECUTION_STRING:+1}0 ? 0 : 1]-} ]] || {
     builtin echo "qmap: [pre] failed with exit status $QMAP_STATUS: ${BASH_COMMAND:0:200}" >&2
     builtin exit $QMAP_STATUS
 }' ERR
@@ -8120,8 +8233,7 @@ class Local(Backend):
         with self._lock:
             running = self._running.get(task)
             if running and not running.alive() and not running.ending():
-                if not (running.status_path and os.path.exists(running.status_path + '.end')):
-                    send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
+                send(running.pids(Processes()), signal.SIGKILL)    # what it ran must not go on unseen
                 self._warden.runner_ended(running.pid)
                 self._over(task, dict(running.verdict, memory=running.memory.peak), running)
             return task not in self._running
@@ -8490,10 +8602,9 @@ class Plan:
         return self.logs.job(id, suffix, len(self.map))
 
     def script(self, id, attempt, params):
-        """Return the text of the script of an attempt, given its parameters."""
-        number = int(id) // self.group
-        commands = [self.map.command(index)[0] for index in self.commands(number)]
-        return job_script(id, attempt, commands, self.map.sections, params, self.logs, self.line_ids(number))
+        """Return the JobScript of an attempt, given its parameters."""
+        indices = self.commands(int(id) // self.group)
+        return job_script(id, attempt, indices, self.map, self.group, params, self.logs)
 
     def script_of(self, ledger, number, attempt=None):
         """Return the text of the script that an attempt of a job runs or ran, as the journal knows it.
@@ -8508,7 +8619,8 @@ class Plan:
         if not attempt:
             attempt = max(1, ledger.attempts[number] + (ledger.status[number] == STATUS_CODES[UNSUBMITTED]))
         changes = params[attempt] if attempt in params else self.changes(ledger, number)
-        return self.script(ledger.id(number), attempt, change_params(self.job_params(number), changes))
+        return ''.join(
+            self.script(ledger.id(number), attempt, change_params(self.job_params(number), changes)))
 
     def ledger(self, snapshot_read=None):
         """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
@@ -8550,11 +8662,10 @@ class Plan:
         submitted_with = ledger.job_cmd(record)
         if submitted_with or not record['attempt']:
             return submitted_with
-        script_is_gone = self.info.get('keep') == 'failed' and record['status'] == COMPLETED
-        if script_is_gone:
-            return '{} info -l {} --script {} | bash'.format(
-                qmap_command(), shlex.quote(self.logs.path), record['job'])
-        return 'bash ' + shlex.quote(self.path(record['job'], '.sh'))
+        if record['status'] == FAILED:
+            return 'bash ' + shlex.quote(self.path(record['job'], '.sh'))
+        return '{} info -l {} --script {} | bash'.format(
+            qmap_command(), shlex.quote(self.logs.path), record['job'])
 
     def _params(self, record, ledger):
         if record['status'] == UNSUBMITTED:
@@ -8649,36 +8760,147 @@ FIELDS = tuple(itertools.chain.from_iterable(
 
 
 def read_end(path):
-    """Return what a job said at its end: exit_code (None where that is not known), time and cpu (seconds),
-    memory and memory_below (bytes, 0 where not known), left (whether it left something running), signal (the
-    name of the one that told it to end), oom_kills (how many of its processes the kernel killed for lack of
-    memory).
-
-    None where it is not (yet) whole.
+    """Return what a job of an earlier version said at its end, as `sound_end` does; None where it is not
+    (yet) whole.
 
     Raises:
         OSError: it cannot be read
     """
     lines = (read_bytes(path) or b'').decode('ascii', 'replace').split('\n')
-    try:
-        end = json.loads(lines[-2]) if len(lines) > 1 and not lines[-1] else None
-    except (ValueError, RecursionError):
-        return None
-    status, end = end.get('exit_code', '') if isinstance(end, dict) else '', of_types(end, END_FIELDS)
-    if status == '' or 'time' not in end:
-        return None
-    end['exit_code'] = exit_status(status)
-    try:
+    end = sound_end(lines[-2]) if len(lines) > 1 and not lines[-1] else None
+    if end:
         # The second line of `times` is the CPU time of the shell's children: 0m0.004s 0m0.012s (bash(1)). A
         # worker also tells what it was before the job.
         end['cpu'] = seconds_of(lines[1])
         if 'before' in end and end['cpu'] is not None:
             before = end.pop('before')
             end['cpu'] = round(end['cpu'] - seconds_of(before), 3) if before else None
-    except IndexError:
-        pass
-    leave_out_partial(end)
+        leave_out_partial(end)
     return end
+
+
+def sound_end(text):
+    """Return what a job says at its end: exit_code (None where that is not known), time (in seconds since
+    1970), memory and memory_below (bytes, 0 where not known), left (whether it left something running), signal (the
+    name of the one that told it to end), oom_kills (how many of its processes the kernel killed for lack of
+    memory). None where it is not that.
+    """
+    try:
+        end = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    status, end = end.get('exit_code', '') if isinstance(end, dict) else '', of_types(end, END_FIELDS)
+    if status == '' or 'time' not in end:
+        return None
+    end['exit_code'] = exit_status(status)
+    return end
+
+
+def read_words(path, offset):
+    """Return the whole lines that have been added to the words of a chunk behind so many bytes.
+
+    Raises:
+        OSError: they cannot be read
+    """
+    try:
+        with name_in_errors(path), open_regular(path) as source:
+            source.seek(offset)
+            text = source.read(1 << 20)
+    except ABSENT + (NotRegular,):
+        return b''
+    return text[:text.rfind(b'\n') + 1 or len(text) >> 20 << 20]    # no runner writes such a line
+
+
+#: A line that is about one job: see RUNNER.
+WORD = re.compile(r'([svce]) (\d+\.\d+)(?: (.*))? \.\Z')
+#: How a job ended, as shares of earlier versions said it.
+OLD_END = re.compile(r'(\d{1,12}\.?\d{0,12}) (-?\d{1,3})( left)?\Z')
+
+
+class Words:
+    """What the runner of a chunk says in run/, as far as it was read.
+
+    Attributes:
+        name: of its file
+        who: its first line, as a dict
+    """
+
+    def __init__(self, logs, name):
+        """
+        Args:
+            logs: Logs
+            name: see above
+        """
+        self._path, self.name, self.who = os.path.join(logs.run, name), name, {}
+        self._read, self._times, self._spent = 0, '', 0
+        self._end_path = ''    # where the runner is of an earlier version, and its end is still to come
+
+    def hear(self):
+        """Return what has been added since the last time, as a list of (kind, key, dict): s, a job begins, as
+        START_FIELDS has it, with its time; e, its end, as from `sound_end`; v, neither it nor those behind it
+        begin; c, it was left out.
+
+        Raises:
+            OSError: it cannot be read
+        """
+        text, found = read_words(self._path, self._read), []
+        if not self._read and self.name.endswith('.start'):
+            self._end_path = self._path[:-len('start')] + 'end'
+        self._read += len(text)
+        for line in text.decode('ascii', 'replace').splitlines():
+            match = WORD.match(line)
+            if match:
+                self._end_path = ''
+                said = self._said(match.group(1), match.group(3) or '')
+                found += [(match.group(1), match.group(2), said)] if said is not None else []
+            elif line.startswith('{'):
+                found += self._introduce(line)
+            else:
+                self._times = line    # the second of two: what its jobs have used
+        end = read_end(self._end_path) if self._end_path else None
+        if end:
+            self._end_path = ''
+            found.append(('e', self._key, end))
+        return found
+
+    @property
+    def _key(self):
+        """The key of its first job, by its name."""
+        return self.name[:-len('.start')]
+
+    def _introduce(self, line):
+        """Take in who it is, and return a list with what a runner of an earlier version says at once."""
+        try:
+            self.who = of_types(json.loads(line), START_FIELDS)
+        except (ValueError, RecursionError):    # torn, and then it goes no further
+            return []
+        if 'void' in self.who:
+            return [('v', self._key, {})]
+        return [('s', self._key, self.who)] if {'host', 'time'} <= set(self.who) else []
+
+    def _said(self, kind, rest):
+        """Return what is said of a job behind its key, as a dict; None for what is not whole."""
+        if kind == 's':
+            self._count_cpu()
+            is_sound = re.match(r'\d{1,12}\.?\d{0,12}\Z', rest) and {'host', 'pid', 'born'} <= set(self.who)
+            return dict(self.who, time=float(rest)) if is_sound else None
+        if kind != 'e':
+            return {}
+        old = OLD_END.match(rest)
+        end = sound_end(rest) if not old else {
+            'time': float(old.group(1)), 'exit_code': exit_status(old.group(2)), 'left': bool(old.group(3))}
+        if end:
+            end['cpu'] = self._count_cpu()
+            leave_out_partial(end)
+        return end
+
+    def _count_cpu(self):
+        """Return the CPU time of its jobs since the last time, in seconds; None where it is not known."""
+        spent, last = seconds_of(self._times), self._spent
+        if spent is None:
+            return None
+        self._spent = spent
+        return round(spent - last, 3)
 
 
 def leave_out_partial(end):
@@ -9409,7 +9631,7 @@ class Attempt:
     def found(self):
         """Note that the queue lists it after all, or still."""
         self.since, self.reason, self.message = None, '', ''
-        self.listed = self.dropped = self.void = False
+        self.listed = self.dropped = False
 
 
 #: What is known of an attempt that has left the queue, or was ended by a signal:
@@ -9937,8 +10159,11 @@ class Attempts(Part):
 
     def is_inferred(self, key):
         """Tell whether an attempt that is over was called failed without its own words."""
-        id, attempt = split_key(key)
-        record = self.ledger.record(self.ledger.number(id))
+        try:
+            id, attempt = split_key(key)
+            record = self.ledger.record(self.ledger.number(id))
+        except ValueError:
+            return False
         return record['attempt'] == attempt and record['status'] == FAILED and bool(record.get('unheard'))
 
     def in_batch(self, batch):
@@ -9967,13 +10192,13 @@ class Attempts(Part):
 
         Args:
             record: of the job
-            kind: '.start', '.end', '.done', '.why', or '' for what these have in common
+            kind: '.done', '.why', or '' for what these have in common
         """
         return os.path.join(self.logs.run, key_of(record) + kind)
 
     def claim(self, record):
-        """Keep an attempt from beginning; return whether that is certain now."""
-        path = self.status_path(record, '.start')
+        """Keep the chunk of an attempt from beginning; return whether that is certain now."""
+        path = os.path.join(self.logs.run, self.driver.chunks.first_of(record) + '.start')
         try:
             write_bytes(path, os.O_EXCL, b'{"driver":1}\n')
             return True
@@ -10047,8 +10272,8 @@ class Disk(Part):
                 '{}: disk nearly full ({} left); no new jobs are started'.format(self.logs.path, lacking)))
             if lacking:
                 self.backend.throttle(0)
-                for batch in self.driver.chunks.open_batches():
-                    self.driver.chunks.close(batch)
+                for batch in self.driver.chunks.shares.open_batches():
+                    self.driver.chunks.shares.close(batch)
         return not self._lacking
 
     def note_full(self, now):
@@ -10056,8 +10281,14 @@ class Disk(Part):
         jobs of chunks that have not begun are seen to be gone later, and come back."""
         self._full_since = now
         self.backend.throttle(0)
-        for batch in self.driver.chunks.open_batches():
-            remove_file(self.logs.batch(batch))
+        for batch in self.driver.chunks.shares.open_batches():
+            self._close(batch)
+
+    def _close(self, batch):
+        try:
+            self.logs.close_batch(batch)
+        except OSError:
+            pass    # tried again once there is room
 
     def explain(self, events):
         """Say of jobs that fail while the disk is full that it was."""
@@ -10126,7 +10357,7 @@ class Scribe(Part):
         """Return the numbers of the jobs in `changed` of which nothing more will be known soon."""
         if self._leaving:
             return list(self.changed)
-        awaited = self.driver.chunks.unmeasured_numbers().union(self.driver.queue.waiting_for_usage)
+        awaited = self.driver.chunks.shares.unmeasured_numbers().union(self.driver.queue.waiting_for_usage)
         return [number for number in self.changed if number not in awaited]
 
     def flush(self):
@@ -10163,8 +10394,12 @@ class Scribe(Part):
             self._tidy(record)
         elif record['status'] in (COMPLETED, FAILED):
             create_json(self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
+            if record['status'] == FAILED:
+                script = self.plan.script_of(self.ledger, self.ledger.number(record['job']))
+                write_text(self.place(record['job'], '.sh'), script)
         else:
-            remove_file(self.plan.path(record['job'], '.info'))
+            for suffix in ('.info', '.sh'):
+                remove_file(self.plan.path(record['job'], suffix))
 
     def _tidy(self, record):
         """Remove what nobody needs of a job that ended well: all but output that holds something."""
@@ -10191,21 +10426,20 @@ class Scribe(Part):
         self.remove_scripts()
         attempts, pools = self.driver.attempts, self._pools()
         held = set(itertools.chain.from_iterable(batch['tasks'] for batch in self.ledger.batches.values()))
-        cancelled = {(self.ledger.batch_of(record).get('crew'), attempts.index_of(record) or 1)
+        cancelled = {self.driver.pools.worker_of(record)
                      for record in map(self.ledger.live.get, self.ledger.cancelled)}
+        chunks = self.driver.chunks
         over = {'share': lambda file: file.batch not in self.ledger.batches,
                 'left': lambda file: file.batch not in pools,
                 'home': lambda file: file.batch not in pools,
                 'cancel': lambda file: (file.batch, file.index) not in cancelled,
-                'start': lambda file: file.key in attempts.closed and file.key not in held,
-                # That of an attempt which was called failed without it came just now, and is still to be
-                # read.
+                # An attempt which was called failed without its words may still say how it ended.
+                'start': lambda file: file.key in attempts.closed and file.key not in held and not any(
+                    map(attempts.is_inferred, chunks.keys_of(file.key))),
                 'end': lambda file: file.key in attempts.closed and not attempts.is_inferred(file.key),
                 'done': lambda file: file.key in attempts.closed,
                 'why': lambda file: file.key in attempts.closed}
-        # A worker that finds an order to end a job, and not its .end, takes the next job for it: the orders
-        # go first.
-        for name in sorted(self.logs.listing(), key=lambda name: not name.startswith('cancel.')):
+        for name in self.logs.listing():
             file = parse_run_file(name)
             if file and over[file.kind](file):
                 remove_file(os.path.join(self.logs.run, name))
@@ -10220,7 +10454,7 @@ class Scribe(Part):
             number, _, kind = name.partition('.')
             if not number.isdigit() or int(number) in self.ledger.batches:
                 continue    # others' names may be there: .nfs0123 of a file that is still open
-            if not (kind and int(number) in pools):
+            if not (kind.startswith('out') and int(number) in pools):
                 remove_file(os.path.join(folder, name))
 
     def _pools(self):
@@ -10235,81 +10469,48 @@ class Reports(Part):
     #: Seconds for which what they say waits for the answer to their submission.
     SOON = 5
 
-    def collect(self):
-        """Read what the jobs have said since the last time, and write down what comes of it."""
-        names = set(self.logs.listing())
-        files = self.logs.run_files(names)
-        events = []
-        for key in attempt_keys_in(files):
-            has_end = key + '.end' in names
-            if not self._is_known(key, has_end):
-                events += self._read(key, has_end)
-        chunks = self.driver.chunks
-        for file in files:
-            if file.kind == 'share':
-                chunks.unlogged += chunks.read_progress(file.batch, file.index)
-        try:
-            chunks.log_progress(events)
-        except OSError:
-            for event in events:    # what has begun is still to be written
-                self.driver.attempts.forget_start(key_of(event))
-            raise
+    def collect(self, closed=()):
+        """Read what the jobs have said since the last time, and write down what comes of it.
 
-    def _is_known(self, key, has_end):
-        """Tell whether all that an attempt has said in run/ has been read before."""
-        attempts = self.driver.attempts
-        if has_end:
-            return key in attempts.closed and not attempts.is_inferred(key)
-        return key in attempts.closed or attempts.has_begun(key)
+        Args:
+            closed: the batches of which all is read that there is, whether it is due or not
+        """
+        self.driver.chunks.listen(set(self.logs.listing()), closed)
+        self.driver.chunks.log_progress()
 
-    def _read(self, key, has_end):
-        """Return a list with the event that comes of what an attempt says in run/, an empty one for none."""
-        attempts, number = self.driver.attempts, self.live_number(key, has_end)
-        if number is None:
-            return []
-        record = self.ledger.live[number]
-        if record['batch'] == self.driver.asker.batch_under_way(self.SOON):
-            return []    # in a moment it is known what the scheduler calls its task
-        start = attempts.start_of(key) or read_start(attempts.status_path(record, '.start'))
-        if start.get('void'):
-            remove_file(attempts.status_path(record, '.start'))    # it came too late, and ran nothing
-            return []
-        if not attempts.has_begun(key):
-            self.driver.attempts.launches.note_begun(record, start.get('host'))
-        attempt, batch = attempts.of(record), self.ledger.batch_of(record)
+    def begin(self, record, start):
+        """Note that a live attempt has said that it begins.
+
+        Args:
+            record: of its job
+            start: what it said, as a dict
+        """
+        attempts, batch = self.driver.attempts, self.ledger.batch_of(record)
+        attempt = attempts.of(record)
+        if attempt.start is None:
+            attempts.launches.note_begun(record, start.get('host'))
         if record['k'] == UNASSIGNED and start.get('crew') == batch.get('crew'):
             attempt.index = start['k'] if batch['workers'] > 1 else 0
             self.driver.pools.note_claim(batch['crew'], attempt.index)
-        if not has_end:
-            if 'time' not in start:    # it is not yet whole
-                return []
-            attempt.start, attempt.void = start, False
-            attempts.tell_started(record, start)
-            return [attempts.started_record(record, start)]
-        end = read_end(attempts.status_path(record, '.end'))
-        if not end or not self.backend.settled(attempts.task(record)):
-            return []
-        attempt.start = start
-        if self._is_unexplained(record, end):
-            attempt.miss(self.here.monotonic())
-            attempt.end = end
-            return []
-        return [self.ended(record, end)]
+        attempt.start, attempt.void = start, False
+
+    def waits_for_scheduler(self, record, end):
+        """Tell whether an attempt has ended, and only the scheduler can say why: that is noted then."""
+        if not self._is_unexplained(record, end):
+            return False
+        attempt = self.driver.attempts.of(record)
+        attempt.miss(self.here.monotonic())
+        attempt.end = end
+        return True
 
     def _is_unexplained(self, record, end):
         """Tell whether only the scheduler knows if a limit, a person or the job itself was behind an end."""
         return ended_unexplained(end) and not self.backend.accounts_at_once and not read_why(
             self.driver.attempts.status_path(record, '.why'))
 
-    def live_number(self, key, has_end=False):
+    def live_number(self, key):
         """Return the number of the live job whose attempt this is, None for an attempt that is over or
-        unheard of.
-
-        Args:
-            key: of the attempt
-            has_end: whether it has said how it ended: what it says counts although it is over, where it was
-                called failed without that
-        """
+        unheard of."""
         try:
             id, attempt = split_key(key)
             number = self.ledger.number(id)
@@ -10320,24 +10521,25 @@ class Reports(Part):
             return number
         if attempt <= self.ledger.attempts[number]:
             self.driver.attempts.close(key)    # merged before, and left by a crash
-            if has_end and attempt == self.ledger.attempts[number]:
-                self._correct(number, key)
         return None
 
-    def _correct(self, number, key):
-        """Believe an attempt that was called failed without its own words, and says now how it ended."""
+    def corrected(self, key, start, end):
+        """Return a list with the last event of an attempt that was called failed without its own words, and
+        says now how it ended; an empty one for any other.
+
+        Args:
+            key: of the attempt
+            start, end: its words, as dicts
+        """
+        if not self.driver.attempts.is_inferred(key):
+            return []
+        number = self.ledger.number(split_key(key)[0])
         record, path = self.ledger.record(number), self.driver.attempts.status_path
-        if not record.get('unheard'):
-            return
-        end = read_end(path(record, '.end'))
-        if end:
-            why = standing_verdict(end, read_why(path(record, '.why')) or why_noted(self.ledger, number))
-            event = own_end(self.plan, record, read_start(path(record, '.start')), end, why)
-            if self.driver.recall.may_rerun(number, event):    # only now it is known that it had begun
-                event['rerun'] = True
-            self.log([event])
-        else:
-            self.driver.attempts.closed.discard(key)    # not yet whole
+        why = standing_verdict(end, read_why(path(record, '.why')) or why_noted(self.ledger, number))
+        event = own_end(self.plan, record, start, end, why)
+        if self.driver.recall.may_rerun(number, event):    # only now it is known that it had begun
+            event['rerun'] = True
+        return [event]
 
     def log(self, events):
         """Write events of single jobs, and note what is to be done for each."""
@@ -10346,7 +10548,7 @@ class Reports(Part):
         records = {number: self.ledger.live[number] for number in ended}
         batches = {number: self.ledger.batch_of(record) for number, record in records.items()}
         tasks = [self.driver.attempts.task(record) for number, record in records.items()
-                 if not batches[number].get('shares')]
+                 if not is_shared(batches[number])]
         self.driver.disk.explain(events)
         self.lease.write(events + rerun_events(self.ledger, events))
         for task in tasks:
@@ -10370,6 +10572,7 @@ class Reports(Part):
         self.driver.attempts.by_key.pop(key, None)
         self.driver.attempts.close(key)
         self.driver.attempts.tries.pop(number, None)
+        self.driver.chunks.held.pop(number, None)
         self.driver.attempts.launches.forget(number)
         self.driver.submitter.note_end(now, event)
         self.driver.pools.short.note_end(event)
@@ -10471,74 +10674,309 @@ class Reports(Part):
         return read_tail(self.driver.attempts.output_path(record))
 
 
-#: What a chunk says of a job behind the first letter of a line: s, it begins; v, it does not after all; e,
-#: its end.
-PROGRESS = {
-    's': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) \.\Z'), 'v': re.compile(r'(\d+\.\d+) \.\Z'),
-    'e': re.compile(r'(\d+\.\d+) (\d{1,12}\.?\d{0,12}) (-?\d{1,3}) (left )?\.\Z')}
-
-
-class Chunk:
-    """Several short jobs of a batch that one shell of this machine runs in turn: what has been read of its
-    words.
+class Chunk(Words):
+    """Jobs of a batch that one runner runs in turn, often only one: what has been heard of them.
 
     Attributes:
-        read: bytes
-        task: as the backend knows it
-        who: its first line, as a dict
+        keys: of its attempts, in their order
+        batch: number of their batch, 0 where that is over
+        heard: what it has said, and is still to be looked at: see `Words.hear`
+        due: when it is read next, on the monotonic clock
         ended: list of (number, key, end, when that was read) of the jobs that are to be logged
         unmeasured: their last events, where it is not known yet what they used
         key, since: the attempt that runs, and when that was read, on the monotonic clock
+        start: the one that has said last that it begins, and what it said
         reported: the last one of which the journal was told that it runs
+        task: as the backend knows it
     """
 
-    def __init__(self):
-        self.read, self.task, self.who, self.ended, self.unmeasured = 0, None, {}, [], []
-        self.key, self.since, self.reported = '', 0, ''
-        self._spent, self._times = 0, ''
+    #: Seconds between two looks at what runs: at the most, and as a part of the time that it has run. And so
+    #: many looks a second there are at the most: that a task is over, the queue says as well.
+    LOOK, LOOK_PART, LOOKS = 30, 0.1, 100
 
-    def parse_lines(self, lines):
-        """Yield what its lines say of its jobs: (kind, key, the other words), and take in the rest.
+    def __init__(self, logs, name, batch, keys):
+        """
+        Args:
+            logs: Logs
+            name: of its file
+            batch, keys: see above
+        """
+        super().__init__(logs, name)
+        self.batch, self.keys, self.heard = batch, keys, collections.deque()
+        self.due, self.ended, self.unmeasured, self.task = 0, [], [], None
+        self.key, self.since, self.start, self.reported = '', 0, ('', {}), ''
+
+    def hurry(self):
+        """Read it at the next look, unless nothing of it counts any more."""
+        if self.due < float('inf'):
+            self.due = 0
+
+    def put_off(self, now, running):
+        """Say when to read it next, as it was just read: on a shared disk each look costs.
 
         Args:
-            lines: iterable of text
+            now: on the monotonic clock
+            running: how many jobs are
         """
-        for line in lines:
-            kind, _, rest = line.partition(' ')
-            if kind not in PROGRESS:
-                self._take_in(line)
-                continue
-            match = PROGRESS[kind].match(rest)
-            if match and {'host', 'pid', 'born', 'executor_id'} <= set(self.who):
-                yield (kind, match.group(1), match.groups()[1:])    # else torn by a full disk; it comes again
-
-    def _take_in(self, line):
-        """Take in a line that is not about one job."""
-        if line.startswith('{'):
-            try:
-                self.who = of_types(json.loads(line), START_FIELDS)
-            except (ValueError, RecursionError):    # torn, and then it goes no further
-                pass
-        else:
-            self._times = line    # the second of two: what its jobs have used
-
-    def take_usage(self):
-        """Return the CPU time since the last time, in seconds, as a dict; {} where it is not known."""
-        spent, last = seconds_of(self._times), self._spent
-        if spent is None:
-            return {}
-        self._spent = spent
-        return {'cpu': round(spent - last, 3)}
+        lasted = now - self.since if self.key else 0
+        self.due = now + max(1, running / self.LOOKS, min(self.LOOK, self.LOOK_PART * lasted))
 
 
 class Chunks(Part):
-    """Short jobs of this machine, of which one shell runs several in turn: see `Chunk`.
+    """What the runners say of the jobs of chunks: see `Chunk`, and RUNNER for their words.
 
     Attributes:
-        by_place: {(batch, index): Chunk}
+        by_name: {name of its words: Chunk} of those whose words lie in run/
         held: {number: the Chunk whose end tells what the job used}
         unlogged: events that are to be written: what they say is read only once
-        inherited: batches of an earlier driver
+        shares: Shares
+    """
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.by_name, self.held, self.unlogged, self.shares = {}, {}, [], Shares(driver)
+        self._not_begun = []    # (batch, key) of the attempts that a chunk did not begin after all
+        self._known = {}    # {batch: {key: those of its chunk}} of those that have chunks of several jobs
+        self._at_hand = {}    # {worker, its pool and index: the Chunk that it claimed last}
+
+    def _keys(self, batch, key):
+        """Return the keys of the chunk of a batch in which an attempt is."""
+        if batch not in self._known:
+            event = self.ledger.batches.get(batch, {})
+            chunks = chunks_of(event) if 'chunks' in event or 'shares' in event else ()
+            self._known[batch] = {key: keys for keys in chunks for key in keys}
+        return self._known[batch].get(key) or [key]
+
+    def first_of(self, record):
+        """Return the key of the first job in the chunk of a live job."""
+        return self._keys(record['batch'], key_of(record))[0]
+
+    def keys_of(self, key):
+        """Return the keys of all jobs in the chunk that begins with this one, as far as it is known."""
+        chunk = self.by_name.get(key + '.start')
+        return chunk.keys if chunk else [key]
+
+    def forget(self, keys):
+        """Read the words of attempts anew that are submitted again: they may have been claimed before, and
+        what was heard while they were not submitted did not count."""
+        for key in keys:
+            self.by_name.pop(key + '.start', None)
+
+    def of(self, record):
+        """Return the Chunk of a live job, None where nothing has been seen of it."""
+        return self.by_name.get(self.first_of(record) + '.start')
+
+    def is_claimed(self, record, names):
+        """Tell whether the chunk of a live job has been claimed.
+
+        Args:
+            record: of the job
+            names: set of what lies in run/
+        """
+        return not names.isdisjoint((self.first_of(record) + '.start', key_of(record) + '.start'))
+
+    def may_have_begun(self, record, names):
+        """Tell whether a live job may have begun, as far as can be seen: the first one of a chunk that was
+        claimed has."""
+        is_head = self.first_of(record) == key_of(record) and self.is_claimed(record, names)
+        return is_head or self.driver.attempts.has_begun(key_of(record))
+
+    def _chunk(self, name, file):
+        """Return the Chunk with words of this name.
+
+        Args:
+            name: of its words
+            file: RunFile
+        """
+        if name not in self.by_name:
+            number = self.driver.reports.live_number(file.key)
+            batch = 0 if number is None else self.ledger.live[number]['batch']
+            keys = self._keys(batch, file.key)
+            event, place = self.ledger.batches.get(file.batch, {}), max(0, file.index - 1)
+            if place < event.get('shares', 0):
+                batch, keys = file.batch, chunks_of(event)[place]
+            self.by_name[name] = Chunk(self.logs, name, batch, keys)
+        return self.by_name[name]
+
+    def _hear(self, chunk):
+        """Read what a chunk has said since the last time. It says itself of which batch it is, and which
+        worker has it: that is through with the one that it had before."""
+        is_new = not chunk.who
+        chunk.heard.extend(chunk.hear())
+        worker = (chunk.who.get('crew'), chunk.who.get('k'))
+        if is_new and None not in worker:
+            self._at_hand.get(worker, chunk).hurry()
+            self._at_hand[worker] = chunk
+        batch = chunk.who.get('batch', chunk.batch)
+        if batch != chunk.batch:
+            chunk.batch, chunk.keys = batch, self._keys(batch, chunk.keys[0])
+
+    def listen(self, names, closed=()):
+        """Read what the chunks have said since the last time, and keep the events that come of it.
+
+        Args:
+            names: set of what lies in run/
+            closed: as for `Reports.collect`
+        """
+        files, now = words_in(self.logs.run_files(names)), self.here.monotonic()
+        for batch in self._known.keys() - self.ledger.batches.keys():
+            del self._known[batch]
+        for name in self.by_name.keys() - files.keys():
+            if not self.by_name[name].unmeasured:
+                self.backend.forget(self.by_name.pop(name).task)
+        for name, file in files.items():
+            chunk = self._chunk(name, file)
+            if chunk.due == float('inf'):
+                continue
+            if self._is_due(chunk, now) or file.kind == 'end' or chunk.batch in closed:
+                self._hear(chunk)
+                chunk.put_off(now, self.ledger.count_of(RUNNING))
+            self.unlogged += self._take(chunk, now)
+            if not chunk.heard and not chunk.ended and not any(map(self._counts, reversed(chunk.keys))):
+                chunk.due = float('inf')
+
+    def _is_due(self, chunk, now):
+        """Tell whether to read what a chunk has said: at once where its job has left the queue."""
+        attempt = self.driver.attempts.by_key.get(chunk.key)
+        is_gone = bool(attempt) and attempt.gone
+        return self.backend.starts_jobs or now >= chunk.due or is_gone
+
+    def _counts(self, key):
+        """Tell whether the words of an attempt count: it is live, or was called failed without them."""
+        return self.driver.reports.live_number(key) is not None or self.driver.attempts.is_inferred(key)
+
+    def has_end(self, record, names):
+        """Tell whether a live job has said by now how it ended.
+
+        Args:
+            record: of the job
+            names: set of what lies in run/
+        """
+        name = self.first_of(record) + '.start'
+        file = words_in(self.logs.run_files({name, key_of(record) + '.end'} & names)).get(name)
+        if not file:
+            return False
+        chunk = self._chunk(name, file)
+        self._hear(chunk)
+        return any(kind == 'e' and key == key_of(record) for kind, key, _ in chunk.heard)
+
+    def _take(self, chunk, now):
+        """Return the events that come of what a chunk has said."""
+        events = []
+        while chunk.heard:
+            kind, key, said = chunk.heard[0]
+            record = self.ledger.live.get(self.driver.reports.live_number(key))
+            if record and record['batch'] == self.driver.asker.batch_under_way(self.driver.reports.SOON):
+                break    # in a moment it is known what the scheduler calls its task
+            chunk.heard.popleft()
+            if kind == 's':
+                chunk.start = (key, said)
+            if record is None and kind == 'e':
+                events += self.driver.reports.corrected(key, dict([chunk.start]).get(key, {}), said)
+            elif record and self._is_of(chunk, record):
+                chunk.task = self.driver.attempts.task(record)
+                events += self._note(chunk, record, kind, said, now)
+        events += self.release(chunk, now)
+        record = self.ledger.live.get(chunk.key and self.driver.reports.live_number(chunk.key))
+        if record and chunk.key != chunk.reported:
+            attempts, start = self.driver.attempts, self.driver.attempts.start_of(chunk.key)
+            chunk.reported, chunk.task = chunk.key, attempts.task(record)
+            attempts.tell_started(record, start)
+            if record.get('started') != start['time']:    # else an earlier driver has written it
+                events.append(attempts.started_record(record, start))
+        return events
+
+    def _is_of(self, chunk, record):
+        """Tell whether what a chunk says of a live job counts: it was not given back, and is in another one
+        now, and its end is not known already."""
+        attempt = self.driver.attempts.by_key.get(key_of(record))
+        has_moved = key_of(record) != chunk.keys[0] and record['batch'] != chunk.batch
+        has_ended = bool(attempt) and attempt.end
+        return not (has_moved or has_ended or self.ledger.number(record['job']) in self.held)
+
+    def _note(self, chunk, record, kind, said, now):
+        """Take in a line about a live job, and return the events that come of it."""
+        key, reports = key_of(record), self.driver.reports
+        chunk.key = ''
+        if kind == 's':
+            chunk.key, chunk.since = key, now
+            reports.begin(record, said)
+        elif kind == 'e' and not reports.waits_for_scheduler(record, said):
+            number = self.ledger.number(record['job'])
+            chunk.ended.append((number, key, said, now))
+            self.held[number] = chunk
+        elif kind == 'v':
+            self._take_back(chunk, key)
+        elif kind == 'c':
+            if self.ledger.number(record['job']) in self.ledger.cancelled:
+                return [unbegun_end(record, 'cancelled', 'cancelled before it ran', self.here.time())]
+            self._not_begun.append((chunk.batch, key))
+        return []
+
+    def _take_back(self, chunk, key):
+        """Note that a chunk begins neither this job nor those behind it: it came too late, or leaves."""
+        attempts = self.driver.attempts
+        rest = chunk.keys[chunk.keys.index(key):] if key in chunk.keys else []
+        if key == chunk.keys[0]:    # nothing was run of it, and another may be
+            remove_file(os.path.join(self.logs.run, chunk.name))
+            self.by_name.pop(chunk.name, None)
+            chunk.heard.clear()
+            if key in attempts.by_key:
+                attempts.by_key[key].void = True
+            rest = rest if is_shared(self.ledger.batches.get(chunk.batch, {})) else []
+        attempts.forget_start(key)
+        self._not_begun += [(chunk.batch, other) for other in rest]
+
+    def release(self, chunk, now):
+        """Return the ends of a chunk's jobs.
+
+        How much memory very short jobs of this machine used is known only once their shell has ended
+        itself: such ends are held back until then, for a second at the most where it goes on.
+        """
+        if not chunk.ended:
+            return []
+        _, key, end, since = chunk.ended[0]
+        is_settled = self.backend.settled(chunk.task)
+        if len(chunk.keys) == 1 and not is_settled:
+            return []
+        if len(chunk.keys) == 1 or not self.backend.accounts_at_once:
+            return [self.driver.reports.ended(*ended) for ended in self._take_ended(chunk)]
+        start = self.driver.attempts.start_of(key) or end
+        short = end['time'] - start['time'] < 0.05
+        if short and now - since < 1 and not is_settled:
+            return []
+        memory = self.driver.chunks.shares.memory(chunk)
+        events = [self.driver.reports.ended(record, dict(end, **memory), {})
+                  for record, end in self._take_ended(chunk)]
+        if not memory:
+            chunk.unmeasured += events
+        return events
+
+    def _take_ended(self, chunk):
+        """Return the (record, end) of the jobs that are to be logged, and are held until that is written."""
+        found = [(self.ledger.live[number], end) for number, _, end, _ in chunk.ended]
+        chunk.ended = []
+        return found
+
+    def log_progress(self):
+        """Log what chunks have said, which is read only once, and so is kept until it is written."""
+        self.driver.reports.log(self.unlogged)
+        self.unlogged = []
+
+    def give_back(self):
+        """Make the jobs unsubmitted again that no chunk came to."""
+        if self._not_begun:
+            live = {key_of(record): record['batch'] for record in self.ledger.live.values()}
+            self.driver.recall.unsubmit([key for batch, key in self._not_begun if live.get(key) == batch])
+            self._not_begun = []
+
+
+class Shares(Part):
+    """Short jobs of this machine, of which one shell runs several in turn: batches with chunks of several
+    jobs and no workers.
+
+    Attributes:
+        inherited: such batches of an earlier driver
     """
 
     #: Seconds after which a file that another host has made can be seen from here at the latest.
@@ -10546,21 +10984,19 @@ class Chunks(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.by_place, self.held, self.unlogged = {}, {}, []
-        self._not_begun = []    # (batch, key) of the attempts that a chunk did not begin after all
         self.inherited, self._inherited_due = [], 0
 
     def take_over(self):
-        """Keep the chunks of an earlier driver from beginning more."""
+        """Keep the shares of an earlier driver from beginning more."""
         self.inherited = self._batches()
         for batch in self.inherited:
-            remove_file(self.logs.batch(batch))
+            self.logs.close_batch(batch)
         # What one on another host has begun since may be seen from here only later.
         elsewhere = self.lease.taken_from not in ('', self.here.host)
         self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
 
     def close_inherited(self, now):
-        """Take back what the chunks of an earlier driver have not begun, once all can be seen that they
+        """Take back what the shares of an earlier driver have not begun, once all can be seen that they
         have."""
         while self.inherited and now >= self._inherited_due:
             self.close(self.inherited[-1])
@@ -10579,91 +11015,15 @@ class Chunks(Part):
         return min(slots, count) if self.driver.submitter.speed() > 4 * slots else 0
 
     def look_after(self):
-        """Give to others what waits behind a long job, and give back what no chunk came to."""
-        now = self.here.monotonic()
-        self.measure(self.by_place.values())
-        for (batch, index), chunk in list(self.by_place.items()):
-            if batch not in self.ledger.batches and not chunk.unmeasured:
-                self.backend.forget(chunk.task)
-                del self.by_place[batch, index]
-            elif chunk.key and now - chunk.since > 1 and os.path.exists(self.logs.batch(batch)):
-                self.close(batch)
-        if self._not_begun:
-            live = {key_of(record): record['batch'] for record in self.ledger.live.values()}
-            self.driver.recall.unsubmit([key for batch, key in self._not_begun if live.get(key) == batch])
-            self._not_begun = []
+        """Give to others what waits behind a long job."""
+        now, chunks = self.here.monotonic(), list(self.driver.chunks.by_name.values())
+        self.measure(chunks)
+        for chunk in chunks:
+            shared = is_shared(self.ledger.batches.get(chunk.batch, {}))
+            if shared and chunk.key and now - chunk.since > 1 and self.logs.is_open(chunk.batch):
+                self.close(chunk.batch)
 
-    def read_progress(self, batch, index):
-        """Read what a chunk has said since the last time, and return the events that come of it."""
-        if batch not in self.ledger.batches:
-            return []    # it is over
-        attempts, live_number = self.driver.attempts, self.driver.reports.live_number
-        chunk, now, events = self.by_place.setdefault((batch, index), Chunk()), self.here.monotonic(), []
-        chunk.task = (self.ledger.batches[batch].get('id'), index)
-        lines = self._new_lines(chunk, self.logs.run_file('share', batch, index))
-        for kind, key, rest in chunk.parse_lines(lines):
-            if kind == 'e' and not attempts.has_begun(key):
-                continue    # changed since it was written
-            number = live_number(key)
-            if number is None or self.ledger.live[number]['batch'] != batch or number in self.held:
-                continue    # given back, and it stands in another batch now
-            if kind == 's':
-                chunk.key, chunk.since = key, now
-                attempts.of(self.ledger.live[number]).start = dict(chunk.who, time=float(rest[0]))
-                continue
-            chunk.key = ''
-            if kind == 'v':
-                self._not_begun.append((batch, key))
-                attempts.forget_start(key)
-            else:
-                end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]),
-                           left=bool(rest[2]))
-                chunk.ended.append((number, key, end, now))
-                self.held[number] = chunk
-        if chunk.key and chunk.key != chunk.reported:
-            chunk.reported = chunk.key
-            record, start = self.ledger.live[live_number(chunk.key)], attempts.start_of(chunk.key)
-            attempts.tell_started(record, start)
-            events.append(attempts.changed_record(
-                record, status=RUNNING, started=start['time'], host=start['host'], words='',
-                executor_id=start['executor_id']))
-        return events + self._release(chunk, now)
-
-    def _new_lines(self, chunk, path):
-        """Return the whole lines that have been added to a chunk's file."""
-        try:
-            with name_in_errors(path), open_regular(path) as source:
-                source.seek(chunk.read)
-                text = source.read(1 << 20)
-        except ABSENT + (NotRegular,):
-            return []
-        text = text[:text.rfind(b'\n') + 1 or len(text) >> 20 << 20]    # no runner writes such a line
-        chunk.read += len(text)
-        return text.decode('ascii', 'replace').splitlines()
-
-    def _release(self, chunk, now):
-        """Return the ends of a chunk's jobs.
-
-        How much memory very short jobs used is known only once their shell has ended itself: such ends are
-            held back
-        until then, for a second at the most.
-        """
-        if not chunk.ended:
-            return []
-        _, key, end, since = chunk.ended[0]
-        short = end['time'] - self.driver.attempts.start_of(key)['time'] < 0.05
-        if short and now - since < 1 and not self.backend.settled(chunk.task):
-            return []
-        memory, events = self._memory(chunk), []
-        for number, key, end, _ in chunk.ended:
-            del self.held[number]
-            events.append(self.driver.reports.ended(self.ledger.live[number], dict(end, **memory), {}))
-        if not memory:
-            chunk.unmeasured += events
-        chunk.ended = []
-        return events
-
-    def _memory(self, chunk):
+    def memory(self, chunk):
         """Return what is known of the memory that one of a chunk's jobs used at most, {} where that is
         nothing yet."""
         account = (self.backend.accounts([chunk.task]) or {}).get(chunk.task) or {}
@@ -10674,7 +11034,7 @@ class Chunks(Part):
         events = []
         for chunk in chunks:
             if chunk.unmeasured and self.backend.settled(chunk.task):
-                memory = self._memory(chunk)
+                memory = self.memory(chunk)
                 for event in chunk.unmeasured if memory else ():
                     number = self.ledger.number(event['job'])
                     if number not in self.ledger.live and self.ledger.status[number] and \
@@ -10687,56 +11047,44 @@ class Chunks(Part):
         """Return the set of the numbers of ended jobs of which it is known soon how much memory they used:
         not where a longer job keeps their shell."""
         now = self.here.monotonic()
-        return {self.ledger.number(event['job']) for chunk in self.by_place.values()
+        return {self.ledger.number(event['job']) for chunk in self.driver.chunks.by_name.values()
                 if now - chunk.since < 2 for event in chunk.unmeasured}
-
-    def log_progress(self, events=()):
-        """Log what chunks have said, which is read only once, and so is kept until it is written.
-
-        Args:
-            events: that are written before it
-        """
-        self.driver.reports.log(list(events) + self.unlogged)
-        self.unlogged = []
 
     def finish(self):
         """Take back what has not begun, and log the rest without waiting for what it used."""
         for batch in self._batches():
             self.close(batch)
-        for chunk in self.by_place.values():
-            self.unlogged += self._release(chunk, float('inf'))
-        self.log_progress()
+        for chunk in self.driver.chunks.by_name.values():
+            self.driver.chunks.unlogged += self.driver.chunks.release(chunk, float('inf'))
+        self.driver.chunks.log_progress()
 
     def measure_last(self):
         """Add what the jobs used that have just ended, as their shells are about to end."""
-        chunks = [chunk for chunk in self.by_place.values() if chunk.unmeasured]
+        chunks = [chunk for chunk in self.driver.chunks.by_name.values() if chunk.unmeasured]
         for _ in range(20):
             if not all(self.backend.settled(chunk.task) for chunk in chunks):
                 self.here.rest(0.01)
         self.measure(chunks)
 
     def _batches(self):
-        """Return the numbers of the batches with chunks."""
-        return [batch for batch, event in self.ledger.batches.items() if event.get('shares')]
+        """Return the numbers of the batches with shares."""
+        return [batch for batch, event in self.ledger.batches.items() if is_shared(event)]
 
     def open_batches(self):
-        """Return the batches with chunks that may begin more."""
-        return [batch for batch in self._batches() if os.path.exists(self.logs.batch(batch))]
+        """Return the batches with shares that may begin more."""
+        return list(filter(self.logs.is_open, self._batches()))
 
     def close(self, batch):
-        """Take back what the chunks of a batch have not begun: once its script is gone, they begin nothing
+        """Take back what the shares of a batch have not begun: once its list is gone, they begin nothing
         more.
 
         Raises:
             OSError: it cannot be removed
         """
-        try:
-            os.unlink(self.logs.batch(batch))
-        except FileNotFoundError:
-            pass
+        self.logs.close_batch(batch)
         if batch in self.inherited and self.here.monotonic() < self._inherited_due:
             return
-        self.driver.reports.collect()
+        self.driver.reports.collect([batch])
         event, attempts = self.ledger.batches.get(batch), self.driver.attempts
         keys = [key_of(record) for record in attempts.in_batch(batch)]
         self.driver.recall.unsubmit([key for key in keys if not attempts.has_begun(key)])
@@ -10758,7 +11106,8 @@ class Pool:
         claimed: {index: whether it claimed a job before it ended} of those of which that is known
         gone: {index: (since when it is not in the queue, on the monotonic clock; whether that says so)}
         waiting: how many jobs are still on their lists
-        closed, cancelled: when their lists were closed, and they were cancelled, on the monotonic clock
+        ending: why they get no list any more: 'closed', 'cancelled', or '' while they do
+        shut: {number of a list: when it was closed, on the monotonic clock}
         limit: workers with a larger index are not wanted any more
         idle: since when nothing is on their lists, on the monotonic clock
     """
@@ -10780,9 +11129,9 @@ class Pool:
         self.number, self.params = event['crew'], event['with']
         self.id = event.get('id')
         self.indices = range(1, event['workers'] + 1) if event['workers'] > 1 else range(1)
-        self.exited, self.gone, self.claimed = set(), {}, {}
-        self.waiting = 0
-        self.closed = self.cancelled = self.limit = self.idle = None
+        self.exited, self.gone, self.claimed, self.shut = set(), {}, {}, {}
+        self.waiting, self.ending = 0, ''
+        self.limit = self.idle = None
 
     def note_exit(self, index):
         """Note that a worker has said its last word.
@@ -10814,8 +11163,33 @@ class Pool:
         Args:
             params: dict of texts
         """
-        closed = self.closed or self.cancelled
-        return bool(self.id and not closed and self.params == params and self.at_work())
+        return bool(self.id and not self.ending and self.params == params and self.at_work())
+
+
+#: Jobs on lists that have not begun, as lists of their records: those that anybody may claim, those that
+#: somebody has claimed and may have begun, those behind one that was claimed, and those of chunks that a
+#: driver has claimed.
+Waiting = collections.namedtuple('Waiting', 'free mute rest ours')
+
+
+def chunk_sizes(count, left, workers, most):
+    """Return how large the chunks of a list are: smaller towards the end of the map, so that all workers end
+    together.
+
+    Args:
+        count: of the jobs on the list
+        left: how many jobs there are, with those that follow on other lists
+        workers: how many run them
+        most: how many jobs a chunk has at the most
+
+    Returns:
+        list
+    """
+    found = []
+    while count > 0:
+        found.append(max(1, min(most, count, left // (4 * workers))))
+        count, left = count - found[-1], left - found[-1]
+    return found
 
 
 def worker_can_run(own, params):
@@ -10931,17 +11305,106 @@ class ShortJobs(Part):
         return now < self._drained
 
 
+class Unclaimed(Part):
+    """The jobs on the lists of workers that none has said to begin: they come back once it is certain that
+    none will."""
+
+    def look_after(self, pool, batches, names, now):
+        """Close the lists of a pool of which it will not take all, and take that back once it is sure.
+
+        Args:
+            pool: Pool
+            batches: the numbers of its lists
+            names: of what lies in run/
+            now: on the monotonic clock
+        """
+        waiting = self._on_lists(batches, names)
+        pool.waiting = sum(record['batch'] not in pool.shut for record in waiting.free)
+        grace = pool.ENDED_GRACE if pool.ending == 'cancelled' else self.backend.grace
+        over, few = pool.over(now, grace)
+        if waiting.free and pool.ending != 'cancelled':
+            self.driver.pools.note_launches(pool, now, grace)
+        if over:
+            for record in waiting.mute:    # whoever claimed it did not live to say so
+                self.driver.attempts.of(record).miss(now)
+        # These are closed to all, and so they do not come to run twice.
+        self.driver.recall.unsubmit([key_of(record) for record in waiting.ours], spent=True)
+        too_few = over or few
+        if too_few and waiting.free + waiting.rest:
+            pool.ending = pool.ending or 'closed'
+        lost = {record['batch'] for record in waiting.rest if self._is_lost(pool, record, now, grace)}
+        wanted = {record['batch'] for record in waiting.free}
+        for batch in batches if pool.ending else lost - wanted:
+            if batch not in pool.shut:
+                self.logs.close_batch(batch)
+                pool.shut[batch] = now
+        self._take_back(pool, batches, names, over, now, grace)
+
+    def _take_back(self, pool, batches, names, over, now, grace):
+        """Make the jobs of closed lists unsubmitted again of which it is certain that they do not begin.
+
+        Args:
+            over: whether all workers of the pool certainly take nothing more
+            pool, batches, names, now, grace: as above
+        """
+        grace = {batch: self.backend.grace if 'chunks' in self.ledger.batches.get(batch, ()) else grace
+                 for batch in batches}
+        old = {batch for batch in batches if now - pool.shut.get(batch, now) > grace[batch]}
+        if old:
+            self.driver.reports.collect(old)    # what they have begun until now can be seen
+            waiting = self._on_lists(old, set(self.logs.listing()))
+            self.driver.recall.unsubmit([key_of(record) for record in waiting.free + waiting.rest])
+        # What is claimed here certainly does not begin, and need not wait for words that are not seen yet.
+        for record in self._on_lists(pool.shut.keys() - old, names).free if over else ():
+            if self.driver.chunks.first_of(record) == key_of(record) and not self.lease.beat.is_due():
+                self.driver.attempts.claim(record)
+
+    def _is_lost(self, pool, record, now, grace):
+        """Tell whether the worker will not come to a job which has claimed the chunk that it is in.
+
+        Args:
+            record: of the job
+            pool, now, grace: as above
+        """
+        worker, chunk = self.driver.pools.worker_of(record), self.driver.chunks.of(record)
+        if not worker or chunk.who.get('batch') != record['batch']:
+            return bool(worker)    # it has another list with that job at the head of a chunk
+        return pool.is_over(worker[1] if len(pool.indices) > 1 else 0, now, grace)
+
+    def _on_lists(self, batches, names):
+        """Return the records of the jobs of these batches that have not said that they began, as Waiting.
+
+        Args:
+            batches: their numbers
+            names: of what lies in run/
+        """
+        waiting, chunks = Waiting([], [], [], []), self.driver.chunks
+        for record in self.ledger.live.values():
+            waits = record['k'] == UNASSIGNED and record['batch'] in batches
+            if not waits or self.driver.attempts.has_begun(key_of(record)):
+                continue
+            chunk = chunks.of(record)
+            if not chunks.is_claimed(record, names):
+                waiting.free.append(record)
+            elif chunk and 'driver' in chunk.who:
+                waiting.ours.append(record)
+            else:
+                is_first = chunks.first_of(record) == key_of(record)
+                (waiting.mute if is_first else waiting.rest).append(record)
+        return waiting
+
+
 class Pools(Part):
     """The workers that take jobs from lists: see `Pool`.
 
     Attributes:
         by_number: {number of the batch with which they were submitted: Pool}
-        short: ShortJobs
+        short, unclaimed: ShortJobs, Unclaimed
     """
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.by_number, self.short = {}, ShortJobs(driver)
+        self.by_number, self.short, self.unclaimed = {}, ShortJobs(driver), Unclaimed(driver)
         self._next_of_workers, self._next_alone = True, False    # whether the next jobs are such
 
     @property
@@ -10974,7 +11437,8 @@ class Pools(Part):
             most = self.short.places(min(most, self.driver.max_running - by_themselves), len(alone))
         for changes, members in groups.items():
             while members and room > 0 and not self.lease.beat.is_due():
-                some, members = members[:min(room, Pool.LIST)], members[min(room, Pool.LIST):]
+                count = submitter.fitting(members[:min(room, Pool.LIST)])
+                some, members = members[:count], members[count:]
                 pool, workers = self._pool_for(params, most, len(some))
                 if not workers:
                     break    # what works now has other parameters
@@ -11066,7 +11530,7 @@ class Pools(Part):
             if file.kind == 'left' and file.batch in self.by_number:
                 self.by_number[file.batch].note_exit(file.index)
         for number, pool in self.by_number.items():
-            self._look_after(pool, lists.get(number, ()), names, now)
+            self.unclaimed.look_after(pool, lists.get(number, ()), names, now)
         self._shrink(self.at_work() - self.driver.max_running)
 
     def _know_lists(self):
@@ -11085,37 +11549,7 @@ class Pools(Part):
                 del self.by_number[number]
         return lists
 
-    def _look_after(self, pool, batches, names, now):
-        """Close the lists of a pool that will not take all that is on them, and take that back once it is
-        sure.
-
-        Args:
-            pool: Pool
-            batches: the numbers of its lists
-            names: of what lies in run/
-            now: on the monotonic clock
-        """
-        free, mute = self._on_lists(batches, names)
-        pool.waiting = len(free)
-        grace = pool.ENDED_GRACE if pool.cancelled else self.backend.grace
-        over, few = pool.over(now, grace)
-        if free and not pool.cancelled:
-            self._note_launches(pool, now, grace)
-        if over:
-            for record in mute:    # whoever claimed it did not live to say so
-                self.driver.attempts.of(record).miss(now)
-        if not free or not (over or few or pool.closed):
-            return
-        if not pool.closed:
-            pool.closed = now
-            for batch in batches:
-                remove_file(self.logs.batch(batch))
-        if over or now - pool.closed > grace:
-            self.driver.reports.collect()    # what they have begun until now can be seen
-            free, _ = self._on_lists(batches, set(self.logs.listing()))
-            self.driver.recall.unsubmit([key_of(record) for record in free])
-
-    def _note_launches(self, pool, now, grace):
+    def note_launches(self, pool, now, grace):
         """Note which workers of a pool have ended before they claimed a job, and ask where.
 
         Args:
@@ -11131,21 +11565,6 @@ class Pools(Part):
             have_none = len(pool.claimed) == len(pool.indices) and not any(pool.claimed.values())
             message = last_line(read_tail('{}.out.{}'.format(self.logs.batch(pool.number), tasks[0][1])))
             self.driver.asker.ask('workers', (pool, have_none, message), self.backend.accounts, tasks)
-
-    def _on_lists(self, batches, names):
-        """Return the records of the jobs of these batches of which no worker has said that it began: those
-        that are free, and those that are claimed.
-
-        Args:
-            batches: their numbers
-            names: of what lies in run/
-        """
-        free, mute = [], []
-        for record in self.ledger.live.values():
-            key, waits = key_of(record), record['k'] == UNASSIGNED and record['batch'] in batches
-            if waits and not self.driver.attempts.has_begun(key):
-                (mute if key + '.start' in names else free).append(record)
-        return free, mute
 
     def _shrink(self, count):
         """Let so many workers leave after the job at hand."""
@@ -11234,26 +11653,35 @@ class Pools(Part):
                        if event.get('crew') == pool.number]
             numbers = {number for number, record in self.ledger.live.items() if record['batch'] in batches}
             if numbers <= self.ledger.cancelled.keys():
+                pool.ending = 'cancelled'
                 for batch in batches:
-                    remove_file(self.logs.batch(batch))
-                pool.closed = pool.cancelled = self.here.monotonic()
+                    self.logs.close_batch(batch)
+                    pool.shut.setdefault(batch, self.here.monotonic())
                 tasks += [(pool.id, index) for index in pool.at_work() if pool.id]
         return tasks
 
-    def tell_worker(self, record):
-        """Let the worker that runs a job end it."""
-        attempts = self.driver.attempts
-        note_why(attempts.status_path(record), why_noted(self.ledger, self.ledger.number(record['job'])))
-        index = attempts.index_of(record)
-        if index != UNASSIGNED:
-            path = self.logs.run_file('cancel', self.ledger.batch_of(record)['crew'], index or 1)
-            write_text(path, '{} {}\n'.format(
-                key_of(record), self.plan.path(record['job'])[len(self.logs.path) + 1:]))
+    def worker_of(self, record):
+        """Return the worker that has claimed a live job: its pool and its own index; None where it is not
+        known."""
+        chunk = self.driver.chunks.of(record)
+        return (chunk.who['crew'], chunk.who['k']) if chunk and {'crew', 'k'} <= set(chunk.who) else None
+
+    def tell_workers(self, records):
+        """Let the workers that have claimed jobs end them, or leave them out."""
+        orders = collections.OrderedDict()
+        for record in records:
+            worker, number = self.worker_of(record), self.ledger.number(record['job'])
+            if worker:
+                note_why(self.driver.attempts.status_path(record), why_noted(self.ledger, number))
+                orders.setdefault(worker, []).append('{} {}\n'.format(
+                    key_of(record), self.driver.chunks.first_of(record)))
+        for worker, lines in orders.items():
+            write_text(self.logs.run_file('cancel', *worker), ''.join(lines))
 
     def claim(self, record):
         """Keep a worker from beginning a job that is on its list; return whether that is certain now."""
         pool = self.by_number.get(self.ledger.batch_of(record)['crew'])
-        if pool and pool.cancelled:
+        if pool and pool.ending == 'cancelled':
             return False    # what is on its lists comes back
         return self.driver.attempts.claim(record)
 
@@ -11709,7 +12137,7 @@ class Unended(Part):
         tasks = {self.driver.attempts.task(record) for record in records
                  if 'crew' not in self.ledger.batch_of(record)}
         for pool in self.driver.pools.by_number.values():
-            tasks.update((pool.id, index) for index in pool.indices if pool.cancelled and pool.id)
+            tasks.update((pool.id, index) for index in pool.indices if pool.ending == 'cancelled' and pool.id)
         return tasks - {None}
 
     def _is_unended(self, status, reason, message):
@@ -11885,7 +12313,7 @@ class Queue(Part):
         task = attempts.task(record)
         if task is None and record['status'] == RUNNING:    # by a worker of another pool, or an unknown one
             attempts.of(record).miss(now)
-        if task is None or number in chunks.held or record['batch'] in chunks.inherited:
+        if task is None or number in chunks.held or record['batch'] in chunks.shares.inherited:
             return []
         # The rest of an array that was cancelled before it began may stand under index 0.
         status, reason, message = answer.get(task) or answer.get((task[0], 0)) or ('', '', '')
@@ -11914,7 +12342,7 @@ class Queue(Part):
                 attempt.miss(self.here.monotonic())    # its run has been ended; what waits would find that
             else:
                 attempt.found()
-        if self.ledger.batch_of(record).get('shares'):
+        if is_shared(self.ledger.batch_of(record)):
             status = PENDING    # one of the chunk's jobs runs, and the others wait
         if status == PENDING and record.get('started'):
             status = RUNNING    # its own words count more
@@ -12080,19 +12508,19 @@ class Queue(Part):
         if not attempt.void and not attempt.end:
             attempt.void = self._void_start(record)
         short_of_processes = attempt.void and self.backend.starts_jobs    # for a while
-        claimed = attempt.start is not None or key_of(record) + '.start' in names
-        unread = accounts is not None and not attempt.end and bool(
-            read_end(attempts.status_path(record, '.end')))
+        chunks = self.driver.chunks
+        unread = accounts is not None and not attempt.end and chunks.has_end(record, names)
         excused = short_of_processes or attempts.launches.is_nodes_fault(record, account)
         tries = attempts.tries.get(attempt.number, 0) + (not excused)
         return Evidence(
-            begun=claimed and not attempt.void, end=attempt.end, unread=unread, alone=alone,
+            begun=chunks.may_have_begun(record, names) and not attempt.void, end=attempt.end, unread=unread,
+            alone=alone,
             queue=attempt.reason, listed=attempt.listed,
             dropped=attempt.dropped and self._proves_absence,
             output=reports.reason_noted(record, attempt.end), account=account,
             cancelled=attempt.number in self.ledger.cancelled,
             tries=SUBMISSIONS if attempts.launches.is_final(account) else tries,
-            again=bool(excused or self.ledger.batch_of(record).get('shares')))
+            again=bool(excused) or is_shared(self.ledger.batch_of(record)))
 
     def _void_start(self, record):
         """Tell whether a claim is void, and remove it: the runner that made it found no process for the job,
@@ -12170,15 +12598,20 @@ class Recall(Part):
         say themselves can tell."""
         self.lease.write([{'event': 'submitted', 'batch': batch, 'id': id}])
 
-    def unsubmit(self, keys):
-        """Make the jobs of attempts unsubmitted again."""
+    def unsubmit(self, keys, spent=False):
+        """Make the jobs of attempts unsubmitted again.
+
+        Args:
+            keys: of the attempts
+            spent: whether the next ones are others, and do not have the names of these
+        """
         if not keys:
             return
         numbers = [self.ledger.number(split_key(key)[0]) for key in keys]
         if not self.backend.takes_back:
             self._given_up.update(self.driver.attempts.task(self.ledger.live[number]) for number in numbers)
         used = {key for key, number in zip(keys, numbers)
-                if self.ledger.live[number]['batch'] <= self._untraced}
+                if spent or self.ledger.live[number]['batch'] <= self._untraced}
         now = self.here.time()
         self.lease.write([{'event': 'returned', 'tasks': sorted(some), 'spent': some is used, 'time': now}
                           for some in (set(keys) - used, used) if some])
@@ -12205,11 +12638,11 @@ class Recall(Part):
     def withdraw(self):
         """Take back what has not begun and can be kept from it."""
         tasks = set(self.backend.withdraw())
-        self.driver.chunks.finish()
+        self.driver.chunks.shares.finish()
         if tasks:
-            names, attempts = set(self.logs.listing()), self.driver.attempts
-            keys = [key_of(record) for record in self.ledger.live.values() if attempts.task(record) in tasks]
-            self.unsubmit([key for key in keys if key + '.start' not in names])
+            names, attempts, chunks = set(self.logs.listing()), self.driver.attempts, self.driver.chunks
+            self.unsubmit([key_of(record) for record in self.ledger.live.values()
+                           if attempts.task(record) in tasks and not chunks.is_claimed(record, names)])
 
     def find_batches(self):
         """Look for the submissions that were never answered, by their name."""
@@ -12240,7 +12673,7 @@ class Recall(Part):
         under_way = self.driver.asker.batch_under_way()
         return {number: batch['name'] for number, batch in self.ledger.batches.items()
                 if batch.get('id') is None and number != under_way
-                and number not in self.driver.chunks.inherited}
+                and number not in self.driver.chunks.shares.inherited}
 
     def _find_names(self, names):
         """Return {number of the batch: its id, as from Backend.find}. Called in another thread."""
@@ -12264,12 +12697,11 @@ class Recall(Part):
         """
         number, attempts = batch['batch'], self.driver.attempts
         if 'crew' in batch:
-            remove_file(self.logs.batch(number))    # or its workers would take more meanwhile
-        names = set(self.logs.listing())
-        keys = [key_of(record) for record in attempts.in_batch(number)]
-        back = [key for key in keys if key + '.start' not in names]
+            self.logs.close_batch(number)    # or its workers would take more meanwhile
+        names, records = set(self.logs.listing()), attempts.in_batch(number)
+        back = [key_of(record) for record in records if not self.driver.chunks.is_claimed(record, names)]
         self.unsubmit(back)
-        if len(back) == len(keys):
+        if len(back) == len(records):
             return
         if self.backend.takes_back:
             # An earlier driver did start some. Their own words, and the backend, tell the rest.
@@ -12305,7 +12737,7 @@ class Recall(Part):
         begun."""
         names = set(self.logs.listing())
         records = [self.ledger.live[number] for number in numbers if self.is_in(number, batch)]
-        refused = [record for record in records if key_of(record) + '.start' not in names]
+        refused = [record for record in records if not self.driver.chunks.is_claimed(record, names)]
         self.driver.reports.log([
             dict(unbegun_end(record, 'submit', message, self.here.time()), batch=0, unheard=True)
             for record in refused])
@@ -12314,10 +12746,10 @@ class Recall(Part):
 
 
 #: Jobs that are handed over together: their numbers, the parameters that are asked of the scheduler (dict),
-#: what is different from the map (dict of texts), among how many chunks they are divided (0 for a task each),
-#: the Pool to which they are given as a list (None for new workers), and how many workers take them from that
-#: (0 for no list).
-Submission = collections.namedtuple('Submission', 'numbers params changes chunks pool workers')
+#: what is different from the map (dict of texts), how many of them are in each chunk (an empty list for one),
+#: the Pool to which they are given (None for new workers), and how many workers take chunks (0 for a task
+#: each).
+Submission = collections.namedtuple('Submission', 'numbers params changes sizes pool workers')
 
 
 class Demand:
@@ -12540,11 +12972,74 @@ class Demands(Part):
         self.driver.note_trouble('submit', text if told else '')
 
 
+class Lists(Part):
+    """Writes what is handed over: the lists of batches, and their scripts.
+
+    Attributes:
+        requeues: the exit statuses for which the scheduler runs a task again, or holds it
+    """
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.requeues = ()
+        #: Variables of the user that a shell which jobs share would take for its own.
+        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
+                              for name in os.environ)
+
+    def write(self, event, submission):
+        """Write the list of a batch, and the script that is handed over.
+
+        Raises:
+            OSError: one could not be written
+        """
+        batch, params, workers = event['batch'], submission.params, submission.workers
+        jobs = [self._list_entry(number, key, params, workers)
+                for number, key in zip(submission.numbers, event['tasks'])]
+        sizes, last = event.get('chunks') or [[1, len(jobs)]], not self.ledger.count_of(UNSUBMITTED)
+        # Workers may look at it at any moment.
+        write_text(self.logs.batch(batch, '.new'), job_list(event.get('crew'), last, sizes, jobs))
+        os.rename(self.logs.batch(batch, '.new'), self.logs.batch(batch, '.list'))
+        if not submission.pool:
+            subshells = any(task.startswith('=') for task, *_ in jobs)
+            write_text(self.logs.batch(batch), batch_script(
+                self.logs, batch, event['time'], self.backend, subshells, self.requeues, workers,
+                params.get('time', 0)))
+
+    def _list_entry(self, number, key, params, workers):
+        """Return what stands on the list for a job, as for `job_list`, and make room for its output.
+
+        Args:
+            number: of the job
+            key: of the attempt
+            params: what was asked of the scheduler
+            workers: how many take it from the list, 0 for a task of its own
+        """
+        id, attempt = split_key(key)
+        own = self.driver.submitter.job_params(number)[0] if workers else params
+        path = self.driver.scribe.place(id, '')
+        if attempt > 1:
+            for suffix in ('out', 'err'):
+                keep_old_file('{}.{}'.format(path, suffix), '{}.{}.{}'.format(path, attempt - 1, suffix))
+                remove_file('{}.{}'.format(path, suffix))    # a job's output is added to what is there
+        # On clusters a bash of its own is not what costs time, but for workers.
+        may_share = bool(workers or self.backend.starts_jobs) and self._may_share_shell(number)
+        is_limited = workers and own.get('time') != params.get('time')
+        limit = own.get('time', 0) if is_limited else 0
+        script = self.plan.script(id, attempt, own)
+        return ('=' * may_share + key, path[len(self.logs.path) + 1:], limit, script)
+
+    def _may_share_shell(self, number):
+        """Tell whether a subshell will do for a job."""
+        sections = self.plan.map.sections
+        return not (self._own_shell or sections['pre'] or sections['post'] or self.plan.group > 1 or any(
+            OWN_SHELL.search(self.plan.map.command(index)[0]) for index in self.plan.commands(number)))
+
+
 class Submitter(Part):
     """Hands jobs over to the scheduler.
 
     Attributes:
-        demands: Demands
+        demands, lists: Demands, Lists
         timer: Timer of the next submission
         began: since when this driver drives, on the monotonic clock
         unfinished: whether more is to be submitted as soon as the last submission has been answered
@@ -12554,25 +13049,23 @@ class Submitter(Part):
     #: at least, where jobs are short; at the most; as a part of the time that a job takes; and as so many
     #: times that of a submission.
     GATHER_LEAST, GATHER, GATHER_PART, GATHER_CALLS = 2, 10, 0.1, 4
-    #: Bytes of the list of jobs in a script at the most. Slurm takes scripts of 4 MiB: slurm.conf(5),
-    #: max_script_size.
+    #: Seconds' worth of short jobs in a worker's chunk, and jobs, at the most.
+    CHUNK_SECONDS, CHUNK_JOBS = 2, 100
+    #: Bytes of the commands on a list, which each task reads as far as to its own, at the most.
     LIST_BYTES = 3 << 20
     #: Jobs among which those are looked for that can be submitted together.
     AT_ONCE = 10000
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.demands = Demands(driver)
+        self.demands, self.lists = Demands(driver), Lists(driver)
         self.timer, self._submitted = self.demands.timer, float('-inf')
         self.began, self._last_batch = 0, 0    # the last batch of an earlier driver
         self._ends = collections.deque(maxlen=2000)    # when the last jobs ended, on the monotonic clock
-        self._lasted, self._took = None, 0    # seconds that a job takes, by the last ones; and a submission
+        self._lasted = collections.deque(maxlen=100)    # seconds that the last jobs took
+        self._took = 0    # seconds that the last submission took
         self._array_limit = 0
-        self._requeues = ()    # the exit statuses that the site gives another meaning
         self.unfinished = False
-        #: Variables of the user that a shell which jobs share would take for its own.
-        self._own_shell = any(name.startswith('qmap_') or name == '_qmap' or changes_shells(name)
-                              for name in os.environ)
 
     def begin(self):
         """Note that this process begins to drive."""
@@ -12588,16 +13081,19 @@ class Submitter(Part):
         if now - self.began > 2 or event.get('batch', 0) > self._last_batch:
             self._ends.append(now)
         if event.get('started'):
-            lasted = max(0, event['finished'] - event['started'])
-            self._lasted = lasted if self._lasted is None else self._lasted + (lasted - self._lasted) / 10
+            self._lasted.append(max(0, event['finished'] - event['started']))
+
+    def lasts(self):
+        """Return how many seconds a job takes, by the last ones, None where none has ended."""
+        return sum(self._lasted) / len(self._lasted) if self._lasted else None
 
     def gathering(self):
         """Return for how many seconds free places are gathered: a part of the time for which they are taken
         then."""
-        if self._lasted is None:
+        if not self._lasted:
             return self.GATHER
         least = max(self.GATHER_LEAST, self.GATHER_CALLS * self._took)
-        return min(self.GATHER, max(least, self.GATHER_PART * self._lasted))
+        return min(self.GATHER, max(least, self.GATHER_PART * self.lasts()))
 
     def has_gathered(self):
         """Tell whether free places have been gathered for long enough."""
@@ -12663,12 +13159,13 @@ class Submitter(Part):
         for (params, changes), members in sorted(
                 groups.items(), key=lambda item: self.demands.of(dict(item[0][0])).taken is False):
             demand = self.demands.of(dict(params))
-            chunks = self.driver.chunks.count_for(dict(params), len(members))
+            chunks = self.driver.chunks.shares.count_for(dict(params), len(members))
             alone = [number for number in members if number in self.driver.attempts.tries] if chunks else []
             others = [number for number in members if number not in alone]
             for members, chunks in ((alone, 0), (others, chunks)):
                 while members and self.demands.may_try(demand) and not self.lease.beat.is_due():
-                    some, members = members[:self.largest(demand)], members[self.largest(demand):]
+                    count = self.fitting(members[:self.largest(demand)])
+                    some, members = members[:count], members[count:]
                     self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some)))
                     left -= len(some)
                     if self.driver.asker.under_way('submit'):
@@ -12681,9 +13178,17 @@ class Submitter(Part):
         return change_params(self.plan.job_params(number), changes), changes
 
     def largest(self, demand):
-        """Return how many tasks a submission of this Demand may have: no more than fit into its script
-        either."""
+        """Return how many tasks a submission of this Demand may have."""
         return min(self._array_limit, demand.largest or self._array_limit)
+
+    def fitting(self, numbers):
+        """Return how many of these jobs fit on one list."""
+        left = self.LIST_BYTES
+        for place, number in enumerate(numbers):
+            left -= sum(len(self.plan.map.command(index)[0]) for index in self.plan.commands(number))
+            if left < 0:
+                return max(1, place)
+        return len(numbers)
 
     def _know_limits(self):
         """Tell whether it is known how many tasks a submission may have, and ask for it."""
@@ -12692,18 +13197,16 @@ class Submitter(Part):
             asker.ask('limits', None, self.backend.limits)
         answer = asker.take('limits')
         if answer:
-            id = self.ledger.id(self.ledger.count - 1)
-            line = '{}.00000 {}\n'.format(id, self.plan.path(id)[len(self.logs.path) + 1:])
-            fitting = max(1, self.LIST_BYTES // len(line))
-            self._array_limit = min(fitting, answer.value.get('array', 1))
-            self._requeues = answer.value.get('requeues', ())
+            self._array_limit = answer.value.get('array', 1)
+            self.lists.requeues = answer.value.get('requeues', ())
         return bool(self._array_limit)
 
     def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
         """Submit jobs as one batch.
 
         Args:
-            numbers, params, changes, chunks, pool, workers: of the Submission
+            chunks: among how many they are divided, 0 for a task each
+            numbers, params, changes, pool, workers: of the Submission
 
         Returns:
             whether more may be submitted at once: not while the scheduler has still to answer
@@ -12711,14 +13214,18 @@ class Submitter(Part):
         asker = self.driver.asker
         if not pool and asker.under_way('submit'):
             return False
-        submission = Submission(numbers, params, changes, chunks, pool, workers)
+        sizes = self._chunk_sizes(numbers, chunks, workers)
+        if chunks:    # those that stand together in the map may all be long
+            numbers = [number for first in range(chunks) for number in numbers[first::chunks]]
+        submission = Submission(numbers, params, changes, sizes, pool, workers)
         event = self._batch_event(submission)
         script = self.logs.batch(event['batch'])
         # Should anything below fail, it is looked for.
         self.driver.recall.due = self.here.monotonic() + self.driver.recall.FIND
         self.lease.commit([event])
+        self.driver.chunks.forget(event['tasks'])
         try:
-            self._write_batch(event, submission)
+            self.lists.write(event, submission)
         except OSError:
             self.driver.recall.unsubmit(event['tasks'])
             raise
@@ -12726,7 +13233,8 @@ class Submitter(Part):
             # Whoever took over while this was written has closed the batch, and it is open again.
             self.lease.check_epoch()
         except NotDriver:
-            remove_file(script)
+            for suffix in ('.list', ''):
+                remove_file(self.logs.batch(event['batch'], suffix))
             raise
         if pool:
             pool.waiting += len(numbers)
@@ -12738,6 +13246,31 @@ class Submitter(Part):
         asker.ask('submit', (event, submission, count), self.backend.submit,
                   script, event['name'], count, params, script + '.out')
         return self.take_answer()
+
+    def _chunk_sizes(self, numbers, chunks, workers):
+        """Return how many jobs the chunks of a submission have, a list; an empty one where it is one for
+        each.
+
+        Args:
+            numbers: of the jobs
+            chunks: among how many they are divided, 0 for a task each
+            workers: how many take chunks from a list, 0 for none
+        """
+        count, again = len(numbers), set(self.ledger.again)
+        if chunks:
+            return [(count + chunks - 1 - index) // chunks for index in range(chunks)]
+        if not workers:
+            return []
+        lasts = self.lasts()
+        if lasts is None:
+            return []    # nobody knows yet how short they are
+        most = min(self.CHUNK_JOBS, int(self.CHUNK_SECONDS / max(lasts, 0.001)))
+        # An attempt that came back may have been claimed all the same, and only as the first of a chunk it does not
+        # run twice then.
+        alone = len(again.intersection(numbers))
+        left = self.ledger.count_of(UNSUBMITTED) - alone
+        sizes = [1] * alone + chunk_sizes(count - alone, left, workers, most)
+        return sizes if max(sizes) > 1 else []
 
     def take_answer(self):
         """Do what comes of the answer to a submission, if there is one; return whether more may be submitted
@@ -12755,8 +13288,8 @@ class Submitter(Part):
         event = {'event': 'batch', 'batch': batch, 'name': self._batch_name(submission.params, batch),
                  'tasks': [self.ledger.next_key(number) for number in submission.numbers],
                  'time': self.here.time()}
-        if submission.chunks:
-            event['shares'] = submission.chunks
+        if submission.sizes:
+            event['chunks'] = [[size, len(list(some))] for size, some in itertools.groupby(submission.sizes)]
         if submission.workers:
             event.update(crew=pool.number if pool else batch, workers=submission.workers)
             event['with'] = write_parameters(submission.params)
@@ -12828,7 +13361,7 @@ class Submitter(Part):
             batch: with which it was submitted: another where it is a list for workers that are there
         """
         script = self.logs.batch(batch)
-        count = event.get('shares') or event.get('workers') or len(submission.numbers)
+        count = event.get('workers') or len(submission.sizes or submission.numbers)
         command = self.backend.job_cmd(
             script, self._batch_name(submission.params, batch), count, submission.params, script + '.out')
         self.lease.unwritten.append({
@@ -12842,53 +13375,6 @@ class Submitter(Part):
         """Return the name under which a batch is submitted, and looked for."""
         return self.backend.job_name(
             params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
-
-    def _write_batch(self, event, submission):
-        """Write the scripts of a batch: those of its jobs, and the one that is handed over.
-
-        Raises:
-            OSError: one could not be written
-        """
-        batch, keys, params, chunks = event['batch'], event['tasks'], submission.params, submission.chunks
-        script = self.logs.batch(batch)
-        variables = (event['time'], self.backend.task_variable, self.backend.id_variable)
-        ids = [self.ledger.id(number) for number in submission.numbers]
-        own = [params] * len(ids)
-        if submission.workers:
-            own = [self.job_params(number)[0] for number in submission.numbers]
-        sourced = [self._write_script(*job) for job in zip(submission.numbers, ids, own)]
-        paths = [self.plan.path(id)[len(self.logs.path) + 1:] for id in ids]
-        if chunks:
-            for first in range(chunks):
-                write_text('{}.{}'.format(script, first + 1 if chunks > 1 else 0),
-                           chunk_list(keys[first::chunks], paths[first::chunks], sourced[first::chunks]))
-            text = chunk_script(self.logs, batch, self.backend.task_variable)
-        elif submission.workers:
-            limits = [job.get('time', 0) if job.get('time') != params.get('time') else 0 for job in own]
-            lines = ['{} {}\n'.format(line, limit) for line, limit in zip(
-                chunk_list(keys, paths, sourced).splitlines(), limits)]
-            last = not self.ledger.count_of(UNSUBMITTED)
-            text = pool_list(event['crew'], lines, last) if submission.pool else pool_script(
-                self.logs, batch, lines, event['workers'], params.get('time', 0), last, *variables,
-                self.backend.remaining)
-        else:
-            if self.backend.starts_jobs:    # on clusters a job's own bash is not what costs time
-                keys = ['=' + key if may else key for key, may in zip(keys, sourced)]
-            text = batch_script(self.logs, batch, keys, paths, *variables, self._requeues)
-        write_text(script, text)
-
-    def _write_script(self, number, id, params):
-        """Write a job's script, and return whether a subshell will do for it."""
-        path, attempt = self.driver.scribe.place(id, '.sh'), self.ledger.attempts[number]
-        commands = [self.plan.map.command(index)[0] for index in self.plan.commands(number)]
-        if attempt > 1:
-            for suffix in ('out', 'err'):
-                keep_old_file(path[:-2] + suffix, '{}{}.{}'.format(path[:-2], attempt - 1, suffix))
-                remove_file(path[:-2] + suffix)    # a job's output is added to what is there
-        sections = self.plan.map.sections
-        write_text(path, self.plan.script(id, attempt, params))
-        return not (self._own_shell or sections['pre'] or sections['post'] or any(
-            OWN_SHELL.search(command) for command in commands))
 
 
 class Steering(Part):
@@ -13007,19 +13493,20 @@ class Steering(Part):
     def tell_backend(self):
         """Tell the backend to end all that shall end, and has an id by which it can be told."""
         self.lease.commit()
-        pools, tasks, events = self.driver.pools, self.driver.pools.cancel(), []
+        pools, tasks, events, claimed = self.driver.pools, self.driver.pools.cancel(), [], []
         for batch in {self.ledger.live[number]['batch'] for number in self.ledger.cancelled}:
-            if self.ledger.batches.get(batch, {}).get('shares'):
-                self.driver.chunks.close(batch)    # so that what is told to end is not another one by then
+            if is_shared(self.ledger.batches.get(batch, {})):
+                self.driver.chunks.shares.close(batch)    # so that what is told to end is not another one by then
         for number in list(self.ledger.cancelled):
             record = self.ledger.live[number]
             if 'crew' not in self.ledger.batch_of(record):
                 tasks += self._task_to_end(number, record)
-            elif self.driver.attempts.has_begun(key_of(record)):
-                pools.tell_worker(record)
-            elif pools.claim(record):
+            elif not self.driver.attempts.has_begun(key_of(record)) and pools.claim(record):
                 events.append(unbegun_end(
                     record, 'cancelled', 'cancelled before it ran', self.here.time()))
+            else:
+                claimed.append(record)
+        pools.tell_workers(claimed)
         self.driver.reports.log(events)
         self._cancel_now = False
         self.cancel_due = self.here.monotonic() + self.CANCEL    # a scheduler that is down forgets it
@@ -13029,8 +13516,8 @@ class Steering(Part):
         """Return a list with the task by which a cancelled job is ended, an empty one where there is none,
         and note in run/ why it ends."""
         attempts = self.driver.attempts
-        task, chunk = attempts.task(record), self.driver.chunks.by_place.get((record['batch'], record['k']))
-        another_runs = chunk and chunk.key != key_of(record)
+        task, chunk = attempts.task(record), self.driver.chunks.of(record)
+        another_runs = chunk and len(chunk.keys) > 1 and chunk.key != key_of(record)
         if not task or another_runs:
             return []
         if attempts.has_begun(key_of(record)):
@@ -13133,7 +13620,7 @@ class Driver:
         self.recall.rerun_left()
         for number in self.ledger.unsaved:    # what the last driver did not come to write
             self.scribe.note(number)
-        self.chunks.take_over()
+        self.chunks.shares.take_over()
         self.scribe.needs_cleaning = True    # of what came after the last driver had exited
         self.attempts.launches.take_over()
         self.submitter.demands.take_over()
@@ -13143,8 +13630,8 @@ class Driver:
     def _is_needed(self):
         """Tell whether there is anything to drive: jobs that have not ended, orders, .info files that were
         not written, or late words of a job."""
-        return bool(self.ledger.left() or self.ledger.unsaved or self._orders() or any(
-            name.endswith('.end') for name in self.logs.listing()))
+        return bool(self.ledger.left() or self.ledger.unsaved or self._orders() or unmerged_events(
+            self.plan, self.ledger))
 
     def drive(self):
         """Submit, and follow what was submitted, until all jobs have ended or somebody wants to leave.
@@ -13219,10 +13706,11 @@ class Driver:
             self.lease.remove_history()
         if self.lease.unwritten:
             self.lease.write([])
-        self.chunks.close_inherited(now)
+        self.chunks.shares.close_inherited(now)
         self.submitter.take_answer()
         self.reports.collect()
-        self.chunks.look_after()
+        self.chunks.shares.look_after()
+        self.chunks.give_back()
         self.pools.look_after()
         self.queue.ask_accounts()
         self.recall.find_batches()
@@ -13262,7 +13750,7 @@ class Driver:
             self.recall.withdraw()
             self.recall.end_copies()
             self.asker.wait_for('cancel')
-            self.chunks.measure_last()
+            self.chunks.shares.measure_last()
             self.scribe.finish()
             self.lease.write([{'event': 'left', 'time': self.here.time()}])
             self.lease.sync()
@@ -13481,71 +13969,43 @@ def unmerged_events(plan, ledger):
         names = set(plan.logs.listing())
     except FileNotFoundError:    # the folder is gone, and with it what they said
         return []
-    files = plan.logs.run_files(names)
-    found = [unmerged_event(plan, ledger, key, names) for key in attempt_keys_in(files)]
-    for file in files:
-        if file.kind == 'share':
-            found += unmerged_chunk(plan, ledger, file, names)
-    return sorted(filter(None, found), key=lambda event: event.get('finished') or event['started'])
+    found = []
+    for name, file in words_in(plan.logs.run_files(names)).items():
+        found += unmerged_of_chunk(plan, ledger, Words(plan.logs, name), file, names)
+    return sorted(found, key=lambda event: event.get('finished') or event['started'])
 
 
-def unmerged_event(plan, ledger, key, names):
-    """Return what the files of an attempt tell, None for nothing new.
+def unmerged_of_chunk(plan, ledger, words, file, names):
+    """Return the events that the words of a chunk tell, or of an attempt of an earlier version.
 
     Args:
-        key: '<id>.<attempt>'
+        words: Words
+        file: RunFile of them
         names: set of what lies in run/
     """
-    record, ended = open_record(ledger, key), key + '.end' in names
-    if not record:
-        return None
-    if record.get('started') and not ended:
-        return None
-    path = os.path.join(plan.logs.run, key)
-    start = read_start(path + '.start')
-    end = read_end(path + '.end') if ended else None
-    if start.get('void'):    # it came too late, and ran nothing
-        return None
-    if end:
-        return own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names))
-    return running_event(record, start) if 'time' in start and record['status'] != FAILED else None
+    starts, found, ended = {}, [], set()
+    for kind, key, said in words.hear():
+        record = open_record(ledger, key)
+        has_moved = bool(record) and key != file.key and record['batch'] != words.who.get('batch', file.batch)
+        if record is None or has_moved or key in ended:
+            continue
+        start = starts.pop(key, {})
+        if kind == 's':
+            starts = {key: said}
+        elif kind == 'e':
+            ended.add(key)    # it may be said twice, where the disk was full
+            found.append(own_end(plan, record, start, said, verdict_on(plan, ledger, key, said, names)))
+    for key, start in starts.items():
+        record = open_record(ledger, key)
+        if not record.get('started') and record['status'] != FAILED:
+            found.append(running_event(record, start))
+    return found
 
 
 def verdict_on(plan, ledger, key, end, names):
     """Return why this execution ended an attempt, as `end_event` takes it; None where it did not."""
     why = read_why(os.path.join(plan.logs.run, key + '.why')) if key + '.why' in names else None
     return standing_verdict(end, why or why_noted(ledger, ledger.number(key.partition('.')[0])))
-
-
-def unmerged_chunk(plan, ledger, file, names):
-    """Return the events that the file of a shell which several jobs share tells.
-
-    Args:
-        file: RunFile
-        names: set of what lies in run/
-    """
-    batch = file.batch
-    if batch not in ledger.batches:
-        return []
-    chunk, starts, found = Chunk(), {}, []
-    lines = (read_bytes(plan.logs.run_file('share', batch, file.index)) or b'').rpartition(b'\n')[0]
-    for kind, key, rest in chunk.parse_lines(lines.decode('ascii', 'replace').splitlines()):
-        record = open_record(ledger, key)
-        if kind == 's':
-            starts = {key: dict(chunk.who, time=float(rest[0]))}
-        elif kind == 'v':
-            starts = {}
-        else:
-            end = dict(chunk.take_usage(), time=float(rest[0]), exit_code=exit_status(rest[1]),
-                       left=bool(rest[2]))
-            start = starts.pop(key, None)
-            if record and record['batch'] == batch:
-                found.append(own_end(plan, record, start, end, verdict_on(plan, ledger, key, end, names)))
-    for key, start in starts.items():
-        record = open_record(ledger, key)
-        if record and record['batch'] == batch and not record.get('started'):
-            found.append(running_event(record, start))
-    return found
 
 
 def open_record(ledger, key):
@@ -15672,12 +16132,10 @@ def dry_run(request, options):
         raise QMapError(folder.taken())
     indices = range(min(request.group, len(request.map)))
     width = len(str(len(request.map) - 1))
-    id, line_ids = '0' * width, [request.map.line_id(index) for index in indices]
-    commands = [request.map.command(index) for index in indices]
-    params = dict(request.params, **(commands[0][1] if request.group == 1 else {}))
+    id = '0' * width
+    params = dict(request.params, **(request.map.command(0)[1] if request.group == 1 else {}))
     path = folder.job(id, '.sh', len(request.map))
-    script = job_script(id, 1, [command for command, _ in commands], request.map.sections, params, folder,
-                        line_ids)
+    script = ''.join(job_script(id, 1, indices, request.map, request.group, params, folder))
     submission = None
     if request.profile.executor != 'local':
         name = request.backend.job_name(request.name, 1, '00000000')

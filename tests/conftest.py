@@ -81,6 +81,17 @@ class Tool:
         """Return the metadata of a job."""
         return json.loads(self.read(logs, id + '.info'))
 
+    def words(self, logs):
+        """Return what the jobs have said that is still to be read, as a list of (kind, key, dict)."""
+        import qmap
+        logs = qmap.Logs(self.path(logs))
+        return [word for name in os.listdir(logs.run) if name.endswith('.start')
+                for word in qmap.Words(logs, name).hear()]
+
+    def ends(self, logs):
+        """Return the list of the keys of the jobs that have said that they ended."""
+        return [key for kind, key, _ in self.words(logs) if kind == 'e']
+
     def statuses(self, logs):
         """Return the list of the statuses of all jobs, as `info` tells them."""
         return [line.split('\t')[1] for line in self('info', '-l', logs, '-s', 'all', 'status').lines[1:]]

@@ -7,8 +7,9 @@ seed decides what goes wrong. After each run the rules of `qmap help reliability
 
 Drivers and viewers are the real `qmap.Session`, each in a thread; one runs at a time, and the others stand where
 they last waited or touched a file, so that a seed repeats exactly. What they touch is real files; what they see of
-those that another host has written is up to a minute old. The runner is the one thing that is played: RUNNER in
-qmap.py is bash, and `Copy` does the same steps, any of which may be its last.
+those that another host has written is up to a minute old, and ends anywhere. The runners are played: RUNNER in qmap.py
+is bash, and `Runner` does the same steps, any of which may be its last. Where this machine runs the jobs, `Machine` is
+the real `qmap.Local`, and only what that starts is played.
 """
 
 import argparse
@@ -88,15 +89,42 @@ PLANTED = collections.OrderedDict([
     ('script', 'the script of an attempt is made with the parameters that hold now'),
     ('whole', 'an .info that is there counts as whole, and is left as it is'),
     ('early', 'the .info files count as written before they are'),
+    ('point', 'a line that was torn counts'),
+    ('piece', 'a line of which only a piece is seen counts as read'),
+    ('offset', 'what a chunk says is read on from one byte too far'),
+    ('doubled', 'an end that is said twice, as a full disk tore it, counts twice'),
+    ('anew', 'what a chunk said while its jobs were not submitted is not read again when they are'),
+    ('alone', 'a job in the middle of a chunk is taken for a chunk of its own'),
+    ('cpu', 'what the jobs before it in its chunk used counts for a job as well'),
+    ('list', 'a list that is not whole counts'),
+    ('driver', 'a chunk that a driver has claimed begins all the same'),
+    ('ours', 'the rest of a chunk that a driver has claimed stays where it is'),
+    ('onward', 'what is cancelled further on in a chunk begins all the same'),
+    ('void', 'that neither a job nor those behind it in its chunk begin is believed of the first one only'),
+    ('rest', 'what the worker of a chunk did not come to is forgotten'),
+    ('open', 'what a lost worker did not come to is given to others while its list is there'),
+    ('unseen', 'what is on a list comes back at once when that is closed, whatever is still to be seen of it'),
+    ('moved', 'what a chunk says of a job counts also where that was given back'),
+    ('orphan', 'what a runner of this machine ran that was killed goes on beside the next attempt'),
+    ('traceless', 'an attempt of which a machine may have lost the trace with its power has the next one\'s name'),
+    ('behind', 'what waits behind a long job is given to others while the list of its share is there'),
+    ('inherited', 'what another machine has begun is not waited for, when its shares are closed'),
 ])
 
-#: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers.
+#: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
+#: `chunk`: they claim several jobs at once; `local`: it runs on this machine.
 NEEDS = {
-    'again': {'forget', 'launch'}, 'begun': {'narrow', 'twice'}, 'check': {'crash', 'suspend'},
-    'copy': {'hand', 'twice'}, 'deaf': {'accounts'}, 'dropped': {'hand'}, 'early': {'crash'},
-    'hole': {'hole', 'pull'}, 'late': {'tardy'}, 'lie': {'lie'}, 'obedient': {'polite', 'preempt'},
-    'queue': {'tardy'}, 'read': {'suspend', 'takeover'}, 'script': {'control'}, 'stale': {'poll'},
-    'unended': {'control', 'dead', 'node'}, 'whole': {'torn'},
+    'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'}, 'anew': {'late', 'pull', 'narrow'},
+    'begun': {'narrow', 'twice'}, 'behind': {'local'}, 'check': {'crash', 'suspend'}, 'copy': {'hand', 'twice'},
+    'deaf': {'accounts'}, 'doubled': {'disk'}, 'driver': {'control', 'pull', 'chunk'}, 'dropped': {'hand'},
+    'early': {'crash'}, 'hole': {'hole', 'pull'}, 'inherited': {'local', 'late', 'crash'}, 'late': {'tardy'},
+    'lie': {'lie'}, 'list': {'torn', 'pull'}, 'moved': {'pull', 'chunk', 'nap', 'forget'},
+    'obedient': {'polite', 'preempt'}, 'onward': {'control', 'pull', 'chunk'},
+    'open': {'pull', 'chunk', 'nap', 'forget'}, 'orphan': {'local', 'runner'}, 'ours': {'control', 'pull', 'chunk'},
+    'piece': {'late'}, 'point': {'disk'}, 'queue': {'tardy'}, 'read': {'suspend', 'takeover'},
+    'rest': {'pull', 'chunk', 'runner'}, 'script': {'control'}, 'stale': {'poll'},
+    'traceless': {'local', 'machine'}, 'unended': {'control', 'dead', 'node'},
+    'unseen': {'late', 'pull', 'chunk', 'leave'}, 'void': {'pull', 'chunk', 'leave'}, 'whole': {'torn'},
 }
 
 
@@ -117,7 +145,7 @@ class Actor:
         self.pid = world.pids = world.pids + 1
         self.born = 'boot{}/{}'.format(world.boots[host], self.pid)
         self.dead = self.over = False
-        self.woken = False
+        self.woken = self.asleep = False
         self.driver = None
         self.looked = 0    # when it last listed what lies in run/
         self.waiting = 0
@@ -191,33 +219,72 @@ class Host:
         pass
 
     def sleep(self, seconds):
-        if self.actor.woken:
-            self.actor.woken = False
-        else:
+        if not self.actor.woken:
+            self.actor.asleep = True
             self.actor.wait(max(0.01, seconds))
+            self.actor.asleep = False
+        self.actor.woken = False
 
     def wake(self):
         self.actor.woken = True
+        if self.actor.asleep:
+            ticket = self.actor.waiting
+            self.actor.world.at(0.001, lambda: self.actor.resume(ticket))
 
 
-class Copy:
-    """The runner at work on one attempt, step by step as RUNNER in qmap.py."""
+class Runner:
+    """What runs jobs, step by step as RUNNER in qmap.py: it claims a chunk of them, and runs one after another.
 
-    def __init__(self, world, word, batch, host, id, done, known=True, made=0):
-        self.world, self.word, self.host, self.id, self.done = world, word, host, id, done
-        self.made = made    # when the script of its batch was written, on the clock of who did
-        self.known = known    # to the scheduler
+    Attributes:
+        word: the attempt at hand; the name of its task where there is none
+        chunk: the attempts of its chunk that it has not come to
+        file: where it says what becomes of them, in run/
+        known: to the scheduler
+    """
+
+    #: How often it is killed at a step.
+    RISK = 0.04
+
+    def __init__(self, world, name, batch, k, host, id, done, known=True):
+        self.world, self.name, self.host, self.id, self.done = world, name, host, id, done
+        self.word, self.chunk, self.file, self.batch, self.k = name, [], '', batch, k
+        self.made = batch.made
+        self.known = known
+        self.pid = world.pids = world.pids + 2    # its job has the next one
+        self.born = 'boot{}/{}'.format(world.boots[host], self.pid)
         self.alive, self.stopped, self.forgotten, self.running = True, False, False, False
+        self.starter = None    # on this machine, the process that waits for its end
+        self.began = None    # when the attempt at hand began, as it says
         self.signal = ''    # by which its job was told to end
+        self.told = set()    # attempts that were told to end, and not their runner
+        self.code = None    # with which it exits
+        self.spent = 0    # seconds of CPU time of all its jobs
+        self.before = 0    # and of those before the one at hand
         self.polite = 'polite' in world.kinds and world.random.random() < 0.5    # its job answers TERM with status 0
-        self.said = os.path.join(world.logs.run, word)
-        self.gate = os.path.join(world.logs.qmap, 'batch', batch)
-        self.then(world.random.choice([0, 0.2]), self.look)
+        self.said = ''
+        self.voice = Files(self) if self.is_old() else Lines(self)
+        self.follow(batch.number)
+        world.runners.append(self)
+        self.then(world.moment(), self.look)
+
+    def is_old(self):
+        """Tell whether it is one of the version before."""
+        return False
+
+    def follow(self, number):
+        """Take the list of a batch for its own."""
+        self.number, self.gate = number, self.world.logs.batch(number) + self.voice.gate
+        self.list = None
+
+    def has_list(self):
+        """Tell whether the list is there, and read it. Rule: it says what the journal says."""
+        self.list = self.list or List.read(self.gate)
+        return bool(self.list) and self.list.check(self.world, self.number)
 
     def then(self, seconds, step, *args, **options):
         """Go on with a step after some seconds, unless it is killed before: chance says how often."""
         def go():
-            if self.alive and self.world.fault('runner', options.get('chance', 0.04)):
+            if self.alive and self.world.fault('runner', options.get('chance', self.RISK)):
                 self.world.say('runner of {} killed', self.word)
                 self.kill(self.world.random.choice(['signal', 'memory', 'node', '']))
             elif self.alive:
@@ -231,7 +298,10 @@ class Copy:
     def kill(self, reason, late=0):
         """Kill -9."""
         self.world.truth['killed', self.word] += 1
+        self.code = -9
+        goes_on = self.running and reason == 'signal' and self.starter and not self.starter.dead
         self.end('FAILED', reason, late)
+        self.running = goes_on    # on this machine its job does
 
     def end(self, status, reason, late=0):
         """It is over, and the scheduler hears of it sooner or later."""
@@ -244,55 +314,76 @@ class Copy:
 
     def torn(self):
         """Return how long a file stands there empty."""
-        return 2 if self.world.fault('torn', 0.3) else 0
+        lasts = 0.2 if self.world.local else 2
+        return lasts if self.world.fault('torn', 0.3) else 0
 
     def look(self, tries=0):
         """Wait for the script of its batch."""
-        if not self.closed():
-            self.then(self.world.random.choice([0, 0, 0.1]), self.claim)
+        if self.has_list():
+            self.then(self.world.moment(), self.next_chunk)
         elif tries == 60 or tries == 5 and self.world.clock_of(self.host) - self.made > 180:
             self.late()
         else:
             self.then(1, self.look, tries + 1)
 
-    def claim(self):
-        """Make .start, which only one can."""
-        if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
-            if self.world.random.random() < 0.3:    # an earlier version gives up
-                return self.end('FAILED', 'exit')
-            return self.wait_for_room(self.look)
-        if not self.make_start():
-            return self.late()
-        self.then(self.torn(), self.start)
+    def next_chunk(self):
+        """Find a chunk to run."""
+        self.claim(self.list.chunks[self.k - 1])
 
-    def make_start(self):
-        """Make .start, and return whether that was this copy."""
+    def claim(self, chunk):
+        """Make the file of a chunk, which only one can."""
+        if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
+            return self.cannot_claim(chunk)
+        file = chunk[0] + '.start'
+        if not self.make(file, chunk):
+            return self.late()
+        self.world.say('{} on {} claims {} of batch {}', self.name, self.host, ' '.join(chunk), self.number)
+        self.file, self.chunk = file, list(chunk)
+        for word in chunk:
+            self.world.void.pop(word, None)
+        self.take_on(self.chunk.pop(0))
+        self.then(self.torn(), self.voice.open)
+
+    def cannot_claim(self, chunk):
+        """There is no room for the file of a chunk."""
+        self.wait_for_room(self.look)
+
+    def make(self, file, chunk):
+        """Make the file of a chunk, and return whether that was this copy."""
         try:
-            os.close(os.open(self.said + '.start', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            self.world.made(self.host, self.word + '.start')
+            handle = os.open(self.path(file), os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            self.inode = os.fstat(handle).st_ino
+            os.close(handle)
+            self.world.made(self.host, file)
+            if isinstance(self.voice, Lines):    # it does not begin before it can say so
+                self.world.unsay(chunk[0])
         except FileExistsError:
-            return self.world.plant == 'claim'
+            claim = module.read_json.real(self.path(file)) if self.world.plant == 'driver' else None
+            return self.world.plant == 'claim' or bool(claim) and 'driver' in claim
         return True
 
-    def start(self):
-        """Fill it, and look once more whether its batch is over by now."""
-        if not self.world.full:
-            self.world.put(self.said + '.start', json.dumps(dict({
-                'job': self.word.partition('.')[0], 'attempt': int(self.word.partition('.')[2]), 'host': self.host,
-                'pid': 1, 'born': 'x', 'executor_id': self.id, 'time': self.world.clock_of(self.host)},
-                **self.words())) + '\n')
-            self.world.whole[self.word + '.start'] = self.world.now
-        self.then(self.world.random.choice([0, 0, 0.1]), self.begin)
+    def path(self, name):
+        """Return the path of a file in run/."""
+        return os.path.join(self.world.logs.run, name)
 
-    def words(self):
-        """Return what .start says more."""
-        return {}
+    def take_on(self, word):
+        """Come to an attempt of the chunk."""
+        self.word, self.said = word, self.path(word)
+        copies = self.world.copies.setdefault(word, [])
+        if self not in copies:
+            copies.append(self)
+        if self.forgotten:
+            self.world.truth['forgotten', word] += 1
+
+    def started(self):
+        """It was said that the attempt at hand begins: look once more whether the batch is over by now."""
+        pause = self.world.moment()
+        self.then(self.world.nap() or pause, self.begin)
 
     def begin(self):
         """Begin, unless its batch is over."""
         if self.closed():
-            self.world.put(self.said + '.start', '' if self.world.full else '{"void":1}\n')
-            self.late()
+            self.voice.void()
         else:
             self.launch()
 
@@ -301,19 +392,35 @@ class Copy:
         world = self.world
         if world.full and world.random.random() < 0.7:
             return self.wait_for_room(self.launch)
+        if world.fault('short', 0.02):
+            world.say('there is no process for {}', self.word)
+            self.code = 254
+            return self.voice.void()
         world.ran[self.word] += 1
-        world.say('runs {} on {} as {}', self.word, self.host, self.id)
+        world.say('runs {} on {} as {} of batch {}', self.word, self.host, self.id, self.number)
         if world.ran[self.word] > 1:
             raise Broken('{} ran twice'.format(self.word))
+        world.check_launch(self)
+        world.began[self.word] = self.began
+        world.scripts[self.word] = self.list.scripts[self.word]
         self.running = True
-        lasts = world.random.choice([0.1, 1, 10, 100, 300])
-        if world.fault('endless', 0.2):
-            lasts = 3000
+        lasts = self.lasts()
+        self.spent = round(self.spent + world.random.uniform(0.001, 0.9 * lasts), 3)
+        world.used[self.word] = round(self.spent - self.before, 3)
         self.then(min(lasts, 1) if self.stopped else lasts, self.finish, self.word)
+
+    def lasts(self):
+        """Return how long the job takes, in seconds."""
+        random = self.world.random
+        if self.world.local:
+            return random.choice([0.01] * 12 + [0.03] * 12 + [0.3, 0.3, random.choice([1, 5, 60])])
+        lasts = random.choice([0.1, 1, 10, 100, 300])
+        return 3000 if self.world.fault('endless', 0.2) else lasts
 
     def late(self):
         """Its batch is over, or another copy was first."""
-        self.end(*('FAILED', 'exit') if self.world.old else ('COMPLETED', ''))
+        self.code = 75 if self.code is None else self.code
+        self.end(*('FAILED', 'exit') if self.code != 75 or self.world.old else ('COMPLETED', ''))
 
     def tell(self):
         """TERM: what runs ends soon."""
@@ -326,55 +433,305 @@ class Copy:
         if not self.running or word != self.word:
             return
         self.running = False
+        if not self.alive:
+            return    # it went on without its runner
         code, self.signal = world.random.choice([0, 0, 0, 0, 1, 3, 137]), 'TERM' if self.stopped else ''
-        if self.stopped or self.told_to_end():
+        if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
         world.ends[self.word] = (world.now, world.clock_of(self.host), code)
         world.say('{} ends with {}', self.word, code)
         if world.fault('trap', 0.3):
             world.say('a signal arrives at this moment')
-            if world.old:    # a runner of an earlier version lost the status then
+            if world.old and isinstance(self.voice, Files):    # a runner of an earlier version lost the status then
                 code = world.random.choice([-1, -1, 256, 'x'])
-        self.write(code, 0)
+        self.voice.ended(code)
 
-    def told_to_end(self):
-        """Tell whether the job alone was told to end."""
+    def note_end(self, code):
+        """It was said how the attempt at hand ended."""
+        if self.signal:
+            self.world.signalled.add(self.word)
+        self.world.exits[self.word] = self.code = code
+        self.world.say('{} has said that it ended with {}', self.word, code)
+
+    def ended(self, code):
+        """It was said how the attempt at hand ended: go on."""
+        self.note_end(code)
+        self.before = self.spent
+        self.go_on()
+
+    def go_on(self):
+        """Go on with the next attempt of the chunk, if there is one and it is to begin."""
+        if not self.chunk:
+            return self.chunk_over()
+        self.take_on(self.chunk.pop(0))
+        if self.leaves():
+            self.voice.void()
+        elif self.is_cancelled():
+            self.voice.leave_out()
+        else:
+            self.then(self.world.nap(), self.voice.start)
+
+    def leaves(self):
+        """Tell whether it ends before the next attempt of its chunk begins."""
+        return self.stopped
+
+    def is_cancelled(self):
+        """Tell whether somebody has cancelled the attempt at hand, before that begins."""
         return False
 
-    def write(self, code, tries):
-        """Make .end, as soon as there is room."""
-        if self.world.full and tries == 30 and self.world.plant == 'tries':
-            self.end('FAILED', 'exit')
-        elif self.world.full:
-            self.wait_for_room(self.write, code, tries + 1)
+    def more(self):
+        """Return what it says more of itself."""
+        return {}
+
+    def chunk_over(self):
+        """All of its chunk is over."""
+        self.end('FAILED' if self.code else 'COMPLETED', 'exit' if self.code else '')
+
+
+class Files:
+    """How a runner of the version before speaks: a file for each word.
+
+    Attributes:
+        gate: what the name of the file that it looks for has behind the number of the batch
+    """
+
+    gate = ''
+
+    def __init__(self, runner):
+        self.runner, self.world = runner, runner.world
+
+    def open(self):
+        """Say who has claimed a chunk of one attempt, and that it begins."""
+        runner, world, now = self.runner, self.world, self.world.clock_of(self.runner.host)
+        if not world.full:
+            world.put(runner.said + '.start', json.dumps(dict({
+                'job': runner.word.partition('.')[0], 'attempt': int(runner.word.partition('.')[2]),
+                'host': runner.host, 'pid': runner.pid, 'born': runner.born,
+                'executor_id': runner.id or str(runner.pid), 'time': now}, **runner.more())) + '\n')
+            runner.began, runner.said_at = now, world.now
+            world.reached.add(runner.word)
+            world.whole[runner.word, 'start'] = (runner.word + '.start', 0, world.now)
         else:
-            open(self.said + '.end', 'w').close()
-            self.world.made(self.host, self.word + '.end')
-            self.then(self.torn(), self.fill, code, 0)
+            world.truth['mute', runner.word] += 1
+            runner.said_at = world.now
+        runner.started()
+
+    def void(self):
+        """Say that nothing was run of what was claimed."""
+        self.world.put(self.runner.said + '.start', '' if self.world.full else '{"void":1}\n')
+        self.runner.late()
+
+    def ended(self, code, tries=0):
+        """Make .end, as soon as there is room."""
+        runner, world = self.runner, self.world
+        if world.full and tries == 30 and world.plant == 'tries':
+            runner.end('FAILED', 'exit')
+        elif world.full:
+            runner.wait_for_room(self.ended, code, tries + 1)
+        else:
+            open(runner.said + '.end', 'w').close()
+            world.made(runner.host, runner.word + '.end')
+            runner.then(runner.torn(), self.fill, code, 0)
 
     def fill(self, code, tries):
         """Say how it ended."""
-        if self.world.full:
-            return self.wait_for_room(self.fill, code, tries + 1)
-        end = {'exit_code': code, 'time': self.world.ends[self.word][1], 'memory': 0}
-        if self.signal:
-            end['signal'] = self.signal
-            self.world.signalled.add(self.word)
-        self.world.put(self.said + '.end', '0m0.1s 0m0.1s\n0m0.5s 0m0.2s\n{}\n'.format(json.dumps(end)))
-        self.world.whole[self.word + '.end'] = self.world.now
-        self.world.exits[self.word] = code
-        self.world.say('{} has said that it ended with {}', self.word, code)
-        self.end('FAILED' if code else 'COMPLETED', 'exit' if code else '')
+        runner, world = self.runner, self.world
+        if world.full:
+            return runner.wait_for_room(self.fill, code, tries + 1)
+        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': 0, 'before': times(runner.before)}
+        if runner.signal:
+            end['signal'] = runner.signal
+        world.put(runner.said + '.end', '0m0.1s 0m0.1s\n{}\n{}\n'.format(times(runner.spent), json.dumps(end)))
+        world.whole[runner.word, 'end'] = (runner.word + '.end', 0, world.now)
+        runner.ended(code)
 
 
-class Worker(Copy):
+class Lines:
+    """How a runner speaks: in one file for all of a chunk."""
+
+    gate = '.list'
+
+    def __init__(self, runner):
+        self.runner, self.world = runner, runner.world
+
+    def open(self):
+        """Say who has claimed a chunk, and that its first attempt begins."""
+        runner = self.runner
+        self.start(json.dumps(dict({
+            'host': runner.host, 'pid': runner.pid, 'born': runner.born, 'executor_id': runner.id or str(runner.pid),
+            'batch': int(runner.number)}, **runner.more())) + '\n' + self.times())
+
+    def start(self, before=''):
+        """Say that an attempt begins."""
+        runner, world = self.runner, self.world
+        now = world.clock_of(runner.host)
+
+        def whole():
+            world.reached.add(runner.word)
+
+        def said():
+            runner.began, runner.said_at = now, world.now
+            whole()
+            world.note(runner.word, 'start', runner.file)
+            runner.started()
+
+        self.say('{}s {} {} .\n'.format(before, runner.word, now), said, whole)
+
+    def void(self):
+        """Say that an attempt, and what is behind it, does not begin."""
+        self.world.unsay(self.runner.word)
+        self.world.say('{} and what is behind it does not begin', self.runner.word)
+
+        def whole():
+            size = os.path.getsize(runner.path(runner.file)) if os.path.exists(runner.path(runner.file)) else 0
+            for word in [runner.word] + runner.chunk:
+                world.void[word] = (int(runner.number), runner.file, size, world.now)
+
+        def said():
+            whole()
+            runner.late()
+
+        runner, world = self.runner, self.world
+        self.say('v {} .\n'.format(runner.word), said, whole)
+
+    def leave_out(self):
+        """Say that an attempt does not begin, as it is cancelled."""
+        self.say('c {} .\n'.format(self.runner.word), self.runner.go_on)
+
+    def ended(self, code):
+        """Say how an attempt ended."""
+        runner, world = self.runner, self.world
+        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': 0}
+        if runner.signal:
+            end['signal'] = runner.signal
+
+        def whole():
+            world.note(runner.word, 'end', runner.file)
+            runner.note_end(code)
+
+        def said():
+            world.note(runner.word, 'end', runner.file)
+            runner.ended(code)
+
+        self.say('{}e {} {} .\n'.format(self.times(), runner.word, json.dumps(end)), said, whole)
+
+    def times(self):
+        """Return the two lines about the CPU time that was used."""
+        return '0m0.1s 0m0.1s\n{}\n'.format(times(self.runner.spent))
+
+    def say(self, text, then, whole=None, tries=0, torn=0):
+        """Say something, as soon as there is room for it, and go on.
+
+        Args:
+            text: some lines
+            then: function to go on with
+            whole: function to call where all of it was said, but for its end, and is said again
+            tries: how often it was tried
+            torn: of how many characters only the end is missing
+        """
+        runner, world = self.runner, self.world
+        if world.full and not (world.plant == 'tries' and tries == 30):
+            size = world.random.randrange(len(text))
+            self.append(text[:size])
+            if torn == 1 and size and whole:
+                whole()
+            missing = len(text) - size if size or not torn else torn
+            return runner.wait_for_room(self.say, '\n' + text.lstrip('\n'), then, whole, tries + 1, missing)
+        if world.fault('torn', 0.02):
+            world.say('{} is torn', text)
+            self.append(text[:world.random.randrange(len(text))])
+            return runner.kill('node')
+        if world.full:
+            return runner.end('FAILED', 'exit')
+        self.append(text)
+        then()
+
+    def append(self, text):
+        """Add to the file. On a cluster it is opened for each word, and so it is there again where somebody has removed
+        it; on this machine it is open."""
+        runner = self.runner
+        path, there = runner.path(runner.file), os.path.exists(runner.path(runner.file))
+        if self.world.local and not (there and os.stat(path).st_ino == runner.inode):
+            return
+        with open(path, 'a') as target:
+            target.write(text)
+        if not there:
+            self.world.made(runner.host, runner.file)
+        self.world.grown(runner.host, runner.file, os.path.getsize(path), 'e ' in text and not runner.chunk)
+
+
+def times(seconds):
+    """Return a line as bash's `times` writes it."""
+    return '{}m{:.3f}s 0m0.000s'.format(int(seconds // 60), seconds % 60)
+
+
+class List:
+    """The list of a batch.
+
+    Attributes:
+        chunks: list of lists of attempts
+        crew: number of the batch whose workers it is for, as a text; '' for none
+        last: whether no other follows
+        scripts: {attempt: its script}
+    """
+
+    def __init__(self, lines):
+        head = lines[0].split()
+        self.crew, self.last = head[2] if head[1] == 'crew' else '', head[-1] == 'last'
+        jobs = [line.split(' ')[0].lstrip('=') for line in lines[5:-1:3]]
+        parts = zip(lines[6::3], itertools.repeat(lines[3]), lines[7::3], itertools.repeat(lines[4]))
+        self.scripts = {word: re.sub(r'\\(.)', lambda match: match.group(1).replace('n', '\n'), ''.join(texts))
+                        for word, texts in zip(jobs, parts)}
+        self.chunks = []
+        for size, many in (map(int, sizes.split('x')) for sizes in lines[1].split()):
+            for _ in range(many):
+                self.chunks.append(jobs[:size])
+                jobs = jobs[size:]
+
+    @classmethod
+    def read(cls, path):
+        """Return the list in a file, None where it is not there, or not whole."""
+        try:
+            with open(path) as source:
+                lines = source.read().split('\n')[:-1]
+        except FileNotFoundError:
+            return None
+        if not path.endswith('.list'):    # the script that a runner of the version before waits for
+            return cls.read(path + '.list')
+        return cls(lines) if lines and (lines[-1] == '# end' or WORLD.plant == 'list') else None
+
+    def check(self, world, number):
+        """Rule: it says what the journal says."""
+        event = world.batches[int(number)]
+        if self.chunks != module.chunks_of(event) or self.crew != str(event.get('crew', '')):
+            raise Broken('the list of batch {} is not what the journal says'.format(number))
+        return True
+
+
+class Copy(Runner):
+    """The runner at work on the chunk of one task."""
+
+    def __init__(self, world, name, batch, k, *options):
+        self.RISK = 0.002 if world.local else 0.04
+        super().__init__(world, name, batch, k, *options)
+
+    def is_old(self):
+        return self.world.old and len(self.batch.chunks[self.k - 1]) == 1
+
+    def cannot_claim(self, chunk):
+        """An earlier version gives up."""
+        if self.world.random.random() < 0.3:
+            return self.end('FAILED', 'exit')
+        super().cannot_claim(chunk)
+
+
+class Worker(Runner):
     """A worker of a crew at work, step by step as PULL in qmap.py."""
 
-    def __init__(self, world, name, crowd, k, host, id, done, known=True, made=0):
-        self.crowd, self.k, self.name = crowd, k, name
-        self.list, self.last, self.number = list(crowd['tasks']), crowd['last'], crowd['batch']
-        self.fresh, self.turn, self.told = True, [], set()
-        super().__init__(world, name, str(crowd['batch']), host, id, done, known, made)
+    def __init__(self, *options):
+        self.fresh, self.turn, self.leaving = True, [], False
+        super().__init__(*options)
+        self.crew, self.workers = self.number, self.batch.workers
 
     def kill(self, reason, late=0):
         """Kill -9, and with it the job at hand."""
@@ -382,49 +739,62 @@ class Worker(Copy):
         if reason == 'cancelled':
             self.world.truth['cancelled', self.word] += 1
 
-    def claim(self):
-        """The script of its batch was seen: take job after job."""
-        self.take()
-
-    def take(self):
-        """Go on with the next job."""
-        home = module.read_json.real(os.path.join(self.world.logs.run, 'home.{}'.format(self.crowd['batch'])))
-        self.running = False
-        if self.stopped or home is not None and self.k > home:
+    def next_chunk(self):
+        """Go on with the next chunk."""
+        self.running, self.word = False, self.name
+        if self.leaves():
             self.leave()
         elif self.closed():
-            self.more(0)
+            self.next_list(0)
         elif self.turn:
-            self.then(self.world.random.choice([0, 0, 0.1]), self.reach, self.turn.pop(0))
+            self.then(self.world.moment(), self.reach, self.turn.pop(0))
         elif self.fresh:
-            self.fresh, self.turn = False, self.list[self.k - 1::self.crowd['workers']]
-            self.take()
+            self.fresh, self.turn = False, self.list.chunks[self.k - 1::self.workers]
+            self.next_chunk()
         else:
             there = os.listdir(self.world.logs.run)
-            self.turn = [word for word in self.list if word + '.start' not in there]
+            self.turn = [chunk for chunk in self.list.chunks if chunk[0] + '.start' not in there]
             self.world.random.shuffle(self.turn)
             if self.turn:
-                self.take()
+                self.next_chunk()
             else:
-                self.more(0)
+                self.next_list(0)
 
-    def reach(self, word):
-        """Make .start of a job."""
+    def reach(self, chunk):
+        """Come to a chunk."""
         if self.closed():
-            return self.take()
-        if self.world.full and self.world.random.random() < 0.5:    # not even an empty file
-            return self.wait_for_room(self.reach, word)
-        self.word, self.said = word, os.path.join(self.world.logs.run, word)
-        if not self.make_start():
-            return self.late()
-        self.world.copies.setdefault(word, []).append(self)
-        if self.forgotten:
-            self.world.truth['forgotten', word] += 1
-        self.then(self.torn(), self.start)
+            return self.next_chunk()
+        self.claim(chunk)
 
-    def words(self):
-        """Return what .start says more than that of other jobs."""
-        return {'crew': self.crowd['batch'], 'k': self.k}
+    def cannot_claim(self, chunk):
+        """It leaves, or tries again."""
+        if self.world.random.random() < 0.3:
+            return self.leave()
+        self.wait_for_room(self.reach, chunk)
+
+    def leaves(self):
+        """Tell whether it ends before the next attempt begins: somebody wants it to, or it has no time left."""
+        home = module.read_json.real(self.path('home.{}'.format(self.crew)))
+        self.leaving = self.leaving or self.stopped or home is not None and self.k > home
+        self.leaving = self.leaving or self.world.fault('leave', 0.05)
+        return self.leaving
+
+    def cancels(self):
+        """Return the attempts that it is told to end, or to leave out."""
+        try:
+            with open(self.path('cancel.{}.{}'.format(self.crew, self.k))) as source:
+                return [line.split(' ')[0] for line in source.read().split('\n')]
+        except FileNotFoundError:
+            return []
+
+    def is_cancelled(self):
+        if self.word not in self.cancels():
+            return False
+        self.world.truth['cancelled', self.word] += 1
+        return self.world.plant != 'onward'
+
+    def more(self):
+        return {'crew': int(self.crew), 'k': self.k}
 
     def launch(self):
         """Run, and look now and then whether the job is to end."""
@@ -436,14 +806,19 @@ class Worker(Copy):
 
     def late(self):
         """What it wanted is another's, or of a batch that is over: on to the next."""
-        self.word = self.name
-        self.take()
+        if self.code == 254:
+            return self.end('FAILED', 'exit')
+        self.next_chunk()
+
+    def chunk_over(self):
+        """On to the next."""
+        self.then(0, self.next_chunk)
 
     def poke(self, word):
         """End the job if somebody cancelled it."""
         if not self.alive or self.word != word or not self.running:
             return
-        if os.path.exists(self.said + '.why') and self.world.random.random() < 0.7:
+        if word in self.cancels() and self.world.random.random() < 0.7:
             self.world.truth['cancelled', word] += 1
             self.told.add(word)
             self.finish(word)
@@ -462,43 +837,68 @@ class Worker(Copy):
         self.told.add(word)
         self.then(self.world.random.choice([0, 1]), self.finish, word)
 
-    def told_to_end(self):
-        """Tell whether the job alone was told to end."""
-        return self.word in self.told
+    def is_last(self):
+        """Tell whether no list comes behind that which it has."""
+        return bool(self.list) and self.list.last
 
-    def end(self, status, reason, late=0):
-        """A job has ended, or all of it."""
-        if self.alive and self.word in self.world.exits and reason in ('', 'exit'):
-            self.word = self.name
-            self.then(0, self.take)
-        else:
-            super().end(status, reason, late)
-
-    def more(self, tries):
+    def next_list(self, tries):
         """Look for the next list of its crew."""
         folder = os.path.join(self.world.logs.qmap, 'batch')
-        for number in sorted(int(name) for name in os.listdir(folder) if name.isdigit()):
-            if number > self.number and not self.last:
-                with open(os.path.join(folder, str(number))) as source:
-                    lines = source.read().split('\n')
-                if lines[0].split()[:3] == ['#', 'crew', str(self.crowd['batch'])] and '# end' in lines:
-                    self.number, self.last, self.fresh = number, lines[0].endswith(' last'), True
-                    self.list = [line.split()[0].lstrip('=') for line in lines[1:lines.index('# end')]]
-                    self.gate, self.turn = os.path.join(folder, str(number)), []
-                    return self.take()
-        if self.last or tries == 15 or self.stopped:
+        names = [name[:-5] for name in os.listdir(folder) if name.endswith('.list')]
+        for number in sorted(int(name) for name in names if int(name) > int(self.number)):
+            found = List.read(self.world.logs.batch(number) + '.list')
+            if found and found.crew == self.crew and not self.is_last():
+                self.follow(str(number))
+                self.fresh, self.turn = True, []
+                self.has_list()
+                return self.next_chunk()
+        if self.is_last() or tries == 15 or self.stopped:
             self.leave()
         else:
-            self.then(1, self.more, tries + 1)
+            self.then(1, self.next_list, tries + 1)
 
     def leave(self):
         """Say the last word, and end."""
-        if not self.closed() and not self.world.full:
-            name = 'left.{}.{}'.format(self.crowd['batch'], self.k)
-            self.world.put(os.path.join(self.world.logs.run, name), json.dumps(
-                {'signal': 'TERM' if self.stopped else ''}) + '\n')
+        if not (self.is_last() and self.closed()) and not self.world.full:
+            name = 'left.{}.{}'.format(self.crew, self.k)
+            self.world.put(self.path(name), json.dumps({'signal': 'TERM' if self.stopped else ''}) + '\n')
             self.world.made(self.host, name)
-        super().end('COMPLETED', '')
+        self.end('COMPLETED', '')
+
+
+class Batch:
+    """What a submission hands over, as its script and the journal tell it.
+
+    Attributes:
+        number: as a text
+        chunks: of its tasks, or of the list of its workers
+        workers: how many there are, 0 for none
+        words: of its tasks: the attempt that each runs, or a name for a worker, or for what runs several
+        made: when, by the clock of whoever made it
+    """
+
+    def __init__(self, world, script):
+        with open(script) as source:
+            text = source.read()
+        self.number = os.path.basename(script)
+        self.chunks = module.chunks_of(world.batches[int(self.number)])
+        self.workers = int(re.search(r'qmap_workers=(\d+)', text).group(1))
+        self.made = int(re.search(r'qmap_begin .* \d+ (\d+) "', text).group(1))
+        self.words = ['worker{}.{}'.format(self.number, k) for k in range(1, self.workers + 1)] or [
+            chunk[0] if len(chunk) == 1 else 'chunk{}.{}'.format(self.number, k)
+            for k, chunk in enumerate(self.chunks, 1)]
+
+    def runner(self, world, k, *options):
+        """Start what runs a task, and return it.
+
+        Args:
+            k: its index, from 1
+            options: those of Runner, behind k
+        """
+        word = self.words[k - 1]
+        runner = (Worker if self.workers else Copy)(world, word, self, k, *options)
+        world.copies.setdefault(word, []).append(runner)
+        return runner
 
 
 class Cluster:
@@ -513,21 +913,14 @@ class Cluster:
 
     def submit(self, script, name, count, avoided=()):
         """Take a submission, and return its id."""
-        with open(script) as source:
-            text = source.read()
-        words = [line.split(' ')[0] for line in text.partition('tasks=(\n')[2].partition('\n)\n')[0].split('\n')]
-        batch, crowd = os.path.basename(script), None
-        if 'qmap_workers=' in text:
-            crowd = {'tasks': [word.lstrip('=') for word in words], 'workers': count, 'batch': int(batch),
-                     'last': 'qmap_last=yes' in text}
-            words = ['worker{}.{}'.format(batch, k) for k in range(1, count + 1)]
-        assert len(words) == count, text
-        made = int(re.search(r'qmap_begin .* \d+ (\d+) "', text).group(1))
+        batch = Batch(self.world, script)
+        assert len(batch.words) == count, batch.words
         id, self.next = str(self.next), self.next + 1
         tasks = {k if count > 1 else 0: {'word': word, 'state': 'PENDING', 'since': self.world.now, 'reason': '',
-                                         'host': '', 'batch': batch, 'crowd': crowd, 'made': made}
-                 for k, word in enumerate(words, 1)}
+                                         'host': '', 'workers': batch.workers}
+                 for k, word in enumerate(batch.words, 1)}
         self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now, 'avoided': list(avoided)}
+        self.world.handed[id, name] = batch
         for k in tasks:
             tasks[k]['never'] = self.world.fault('never', 0.03)
             waits = [60, 200, 1000] if tasks[k]['never'] else [0.1, 1, 5, 30]    # somebody mends it
@@ -557,14 +950,15 @@ class Cluster:
             world.truth['launch', task['word']] += 1
             return
         task.update(state='RUNNING', since=world.now)
-        world.runner(task, k, task['host'], '{}.{}'.format(id, k),
+        batch, id_here = world.handed[id, name], '{}.{}'.format(id, k)
+        batch.runner(world, k or 1, task['host'], id_here,
                      lambda status, reason: self.ended(id, name, k, status, reason))
         if world.fault('limit', 0.2):
             world.at(world.random.choice([1, 20, 200]), lambda: self.time_out(id, name, k))
         if world.fault('twice', 0.05):
             other = world.random.choice(world.nodes)
-            world.at(world.random.choice([0, 5, 60, 300]), lambda: world.runner(
-                task, k, other, '{}.{}'.format(id, k), lambda status, reason: None, False))
+            world.at(world.random.choice([0, 5, 60, 300]), lambda: batch.runner(
+                world, k or 1, other, id_here, lambda status, reason: None, False))
 
     def time_out(self, id, name, k):
         """A task has reached its time limit: tell it to end, and say so."""
@@ -610,7 +1004,7 @@ class Cluster:
                 if task['state'] == 'PENDING' and task['never']:
                     found[id, k] = ('PENDING', '', 'a limit: it will never start')
                     world.truth['never', task['word']] += 1
-                    world.truth['never'] += bool(task['crowd'])
+                    world.truth['never'] += bool(task['workers'])
         if world.now < world.lying:
             for task in list(found):
                 # That a job was cancelled which never began is all that the queue can say of it, so it is no lie.
@@ -659,7 +1053,7 @@ class Cluster:
     def take_out(self):
         """Somebody cancels a task of an array before it begins: nothing is left of it in the queue."""
         waiting = [(job, k) for job in self.jobs.values() for k, task in job['tasks'].items()
-                   if k and task['state'] == 'PENDING' and not task['crowd']]
+                   if k and task['state'] == 'PENDING' and not task['workers']]
         if waiting and not self.down:
             job, k = self.world.random.choice(waiting)
             job['tasks'][k].update(state='taken out', since=self.world.now)
@@ -669,7 +1063,7 @@ class Cluster:
     def put_back(self):
         """Somebody ends a task, to have the scheduler start it once more."""
         running = [(id, job, k) for id, job in self.jobs.items() for k, task in job['tasks'].items()
-                   if task['state'] == 'RUNNING' and not task['crowd']]
+                   if task['state'] == 'RUNNING' and not task['workers']]
         if not running or self.down:
             return
         id, job, k = self.world.random.choice(running)
@@ -813,6 +1207,135 @@ class Simulated(module.Backend):
             self.world.cluster.cancel(tasks)
 
 
+class Machine(module.Local):
+    """This machine, as one process uses it: what that starts is played."""
+
+    def __init__(self, world, wake):
+        super().__init__({}, wake)
+        self.world, self.actor, self.host = world, world.actor, world.actor.host
+        self._room.cores = self._room._free_cores = world.cores
+        self._room.memory = self._room._free_memory = 4 << 30
+
+    def submit(self, script, name, count, params, output):
+        self.world.step('submit')
+        self.world.answers[name] = 'ok'
+        answer = super().submit(script, name, count, params, output)
+        self.world.step('submitted')
+        return answer
+
+    def find(self, name):
+        self.world.step('find')
+        self.world.answers[name] = super().find(name)
+        return self.world.answers[name]
+
+    def poll(self, ids):
+        self.world.step('poll')
+        return super().poll(ids)
+
+    def started(self, task, start, params, status_path):
+        here = start.get('host') == self.host
+        super().started(task, dict(start, host=os.uname().nodename) if here else start, params, status_path)
+
+    def cancel(self, tasks, counts):
+        self.world.step('cancel')
+        super().cancel(tasks, counts)
+
+    def _guard(self):
+        return True
+
+    def _prepare(self):
+        pass
+
+    def _give_thread(self, task, script, running):
+        self.world.at(0.002, lambda: self.begin(task, script, running))
+
+    def begin(self, task, script, running):
+        """Start what runs a task, unless this process has ended meanwhile."""
+        world = self.world
+        if self.actor.dead or self.actor.over or self._closed or self._running.get(task) is not running:
+            return
+        try:
+            batch = Batch(world, script)
+        except FileNotFoundError:    # bash finds none either
+            return self._over(task, dict(running.verdict, cpu=0, memory=0), running)
+        runner = batch.runner(world, task[1] or 1, self.host, '', lambda *_: self.over(task, running, runner))
+        runner.starter = self.actor
+        running.pid = runner.pid
+
+    def over(self, task, running, runner):
+        """What ran a task has ended, as the process sees that waits for it."""
+        if self.actor.dead or self.actor.over:
+            return
+        account = dict(running.verdict, cpu=runner.spent, memory=0)
+        if runner.code == -9:
+            self.world.actor = self.actor
+            module.send(running.pids(Processes()), 9)
+            self.world.actor = None
+            account = dict({'reason': 'signal', 'words': ''}, signal=9, exit_code=137, **account)
+        self._over(task, None if runner.code == 75 else account, running)
+
+
+class Processes:
+    """A look at the processes of a machine."""
+
+    def __init__(self):
+        self.host = WORLD.actor.host
+
+    def birth(self, pid):
+        return birth(pid, self.host)
+
+    def tree(self, pid):
+        return [pid + 1] if any(runner.running for runner in self._runners(pid)) else []
+
+    def outside(self, pids, leader):
+        return [pid for pid in pids if pid != leader]
+
+    def orphans(self, pid):
+        return []
+
+    def first_child(self, pid):
+        return None
+
+    def _runners(self, pid):
+        return [runner for runner in WORLD.runners if runner.pid == pid and runner.host == self.host]
+
+
+def birth(pid, host=None):
+    """Return what tells a process from a later one with its number, '' where it is gone."""
+    for runner in WORLD.runners:
+        is_there = runner.host == (host or WORLD.actor.host) and (runner.alive or runner.running)
+        if is_there and pid - runner.pid in (0, 1):
+            if pid == runner.pid:
+                return runner.born if runner.alive else ''
+            return runner.running and '{}/{}'.format(runner.born, runner.word)
+    return ''
+
+
+def send(pids, number):
+    """Send a signal to processes: to jobs."""
+    for runner in WORLD.runners:
+        is_orphan = WORLD.plant == 'orphan' and not runner.alive
+        if runner.running and runner.host == WORLD.actor.host and runner.pid + 1 in pids and not is_orphan:
+            WORLD.say('{} gets signal {}', runner.word, number)
+            runner.told.add(runner.word)
+            if not runner.alive:
+                runner.running = False
+            runner.then(WORLD.random.choice([0, 0.1, 2, 8]) if number == 15 else 0, runner.finish, runner.word)
+
+
+class Clock:
+    """The module time, for what runs in the world."""
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def monotonic(self):
+        return WORLD.now if WORLD else time.monotonic()
+
+    def time(self):
+        return WORLD.clock_of(WORLD.actor.host) if WORLD and WORLD.actor else time.time()
+
+
 class World:
     """All of it, for one seed."""
 
@@ -831,13 +1354,16 @@ class World:
         self.count = 0
         self.back = threading.Semaphore(0)
         self.actor = None
-        self.actors = []
+        self.actors, self.lookers = [], []    # processes that drive, if they may; that only look
         self.pids = 100
         self.locks = {}
         self.truth = collections.Counter()
         self.ends = {}    # how attempts truly ended: (when, on the clock of its node, exit status)
         self.exits = {}    # and what their runners have said of it
-        self.there, self.whole = {}, {}    # since when a name is in run/, and since when what it says is whole
+        # Of (attempt, 'start' or 'end'): (file in run/, its size then, when it said so, or was made; and whole).
+        self.there, self.whole = {}, {}
+        self.scripts = {}    # of attempts, as their runners had them
+        self.began, self.used = {}, {}    # what attempts have said of their beginning; CPU seconds that they use
         self.verdicts = {}    # of attempts that were told to end: (when, on the clock of who wants it, why)
         self.signalled = set()    # attempts that the scheduler told to end, and that say so
         self.cancelled = set()    # attempts that somebody ordered to end
@@ -850,8 +1376,17 @@ class World:
         self.copies = {}
         self.dropped = set()    # (driver, attempt): those that were taken out of the queue, as it has seen
         self.seen = {}    # name in run/: (host that made it, when others see it)
-        self.ghosts = {}
+        self.pieces = {}    # name in run/: [[size, when others see so much of it], ...]
+        self.runners = []
+        self.reached = set()    # attempts of which somebody said that they begin
+        self.said_at, self.unsure = {}, set()    # by name in run/: when it was written; attempts whose words are gone
+        self.void = {}    # attempts that do not begin after all: (batch, file that says so, its size, since when)
+        self.unwanted = {}    # attempts that were cancelled before they began: since when their runners are told
+        self.halted = float('inf')    # since when nothing is to begin
+        self.spent = collections.Counter()    # by job: attempts that were given up without an end
+        self.batches, self.handed = {}, {}    # events, by number; by (id, name): the Batch that was submitted so
         self.calm = self.over = False
+        self.moved = self.CALM
         self.full = self.forbidden = False
         self.lying = 0
         self.last_batch = '[]'
@@ -865,27 +1400,35 @@ class World:
         kinds = ['crash', 'suspend', 'launch', 'twice', 'runner', 'node', 'poll', 'accounts', 'late', 'torn', 'disk',
                  'permission', 'outage', 'forget', 'lie', 'takeover', 'control', 'halt', 'machine', 'clock',
                  'polite', 'trap', 'tardy', 'over time', 'narrow', 'hand', 'limit', 'hole', 'preempt', 'slow',
-                 'never']
+                 'never', 'nap', 'leave', 'short']
         self.kinds = set(kinds if self.random.random() < 0.3 else self.random.sample(kinds, self.random.randint(0, 9)))
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull'}
+        self.kinds |= needed - {'pull', 'chunk', 'local'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
-        self.old = 'trap' in self.kinds and self.random.random() < 0.5
+        self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
         self.narrow = self.random.randint(1, 3) if 'narrow' in self.kinds else 1000    # tasks in a submission
         self.calm_at = (self.CALM if self.rate else 0) + (self.HOUR if 'hour' in self.kinds else 0)
         self.locking = self.random.choice(['all', 'all', 'host', 'none'])
         self.bare = self.random.random() < 0.3
+        self.local = self.random.random() < 0.2 and not needed or 'local' in needed    # it runs on this machine
+        # Only what is on a disk of its own can a machine lose with its power, and then no other one drives.
+        self.own_disk = self.local and self.random.random() < {'traceless': 1, 'inherited': 0}.get(plant, 0.5)
+        self.hosts = ['login1'] * 2 if self.own_disk else self.hosts
+        self.cores = self.random.choice([1, 1, 2, 3])
         self.cluster = Cluster(self)
-        self.jobs = self.random.randint(1, 9)
-        self.group = self.random.choice([1, 1, 1, 2])
+        self.jobs = self.random.randint(20, 80) if self.local else self.random.randint(1, 9)
+        self.group = 1 if self.local else self.random.choice([1, 1, 1, 2])
         self.pull = self.random.choice([0, None, None, 1, 2, 3])
         self.pull = self.pull or 1 if 'pull' in needed else self.pull
+        self.chunk = self.random.choice([1, 2, 3, 5])    # jobs that a worker claims at once, at the most
+        self.chunk = max(3, self.chunk) if 'chunk' in needed else self.chunk
         self.short = False    # whether a journal says that jobs are short, and workers run what is left
-        self.limited = 'over time' in self.kinds and self.group == 1    # each job has less time than a worker
+        # Each job has less time than a worker.
+        self.limited = 'over time' in self.kinds and self.group == 1 and not self.local
         module.RERUNS = self.random.choice([0, 1, 5])
         self.compacting = self.random.random() < 0.3    # the journal, at every start
 
@@ -937,30 +1480,92 @@ class World:
         late = self.random.choice([0, 2, 20, 60]) if self.fault('late', 0.5) else 0
         if name.endswith('.end') and self.fault('tardy', 0.2):
             late = self.random.choice([150, 400, 1500])
-        self.seen[name] = (host, self.now + late)
-        self.there[name] = self.now
+        self.seen[name], self.pieces[name], self.said_at[name] = (host, self.now + late), [], self.now
+        if name.endswith(('.start', '.end')):
+            word, _, kind = name.rpartition('.')
+            self.there[word, kind] = (name, 0, self.now)
+
+    def grown(self, host, name, size, last):
+        """A file in run/ has grown; others see that in pieces, in their order, which may end within a line.
+
+        Args:
+            last: whether it does not grow any more, most likely: then only that a job has ended may come very late
+        """
+        pieces, self.said_at[name] = self.pieces.setdefault(name, []), self.now
+        before, since = pieces[-1] if pieces else (0, 0)
+        late = [self.random.choice([0, 2, 20, 60]) if self.fault('late', 0.5) else 0 for _ in range(2)]
+        if last and self.fault('tardy', 0.2):
+            late[1] = self.random.choice([150, 400, 1500])
+        for part, wait in zip((self.random.randint(before, size), size), sorted(late)):
+            since = max(since, self.now + wait)
+            pieces.append((part, since))
+
+    def note(self, word, kind, name):
+        """An attempt has said that it begins, or how it ended, at the end of a file."""
+        if os.path.exists(self.path(name)):
+            self.there[word, kind] = self.whole[word, kind] = (name, os.path.getsize(self.path(name)), self.now)
+
+    def unsay(self, word):
+        """An attempt does not begin after all."""
+        self.there.pop((word, 'start'), None)
+        self.whole.pop((word, 'start'), None)
+
+    def path(self, name):
+        """Return the path of a name in run/."""
+        return os.path.join(self.logs.run, name)
+
+    def visible_size(self, host, name):
+        """Return how many bytes of a file in run/ a host sees."""
+        if not self.visible(host, name):
+            return 0
+        if self.seen.get(name, (host,))[0] == host or not self.pieces.get(name):
+            return float('inf')
+        return max([size for size, when in self.pieces[name] if when <= self.now], default=0)
+
+    def others_see(self, name, size):
+        """Return when hosts that did not write a file in run/ see so much of it."""
+        when = next((when for part, when in self.pieces[name] if part >= size), 0) if size else 0
+        return max(when, self.seen[name][1])
 
     def visible(self, host, name):
         """Tell whether a host sees a name in run/."""
         maker, when = self.seen.get(name, (host, 0))
         return maker == host or self.now >= when
 
-    def known_since(self, host, name, since):
-        """Return when a host could see a name in run/ that was there since some time: infinity where it is not."""
-        if name not in since or not os.path.exists(os.path.join(self.logs.run, name)):
+    def known_since(self, host, word, kind, since):
+        """Return when a host could see that an attempt began, or how it ended: infinity where it cannot.
+
+        Args:
+            since: `there` or `whole`
+        """
+        name, size, when = since.get((word, kind), ('', 0, 0))
+        if not name or not os.path.exists(self.path(name)):
             return float('inf')
-        maker, when = self.seen[name]
-        return since[name] if maker == host else max(when, since[name])
+        return when if self.seen[name][0] == host else max(when, self.others_see(name, size))
 
     # What the scheduler does to jobs
 
-    def runner(self, task, k, host, id, done, known=True):
-        """Start a copy of the runner on a node; `done` hears how it ended for the scheduler, if that knows of it."""
-        if task['crowd']:
-            copy = Worker(self, task['word'], task['crowd'], k or 1, host, id, done, known, task['made'])
-        else:
-            copy = Copy(self, task['word'], task['batch'], host, id, done, known, task['made'])
-        self.copies.setdefault(task['word'], []).append(copy)
+    def moment(self):
+        """Return for how long a runner needs for a step."""
+        return self.random.choice([0, 0, 0.002 if self.local else 0.1])
+
+    def nap(self):
+        """Return for how long a runner sleeps at this moment, without anybody knowing."""
+        return self.random.choice([10, 100, 1000, 3600]) if self.fault('nap', 0.03) else 0
+
+    def check_launch(self, runner):
+        """Rule: what was cancelled, or is on hold, does not begin where a look at files tells that."""
+        tells = self.local or 'crew' in self.batches[int(runner.number)]
+        since = self.unwanted.get(runner.word, float('inf')) if tells else float('inf')
+        if runner.said_at - since > 200:
+            raise Broken('{} was cancelled {:.0f} s ago, and begins'.format(runner.word, self.now - since))
+        job = runner.word.partition('.')[0]
+        for other in self.runners if self.local else ():
+            waits = other.starter and not other.starter.dead and other.host == runner.host
+            if other.running and waits and other.word.partition('.')[0] == job:
+                raise Broken('{} begins, and {} still runs'.format(runner.word, other.word))
+        if self.local and runner.said_at - self.halted > 30:
+            raise Broken('{} begins, and all is paused'.format(runner.word))
 
     @staticmethod
     def put(path, text):
@@ -1032,7 +1637,7 @@ class World:
         """A node goes down with all that it runs; the scheduler notices after a while."""
         name = self.random.choice(self.nodes[:2])
         unnoticed = self.fault('dead', 0.7)    # the scheduler waits for the node for ever
-        for copy in [copy for copies in self.copies.values() for copy in copies]:
+        for copy in self.runners:
             if copy.alive and copy.host == name:
                 if unnoticed:
                     copy.done = lambda *_: None
@@ -1045,6 +1650,11 @@ class World:
         for actor in self.actors:
             if actor.host == name:
                 actor.kill()
+        if self.own_disk:
+            self.lose_words(name)
+        for runner in self.runners if self.local else ():
+            if runner.host == name and (runner.alive or runner.running):
+                runner.kill('node')
         for journal in module.Journal.all:
             if journal.host == name and journal.synced is not None and os.path.exists(journal.path):
                 size = os.path.getsize(journal.path)
@@ -1054,6 +1664,26 @@ class World:
         for name in os.listdir(self.logs.path):
             if name.endswith('.info') and name != 'execution.info' and self.random.random() < 0.2:
                 self.put(os.path.join(self.logs.path, name), '')
+
+    def lose_words(self, host):
+        """What was just said on a machine, or the file for it, is gone with its power."""
+        for name, (maker, _) in self.seen.items():
+            path = self.path(name)
+            if maker != host or not os.path.exists(path):
+                continue
+            if self.said_at.get(name, 0) < self.now - 10 or self.random.random() < 0.5:
+                continue
+            size = self.random.randint(0, os.path.getsize(path))
+            if self.random.random() < 0.5:
+                size = 0
+                os.unlink(path)
+            else:
+                os.truncate(path, size)
+            self.say('{} has lost what is behind byte {}', name, size)
+            for since in (self.there, self.whole):
+                for word, kind in [key for key, (file, end, _) in since.items() if file == name and (end or 1) > size]:
+                    since.pop((word, kind))
+                    self.unsure.add(word)
 
     def clock(self):
         """The clock of a machine jumps."""
@@ -1121,6 +1751,33 @@ class World:
         if not self.calm:
             self.at(self.random.choice([5, 50, 100]), self.people)
 
+    def viewers(self):
+        """Somebody looks at it now and then, and nobody may drive meanwhile."""
+        def work(actor):
+            ledger = self.ledger()
+            events = module.unmerged_events(module.Plan(self.logs), ledger)
+            try:
+                self.check_view(ledger.with_unwritten(events) if events else ledger)
+            except module.QMapError:    # it was compacted meanwhile
+                pass
+
+        actor = Actor(self, self.random.choice(self.hosts), work)
+        self.lookers.append(actor)
+        self.at(0, lambda: actor.resume(0))
+        if not self.calm:
+            self.at(self.random.choice([50, 200, 400]), self.viewers)
+
+    def check_view(self, ledger):
+        """Rule: what somebody sees where nobody drives is so, and adds up."""
+        for number in range(ledger.count):
+            record = ledger.record(number)
+            word = module.key_of(record)
+            if record['status'] == 'COMPLETED' and self.exits.get(word) != 0 and word not in self.unsure:
+                raise Broken('{} is shown as COMPLETED, and ended with {}'.format(word, self.exits.get(word)))
+            if record['status'] == 'RUNNING' and record.get('started') and word not in self.reached | self.unsure:
+                raise Broken('{} is shown as RUNNING, and has not begun'.format(word))
+        self.check_sums(ledger)
+
     def quiet(self):
         """From now on nothing goes wrong."""
         self.say('calm')
@@ -1141,10 +1798,18 @@ class World:
             return {'{job}.{attempt}'.format(**ledger.live[number]) for number in ledger.cancelled}
 
         def unseen(word):    # it has ended, and only its words are still on their way, while its worker goes on
-            return self.seen.get(word + '.end', ('', 0))[1] > self.now - self.SOON
+            name, size, _ = self.there.get((word, 'end'), ('', 0, 0))
+            return bool(name) and self.others_see(name, size) > self.now - self.SOON
+
+        def reachable(word):    # no driver ends what runs on another machine, or keeps what sleeps from waking up
+            drivers = {actor.host for actor in self.living() if actor.driver}
+            runners = [copy for copy in self.copies.get(word, ()) if copy.alive and copy.word == word]
+            sleep = runners and not any(copy.running for copy in runners)
+            return not sleep and (not self.local or any(copy.host in drivers for copy in runners))
 
         def check(words):
-            words = {word for word in words & shall_end() if not self.truth['forgotten', word] and not unseen(word)}
+            words = {word for word in filter(reachable, words & shall_end())
+                     if not self.truth['forgotten', word] and not unseen(word)}
             if words:
                 raise Broken('{} should have been cancelled long ago'.format(sorted(words)))
 
@@ -1169,17 +1834,23 @@ class World:
             waiting = ledger.left() or ledger.unsaved or os.listdir(os.path.join(self.logs.qmap, 'inbox'))
             if waiting or late and max(late) <= self.now:
                 self.reattach(self.hosts[0])
-            elif not late and not any(copy.alive for copies in self.copies.values() for copy in copies):
+            elif not late and not any(runner.alive for runner in self.runners):
                 self.over = True
                 return
+        elif self.local and self.now > self.moved + 600 and not any(runner.alive for runner in self.runners):
+            # What ran on another machine is gone, and only there that can be seen.
+            self.moved = self.now
+            self.say('somebody moves to {}', self.hosts[1])
+            for actor in living:
+                actor.kill()
+            self.hosts.reverse()
         self.at(20, self.finish)
 
     def late_words(self, ledger):
         """Return when the words of attempts that were judged without them can be seen."""
-        unheard = ['{job}.{attempt}.end'.format(**record) for record in map(ledger.record, range(ledger.count))
-                   if record.get('unheard')]
-        unheard = [name for name in unheard if name in self.whole]
-        return [self.seen[name][1] for name in unheard if os.path.exists(os.path.join(self.logs.run, name))]
+        unheard = [self.whole.get((module.key_of(record), 'end'), ('', 0, 0))
+                   for record in map(ledger.record, range(ledger.count)) if record.get('unheard')]
+        return [self.others_see(name, size) for name, size, _ in unheard if name and os.path.exists(self.path(name))]
 
     def ledger(self):
         ledger = module.Ledger(self.logs, self.jobs, self.group, totals=module.UsageTotals(1, other=lambda record: 1))
@@ -1191,6 +1862,7 @@ class World:
         self.prepare()
         self.reattach(self.random.choice(self.hosts))
         self.people()
+        self.viewers()
         self.troubles()
         self.at(self.calm_at, self.quiet)
         while self.events:
@@ -1198,7 +1870,7 @@ class World:
             if self.now > self.calm_at + self.LAST:
                 raise Broken('it does not end: {}'.format(dict(zip(module.STATUSES, self.ledger().counts))))
             what()
-            for actor in self.actors:
+            for actor in self.actors + self.lookers:
                 if actor.error:
                     raise actor.error
         self.check()
@@ -1236,6 +1908,8 @@ class World:
         """Check the last record of a job, and its .info."""
         record = ledger.record(number)
         word = '{}.{}'.format(record['job'], record['attempt'])
+        if word in self.unsure:
+            return
         if record.get('error') == 'cancelled before it was submitted':
             if not self.truth['cancel']:
                 raise Broken('{} was dropped, and nobody asked for it'.format(word))
@@ -1247,9 +1921,11 @@ class World:
         elif record['status'] == 'COMPLETED' or self.exits.get(word) == 0:
             if (record['status'], self.exits.get(word)) != ('COMPLETED', 0):
                 raise Broken('{} is {} ({}), but ended with {}'.format(
-                    word, record['status'], record['error_reason'], self.exits.get(word)))
+                    word, record['status'], record.get('error_reason'), self.exits.get(word)))
         else:
             self.cause(word, record)
+        for attempt in [record] + ledger.earlier(number):
+            self.check_own(module.key_of(attempt), attempt)
         interrupted = [attempt.get('error_reason') in module.INTERRUPTED
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
@@ -1259,25 +1935,42 @@ class World:
             former = '{job}.{attempt}'.format(**attempt)
             if attempt.get('alone') and self.exits.get(former) in range(256) and former not in self.signalled:
                 raise Broken('{} ended by itself, and runs once more as if its worker had been cut off'.format(former))
-        if record['attempt'] > 1 + len(ledger.earlier(number)):
+        if record['attempt'] > 1 + len(ledger.earlier(number)) + self.spent[record['job']]:
             raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
         if info is None and any(self.boots.values()) or 'suspend' in self.kinds:
             return    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
         if not info or (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
             raise Broken('{}: its .info says {}'.format(word, info))
-        if record.get('started'):
+        if word in self.scripts:
             self.check_script(ledger, number, record)
 
+    def check_own(self, word, record):
+        """Check that what is told of an attempt is its own: when it began and ended, its exit status, what it used."""
+        if word not in self.exits or record.get('unheard') or word in self.unsure:
+            return
+        code = self.exits[word]
+        told = {key: record.get(key) for key in ('started', 'finished', 'exit_code')}
+        own = {'started': self.began.get(word), 'finished': self.ends[word][1],
+               'exit_code': code if code in range(256) else None}
+        if record.get('cpu') is not None and abs(record['cpu'] - self.used[word]) > 0.002:
+            told['cpu'], own['cpu'] = record['cpu'], self.used[word]
+        if self.old and not told['started']:
+            own['started'] = told['started']    # that file is seen later
+        if told != own:
+            raise Broken('{} has {}, and its own are {}'.format(word, told, own))
+
     def check_script(self, ledger, number, record):
-        """Check that the script of a job's last attempt, as map and journal tell it, is the one that was written."""
-        path = os.path.join(self.logs.path, record['job'] + '.sh')
-        with open(path) as source:
-            text = source.read()
-        # That of a retry which was taken back may have been written.
-        is_its = 'export QMAP_ATTEMPT={attempt}\n'.format(**record) in text
-        if is_its and text != module.Plan(self.logs).script_of(ledger, number):
-            raise Broken('{job}.{attempt} ran another script than its parameters make'.format(**record))
+        """Check that the script of a job's last attempt, as map and journal tell it, is the one that ran; and that it
+        is there where the attempt failed."""
+        word, path = module.key_of(record), os.path.join(self.logs.path, record['job'] + '.sh')
+        script = module.Plan(self.logs).script_of(ledger, number)
+        if self.scripts[word] != script:
+            raise Broken('{} ran another script than its parameters make'.format(word))
+        if record['status'] == 'FAILED':
+            with open(path) as source:
+                if source.read() != script:
+                    raise Broken('{} says another script than {} ran'.format(path, word))
 
     def check_obedient(self, word, record):
         """Check the record of an attempt that the scheduler told to end, and that ended with 0: it was cut short, where
@@ -1292,6 +1985,8 @@ class World:
     def check_verdict(self, word, record):
         """Check the record of an attempt that was told to end, and ended with 0: which of the two was first counts,
         where all clocks agree on that."""
+        if record.get('error_reason') == 'preempted' and word in self.signalled and self.truth['preempted', word]:
+            return
         if record.get('error_reason') not in (None, 'time', 'cancelled'):
             raise Broken('{} ended with 0, and is FAILED ({})'.format(word, record['error_reason']))
         if word not in self.verdicts:
@@ -1316,7 +2011,8 @@ class World:
             record = ledger.record(number)
             statuses[record['status']] += 1
             for attempt in [record] + ledger.earlier(number):
-                figures.add(attempt)
+                if attempt['status'] in ('COMPLETED', 'FAILED'):
+                    figures.add(attempt)
         if [statuses[status] for status in module.STATUSES] != ledger.counts:
             raise Broken('the counts are wrong: {}'.format(ledger.counts))
         for kept, right in ((ledger.totals.requested, figures.requested), (ledger.totals.used, figures.used)):
@@ -1329,20 +2025,24 @@ class World:
         """Check that a failure has a cause that happened."""
         reason, code = record['error_reason'], self.exits.get(word)
         known = code in range(256)    # an exit status; not None, nor what a runner says that lost it
-        was_ended = code or self.truth['killed', word] or word in self.signalled
+        was_ended = code or self.truth['killed', word] or self.truth['node', word] or word in self.signalled
         if reason == 'cancelled' and 'lie' in self.kinds and was_ended:
             return    # it did fail; that of all things the queue is wrong about why cannot be known
-        killed = self.truth['killed', word]
+        killed, mute = self.truth['killed', word], self.local and self.truth['mute', word]
+        lasted = self.ends.get(word, (0, 0))[1] - (self.began.get(word) or 0)    # with its wait for room
         happened = {
             'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
             'submit': self.truth['refused', word] or self.truth['never', word] or self.truth['never'],
-            'memory': killed, 'time': self.truth['time', word] or 'clock' in self.kinds,    # which may have jumped
+            'memory': killed,    # clocks may have jumped
+            'time': self.truth['time', word] or 'clock' in self.kinds or lasted > 3400,
             'node': killed or self.truth['node', word], 'preempted': killed or self.truth['preempted', word],
-            'lost': killed or word in self.exits and not known or not self.ran[word] and (
+            'lost': killed or mute or word in self.exits and not known or word in self.void or not self.ran[word] and (
                 self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
         if not happened[reason]:
             raise Broken('{} is FAILED for {}, which did not happen: {}'.format(word, reason, record))
+        if self.local and killed and record.get('exit_code') == 137:
+            return    # this machine knows by which signal
         if (reason == 'exit' or not known) and record.get('exit_code') != (code if known else None):
             raise Broken('{} has exit code {}, not {}'.format(word, record.get('exit_code'), code))
 
@@ -1362,11 +2062,14 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
-    'Driver', 'Lease', 'Steering', 'Pools', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
-    'load_backend', 'Host', 'bring_to_disk', 'selected_jobs')}
+    'Driver', 'Lease', 'Steering', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
+    'read_words', 'sound_end', 'Processes', 'birth', 'send',
+    'is_runner', 'time', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe', 'load_backend',
+    'Host', 'WORD', 'bring_to_disk', 'selected_jobs')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim'),
-           (module.Plan, 'script_of')]
+           (module.Plan, 'script_of'), (module.Words, 'hear'), (module.Words, '_count_cpu'),
+           (module.Logs, 'close_batch')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL['returned'] = module.EVENTS['returned']
 
@@ -1402,10 +2105,15 @@ class Journal(REAL['Journal']):
                     WORLD.last_batch = json.dumps(event['tasks'])
                     WORLD.submitted.update(event['tasks'])
             for event in self.lines_from(size):
+                if event.get('event') == 'batch':
+                    WORLD.batches[event['batch']] = event
                 WORLD.short = WORLD.short or event.get('event') == 'set' and 'pull' in event
                 if event.get('event') == 'returned':    # the same attempt comes again
+                    if event.get('spent'):
+                        WORLD.spent.update(word.partition('.')[0] for word in event['tasks'])
                     for word in event['tasks']:
                         WORLD.verdicts.pop(word, None)
+                        WORLD.unwanted.pop(word, None)
                         WORLD.cancelled.discard(word)
 
     def lines_from(self, place):
@@ -1504,7 +2212,17 @@ def write_bytes(path, flags, data):
 
 
 def write_text(path, text):
+    """Write a file; a list may not become whole, where a process is killed meanwhile."""
     WORLD.step('write')
+    if path.endswith('.new') and WORLD.fault('torn', 0.1):
+        path = path[:-3] + 'list' if WORLD.plant == 'list' else path
+        WORLD.put(path, text[:WORLD.random.randrange(len(text))])
+        if WORLD.fault('crash', 0.3):
+            WORLD.actor.dead = True
+            raise Crash()
+        WORLD.actor.wait(2)
+        os.unlink(path)
+        path = path.replace('.list', '.new')
     REAL['write_text'](path, text)
 
 
@@ -1544,6 +2262,46 @@ def read_end(path):
     if end and WORLD.plant == 'obedient':
         end.pop('signal', None)
     return end
+
+
+def read_words(path, offset):
+    """Return the whole lines of words behind so many bytes, as far as this host sees them."""
+    name = os.path.basename(path)
+    try:
+        with open(path, 'rb') as source:
+            source.seek(offset)
+            text = source.read()
+    except FileNotFoundError:
+        return b''
+    seen = WORLD.visible_size(WORLD.actor.host, name) - offset
+    text = text[:max(0, int(min(len(text), seen)))]
+    return text if WORLD.plant == 'piece' else text[:text.rfind(b'\n') + 1]
+
+
+def hear(words):
+    found = REAL[module.Words, 'hear'](words)
+    if found and WORLD.plant == 'offset':
+        words._read += 1
+    return found
+
+
+def count_cpu(words):
+    if WORLD.plant == 'cpu':
+        words._spent = 0
+    return REAL[module.Words, '_count_cpu'](words)
+
+
+def sound_end(text):
+    end = REAL['sound_end'](text)
+    return {'exit_code': 0, 'time': 0} if end is None and WORLD.plant == 'empty' else end
+
+
+def close_batch(logs, number):
+    """Remove a list, unless a bug is planted."""
+    WORLD.step('remove')
+    event = WORLD.batches.get(int(number), {})
+    if WORLD.plant != ('open' if 'crew' in event else 'behind') or not WORLD.actor.driver.chunks.giving:
+        REAL[module.Logs, 'close_batch'](logs, number)
 
 
 def listing(logs):
@@ -1596,13 +2354,13 @@ class Lease(REAL['Lease']):
         for event, text in self.written:
             if json.dumps(event) != text:
                 raise Broken('{} was written, and is {} now'.format(text, event))
-        self.written.extend((event, json.dumps(event)) for event in events)
         for event in events:
             check = getattr(driver, 'before_' + event['event'], None)
             if check:
                 check(event, events)
         written = self.unwritten + list(events)
         super().write(events)
+        self.written.extend((event, json.dumps(event)) for event in written)
         for event in written:
             check = getattr(driver, 'after_' + event['event'], None)
             if check:
@@ -1657,8 +2415,8 @@ class Driver(REAL['Driver']):
 
     def after_batch(self, event):
         """Rule: no more is submitted than may run."""
-        if event.get('crew', event['batch']) != event['batch']:
-            return    # for workers that are there
+        if event.get('crew', event['batch']) != event['batch'] or WORLD.local:
+            return    # for workers that are there, or it waits for its turn
         alone = sum('crew' not in self.ledger.batch_of(record) for record in self.ledger.live.values())
         workers = self.pools.at_work() + event.get('workers', 0)
         if alone + workers > self.max_running:
@@ -1671,8 +2429,8 @@ class Driver(REAL['Driver']):
 
     def before_end(self, event, events):
         """Rule: what is cancelled before it ran was claimed, so that nobody runs it."""
-        path = self.attempts.status_path(event, '.start')
         live = self.ledger.number(event['job']) in self.ledger.live    # else it tells once more how it ended
+        path = WORLD.path((self.chunks.first_of(event) if live else '') + '.start')
         if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
             raise Broken('{} is not claimed, and cancelled'.format(path))
 
@@ -1710,6 +2468,7 @@ class Driver(REAL['Driver']):
     def after_command(self, event):
         """Rule: and then it is so."""
         right, ledger = effects_of(self.last_events), self.ledger
+        WORLD.halted = min(WORLD.halted, WORLD.now) if self.ledger.settings.get('halted') else float('inf')
         for key in ('halted', 'max_running', 'params'):
             if key in right and ledger.settings.get(key) != right[key]:
                 raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
@@ -1793,6 +2552,9 @@ class Steering(REAL['Steering']):
         began = WORLD.now    # it may be suspended meanwhile
         super().tell_backend()
         driver.causes, driver.cancelled_at = 0, began
+        for record in map(self.ledger.live.get, self.ledger.cancelled):
+            if not driver.attempts.has_begun(module.key_of(record)):
+                WORLD.unwanted.setdefault(module.key_of(record), WORLD.now)
         for word, since in told.items():
             WORLD.verdicts.setdefault(word, (WORLD.now, since, 'cancelled'))
         if WORLD.plant == 'forgets':
@@ -1801,6 +2563,22 @@ class Steering(REAL['Steering']):
     def cancel(self, numbers):
         self.driver.causes += 1
         super().cancel(numbers)
+
+
+class Unclaimed(REAL['Unclaimed']):
+    """The jobs on lists that nobody has begun."""
+
+    def _on_lists(self, *args):
+        waiting = super()._on_lists(*args)
+        if WORLD.plant == 'ours':
+            waiting.ours.clear()
+        if WORLD.plant == 'rest':
+            waiting.rest.clear()
+        return waiting
+
+    def _take_back(self, *args):
+        *args, grace = args
+        super()._take_back(*args, -1 if WORLD.plant == 'unseen' else grace)
 
 
 class Pools(REAL['Pools']):
@@ -1813,6 +2591,11 @@ class Pools(REAL['Pools']):
 
     def claim(self, record):
         return WORLD.plant == 'unclaimed' or super().claim(record)
+
+    def look_after(self):
+        self.driver.chunks.giving = True
+        super().look_after()
+        self.driver.chunks.giving = False
 
     def cut_off(self, *args):
         return WORLD.plant != 'cut' and super().cut_off(*args)
@@ -1832,6 +2615,8 @@ class Asker(REAL['Asker']):
     def _put(self, question):
         world, kind = WORLD, self.kind
         question.since = world.now
+        if world.local:
+            return self.put(kind, question)
         if kind == 'submit':
             self.check_nodes()
         if not world.fault('slow', 0.3):
@@ -1910,10 +2695,10 @@ class Recall(REAL['Recall']):
             super().forget_id(batch, id)
         for other in others:
             for record in self.ledger.live.values():
-                name = '{}.{}.start'.format(record['job'], record['attempt'])
-                if record['batch'] == other['batch'] and (
-                        other['id'] == id or WORLD.known_since(self.here.host, name, WORLD.there) > WORLD.now):
-                    raise Broken('{} still waits under the id {}, which is given again'.format(name, id))
+                word = module.key_of(record)
+                if record['batch'] == other['batch'] and (other['id'] == id or WORLD.known_since(
+                        self.here.host, word, 'start', WORLD.there) > WORLD.now):
+                    raise Broken('{} still waits under the id {}, which is given again'.format(word, id))
 
     def return_batch(self, batch):
         """Rule: a submission counts as not made only where the scheduler has said so."""
@@ -1928,6 +2713,11 @@ class Recall(REAL['Recall']):
         super().return_batch(batch)
         self.driver.returning = False
 
+    def take_over(self):
+        super().take_over()
+        if WORLD.plant == 'traceless':
+            self._untraced = 0
+
     def may_rerun(self, number, event):
         if WORLD.plant == 'reruns':
             return event.get('error_reason') in module.INTERRUPTED
@@ -1938,15 +2728,15 @@ class Recall(REAL['Recall']):
             return super()._names_to_find()
         return {number: batch['name'] for number, batch in self.ledger.batches.items() if batch.get('id') is None}
 
-    def unsubmit(self, keys):
+    def unsubmit(self, keys, **options):
         """Rule: an attempt that can be seen to have begun is not taken back, nor one that somebody took out of
         the queue."""
         if WORLD.dropped.intersection((self.driver, key) for key in keys):
             raise Broken('{} was taken out of the queue, and is taken back'.format(sorted(keys)))
         for word in keys:
-            if WORLD.known_since(self.here.host, word + '.start', WORLD.there) < WORLD.actor.looked:
+            if WORLD.known_since(self.here.host, word, 'start', WORLD.there) < WORLD.actor.looked:
                 raise Broken('{} is taken back, and has begun'.format(word))
-        super().unsubmit(keys)
+        super().unsubmit(keys, **options)
 
 
 class Queue(REAL['Queue']):
@@ -1987,6 +2777,58 @@ class Queue(REAL['Queue']):
         driver.judging = None
 
 
+class Chunks(REAL['Chunks']):
+    """What is said of the jobs of chunks."""
+
+    giving = False    # whether something is about to be given to others
+
+    def give_back(self):
+        """Rule: what was said not to begin is given back."""
+        self.giving = True
+        super().give_back()
+        self.giving = False
+        for record in self.ledger.live.values() if not (WORLD.full or WORLD.forbidden) else ():
+            batch, name, size, since = WORLD.void.get(module.key_of(record), (0, '', 0, 0))
+            if batch == record['batch'] and os.path.exists(WORLD.path(name)) and max(
+                    since, WORLD.others_see(name, size)) < self.driver.began - 60:
+                raise Broken('{} was said not to begin, and is not given back'.format(module.key_of(record)))
+
+    def _is_of(self, *args):
+        return WORLD.plant == 'moved' or super()._is_of(*args)
+
+    def _take_ended(self, chunk):
+        found = super()._take_ended(chunk)
+        if WORLD.plant == 'doubled':
+            self.held.clear()
+        return found
+
+    def forget(self, keys):
+        if WORLD.plant != 'anew':
+            super().forget(keys)
+
+    def first_of(self, record):
+        return module.key_of(record) if WORLD.plant == 'alone' else super().first_of(record)
+
+    def _take_back(self, chunk, key):
+        if WORLD.plant == 'void' and key in chunk.keys:
+            chunk.keys = chunk.keys[:chunk.keys.index(key) + 1]
+        super()._take_back(chunk, key)
+
+
+class Shares(REAL['Shares']):
+    """What shells of this machine run in turn."""
+
+    def take_over(self):
+        super().take_over()
+        if WORLD.plant == 'inherited':
+            self._inherited_due = 0
+
+    def look_after(self):
+        self.driver.chunks.giving = True
+        super().look_after()
+        self.driver.chunks.giving = False
+
+
 class Copies(REAL['Copies']):
     """What other submissions run."""
 
@@ -2009,7 +2851,8 @@ class Reports(REAL['Reports']):
         if not end and driver.judging is not None:
             if driver.blind:
                 raise Broken('{} has ended, says a scheduler that does not answer'.format(word))
-            if WORLD.known_since(self.here.host, word + '.end', WORLD.whole) < driver.judging:
+            unsaid = word in WORLD.unsure
+            if not unsaid and WORLD.known_since(self.here.host, word, 'end', WORLD.whole) < driver.judging:
                 raise Broken('{} has said how it ended, and is judged without that'.format(word))
             if self.here_runs(word):
                 raise Broken('{} has ended, and a copy of it runs'.format(word))
@@ -2025,13 +2868,12 @@ class Reports(REAL['Reports']):
 
     def here_runs(self, word):
         """Tell whether it can be seen that an attempt runs, and the scheduler can be asked for it."""
-        seen = WORLD.known_since(self.here.host, word + '.start', WORLD.whole) < self.driver.judging
+        seen = WORLD.known_since(self.here.host, word, 'start', WORLD.whole) < self.driver.judging
         return seen and not WORLD.kinds & {'lie', 'forget'} and any(
             copy.running and copy.known and copy.word == word for copy in WORLD.copies[word])
 
-    def _correct(self, number, key):
-        if WORLD.plant not in ('lie', 'late'):
-            super()._correct(number, key)
+    def corrected(self, *args):
+        return [] if WORLD.plant in ('lie', 'late') else super().corrected(*args)
 
 
 class Scribe(REAL['Scribe']):
@@ -2051,6 +2893,15 @@ class Scribe(REAL['Scribe']):
                 module.remove_file(os.path.join(self.logs.run, name))
         closed.clear()
         self.needs_cleaning = False
+
+
+def chunk_sizes(count, left, workers, most):
+    """Return how large the chunks of a list are: any size, as many jobs are more than a world has."""
+    found = []
+    while count > 0:
+        found.append(WORLD.random.randint(1, min(WORLD.chunk, count)))
+        count -= found[-1]
+    return found
 
 
 def effects_of(events):
@@ -2119,7 +2970,7 @@ def apply_returned(ledger, event, place):
 def script_of(plan, ledger, number, attempt=None):
     if WORLD.plant == 'script':
         params = module.change_params(plan.job_params(number), plan.changes(ledger, number))
-        return plan.script(ledger.id(number), attempt or ledger.attempts[number], params)
+        return ''.join(plan.script(ledger.id(number), attempt or ledger.attempts[number], params))
     return REAL[module.Plan, 'script_of'](plan, ledger, number, attempt)
 
 
@@ -2135,15 +2986,18 @@ def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
-                     Driver, Lease, Steering, Pools, Asker, Submitter, Recall, Copies, Queue,
-                     Reports, Scribe, selected_jobs):
+                     Driver, Lease, Steering, Unclaimed, Pools, Chunks, Shares, read_words, sound_end, Processes,
+                     birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
-    module.load_backend = lambda executor, settings=None, wake=None: Simulated(WORLD)
+    module.load_backend = lambda executor, settings=None, wake=None: (
+        Machine(WORLD, wake) if WORLD.local else Simulated(WORLD))
+    module.is_runner, module.time = lambda pid: True, Clock()
     module.bring_to_disk = bring_to_disk
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
     module.Plan.script_of = script_of
+    module.Words.hear, module.Words._count_cpu, module.Logs.close_batch = hear, count_cpu, close_batch
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
     module.ShortJobs.FIRST, module.ShortJobs.MANY, module.ShortJobs.PART = 2, 1, 0.5
@@ -2158,6 +3012,8 @@ def simulate(seed, plant='', tell=None):
     Journal.all = []
     module.Inbox._count = itertools.count(1)
     world = WORLD = World(seed, folder, plant, tell)
+    pattern = REAL['WORD'].pattern
+    module.WORD = re.compile(pattern.replace(r' \.', r'(?: \.)?') if plant == 'point' else pattern)
     Simulated.grace = 0 if plant == 'queue' else 90
     Simulated.lingers = plant == 'lie'
     try:
@@ -2170,7 +3026,7 @@ def simulate(seed, plant='', tell=None):
         return ''.join(traceback.format_exception(type(error), error, error.__traceback__))
     finally:
         world.calm = True
-        for actor in world.actors:
+        for actor in world.actors + world.lookers:
             actor.kill()
         for journal in Journal.all:
             journal.close()

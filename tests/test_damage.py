@@ -243,7 +243,8 @@ def ended(process, patience=60):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('name', ['.qmap/lock', '.qmap/inbox', '.qmap/batch', '.qmap/driver.json', '0.sh', '0.out'])
+@pytest.mark.parametrize('name', [
+    '.qmap/lock', '.qmap/inbox', '.qmap/batch', '.qmap/driver.json', '0.out', '.qmap/batch/1.list'])
 def test_what_is_deleted_under_its_feet_loses_no_job(qmap, name):
     qmap.write('a.map', 'sleep 0.3; echo ${QMAP_LINE} >>ran\n' * 6)
     process = qmap.start('submit', 'a.map', '-l', 'out', '-r', '1')
@@ -374,7 +375,8 @@ def test_words_of_a_job_that_are_no_words_do_no_harm(qmap, suffix):
         text = json.dumps(value) if number % 2 else json.dumps({
             'host': value, 'pid': value, 'born': value, 'executor_id': value, 'time': value, 'exit_code': value,
             'reason': value, 'words': value, 'memory': value, 'void': value})
-        qmap.write('out/.qmap/run/{:02d}.1{}'.format(number, suffix), text + '\n')
+        said = 's {0} {1} .\ne {0} {1} .\n'.format('{:02d}.1'.format(number), text) * (suffix == '.start')
+        qmap.write('out/.qmap/run/{:02d}.1{}'.format(number, suffix), text + '\n' + said)
     for name in ('share.x', 'share.1.2.3', 'share.1.1', 'left.', 'left.1.x', 'home.x', 'cancel.', '..start', 'x.1.end',
                  '0.0.start', '00.99999999999.end', '00.-1.end', '\udcff.1.start', ' 00.1.start'):
         with open(os.path.join(qmap.path('out', '.qmap', 'run'), name), 'w') as target:

@@ -129,22 +129,6 @@ def test_answers_in_any_order(qmap, answers):
     each_once(qmap, driver)
 
 
-def test_an_order_to_end_a_job_goes_before_the_words_of_that_job(qmap, monkeypatch):
-    # A worker that finds the order and not the end would take its next job for the one that is meant.
-    driver = execution(qmap, 'true\n' * 9, Scripted())
-    driver.lead()
-    names = ['{}.1.end'.format(number) for number in range(9)]
-    names.insert(5, 'cancel.1.1')
-    for name in names:
-        module.write_text(os.path.join(driver.logs.run, name), '{}\n')
-    driver.attempts.closed.update(name[:-4] for name in names)
-    monkeypatch.setattr(driver.logs, 'listing', lambda: names)
-    gone = []
-    monkeypatch.setattr(module, 'remove_file', lambda path: gone.append(os.path.basename(path)))
-    driver.scribe._clean()
-    assert gone[0] == 'cancel.1.1' and sorted(gone) == sorted(names)
-
-
 def test_a_submission_that_begins_after_it_was_given_up(qmap):
     backend = Scripted(['late'])
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 3, backend)
@@ -249,13 +233,10 @@ def test_ten_thousand_ends_at_once(qmap):
 
     def all_at_once(script, name, count, params, output):
         backend.count += 1
-        with open(script) as source:
-            lines = source.read().partition('tasks=(\n')[2].partition('\n)\n')[0].split('\n')
-        for word in (line.split(' ')[0] for line in lines):
-            qmap.write('out/.qmap/run/{}.start'.format(word),
-                       '{"host":"x","pid":1,"born":"y","executor_id":"1","time":1}\n')
-            qmap.write('out/.qmap/run/{}.end'.format(word),
-                       '0m0s 0m0s\n0m0s 0m0s\n{"exit_code":0,"time":2,"memory":0}\n')
+        for key in driver.ledger.batches[backend.count]['tasks']:
+            qmap.write('out/.qmap/run/{}.start'.format(key), (
+                '{{"host":"x","pid":1,"born":"y","executor_id":"1","batch":1}}\n0m0s 0m0s\n0m0s 0m0s\ns {0} 1 .\n'
+                '0m0s 0m0s\n0m0s 0m0s\ne {0} {{"exit_code":0,"time":2,"memory":0}} .\n').format(key))
         return 'ok', str(backend.count)
 
     backend.submit = all_at_once
@@ -561,16 +542,13 @@ def test_a_scheduler_that_takes_fewer_tasks_at_once_is_offered_fewer(qmap):
     assert counts[:3] == [4, 2, 1]
 
 
-def test_a_submission_has_no_more_jobs_than_its_script_may_list(qmap):
-    driver, counts = still(qmap, 'true\n' * 10, Told()), []
-    real = driver.backend.submit
-    driver.backend.submit = lambda *given: counts.append(given[2]) or real(*given)
-    driver.submitter.LIST_BYTES = 4 * len('0.00000 0\n') + 3
+def test_a_scheduler_is_not_burdened_with_what_the_jobs_run(qmap):
+    driver = still(qmap, 'true {}\n'.format('x' * 1000) * 10, Told())
+    driver.backend.limits = lambda: {'array': 9}
     driver.plan.info['max_running'] = 10
     driver.tick()
-    assert counts == [4, 4, 2]
-    size = os.path.getsize(driver.logs.batch(1)) - os.path.getsize(driver.logs.batch(3))
-    assert 0 < size < driver.submitter.LIST_BYTES    # paths are those in the logs folder
+    sizes = [os.path.getsize(driver.logs.batch(number)) for number in (1, 2)]
+    assert sizes[0] == sizes[1]
 
 
 def test_the_accounts_must_have_answered_before_a_job_is_judged(qmap):

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from conftest import ROOT, until
+from test_runner import end_of, prepare
 
 import qmap as module
 
@@ -246,14 +247,11 @@ def test_cpu_time_and_memory_are_known(qmap):
 def test_an_attempt_that_another_runner_has_claimed_is_not_run_again(tmp_path):
     logs = module.Logs(str(tmp_path / 'out'))
     logs.create()
-    script = logs.batch(1)
-    base = os.path.join(logs.path, '0')
-    module.write_text(base + '.sh', 'echo ran >>{}/ran\nexit 3\n'.format(tmp_path))
-    module.write_text(script, module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'QMAP_TASK', 'NO_ID'))
+    script = prepare(logs, 'task', 'echo ran >>{}/ran\nexit 3\n'.format(tmp_path))
     many = [subprocess.Popen(['bash', script]) for _ in range(8)]
     assert sorted(each.wait() for each in many) == [3] + [75] * 7
     assert (tmp_path / 'ran').read_text() == 'ran\n'
-    assert module.read_end(os.path.join(logs.run, '0.1.end'))['exit_code'] == 3
+    assert end_of(logs)['exit_code'] == 3
 
 
 @pytest.mark.slow
@@ -262,14 +260,13 @@ def test_a_runner_that_is_told_to_end_passes_it_on_and_says_how_it_ended(tmp_pat
     logs = module.Logs(str(tmp_path / 'out'))
     logs.create()
     base = os.path.join(logs.path, '0')
-    module.write_text(base + '.sh', 'trap "echo told; exit 9" {}\necho begun\nsleep 1000 & wait\n'.format(number))
-    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'QMAP_TASK', 'NO_ID'))
+    prepare(logs, 'task', 'trap "echo told; exit 9" {}\necho begun\nsleep 1000 & wait\n'.format(number))
     process = subprocess.Popen(['bash', logs.batch(1)], preexec_fn=os.setsid)
     until(lambda: os.path.exists(base + '.out') and open(base + '.out').read() == 'begun\n')
     process.send_signal(number)
     assert process.wait() == 9
     assert open(base + '.out').read() == 'begun\ntold\n'
-    assert module.read_end(os.path.join(logs.run, '0.1.end'))['exit_code'] == 9
+    assert end_of(logs)['exit_code'] == 9
 
 
 def test_a_process_is_told_from_a_later_one_with_its_number():

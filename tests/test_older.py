@@ -8,11 +8,12 @@ turn: one job had completed there unnoticed, one was at work, two were only on t
 
 import json
 import os
+import subprocess
 
 import pytest
 
 import qmap as module
-from conftest import ROOT
+from conftest import ROOT, until
 from test_journal import compact, files, told
 
 DATA = os.path.join(ROOT, 'tests', 'data', '1.0.0')
@@ -107,3 +108,54 @@ def test_it_goes_on_to_its_end(older, monkeypatch):
     before = told(older)
     compact(older, monkeypatch)
     assert told(older) == before and len(files(older)) == 2, files(older)
+
+
+#: What the runner of an older version did, without its care.
+OLD_RUNNER = r"""
+cd "$1"
+read -r boot </proc/sys/kernel/random/boot_id
+read -r line </proc/$$/stat
+line=(${line##*) })
+printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%d","time":%d}\n' \
+    "$2" $$ $boot/${line[19]} $$ $(date +%s) >out/.qmap/run/5.1.start
+until [ -e go ]; do sleep 0.05; done
+echo ran >>ran_5
+{ times; printf '{"exit_code":0,"time":%d,"memory":0}\n' $(date +%s); } >out/.qmap/run/5.1.end
+"""
+
+
+def test_its_tasks_of_one_job_each_are_heard_to_their_end(qmap):
+    from test_reading import left_by_driver, submitted
+    logs = left_by_driver(qmap, 'echo ran >>ran_${QMAP_LINE}\n' * 7, [
+        submitted(*'0123456'), {'event': 'submitted', 'batch': 1, 'id': 'x.1'}])
+    host, run = module.Host().host, 'out/.qmap/run/{}.1.{}'
+    begun = '{{"host":"{}","pid":7,"born":"{}/7","executor_id":"7","time":1010.5}}\n'.format(host, BOOT)
+    said = '0m0.000s 0m0.000s\n0m1.000s 0m0.500s\n{{"exit_code":{},"time":1020.5,"memory":5000}}\n'
+    for id, start, end in (('0', begun, said.format(0)), ('1', begun, said.format(3)), ('2', begun, None),
+                           ('3', '{"void":1}\n', None), ('6', begun, '0m0.000s')):
+        qmap.write(run.format(id, 'start'), start)
+        if end is not None:
+            qmap.write(run.format(id, 'end'), end)
+    qmap.write('out/.qmap/batch/1', OLD_RUNNER)
+    runner = subprocess.Popen(['bash', logs.batch(1), qmap.folder, host], start_new_session=True)
+    until(lambda: 'executor_id' in qmap.read(run.format('5', 'start')) if os.path.exists(
+        qmap.path(run.format('5', 'start'))) else False)
+    assert rows(qmap, 'status', 'executor_id') == {
+        '0': ['COMPLETED', '7'], '1': ['FAILED', '7'], '2': ['RUNNING', '7'], '3': ['PENDING', ''],
+        '4': ['PENDING', ''], '5': ['RUNNING', str(runner.pid)], '6': ['RUNNING', '7']}
+    with open(qmap.path('screen'), 'wb') as screen:
+        process = qmap.start('reattach', '-l', 'out', stdout=screen)
+    until(lambda: all(os.path.exists(qmap.path('ran_' + id)) for id in '2346'))
+    qmap.write('go', '')
+    assert runner.wait(60) == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 1, qmap.read('screen')
+    assert rows(qmap, 'status', 'retries', 'usage.time.cpu')['0'] == ['COMPLETED', '0', '1.5']
+    assert rows(qmap, 'status', 'retries', 'exit_code') == {
+        '0': ['COMPLETED', '0', '0'], '1': ['FAILED', '0', '3'], '2': ['COMPLETED', '1', '0'],
+        '3': ['COMPLETED', '0', '0'], '4': ['COMPLETED', '0', '0'], '5': ['COMPLETED', '0', '0'],
+        '6': ['COMPLETED', '1', '0']}
+    assert sorted(name for name in os.listdir(qmap.folder) if name.startswith('ran_')) == [
+        'ran_2', 'ran_3', 'ran_4', 'ran_5', 'ran_6']
+    assert all(qmap.read('ran_' + id) == 'ran\n' for id in '23456')
+    assert os.listdir(qmap.path('out', '.qmap', 'run')) == []

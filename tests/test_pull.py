@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -168,95 +169,111 @@ def test_none_are_made_where_0_is_given_whatever_the_profile_says(lsf):
     assert 'workers' not in lsf('submit', 'a.map', '-p', 'mine', '--pull', '0', '--dry-run').out
 
 
-def crew(tool, commands, workers=1, within=0, last=True):
-    """Write a crew's script and the scripts of its jobs, as the driver does, and return its logs."""
+class Site(module.Backend):
+    """A scheduler that says in K and ID what it runs."""
+
+    task_variable, id_variable = 'K', 'ID'
+
+
+def crew(tool, commands, workers=1, within=0, last=True, site=Site, sizes=None):
+    """Write the script and the list of workers, as the driver does, and return their logs."""
     logs = module.Logs(tool.path('out'))
     logs.create()
-    lines = []
-    for number, command in enumerate(commands):
-        module.write_text(logs.job('{}'.format(number), '.sh', len(commands)), command + '\n')
-        lines.append('{}.1 {} 0\n'.format(number, number))
-    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, workers, within, last, 0, 'K', 'ID'))
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, 0, site, True, (), workers, within))
+    add_list(logs, 1, 1, ['{}.1'.format(number) for number in range(len(commands))], commands, last, sizes)
     return logs
 
 
-def said(logs):
-    """Return {name: what it holds} of what the workers have written."""
-    found = {}
-    for name in os.listdir(logs.run):
-        with open(os.path.join(logs.run, name)) as source:
-            found[name] = json.loads(source.read().splitlines()[-1])
-    return found
+def add_list(logs, batch, crew, tasks, commands, last=True, sizes=None):
+    """Write a list for workers."""
+    jobs = [(task, task.strip('=').partition('.')[0], 0, module.JobScript('', '', command + '\n', ''))
+            for task, command in zip(tasks, commands)]
+    module.write_text(logs.batch(batch, '.list'), module.job_list(crew, last, sizes or [(1, len(jobs))], jobs))
 
 
-def test_a_worker_leaves_before_its_time_is_over(qmap):
-    logs = crew(qmap, ['sleep 1.2'] * 9, within=12)
+def heard(logs, kind):
+    """Return {key: what was said} of what workers have said of jobs, of one kind."""
+    names = [name for name in os.listdir(logs.run) if name.endswith('.start')]
+    return {key: said for name in names for one, key, said in module.Words(logs, name).hear() if one == kind}
+
+
+def last_words(logs, k=1):
+    """Return what a worker has said as it left."""
+    with open(logs.run_file('left', 1, k)) as source:
+        return json.load(source)
+
+
+@pytest.mark.parametrize('sizes', [[(1, 9)], [(9, 1)]])
+def test_a_worker_leaves_before_its_time_is_over(qmap, sizes):
+    logs = crew(qmap, ['sleep 1.2'] * 9, within=12, sizes=sizes)
     subprocess.check_call(['bash', logs.batch(1)])
-    words = said(logs)
-    assert words['left.1.1'] == {'why': 'its time is nearly over', 'signal': ''}
-    assert 1 <= sum(name.endswith('.end') for name in words) < 9
-    assert {name[:3] for name in words if name.endswith('.end')} == {name[:3] for name in words if '.start' in name}
+    assert last_words(logs) == {'why': 'its time is nearly over', 'signal': ''}
+    ended = heard(logs, 'e')
+    assert 1 <= len(ended) < 9 and set(heard(logs, 's')) == set(ended)
+    # It gives back what it has claimed and does not come to.
+    assert list(heard(logs, 'v')) == ([] if sizes == [(1, 9)] else ['{}.1'.format(len(ended))])
 
 
-def test_workers_share_a_list_and_begin_nothing_once_it_is_closed(qmap):
-    logs = crew(qmap, ['sleep 0.2'] * 30, workers=3)
+@pytest.mark.parametrize('sizes', [[(1, 30)], [(6, 4), (1, 6)]])
+def test_workers_share_a_list_and_begin_nothing_once_it_is_closed(qmap, sizes):
+    logs = crew(qmap, ['echo ran; sleep 0.2'] * 30, workers=3, sizes=sizes)
     workers = [subprocess.Popen(['bash', logs.batch(1)], env=dict(os.environ, K=str(k))) for k in (1, 2, 3)]
-    until(lambda: len(said_names(logs, '.end')) > 5)
-    os.unlink(logs.batch(1))
+    until(lambda: len(heard(logs, 'e')) > 5)
+    os.unlink(logs.batch(1, '.list'))
     for worker in workers:
         worker.wait(60)
-    assert len(said_names(logs, '.end')) < 30
-    assert len(said_names(logs, '.end')) == sum('void' not in word for name, word in said(logs).items()
-                                                if name.endswith('.start'))
-
-
-def said_names(logs, suffix):
-    """Return the names of the words of this kind."""
-    return [name for name in os.listdir(logs.run) if name.endswith(suffix)]
+    ran = {key for key in heard(logs, 's') if os.path.exists(logs.job(key[:-2], '.out', 30))}
+    assert len(ran) < 30 and set(heard(logs, 'e')) == ran == set(heard(logs, 's')) - set(heard(logs, 'v'))
 
 
 def test_a_worker_goes_on_with_the_next_list_of_its_crew(qmap):
     logs = crew(qmap, ['echo $QMAP_DONE'] * 4, last=False)
-    module.write_text(logs.batch(7), module.pool_list(2, ['3.1 3 0\n'], True))    # of another crew
-    module.write_text(logs.batch(9), module.pool_list(1, ['=1.2 1 0\n'], True))
+    add_list(logs, 7, 2, ['3.1'], ['echo of another'])
+    add_list(logs, 9, 1, ['=1.2'], ['echo $QMAP_DONE'])
     subprocess.check_call(['bash', logs.batch(1)])
-    assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.2.end', '2.1.end', '3.1.end']
+    assert sorted(heard(logs, 'e')) == ['0.1', '1.1', '1.2', '2.1', '3.1']
     assert qmap.read('out', '1.out').splitlines()[-1] == logs.run + '/1.2.done'
+    assert 'another' not in qmap.read('out', '3.out')
 
 
 def test_a_list_for_crew_12_is_not_for_crew_1(qmap):
     logs = crew(qmap, ['true'] * 2, last=False)
-    module.write_text(logs.batch(13), module.pool_list(12, ['1.7 1 0\n'], True))
-    module.write_text(logs.batch(14), module.pool_list(1, ['1.8 1 0\n'], True))
+    add_list(logs, 13, 12, ['1.7'], ['true'])
+    add_list(logs, 14, 1, ['1.8'], ['true'])
     subprocess.check_call(['bash', logs.batch(1)])
-    assert sorted(said_names(logs, '.end')) == ['0.1.end', '1.1.end', '1.8.end']
-
-
-def test_a_job_that_another_worker_ran_costs_no_time_where_its_script_is_gone(qmap):
-    logs = crew(qmap, ['true'] * 3)
-    with open(os.path.join(logs.run, '1.1.start'), 'w') as target:
-        target.write('{}\n')
-    os.unlink(logs.job('1', '.sh', 3))    # as --keep failed does
-    subprocess.check_call(['bash', logs.batch(1)], timeout=30)
-    assert sorted(said_names(logs, '.end')) == ['0.1.end', '2.1.end']
+    assert sorted(heard(logs, 'e')) == ['0.1', '1.1', '1.8']
 
 
 def test_each_job_that_is_cancelled_may_end_by_itself(qmap):
     logs = crew(qmap, ["trap 'exit 7' TERM; while :; do sleep 0.1; done"] * 3)
     worker = subprocess.Popen(['bash', logs.batch(1)])
     for number in range(3):
-        until(lambda: '{}.1.start'.format(number) in os.listdir(logs.run))
-        module.write_text(os.path.join(logs.run, 'cancel.1.1'), '{0}.1 {0}\n'.format(number))
-        end = until(lambda: module.read_end(os.path.join(logs.run, '{}.1.end'.format(number))))
-        assert end['exit_code'] == 7, number
+        key = '{}.1'.format(number)
+        until(lambda: key in heard(logs, 's'))
+        module.write_text(os.path.join(logs.run, 'cancel.1.1'), '{0} {0}\n'.format(key))
+        assert until(lambda: heard(logs, 'e').get(key))['exit_code'] == 7, number
     assert worker.wait(60) == 0
 
 
+def test_a_job_further_on_in_a_chunk_that_is_cancelled_does_not_begin(qmap):
+    waits = 'until [ -e {} ]; do sleep 0.1; done'.format(qmap.path('go'))
+    logs = crew(qmap, [waits, 'echo ran', 'echo ran'], sizes=[(3, 1)])
+    worker = subprocess.Popen(['bash', logs.batch(1)])
+    until(lambda: '0.1' in heard(logs, 's'))
+    module.write_text(os.path.join(logs.run, 'cancel.1.1'), '1.1 0.1\n')
+    qmap.write('go', '')
+    assert worker.wait(60) == 0
+    assert list(heard(logs, 'c')) == ['1.1'] and sorted(heard(logs, 'e')) == ['0.1', '2.1']
+    assert not os.path.exists(logs.job('1', '.out', 3))
+
+
 def test_what_a_job_used_is_its_own(qmap):
-    logs = crew(qmap, ['i=0; while [ $((++i)) -lt 200000 ]; do :; done', 'true'])
-    subprocess.check_call(['bash', logs.batch(1)])
-    first, second = (module.read_end(os.path.join(logs.run, '{}.1.end'.format(number)))['cpu'] for number in (0, 1))
-    assert first > 0.1 > second >= 0
+    for sizes in ([(1, 2)], [(2, 1)]):
+        logs = crew(qmap, ['i=0; while [ $((++i)) -lt 200000 ]; do :; done', 'true'], sizes=sizes)
+        subprocess.check_call(['bash', logs.batch(1)])
+        used = heard(logs, 'e')
+        assert used['0.1']['cpu'] > 0.1 > used['1.1']['cpu'] >= 0
+        shutil.rmtree(logs.path)
 
 
 #: What tells a worker how long it may go on: Slurm's variable or squeue, Grid Engine's queue.
@@ -268,10 +285,9 @@ TELLS = [('slurm', {'SLURM_JOB_END_TIME': 9}, ''), ('slurm', {}, 'squeue echo 0:
 @pytest.mark.parametrize('name, environ, command', TELLS)
 def test_a_worker_learns_how_long_it_may_go_on(qmap, monkeypatch, name, environ, command):
     monkeypatch.setattr(module, 'WORKER_ASKS', -4)    # at once
-    logs, known = crew(qmap, ['sleep 1.2'] * 9), bool(environ) or '9' in command
-    lines = ['{}.1 {} 0\n'.format(number, number) for number in range(9 if known else 2)]
-    module.write_text(logs.batch(1), module.pool_script(
-        logs, 1, lines, 1, 0, True, 0, 'K', 'ID', module.load_backend(name).remaining))
+    known = bool(environ) or '9' in command
+    site = type('Site', (Site,), {'remaining': module.load_backend(name).remaining})
+    logs = crew(qmap, ['sleep 1.2'] * (9 if known else 2), site=site)
     os.mkdir(qmap.path('bin'))
     if command:
         qmap.write('bin/' + command.split()[0], '#!/bin/bash\n{}\n'.format(command.partition(' ')[2]))
@@ -279,8 +295,8 @@ def test_a_worker_learns_how_long_it_may_go_on(qmap, monkeypatch, name, environ,
     environ = {key: str(int(time.time()) + value) for key, value in environ.items()}
     subprocess.check_call(['bash', logs.batch(1)], env=dict(
         os.environ, PATH=qmap.path('bin') + ':' + os.environ['PATH'], SLURM_JOB_ID='1', QUEUE='main', **environ))
-    assert said(logs)['left.1.1']['why'] == ('its time is nearly over' if known else 'no job is left')
-    assert 1 <= len(said_names(logs, '.end')) < 9
+    assert last_words(logs)['why'] == ('its time is nearly over' if known else 'no job is left')
+    assert 1 <= len(heard(logs, 'e')) < 9
 
 
 def test_a_job_that_its_worker_had_no_time_for_runs_again_in_a_task_of_its_own(lsf):

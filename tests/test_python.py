@@ -185,7 +185,7 @@ def test_waiting_survives_ctrl_c(qmap, program):
     lines = []
     for _ in range(2):
         lines.append(process.stdout.readline())
-        until(lambda: os.path.exists(qmap.path('out', '0.sh')))
+        until(lambda: os.path.exists(qmap.path('out', '0.out')))
         time.sleep(0.3)    # it is in the wait by now; where it is not, the test proves less, and does not fail
         os.kill(process.pid, signal.SIGINT)
         lines.append(process.stdout.readline())
@@ -250,7 +250,7 @@ def test_ctrl_c_ends_the_waiting_at_the_end(qmap, program):
 def test_a_viewer_does_not_wait_as_it_ends(qmap, program):
     qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\n')
     driver = qmap.start('submit', 'a.map', '-l', 'out', '--no-console')
-    until(lambda: 'RUNNING' in qmap.statuses('out') if os.path.exists(qmap.path('out', '0.sh')) else False)
+    until(lambda: 'RUNNING' in qmap.statuses('out') if os.path.exists(qmap.path('out', '0.out')) else False)
     code, out, err = program('''
         import time
         e = qmap.reattach('out')

@@ -205,8 +205,8 @@ def test_the_script_of_a_job_is_the_one_that_ran_whatever_was_changed_since(qmap
                         'echo $X ## sample=S1\n[ $QMAP_ATTEMPT = 2 ] ## memory=150M time=2h\n'
                         '[ $QMAP_ATTEMPT = 2 ] ## line=7\nprintf "a\\tb"\n')
     qmap('submit', 'a.map', '-t', '1h', '--logs', 'out')
-    ran = [qmap.read('out', id + '.sh') for id in '0123']
-    assert [script_of(qmap, id) for id in '0123'] == ran
+    ran = [script_of(qmap, id) for id in '0123']
+    assert [qmap.read('out', id + '.sh') for id in '12'] == ran[1:3], 'those of failed jobs lie there'
     qmap('control', '-l', 'out', 'retry', '1,2', '-m', '300M')
     assert 'MEMORY=300M' in script_of(qmap, '1') and 'ATTEMPT=2' in script_of(qmap, '1')    # what would run
     assert [script_of(qmap, id, '--attempt', '1') for id in '0123'] == ran
@@ -215,7 +215,7 @@ def test_the_script_of_a_job_is_the_one_that_ran_whatever_was_changed_since(qmap
     qmap('reattach', '-l', 'out')
     for order in (['set', 'memory=1G'], ['retry', '3', '-t', '3h']):
         qmap('control', '-l', 'out', *order)
-    assert script_of(qmap, '1') == qmap.read('out', '1.sh') != ran[1] == script_of(qmap, '01', '--attempt', '1')
+    assert script_of(qmap, '1') != ran[1] == script_of(qmap, '01', '--attempt', '1')
     assert script_of(qmap, '3', '--attempt', '1') == ran[3]
     assert 'MEMORY=1G' in script_of(qmap, '3') and 'TIME=03:00:00' in script_of(qmap, '3')
 

@@ -211,10 +211,10 @@ def test_a_driver_is_patient_with_words_of_a_job_that_cannot_be_read_for_a_while
     driver = execution(qmap, 'until [ -e go ]; do sleep 0.05; done\n', Scripted())
     driver.lead()
     driver.tick()
-    path = qmap.path('out', '.qmap', 'run', '0.1.end')
-    until(lambda: os.path.exists(path[:-4] + '.start'))
+    until(lambda: qmap.words('out'))
     qmap.write('go', '')
-    until(lambda: os.path.exists(path) and module.read_end(path))
+    until(lambda: qmap.ends('out'))
+    path = qmap.path('out', '.qmap', 'run', '0.1.start')
     put_folder(path)
     for _ in range(3):
         driver.tick()
@@ -294,14 +294,18 @@ def lost(id):
 
 def say_start(tool, key, **more):
     """Let an attempt say that it began."""
-    tool.write('out/.qmap/run/{}.start'.format(key), json.dumps(dict(
-        {'host': 'c02', 'pid': 7, 'born': 'x/7', 'executor_id': '77', 'time': 1010.5}, **more)) + '\n')
+    who = dict({'host': 'c02', 'pid': 7, 'born': 'x/7', 'executor_id': '77', 'batch': 1}, **more)
+    tool.write('out/.qmap/run/{}.start'.format(key), '{}\n{}s {} 1010.5 .\n'.format(
+        json.dumps(who), '0m0.000s 0m0.000s\n' * 2, key))
 
 
 def say_end(tool, key, code):
     """Let an attempt say how it ended."""
-    tool.write('out/.qmap/run/{}.end'.format(key), '0m0.000s 0m0.000s\n0m1.000s 0m0.500s\n{}\n'.format(json.dumps(
-        {'exit_code': code, 'time': 1020.5, 'memory': 5000})))
+    if key + '.start' not in os.listdir(tool.path('out', '.qmap', 'run')):
+        say_start(tool, key)
+    with open(tool.path('out', '.qmap', 'run', key + '.start'), 'a') as words:
+        words.write('0m0.000s 0m0.000s\n0m1.000s 0m0.500s\ne {} {} .\n'.format(key, json.dumps(
+            {'exit_code': code, 'time': 1020.5, 'memory': 5000})))
 
 
 def state_of(tool):
@@ -324,7 +328,7 @@ def test_jobs_that_went_on_without_a_driver_are_shown_as_they_are(qmap):
     assert result.lines[0] == '2 jobs: 2 running'
     assert result.err.startswith('qmap: warning: no driver is running: ')
     qmap.write('go', '')
-    until(lambda: sum(name.endswith('.end') for name in os.listdir(qmap.path('out', '.qmap', 'run'))) == 2)
+    until(lambda: len(qmap.ends('out')) == 2)
     before = state_of(qmap)
     result = qmap('info', '-l', 'out', '--summary')
     assert result.lines[0].startswith('2 jobs: 1 completed, 1 failed, in 00:00:') and not result.err
@@ -362,7 +366,9 @@ def test_what_began_since_is_running_and_what_only_the_scheduler_knows_is_pendin
         'event': 'run', 'job': '3', 'attempt': 1, 'status': 'RUNNING', 'batch': 1, 'k': 4, 'submitted': 1000.0,
         'started': 1001.0, 'host': 'c09', 'executor_id': '9'}])
     say_start(qmap, '1.1')
-    qmap.write('out/.qmap/run/2.1.start', '{"void":1}\n')
+    say_start(qmap, '2.1')
+    with open(qmap.path('out', '.qmap', 'run', '2.1.start'), 'a') as words:
+        words.write('v 2.1 .\n')
     result = qmap('info', '-l', 'out', '-s', 'all', 'status', 'host', 'executor_id', 'seconds.started')
     assert result.lines[1:] == ['0\tPENDING\t\t\t', '1\tRUNNING\tc02\t77\t1010.5', '2\tPENDING\t\t\t',
                                 '3\tRUNNING\tc09\t9\t1001.0']
@@ -372,7 +378,8 @@ def test_what_began_since_is_running_and_what_only_the_scheduler_knows_is_pendin
             assert call_there(qmap, COMMANDS[words]).err.count('no driver is running: submitted jobs') == 1
 
 
-@pytest.mark.parametrize('name', ['', '1.2.end', '9.1.end', 'x.1.start', '1.1.why', 'home.1', '0.1.end', '1.1.end'])
+@pytest.mark.parametrize('name', [
+    '', '1.2.end', '9.1.end', 'x.1.start', '1.1.start', '1.1.why', 'home.1', '0.1.end', '1.1.end'])
 def test_what_else_lies_there_is_no_word_of_a_job(qmap, name):
     left_by_driver(qmap, 'true\ntrue\n', [submitted('0', '1'), ended('0', 5)])
     if name:
@@ -475,8 +482,7 @@ def test_what_a_job_says_while_its_driver_leaves_is_taken_in(qmap):
     driver.tick()
     assert driver.counts()['COMPLETED'] == 0
     qmap.write('go', '')
-    until(lambda: os.path.exists(qmap.path('out', '.qmap', 'run', '0.1.end')) and module.read_end(
-        qmap.path('out', '.qmap', 'run', '0.1.end')))
+    until(lambda: qmap.ends('out'))
     driver.leaving = 'leave'
     driver._finish()
     assert driver.counts()['COMPLETED'] == 1 and qmap.info('out', '0')['status'] == 'COMPLETED'

@@ -60,7 +60,7 @@ def test_a_job_that_ended_while_nobody_drove_is_believed(qmap):
     until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
     kill(process)
     qmap.write('go', '')
-    until(lambda: any(name.endswith('.end') for name in os.listdir(qmap.path('out', '.qmap', 'run'))))
+    until(lambda: qmap.ends('out'))
     assert qmap('reattach', '-l', 'out').code == 0
     assert qmap.info('out', '0')['usage']['time']['cpu'] >= 0
 
@@ -242,11 +242,13 @@ def interrupted_job(qmap, **start):
     qmap.write('a.map', 'echo begun; [ -e again ] || sleep 1000\n')
     process = qmap.start('submit', 'a.map', '--logs', 'out')
     until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
-    words = json.loads(qmap.read('out', '.qmap', 'run', '0.1.start'))
+    path = qmap.path('out', '.qmap', 'run', '0.1.start')
+    who, rest = qmap.read(path).split('\n', 1)
+    words = json.loads(who)
     kill(process)
     for pid in [pid for pid in os.listdir('/proc') if pid.isdigit() and session(pid) == words['pid']]:
         os.kill(int(pid), signal.SIGKILL)
-    qmap.write('out/.qmap/run/0.1.start', json.dumps(dict(words, **start)) + '\n')
+    qmap.write(path, json.dumps(dict(words, **start)) + '\n' + rest)
 
 
 def test_a_job_whose_machine_was_started_anew_runs_again(qmap):
@@ -262,7 +264,8 @@ def test_a_job_on_another_machine_is_not_judged_from_here(qmap):
     with open(qmap.path('screen'), 'wb') as screen:
         process = qmap.start('reattach', '-l', 'out', stdout=screen)
     until(lambda: qmap('info', '-l', 'out', '-s', 'all', 'reason').lines[1:] == ['0\ton elsewhere, another machine'])
-    qmap.write('out/.qmap/run/0.1.end', '0m0.000s 0m0.000s\n0m0.010s 0m0.000s\n{"exit_code":0,"time":1}\n')
+    with open(qmap.path('out', '.qmap', 'run', '0.1.start'), 'a') as words:
+        words.write('0m0.000s 0m0.000s\n0m0.010s 0m0.000s\ne 0.1 {"exit_code":0,"time":1} .\n')
     process.communicate()
     assert process.returncode == 0
 
@@ -283,7 +286,7 @@ def test_after_a_power_failure_what_may_have_begun_is_another_attempt(qmap):
     until(lambda: os.path.exists(qmap.path('ran')))
     process.kill()
     process.wait()
-    until(lambda: len([name for name in os.listdir(qmap.path('out', '.qmap', 'run')) if name.endswith('.end')]) == 2)
+    until(lambda: len(qmap.ends('out')) == 2)
     # The machine starts anew, and what the jobs said last did not get to its disk.
     for name in os.listdir(qmap.path('out', '.qmap', 'run')):
         os.unlink(qmap.path('out', '.qmap', 'run', name))

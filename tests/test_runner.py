@@ -1,68 +1,80 @@
 """What runs a job: whatever happens around it, the job's own words are kept, and its command means what it says."""
 
 import os
+import re
+import resource
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import pytest
 from conftest import until
 
 import qmap as module
 
-#: How the script of a batch, of a share or of workers is run by hand: a function of the Logs that returns it.
-RUNNERS = {}
+#: Who runs a job: the task of a batch, one that runs another job after it, and a worker that takes it from a list.
+RUNNERS = ('share', 'task', 'worker')
+
+#: The scheduler: of a runner with NO_ID in its environment, which says its words as on a cluster.
+SCHEDULER = types.SimpleNamespace(task_variable='K', id_variable='NO_ID', remaining='')
 
 
-def runner(function):
-    """Note a function that writes the script for one job, and returns its path."""
-    RUNNERS[function.__name__] = function
-    return function
+def script_of(command):
+    """Return a text, or what is a JobScript already, as a JobScript."""
+    return command if isinstance(command, module.JobScript) else module.JobScript('', '', command, '')
 
 
-@runner
-def task(logs):
-    module.write_text(logs.batch(1), module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'K', 'NO_ID'))
+def prepare(logs, how, *commands, chunk=False, **options):
+    """Write the list and the script of a batch with jobs 0, 1...: those of a share are one chunk, which goes on behind
+    a single one; those of a worker are if `chunk` says so.
+
+    Args:
+        logs: Logs
+        how: one of RUNNERS
+        commands: texts, or JobScripts
+        chunk: see above
+        options: for `batch_script`
+
+    Returns:
+        path of the script
+    """
+    if how == 'share' and len(commands) == 1:
+        commands += 'true\n',
+    jobs = [('{}.1'.format(number), str(number), 0, script_of(command)) for number, command in enumerate(commands)]
+    crew = 1 if how == 'worker' else 0
+    sizes = [(len(jobs), 1)] if how == 'share' or chunk else [(1, len(jobs))]
+    module.write_text(logs.batch(1, '.list'), module.job_list(crew, True, sizes, jobs))
+    module.write_text(logs.batch(1), module.batch_script(logs, 1, 0, SCHEDULER, workers=crew, **options))
     return logs.batch(1)
 
 
-@runner
-def share(logs):
-    module.write_text(logs.batch(1) + '.1', module.chunk_list(['0.1'], ['0'], [False]))
-    module.write_text(logs.batch(1), module.chunk_script(logs, 1, 'K'))
-    return logs.batch(1)
-
-
-@runner
-def worker(logs):
-    lines = ['{} 0\n'.format(line) for line in module.chunk_list(['0.1'], ['0'], [False]).splitlines()]
-    module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 0, 'K', 'NO_ID'))
-    return logs.batch(1)
+def start(script, **environ):
+    """Start a runner, and return its process."""
+    return subprocess.Popen(['bash', script], env=dict(os.environ, K='1', **environ), start_new_session=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def begin(folder, how, command, **environ):
     """Start a runner with one job in a new folder, and return its process and its Logs."""
     logs = module.Logs(str(folder))
     logs.create()
-    module.write_text(os.path.join(logs.path, '0.sh'), command)
-    process = subprocess.Popen(['bash', RUNNERS[how](logs)], env=dict(os.environ, K='1', **environ),
-                               start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return process, logs
+    return start(prepare(logs, how, command), **environ), logs
 
 
-def end_of(logs):
-    """Return what the job of a runner said at its end, None while it has not."""
-    end = module.read_end(os.path.join(logs.run, '0.1.end'))
-    for name in os.listdir(logs.run):
-        if name.startswith('share.'):
-            with open(os.path.join(logs.run, name)) as source:
-                for line in source:
-                    if line.startswith('e '):
-                        end = {'exit_code': int(line.split()[3]), 'left': 'left' in line.split()}
-    return end
+def heard(logs, kind, key='0.1'):
+    """Return what runners have said of a job, as a list of dicts."""
+    words = [word for name in os.listdir(logs.run) if name.endswith('.start')
+             for word in module.Words(logs, name).hear()]
+    return [said for own, about, said in words if (own, about) == (kind, key)]
+
+
+def end_of(logs, key='0.1'):
+    """Return what a job said at its end, None while it has not."""
+    return dict(enumerate(heard(logs, 'e', key))).get(0)
 
 
 def text(*parts):
@@ -75,7 +87,7 @@ def text(*parts):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('how', sorted(RUNNERS))
+@pytest.mark.parametrize('how', RUNNERS)
 @pytest.mark.parametrize('job, status', [('trap "exit 0" TERM; ', 0), ('trap "exit 7" TERM; ', 7), ('', 143)])
 @pytest.mark.parametrize('first', ['runner', 'job', 'both'])
 def test_the_status_of_a_job_is_known_though_a_signal_comes_as_it_ends(tmp_path, how, job, status, first):
@@ -104,7 +116,7 @@ def test_the_status_of_a_job_is_known_though_a_signal_comes_as_it_ends(tmp_path,
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('how', sorted(RUNNERS))
+@pytest.mark.parametrize('how', RUNNERS)
 def test_a_job_that_is_killed_has_that_status(tmp_path, how):
     process, logs = begin(tmp_path / 'out', how, 'kill -KILL 0')
     process.wait(timeout=60)
@@ -119,7 +131,7 @@ def test_a_job_that_is_killed_has_that_status(tmp_path, how):
 def test_a_node_has_the_name_that_slurm_gives_it(tmp_path, how, environ, host):
     process, logs = begin(tmp_path / 'out', how, 'true\n', NO_ID='7', **environ)
     process.wait(timeout=60)
-    assert module.read_start(os.path.join(logs.run, '0.1.start'))['host'] == host
+    assert heard(logs, 's')[0]['host'] == host
 
 
 @pytest.mark.once
@@ -190,21 +202,17 @@ class Cgroups:
 
 
 @pytest.fixture
-def measured(tmp_path, monkeypatch):
-    """Return a function that runs a job in a cgroup as the kernel has it, and returns its end in megabytes."""
-    def run(how, groups, command, **environ):
-        write = RUNNERS[how]
-
-        def placed(logs):
-            script = write(logs)
-            groups.place(script)
-            return script
-        monkeypatch.setitem(RUNNERS, how, placed)
-        if 'mkfifo' in command:    # a worker may still look at what was there before this job
-            command = groups.see(1, 0, 2, 3) + command
-        process, logs = begin(tmp_path / 'out', how, command, **dict(groups.environ, **environ))
-        process.wait(timeout=60)
-        end = end_of(logs)
+def measured(tmp_path):
+    """Return a function that runs jobs in a cgroup as the kernel has it, and returns the end of the last one."""
+    def run(how, groups, *commands, **environ):
+        if 'mkfifo' in commands[-1]:    # a worker may still look at what was there before this job
+            commands = commands[:-1] + (groups.see(1, 0, 2, 3) + commands[-1],)
+        logs = module.Logs(str(tmp_path / 'out'))
+        logs.create()
+        script = prepare(logs, how, *commands)
+        groups.place(script)
+        start(script, **dict(groups.environ, **environ)).wait(timeout=60)
+        end = end_of(logs, '{}.1'.format(len(commands) - 1))
         return {key: value >> 20 if key.startswith('memory') else value for key, value in end.items()}
     return run
 
@@ -231,18 +239,12 @@ def test_a_peak_that_nobody_saw_counts_but_for_the_caches(tmp_path, measured, ho
 
 
 @pytest.mark.once
-def test_a_job_that_needs_less_than_one_before_it_in_the_same_worker(tmp_path, measured, monkeypatch):
+@pytest.mark.parametrize('how', ['share', 'worker'])
+def test_a_job_that_needs_less_than_one_before_it_in_the_same_runner(tmp_path, measured, how):
     groups = Cgroups(tmp_path, 2)
     groups.write(1, 0, 2, 3)
-
-    def two(logs):
-        lines = ['1.1 1 0\n', '0.1 0 0\n']
-        module.write_text(logs.batch(1), module.pool_script(logs, 1, lines, 1, 0, True, 0, 'K', 'NO_ID'))
-        module.write_text(os.path.join(logs.path, '1.sh'), groups.last(2, 0, 100, 400))
-        return logs.batch(1)
-
-    monkeypatch.setitem(RUNNERS, 'worker', two)
-    end = measured('worker', groups, groups.see(80, 0, 1, 400) + groups.see(1, 0, 1, 400) + groups.last(2, 0, 1, 400))
+    end = measured(how, groups, groups.last(2, 0, 100, 400),
+                   groups.see(80, 0, 1, 400) + groups.see(1, 0, 1, 400) + groups.last(2, 0, 1, 400))
     assert (end['memory'], end['memory_below']) == (80, 400)
 
 
@@ -280,27 +282,95 @@ def test_what_looks_at_the_memory_leaves_nothing_to_the_job_and_ends_with_it(tmp
     groups.write(1, 0, 2, 3)
     end = measured(how, groups, groups.see(1, 0, 1, 3) + 'echo /proc/$$/fd/*\n' + groups.last(1, 0, 1, 3))
     assert end['exit_code'] == 0
-    # 3 is the folder that bash looks into, 255 its script.
+    # 3 is the folder that bash looks into.
     open_files = {os.path.basename(path) for path in text(str(tmp_path), 'out', '0.out').split()}
-    assert open_files == {'0', '1', '2', '3', '255'}
+    assert open_files == {'0', '1', '2', '3'}
     until(lambda: not subprocess.call(['pgrep', '-f', str(tmp_path)], stdout=subprocess.DEVNULL) == 0)
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('how', ['task', 'worker'])
-def test_what_a_job_said_waits_for_room_on_the_disk_however_long_that_is(tmp_path, how):
-    # Ten seconds are none here, and a folder in the place of a file is as good as a full disk.
+@pytest.mark.parametrize('how', RUNNERS)
+@pytest.mark.parametrize('scheduler', ['', '7'])
+@pytest.mark.parametrize('room', [0, 15, 60])
+def test_what_a_job_said_waits_for_room_on_the_disk_however_long_that_is(tmp_path, how, scheduler, room):
+    # Ten seconds are none here, and a limit for the sizes of files is as good as a full disk: of what does not fit,
+    # the first bytes are written.
     (tmp_path / 'bin').mkdir()
     (tmp_path / 'bin' / 'sleep').write_text('#!/bin/bash\necho >>{}/slept\n'.format(tmp_path))
     (tmp_path / 'bin' / 'sleep').chmod(0o755)
+    os.mkfifo(str(tmp_path / 'go'))
+    # (What Python ignores at such a limit is ignored below as well.)
     logs = module.Logs(str(tmp_path / 'out'))
-    process, logs = begin(tmp_path / 'out', how, 'mkdir {}/0.1.end\nexit 3\n'.format(logs.run),
-                          PATH='{}:{}'.format(tmp_path / 'bin', os.environ['PATH']))
+    logs.create()
+    script = prepare(logs, how, 'echo begun; read <{}/go; exit 3\n'.format(tmp_path))
+    process = subprocess.Popen(
+        ['bash', script], restore_signals=False, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=dict(os.environ, K='1', NO_ID=scheduler, PATH='{}:{}'.format(tmp_path / 'bin', os.environ['PATH'])))
+    until(lambda: text(logs.path, '0.out'))
+    _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    size = os.path.getsize(os.path.join(logs.run, '0.1.start')) + room
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, most))
+    (tmp_path / 'go').write_text('\n')
     until(lambda: text(str(tmp_path), 'slept').count('\n') > 100)
-    assert process.poll() is None
-    os.rmdir(os.path.join(logs.run, '0.1.end'))
+    assert process.poll() is None and end_of(logs) is None
+    assert os.path.getsize(os.path.join(logs.run, '0.1.start')) == size
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
     process.wait(timeout=60)
-    assert end_of(logs)['exit_code'] == 3
+    end = end_of(logs)
+    assert end['exit_code'] == 3 and 0 <= end['cpu'] < 1 and len(heard(logs, 'e')) == 1
+
+
+@pytest.mark.once
+def test_what_is_not_written_yet_is_read_later_and_what_was_torn_counts_once(tmp_path):
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    words, path = module.Words(logs, '0.1.start'), os.path.join(logs.run, '0.1.start')
+    assert words.hear() == []
+    said = ('{"host":"n1","pid":7,"born":"x/7","executor_id":"7","batch":1}\n0m0s 0m0s\n0m0.250s 0m0s\ns 0.1 1000.5 .\n'
+            '0m0s 0m0s\n0m1.2\n0m0s 0m0s\n0m1.250s 0m0s\ne 0.1 {"exit_code":3,"ti\n'
+            '0m0s 0m0s\n0m1.250s 0m0s\ne 0.1 {"exit_code":3,"time":1005,"memory":0} .\ns 1.1 10\ns 1.1 1006 .\n')
+    heard = []
+    for end in range(len(said) + 1):
+        module.write_text(path, said[:end])
+        heard += words.hear()
+    assert [(kind, key, found['time']) for kind, key, found in heard] == [
+        ('s', '0.1', 1000.5), ('e', '0.1', 1005), ('s', '1.1', 1006)]
+    assert (heard[1][2]['exit_code'], heard[1][2]['cpu']) == (3, 1.0)
+    assert heard[2][2]['host'] == words.who['host'] == 'n1'
+    assert module.Words(logs, '0.1.start').hear() == heard
+
+
+@pytest.mark.once
+def test_a_job_that_is_cancelled_in_the_chunk_of_a_worker_is_left_out(tmp_path):
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    os.mkfifo(str(tmp_path / 'go'))
+    commands = ['echo ran; read <{}/go\n'.format(tmp_path)] + ['echo ran\n'] * 3
+    process = start(prepare(logs, 'worker', *commands, chunk=True))
+    until(lambda: text(logs.path, '0.out'))
+    module.write_text(logs.run_file('cancel', 1, 1), '1.1 0.1\n3.1 0.1\n')
+    (tmp_path / 'go').write_text('\n')
+    assert process.wait(timeout=60) == 0
+    assert [text(logs.path, '{}.out'.format(number)) for number in range(4)] == ['ran\n', '', 'ran\n', '']
+    assert [(kind, key) for kind, key, _ in module.Words(logs, '0.1.start').hear()] == [
+        ('s', '0.1'), ('e', '0.1'), ('c', '1.1'), ('s', '2.1'), ('e', '2.1'), ('c', '3.1')]
+
+
+@pytest.mark.once
+def test_a_chunk_of_a_batch_that_is_closed_begins_no_other_job(tmp_path):
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    os.mkfifo(str(tmp_path / 'go'))
+    process = start(prepare(logs, 'share', 'echo ran; read <{}/go\n'.format(tmp_path), 'echo ran\n', 'echo ran\n'))
+    until(lambda: text(logs.path, '0.out'))
+    logs.close_batch(1)
+    (tmp_path / 'go').write_text('\n')
+    process.wait(timeout=60)
+    # It says that the next one begins, looks, and takes it back: with all that is behind it.
+    assert [(kind, key) for kind, key, _ in module.Words(logs, '0.1.start').hear()] == [
+        ('s', '0.1'), ('e', '0.1'), ('s', '1.1'), ('v', '1.1')]
+    assert not text(logs.path, '1.out') + text(logs.path, '2.out')
 
 
 @pytest.mark.once
@@ -333,14 +403,12 @@ def others_folder():
 def test_a_job_for_which_there_is_no_process_was_not_begun(others_folder, how):
     logs = module.Logs(os.path.join(others_folder, 'out'))
     logs.create()
-    module.write_text(os.path.join(logs.path, '0.sh'), 'echo ran\n')
-    script, user = RUNNERS[how](logs), 61720 + sorted(RUNNERS).index(how)
+    script, user = prepare(logs, how, 'echo ran\n'), 61720 + RUNNERS.index(how)
     for folder, _, names in os.walk(logs.path):
         for name in [folder] + [os.path.join(folder, name) for name in names]:
             os.chown(name, user, user)
 
     def be_poor():
-        import resource
         resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))    # itself, and the shell above the job's own
         os.setgid(user)
         os.setuid(user)
@@ -349,7 +417,7 @@ def test_a_job_for_which_there_is_no_process_was_not_begun(others_folder, how):
                                start_new_session=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert process.wait(timeout=120) == 254
     assert end_of(logs) is None and text(logs.path, '0.out') == ''
-    assert text(logs.run, '0.1.start') == '{"void":1}\n' or '\nv 0.1 .\n' in text(logs.run, 'share.1.1')
+    assert heard(logs, 'v')
 
 
 def run(qmap, lines, *options):
@@ -369,6 +437,51 @@ def test_what_is_open_in_a_command_does_not_reach_the_next(qmap, command, status
     else:
         assert (info['exit_code'], info['commands']['done']) == (2, 2) and qmap.read('kept') == 'needed\n'
     assert 'QMAP_' not in qmap.read('out', '0.out')
+
+
+#: One that runs in a subshell, one with a bash of its own, and one of several commands.
+SHELLS = [('', ()), (': $$; ', ()), ('', ('-g', '2'))]
+
+
+@pytest.mark.parametrize('before, options', SHELLS)
+def test_a_command_that_is_longer_than_the_system_passes_on(qmap, before, options):
+    many = [29000, 30000, 60000, 200000]
+    assert run(qmap, ''.join('{}echo {}\n'.format(before, chr(97 + number) * many[number]) for number in range(4)),
+               *options).code == 0
+    printed = ''.join(qmap.read('out', name) for name in sorted(os.listdir(qmap.path('out'))) if name.endswith('.out'))
+    assert [(line[0], len(line)) for line in printed.split()] == list(zip('abcd', many))
+
+
+@pytest.mark.parametrize('before, options', SHELLS)
+def test_what_bash_says_of_an_error_names_the_script_of_the_job(qmap, before, options):
+    script = qmap.path('out', '0.sh')
+    run(qmap, before + 'no-such-program\n' + before + 'true\n', *options)
+    said = re.escape(script) + r': line \d+: no-such-program: command not found\n\Z'
+    assert re.match(said, qmap.read('out', '0.err'))
+    assert qmap('info', '-l', 'out', '--summary').lines[1].startswith('  1 job: exit 127: no-such-program: command not')
+    again = subprocess.run(['bash', script], stderr=subprocess.PIPE)
+    assert (again.returncode, again.stderr.decode()) == (127, qmap.read('out', '0.err')), 'it repeats all, by the line'
+
+
+def test_a_job_finds_the_name_of_its_script_and_not_how_it_came_to_it(qmap):
+    qmap.environ['QMAP_SCRIPT'] = 'mine'
+    for before, options in SHELLS:
+        assert run(qmap, before + 'env | grep ^QMAP_SCRIPT; echo ${QMAP_SCRIPT-none}\n' + before + 'true\n',
+                   '-l', 'of{}{}'.format(len(before), len(options)), *options).code == 0
+    assert run(qmap, 'echo $0\ntrue\n').code == 0
+    assert [qmap.read('of' + name, '0.out') for name in ('00', '60', '02')] == ['none\n'] * 3
+    assert qmap.read('out', '0.out') == qmap.path('out', '0.sh') + '\n'
+
+
+@pytest.mark.parametrize('before, options', SHELLS)
+def test_others_do_not_see_a_command_among_the_processes(qmap, before, options):
+    qmap.write('a.map', (before + 'SECRET=hunter2; echo begun; until [ -e go ]; do sleep 0.05; done\n') * 2)
+    process = qmap.start('submit', 'a.map', '-l', 'out', *options)
+    until(lambda: os.path.exists(qmap.path('out', '0.out')) and qmap.read('out', '0.out'))
+    shown = subprocess.check_output(['ps', '-eww', '-o', 'args'])
+    qmap.write('go', '')
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and b'/.qmap/batch/' in shown and b'hunter2' not in shown
 
 
 def test_commands_of_a_group_end_as_they_do_alone(qmap):
@@ -585,14 +698,8 @@ def test_what_is_no_exit_status_is_not_taken_for_one(tmp_path, value):
     assert (event['error_reason'], event['error']) == ('lost', 'ended; its exit status is unknown')
 
 
-def said_at_end(logs):
-    """Return the last line of what the job of a runner wrote at its end, as a dict."""
-    import json
-    return json.loads(text(logs.run, '0.1.end').split('\n')[-2])
-
-
 @pytest.mark.once
-@pytest.mark.parametrize('how', sorted(RUNNERS))
+@pytest.mark.parametrize('how', RUNNERS)
 @pytest.mark.parametrize('command, out, status', [
     # A job that can be warned takes it as a warning, whatever kind of shell it has; one that cannot is ended by it.
     ('trap "echo saved" USR1\necho $$\nfor i in 1 2 3; do sleep 0.5; done\n', 'saved', 0),
@@ -605,17 +712,20 @@ def test_a_signal_that_warns_is_for_the_job_and_ends_nothing_else(tmp_path, how,
     process.send_signal(warning)
     assert process.wait(timeout=60) == (status if how == 'task' else 0)
     # A warning that has ended it was the end of all that ran there.
-    ended_by = 'XCPU' if status == 152 and how != 'share' else None
+    ended_by = 'XCPU' if status == 152 else None
     assert end_of(logs)['exit_code'] == status and end_of(logs).get('signal') == ended_by
     assert text(logs.path, '0.out').split()[1:] == out.split()
 
 
 @pytest.mark.once
 def test_a_command_of_several_is_warned_and_the_others_still_run(tmp_path):
-    qmap_lines = module.job_script('0', 1, ['trap "echo saved" USR1; echo begun; sleep 3 & wait; wait', 'echo next'],
-                                   {'pre': [], 'post': ['echo post']}, {'working_directory': str(tmp_path)},
-                                   module.Logs(str(tmp_path / 'out')), ['0', '1'])
-    process, logs = begin(tmp_path / 'out', 'task', qmap_lines)
+    plan = types.SimpleNamespace(
+        map=types.SimpleNamespace(sections={'pre': [], 'post': ['echo post']}, names=()), group=2,
+        logs=module.Logs(str(tmp_path / 'out')))
+    script = module.job_script(
+        '0', 1, ['trap "echo saved" USR1; echo begun; sleep 3 & wait; wait', 'echo next'], plan,
+        {'working_directory': str(tmp_path)}, ['0', '1'])
+    process, logs = begin(tmp_path / 'out', 'task', script)
     until(lambda: text(logs.path, '0.out'))
     process.send_signal(signal.SIGUSR1)
     assert process.wait(timeout=60) == 0
@@ -629,7 +739,7 @@ def test_a_job_says_that_it_was_told_to_end(tmp_path, how):
     until(lambda: text(logs.path, '0.out'))
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
-    assert (end_of(logs)['exit_code'], said_at_end(logs)['signal']) == (0, 'TERM')
+    assert (end_of(logs)['exit_code'], end_of(logs)['signal']) == (0, 'TERM')
     assert module.ended_unexplained(end_of(logs))
 
 
@@ -644,9 +754,7 @@ def test_a_job_says_that_it_was_told_to_end(tmp_path, how):
 def test_the_scheduler_is_told_the_status_of_a_job_unless_it_means_more(tmp_path, status, variable, requeues, told):
     logs = module.Logs(str(tmp_path))
     logs.create()
-    script = module.batch_script(logs, 1, ['0.1'], ['0'], 0, 'K', 'NO_ID', requeues)
-    module.write_text(logs.batch(1), script)
-    (tmp_path / '0.sh').write_text('exit {}\n'.format(status))
+    prepare(logs, 'task', 'exit {}\n'.format(status), requeues=requeues)
     assert subprocess.call(['bash', logs.batch(1)], env=dict(os.environ, K='1', LSB_EXIT_REQUEUE=variable)) == told
     assert end_of(logs)['exit_code'] == status
 

@@ -44,7 +44,7 @@ def journal(qmap, logs):
 
 def shared(qmap, logs):
     """Return the ids of the jobs that were begun in a share."""
-    batches = {event['batch'] for event in journal(qmap, logs) if event['event'] == 'batch' and event.get('shares')}
+    batches = {event['batch'] for event in journal(qmap, logs) if event['event'] == 'batch' and 'chunks' in event}
     return {event['job'] for event in journal(qmap, logs) if event['event'] == 'end' and event.get('batch') in batches}
 
 

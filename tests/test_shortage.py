@@ -369,9 +369,9 @@ def small_disk(qmap):
 def test_no_job_is_begun_on_a_disk_that_is_full(qmap, small_disk, option):
     if option.startswith('nr'):
         subprocess.check_call(['mount', '-o', 'remount,size=20m,nr_inodes=150', small_disk])
-    qmap.write('a.map', 'head -c 30000 /dev/zero\n' * 100)
+    qmap.write('a.map', 'head -c 30000 /dev/zero\n' * 300)
     process = on_screen(qmap, 'submit', 'a.map', '--logs', 'disk/out', '--no-console')
-    until(lambda: re.search('No space left on device|left, no new jobs are started', qmap.read('screen')))
+    until(lambda: re.search('No space left on device|no new jobs are started', qmap.read('screen')))
     begun = qmap.statuses('disk/out').count('UNSUBMITTED')
     assert begun
     subprocess.check_call(['mount', '-o', 'remount,' + option, small_disk])

@@ -65,8 +65,8 @@ def test_a_job_that_kills_its_own_shell_ends_with_that_signal(qmap):
 def test_ids_are_padded_places_in_the_map(qmap):
     qmap.write('a.map', 'true\n' * 11)
     assert qmap('submit', 'a.map', '--logs', 'out').code == 0
-    assert sorted(name for name in os.listdir(qmap.path('out')) if name.endswith('.sh'))[:2] == ['00.sh', '01.sh']
-    assert os.path.exists(qmap.path('out', '10.sh'))
+    assert sorted(name for name in os.listdir(qmap.path('out')) if name.endswith('.out'))[:2] == ['00.out', '01.out']
+    assert os.path.exists(qmap.path('out', '10.out'))
 
 
 def test_placeholders_also_in_single_quotes(qmap):

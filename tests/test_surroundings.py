@@ -190,7 +190,7 @@ def test_a_current_folder_that_is_removed_while_jobs_run(qmap):
     qmap.folder = qmap.path('here')
     process = qmap.start('submit', 'a.map', '-l', '../out', '-w', '/', '--no-console')
     qmap.folder = os.path.dirname(qmap.folder)
-    until(lambda: os.path.exists(qmap.path('out', '0.sh')))
+    until(lambda: os.path.exists(qmap.path('out', '0.out')))
     shutil.rmtree(qmap.path('here'))
     qmap.write('go', '')
     out, err = (text.decode() for text in process.communicate(timeout=60))

@@ -329,11 +329,13 @@ def test_only_what_runs_jobs_is_killed(users):
     os.kill(driver, signal.SIGKILL)
     bystander = users.start(ALICE, 'sleep', '300')
     path = users.path('forged', '.qmap', 'run', '0.1.start')
-    start = json.loads(users.read(path))
+    who, rest = users.read(path).split('\n', 1)
+    start = json.loads(who)
     real = start['pid']
     try:
         until(lambda: module.birth(driver) == '')
-        users.write(MALLORY, path, json.dumps(dict(start, pid=bystander.pid, born=module.birth(bystander.pid))))
+        users.write(MALLORY, path, json.dumps(
+            dict(start, pid=bystander.pid, born=module.birth(bystander.pid))) + '\n' + rest)
         driving = users.start(ALICE, users.python, users.qmap, 'reattach', '-l', 'forged')
         users(ALICE, 'control', '-l', 'forged', 'cancel')
         driving.communicate(timeout=100)
@@ -358,7 +360,7 @@ def ended(process, patience):
 
 SPECIAL = ['execution.info', 'qmap_input', '0.out', '0.err', '0.info', '.qmap/driver.json', '.qmap/journal.0001',
            '.qmap/lock', '.qmap/inbox/1.json', '.qmap/run/0.1.start', '.qmap/run/0.1.end', '.qmap/run/0.1.why',
-           '.qmap/run/share.1.1', '.qmap/run/left.1.1', '.qmap/batch/1', 'execution.log']
+           '.qmap/run/share.1.1', '.qmap/run/left.1.1', '.qmap/batch/1', '.qmap/batch/1.list', 'execution.log']
 
 
 def put(kind, path):
