@@ -11309,6 +11309,9 @@ class Unclaimed(Part):
     """The jobs on the lists of workers that none has said to begin: they come back once it is certain that
     none will."""
 
+    #: Seconds after which others get what waits behind a job, once they have nothing else.
+    LONG = 10
+
     def look_after(self, pool, batches, names, now):
         """Close the lists of a pool of which it will not take all, and take that back once it is sure.
 
@@ -11360,7 +11363,7 @@ class Unclaimed(Part):
                 self.driver.attempts.claim(record)
 
     def _is_lost(self, pool, record, now, grace):
-        """Tell whether the worker will not come to a job which has claimed the chunk that it is in.
+        """Tell whether the worker will not come soon to a job which has claimed the chunk that it is in.
 
         Args:
             record: of the job
@@ -11369,6 +11372,8 @@ class Unclaimed(Part):
         worker, chunk = self.driver.pools.worker_of(record), self.driver.chunks.of(record)
         if not worker or chunk.who.get('batch') != record['batch']:
             return bool(worker)    # it has another list with that job at the head of a chunk
+        if chunk.key and now - chunk.since > self.LONG:
+            return True    # it runs a long job
         return pool.is_over(worker[1] if len(pool.indices) > 1 else 0, now, grace)
 
     def _on_lists(self, batches, names):

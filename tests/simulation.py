@@ -114,7 +114,7 @@ PLANTED = collections.OrderedDict([
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
 #: `chunk`: they claim several jobs at once; `local`: it runs on this machine.
 NEEDS = {
-    'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'}, 'anew': {'late', 'pull', 'narrow'},
+    'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'}, 'anew': {'late', 'forget', 'launch'},
     'begun': {'narrow', 'twice'}, 'behind': {'local'}, 'check': {'crash', 'suspend'}, 'copy': {'hand', 'twice'},
     'deaf': {'accounts'}, 'doubled': {'disk'}, 'driver': {'control', 'pull', 'chunk'}, 'dropped': {'hand'},
     'early': {'crash'}, 'hole': {'hole', 'pull'}, 'inherited': {'local', 'late', 'crash'}, 'late': {'tardy'},
@@ -788,7 +788,8 @@ class Worker(Runner):
             return []
 
     def is_cancelled(self):
-        if self.word not in self.cancels():
+        self.left_out = self.word in self.cancels()
+        if not self.left_out:
             return False
         self.world.truth['cancelled', self.word] += 1
         return self.world.plant != 'onward'
@@ -796,8 +797,12 @@ class Worker(Runner):
     def more(self):
         return {'crew': int(self.crew), 'k': self.k}
 
+    left_out = False    # whether it was told to leave out the attempt at hand
+
     def launch(self):
-        """Run, and look now and then whether the job is to end."""
+        """Run, and look now and then whether the job is to end. Rule: what is to be left out does not begin."""
+        if self.left_out:
+            raise Broken('{} is to be left out, and begins'.format(self.word))
         super().launch()
         if self.running:
             self.world.at(5, lambda word=self.word: self.poke(word))

@@ -29,7 +29,7 @@ def test_a_seed_repeats_exactly():
 
 
 #: Found in so rare worlds that only `--plant all` looks for it.
-RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited'}
+RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited', 'onward', 'anew', 'doubled'}
 
 
 @pytest.mark.slow
