@@ -719,12 +719,10 @@ def test_a_signal_that_warns_is_for_the_job_and_ends_nothing_else(tmp_path, how,
 
 @pytest.mark.once
 def test_a_command_of_several_is_warned_and_the_others_still_run(tmp_path):
-    plan = types.SimpleNamespace(
-        map=types.SimpleNamespace(sections={'pre': [], 'post': ['echo post']}, names=()), group=2,
-        logs=module.Logs(str(tmp_path / 'out')))
-    script = module.job_script(
-        '0', 1, ['trap "echo saved" USR1; echo begun; sleep 3 & wait; wait', 'echo next'], plan,
-        {'working_directory': str(tmp_path)}, ['0', '1'])
+    (tmp_path / 'a.map').write_text(
+        '[post]\necho post\n[jobs]\ntrap "echo saved" USR1; echo begun; sleep 3 & wait; wait\necho next\n')
+    script = module.job_script('0', 1, [0, 1], module.Map(str(tmp_path / 'a.map')), 2,
+                               {'working_directory': str(tmp_path)}, module.Logs(str(tmp_path / 'out')))
     process, logs = begin(tmp_path / 'out', 'task', script)
     until(lambda: text(logs.path, '0.out'))
     process.send_signal(signal.SIGUSR1)
