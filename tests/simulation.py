@@ -1686,7 +1686,9 @@ class World:
                 os.truncate(path, size)
             self.say('{} has lost what is behind byte {}', name, size)
             for since in (self.there, self.whole):
-                for word, kind in [key for key, (file, end, _) in since.items() if file == name and (end or 1) > size]:
+                gone = [key for key, (file, end, _) in since.items()
+                        if file == name and (end or float('inf')) > size]
+                for word, kind in gone:
                     since.pop((word, kind))
                     self.unsure.add(word)
 
@@ -2793,8 +2795,10 @@ class Chunks(REAL['Chunks']):
         super().give_back()
         self.giving = False
         for record in self.ledger.live.values() if not (WORLD.full or WORLD.forbidden) else ():
-            batch, name, size, since = WORLD.void.get(module.key_of(record), (0, '', 0, 0))
-            if batch == record['batch'] and os.path.exists(WORLD.path(name)) and max(
+            key = module.key_of(record)
+            batch, name, size, since = WORLD.void.get(key, (0, '', 0, 0))
+            is_free = name == key + '.start'    # to be claimed again
+            if batch == record['batch'] and not is_free and os.path.exists(WORLD.path(name)) and max(
                     since, WORLD.others_see(name, size)) < self.driver.began - 60:
                 raise Broken('{} was said not to begin, and is not given back'.format(module.key_of(record)))
 
