@@ -3616,16 +3616,18 @@ class JournalState(JobTable):
         if not self._may_be_batch(batch) or not workers > 0:
             raise ValueError(event)
         change_params({}, params)
-        chunks = chunks_of(event)
-        places = {key: index for index, keys in enumerate(chunks, 1) for key in keys}
+        with_chunks = not {'shares', 'chunks'}.isdisjoint(event)
+        chunks = chunks_of(event) if with_chunks else event['tasks']
+        places = {key: index for index, keys in enumerate(chunks, 1) for key in keys} if with_chunks else {}
         self.batches[batch] = dict(event, live=len(attempts))
         self.last_batch = max(self.last_batch, batch)
-        for key, (id, number, attempt) in zip(event['tasks'], attempts):
+        for index, (key, (id, number, attempt)) in enumerate(zip(event['tasks'], attempts), 1):
             self.attempts[number] = attempt
             self.places.newest[number] = place
             self.set_status(number, PENDING)
             record = self.live[number] = {'job': id, 'attempt': attempt, 'status': PENDING, 'batch': batch,
-                                          'k': places[key] if len(chunks) > 1 else 0, 'submitted': time}
+                                          'k': places.get(key, index) if len(chunks) > 1 else 0,
+                                          'submitted': time}
             if pulled:
                 record['k'] = UNASSIGNED
             if params:
