@@ -811,13 +811,20 @@ def write_bytes(path, flags, data):
 
 def pretty_json(value):
     """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
-    encode = ENCODER.encode
-    lines = ['  {}: {}'.format(encode(key), 'null' if part is None else encode(part))
+    lines = ['  "{}": {}'.format(key, text_of(part) if type(part) is str else plain_json(part))
              for key, part in value.items()]
     return '{\n' + ',\n'.join(lines) + '\n}\n'
 
 
-ENCODER = json.JSONEncoder()
+def plain_json(value):
+    """Return the JSON of a value in one line."""
+    if value is None:
+        return 'null'
+    return str(value) if type(value) is int else ENCODER.encode(value)
+
+
+#: What writes JSON, and a text in it.
+ENCODER, text_of = json.JSONEncoder(), json.encoder.encode_basestring_ascii
 
 #: In JSON: a pair of surrogates, which stands for one character; a lone one; any other escape.
 ESCAPE = re.compile(r'\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)')
@@ -4547,9 +4554,19 @@ class Journal:
 # What a job runs: its script, and the runner
 ##############################################################################################################
 
-#: What every runner begins with. It needs bash 4.2 and nothing else there. The node may have given its shell
-#: options, traps and functions that are meant for others.
-SHELL = r"""
+#: The runner: runs the jobs of chunks where the scheduler put it. It needs bash 4.2 and nothing else there. The
+#: node may have given its shell options, traps and functions that are meant for others.
+#:
+#: The list of a batch, batch/<number>.list, has five lines: whose it is (see `job_list`), how large its chunks
+#: are, the first jobs of these, and two parts that all scripts have in common; three for each job: what it is
+#: called, and two parts of its script; and a last one. Without it nothing of the batch begins.
+#:
+#: What is said of the jobs of a chunk goes to one file that nobody else writes, run/<key of the first
+#: one>.start. Who makes it has claimed the chunk. It has the lines: who this is, in JSON; `s KEY TIME .`
+#: before a job begins; `v KEY .` if neither that nor those behind it in the chunk do after all; `c KEY .` for
+#: one that is left out, as it was cancelled; and after two lines from `times`, `e KEY JSON .`, how it ended.
+#: A line without its point was torn.
+RUNNER = r"""
 unset -f builtin unset cd echo exec exit kill printf read set shopt sleep test times trap wait '['
 set +eufxvC +o posix
 shopt -u extdebug failglob nocasematch nullglob
@@ -4585,7 +4602,6 @@ qmap_room() {  # what could not be written: wait for room on the disk, for as lo
 }
 qmap_alive() {  # whether some process of a group has not ended (proc(5), /proc/[pid]/stat, fields 3 and 5)
     local line
-    kill -0 -- -$1 || return
     for line in /proc/[0-9]*/stat; do
         read -r line <"$line" || continue
         line=(${line##*) })
@@ -4593,8 +4609,8 @@ qmap_alive() {  # whether some process of a group has not ended (proc(5), /proc/
     done
     return 1
 }
-qmap_wait() {  # its pid, if it is not the last that was started: wait for the job, and leave its status in qmap_status
-    qmap_warned= qmap_child=${1:-$!}
+qmap_wait() {  # for the job, and leave its status in qmap_status
+    qmap_warned= qmap_child=$qmap_job
     [ -z "$qmap_signal" ] || kill -$qmap_signal -- -$qmap_child
     qmap_again=yes
     while [ -n "$qmap_again" ]; do qmap_again=; wait $qmap_child; qmap_status=$?; done
@@ -4609,7 +4625,7 @@ qmap_wait() {  # its pid, if it is not the last that was started: wait for the j
     if [ -n "$qmap_warned" ] && [ $qmap_status = $((128 + $(kill -l $qmap_warned))) ]; then
         qmap_told=${qmap_told:-$qmap_warned}    # it was for all that runs here, and has ended the job
     fi
-    ! qmap_alive $qmap_child || qmap_end_rest
+    ! kill -0 -- -$qmap_child || ! qmap_alive $qmap_child || qmap_end_rest
     qmap_child= qmap_try=0
 }
 qmap_untold() {  # the job has ended, and did not tell its status
@@ -4628,26 +4644,12 @@ qmap_end_rest() {  # what the job leaves behind, which would hold what was given
     qmap_try=10
     # A job that was told to end may need ten seconds.
     [ -z "$qmap_signal" ] && [ $qmap_status -lt 128 ] && [ ! -e "$qmap_said.why" ] || qmap_try=100
-    while qmap_alive $qmap_child; do
+    while kill -0 -- -$qmap_child && qmap_alive $qmap_child; do
         if [ $((qmap_try--)) = 0 ]; then qmap_left=left; break; fi
         sleep 0.1
     done
     kill -KILL -- -$qmap_child
 }
-"""
-
-#: The runner: runs the jobs of chunks where the scheduler put it.
-#:
-#: The list of a batch, batch/<number>.list, has five lines: whose it is (see `job_list`), how large its chunks
-#: are, the first jobs of these, and two parts that all scripts have in common; three for each job: what it is
-#: called, and two parts of its script; and a last one. Without it nothing of the batch begins.
-#:
-#: What is said of the jobs of a chunk goes to one file that nobody else writes, run/<key of the first
-#: one>.start. Who makes it has claimed the chunk. It has the lines: who this is, in JSON; `s KEY TIME .`
-#: before a job begins; `v KEY .` if neither that nor those behind it in the chunk do after all; `c KEY .` for
-#: one that is left out, as it was cancelled; and after two lines from `times`, `e KEY JSON .`, how it ended.
-#: A line without its point was torn.
-RUNNER = SHELL.rstrip('\n') + r"""
 qmap_find_group() {  # the cgroup of the scheduler's job, where it counts memory (cgroups(7), versions 1 and 2)
     local line path
     qmap_group= qmap_events= qmap_cpu=0 qmap_high=0 qmap_killed=0 qmap_serial=0
@@ -4698,7 +4700,7 @@ qmap_measure() {  # has the cgroup held more than what is known, qmap_most, or q
 qmap_sample() {  # beside the runner: tell the most that each job held, and whether srun has started something
     local line most cached=0 steps=0 told= pause=100
     qmap_most=0 most=0
-    exec 3>&- 4>&-
+    exec 3>&- 4>&- 6>&-
     trap '' TERM INT HUP USR1 USR2 QUIT ALRM XCPU
     LC_ALL=C    # for parts of a second
     while kill -0 $$; do
@@ -4724,13 +4726,8 @@ qmap_look_on() {  # from now on somebody looks at the memory
     [ -n "$qmap_group" ] && exec {qmap_ask}<> <(:) {qmap_answer}<> <(:) || return
     qmap_sampler=$(qmap_sample >/dev/null & echo $!)
 }
-qmap_count_job() {
-    ((qmap_serial++))
-    [ -z "$qmap_sampler" ] || ! kill -0 $qmap_sampler || echo $qmap_serial >&$qmap_ask
-}
 qmap_memory() {  # leave in qmap_used what the job has used, as the cgroup tells it
     local line key value killed=0 cpu steps=0
-    qmap_used='"memory":0'
     [ -z "$qmap_nodes" ] || qmap_used+=",\"nodes\":$qmap_nodes"
     # How many processes the kernel has killed for lack of memory (oom_kill, since Linux 4.13).
     [ -z "$qmap_events" ] || while read -r key value; do
@@ -4809,44 +4806,45 @@ qmap_await_list() {  # the list: 75 where the batch is over, 74 on trouble
         set -- "${qmap_batch%/*}"/.[q]*; sleep 1
     done
 }
-qmap_read_chunk() {  # the jobs of chunk K: qmap_count of them in qmap_list
-    local sizes chunk=$(($1 - 1)) before=0 size many
-    qmap_count=0 qmap_at=0
+qmap_read_chunk() {  # open the list at chunk K, which has qmap_count jobs, and load the first one
+    local sizes chunk=$(($1 - 1)) before=0
+    qmap_count=0
     for sizes in ${qmap_head[1]}; do    # 20x16: so many jobs, so many such chunks
-        size=${sizes%x*} many=${sizes#*x}
-        if [ $chunk -lt $many ]; then
-            mapfile -t -s $((5 + 3 * (before + chunk * size))) -n $((3 * size + 1)) qmap_list <"$qmap_batch"
-            [ ${#qmap_list[@]} = $((3 * size + 1)) ] || return    # it is gone
-            qmap_count=$size
-            return 0
+        if [ $chunk -lt ${sizes#*x} ]; then
+            exec 6<"$qmap_batch" || return
+            qmap_load $((5 + 3 * (before + chunk * ${sizes%x*}))) && qmap_count=${sizes%x*}
+            return
         fi
-        ((chunk -= many, before += many * size))
+        ((chunk -= ${sizes#*x}, before += ${sizes%x*} * ${sizes#*x}))
     done
     return 1
 }
-qmap_load() {  # make the job of this line of the list the one at hand
-    local job=(${qmap_list[$1]})
-    qmap_task=${job[0]} qmap_key=${job[0]#=} qmap_base=$qmap_logs/${job[1]} qmap_limit=${job[2]}
-    qmap_said=$qmap_run/$qmap_key qmap_done=$qmap_said.done
+qmap_load() {  # read the next job, or the one so many lines further on, and make it the one at hand
+    # Not all of them at once: what bash has in its memory costs each process that it starts.
+    mapfile -s ${1:-0} -n 3 -u 6 qmap_lines
+    [[ ${qmap_lines[2]} = *$'\n' ]] || return    # the list is gone
+    qmap_job=(${qmap_lines[0]})
+    qmap_task=${qmap_job[0]} qmap_base=$qmap_logs/${qmap_job[1]} qmap_limit=${qmap_job[2]}
+    qmap_key=${qmap_task#=}
+    qmap_said=$qmap_run/$qmap_key
     printf -v qmap_text '%b%b%b%b' \
-        "${qmap_list[$1 + 1]}" "${qmap_head[3]}" "${qmap_list[$1 + 2]}" "${qmap_head[4]}"
+        "${qmap_lines[1]%?}" "${qmap_head[3]}" "${qmap_lines[2]%?}" "${qmap_head[4]}"
+}
+qmap_say() {  # add a line to the words of this chunk. Other hosts see it once it is closed.
+    local torn='\n'    # what was tried to be said before, in the loop below
+    [ -z "$qmap_id" ] || torn=
+    qmap_try=0
+    until if [ -n "$qmap_id" ]; then qmap_put "$@" >>"$qmap_words"; else qmap_put "$@"; fi; do
+        qmap_room || return
+        torn='\n'
+    done
 }
 qmap_put() {
+    printf "$torn"
     [ $1 != e ] || times
     printf '%s .\n' "$*"
 }
-qmap_say() {  # add a line to the words of this chunk. Other hosts see it once it is closed.
-    local torn=
-    qmap_try=0
-    until if [ -n "$qmap_id" ]; then
-            { printf "$torn" && qmap_put "$@"; } >>"$qmap_words"
-        else
-            printf "$torn" && qmap_put "$@"
-        fi
-    do torn='\n'; qmap_room || return; done
-}
 qmap_claim() {  # make the chunk of the job at hand ours: 75 where it is not, 74 on trouble
-    local try=0
     [ -z "$qmap_signal" ] || return 75
     qmap_words=$qmap_run/$qmap_key.start
     # Whoever makes the file runs the chunk, and nobody else ever does.
@@ -4861,7 +4859,8 @@ qmap_claim() {  # make the chunk of the job at hand ours: 75 where it is not, 74
     qmap_now
     qmap_try=0
     until printf '{"host":"%s","pid":%d,"born":"%s","executor_id":"%s","batch":%d%s}\n' "$qmap_host" $$ \
-        "$qmap_born" "${qmap_id:-$$}" $qmap_number "$qmap_worker" && times && qmap_put s $qmap_key $qmap_time
+        "$qmap_born" "${qmap_id:-$$}" $qmap_number "$qmap_worker" &&
+        times && printf 's %s %s .\n' $qmap_key $qmap_time
     do qmap_room || return 74; echo; done
     [ -z "$qmap_id" ] || exec >/dev/null
 }
@@ -4872,29 +4871,8 @@ qmap_void() {  # nothing is run of what is left of the chunk
 qmap_is_open() {
     { : <"$qmap_batch"; }
 }
-qmap_begin_next() {  # make a job the one at hand, which has said that it begins; 1 where there is none
-    while :; do
-        if [ $qmap_count -gt 0 ]; then
-            qmap_load $qmap_at
-            if [ -n "$qmap_signal" ] || qmap_leaves; then qmap_void; return 1; fi
-            if qmap_is_cancelled; then qmap_say c $qmap_key; ((qmap_at += 3, qmap_count--)); continue; fi
-            qmap_now
-            qmap_say s $qmap_key $qmap_time
-        else
-            qmap_next_chunk || return
-        fi
-        # The claims of a batch are removed after its list, and so may have been this chunk's first one.
-        if qmap_is_open; then
-            ((qmap_at += 3, qmap_count--))
-            qmap_unbegun=yes qmap_try=0 qmap_began=${qmap_time%.*}
-            qmap_count_job
-            return 0
-        fi
-        qmap_void
-    done
-}
 qmap_time_out() {  # beside a job with a time of its own: end it when that is over
-    exec 3>&- 4>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- 6>&- {qmap_tick}<> <(:)
     read -t $qmap_limit -u $qmap_tick
     qmap_now
     [ -e "$qmap_said.why" ] ||
@@ -4903,16 +4881,6 @@ qmap_time_out() {  # beside a job with a time of its own: end it when that is ov
     kill -TERM -- -$qmap_job
     read -t 10 -u $qmap_tick
     kill -KILL -- -$qmap_job
-}
-qmap_end_job() {  # say how the job ended
-    local seconds=$((${qmap_time%.*} - qmap_began + 1)) end
-    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
-    qmap_timer=
-    [ $seconds -le $qmap_longest ] || qmap_longest=$seconds
-    qmap_memory
-    printf -v end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
-        "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
-    qmap_say e $qmap_key "$end"
 }
 qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
     # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
@@ -4930,19 +4898,31 @@ qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that en
 #: it and tells its status. That bash gets back what its environment said to shells: see `job_environment`. A
 #: script that the system would not pass on is written to its file: MAX_ARG_STRLEN in execve(2).
 LOOP = r"""
-while qmap_begin_next; do
+while :; do
+    if [ $qmap_count = 0 ]; then
+        qmap_next_chunk || break
+    else
+        qmap_load || { qmap_count=0; continue; }
+        if [ -n "$qmap_signal" ] || qmap_leaves; then qmap_void; break; fi
+        if qmap_is_cancelled; then qmap_say c $qmap_key; ((qmap_count--)); continue; fi
+        qmap_now
+        [ -z "$qmap_id" ] && printf 's %s %s .\n' $qmap_key $qmap_time || qmap_say s $qmap_key $qmap_time
+    fi
+    # The claims of a batch are removed after its list, and so may have been this chunk's first one.
+    qmap_is_open || { qmap_void; continue; }
+    qmap_unbegun=yes qmap_try=0 qmap_began=${qmap_time%.*}
+    ((qmap_count--, qmap_serial++))
+    [ -z "$qmap_sampler" ] || ! kill -0 $qmap_sampler || echo $qmap_serial >&$qmap_ask
     set -m
     until {
         if [ "${qmap_task:0:1}" = = ] && [ -z "$BASH_ENV" ]; then
             (
-                set +m
                 [ -z "$qmap_sampler" ] || exec {qmap_ask}<&- {qmap_answer}<&-
-                export QMAP_DONE=$qmap_done
+                export QMAP_DONE=$qmap_said.done
                 _qmap=$qmap_text SECONDS=0
                 BASH_ARGV0=$qmap_base.sh    # errors are said to be there, from release 5 on
-                unset "${!qmap_@}"
                 # The lines in which bash says that errors are count on from here, unless they are set thus.
-                builtin eval "{ :; } 2>&\$((2 + (LINENO = 0)))"$'\n'"$_qmap" 3<&- 4>&-
+                builtin eval "{ :; } 2>&\$((2 + (LINENO = 0)))"$'\n'"$_qmap" 3<&- 4>&- 6<&-
                 builtin printf '%d\n' $? >&4
             ) &
         else
@@ -4959,8 +4939,8 @@ while qmap_begin_next; do
                     qmap_text=
                 fi
                 exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
-                QMAP_SCRIPT=$qmap_text QMAP_DONE=$qmap_done ${qmap_env[0]:+env} "${qmap_env[@]}" \
-                    "${qmap_command[@]}" "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&-
+                QMAP_SCRIPT=$qmap_text QMAP_DONE=$qmap_said.done ${qmap_env[0]:+env} "${qmap_env[@]}" \
+                    "${qmap_command[@]}" "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&- 6<&-
                 printf '%d\n' $? >&4
             ) &
         fi
@@ -4968,16 +4948,24 @@ while qmap_begin_next; do
     set +m
     qmap_unbegun= qmap_job=$!
     [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
-    qmap_wait $qmap_job
+    qmap_wait
     [ -z "$qmap_unbegun" ] || exit 254
-    qmap_end_job
+    [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
+    qmap_timer= qmap_seconds=$((${qmap_time%.*} - qmap_began + 1)) qmap_used='"memory":0'
+    [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
+    [ -z "$qmap_group$qmap_events$qmap_nodes" ] || qmap_memory
+    printf -v qmap_end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
+        "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
+    [ -z "$qmap_id" ] && times && printf 'e %s %s .\n' $qmap_key "$qmap_end" ||
+        qmap_say e $qmap_key "$qmap_end"
 done
 """
 
 #: Begins the script of a batch whose jobs may run in subshells: bash says of an error in such a one that it
 #: is where $0 says, if its own commands do not come from a file.
-AS_TEXT = r"""[ -n "$BASH_EXECUTION_STRING" ] || exec bash -c 'builtin eval "$(<"$0")"' "$0"
-"""
+EVALUATE = 'builtin eval "$(<"$0")"'
+AS_TEXT = """[ -n "$BASH_EXECUTION_STRING" ] || exec bash -c '{}' "$0"
+""".format(EVALUATE)
 
 #: How a task finds the jobs that it runs, those of one chunk, and how it ends. A script that was started
 #: before its time waits for a word; without one it ends.
@@ -4990,7 +4978,6 @@ qmap_next_chunk() {
     [ -z "$qmap_chunk" ] || return
     qmap_chunk=$qmap_k
     qmap_read_chunk $qmap_k || return
-    qmap_load 0
     qmap_claim || { qmap_refused=$? qmap_count=0; return 1; }
     qmap_look_on
     return 0
@@ -5008,11 +4995,11 @@ for qmap_told in $qmap_status 1 2 3 0; do qmap_repeats $qmap_told || exit $qmap_
 """)
 
 #: What a script says that is not the same in a subshell as in a bash of its own: its own process, where it
-#: stands, functions of the environment that change it.
+#: stands, functions of the environment that change it, the variables of the runner.
 OWN_SHELL = re.compile(r"""\$\$|\$\{\$|\$!|\$\{!|\$0|\$\{0|\$-|PPID|BASH|FUNCNAME|SHLVL|
     \b(?:set|return|caller|exit|exec)\b|
     \b(?:source|module|ml|conda|mamba|micromamba|enable|builtin|jobs|compgen|trap|declare|typeset|shopt|suspend)\b|
-    \bhistory\b|
+    \b(?:history|eval)\b|qmap_|
     (?:^|[\s;&|({`])\.\s|\b(?:kill|wait|disown|fg|bg)\b[^\n;|&]*%""", re.VERBOSE | re.MULTILINE)
 
 
@@ -5049,7 +5036,7 @@ qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local key first line pid
     local -A told=()
-    exec 3>&- 4>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- 6>&- {qmap_tick}<> <(:)
     while read -t 5 -u $qmap_tick; kill -0 $$; do
         [ ! -e "$qmap_cancels" ] || while read -r key first; do
             for line in /proc/[0-9]*/stat; do
@@ -5132,7 +5119,6 @@ qmap_next_chunk() {
             qmap_plan || qmap_more || return
         else
             qmap_read_chunk ${qmap_turn[qmap_tried++]} || continue
-            qmap_load 0
             ! qmap_leaves || break
             qmap_claim
             case $? in 0) return 0 ;; 74) qmap_over='cannot write' ;; esac
@@ -5200,7 +5186,7 @@ def job_list(crew, last, sizes, jobs):
             for as long as what runs it
     """
     whose = 'crew {}{}'.format(crew, ' last' if last else '') if crew else 'jobs'
-    common, heads, place = jobs[0][-1], [], 0
+    common, heads, place = jobs[0][-1], [], 0    # jobs of a batch have the same parameters
     for size, many in sizes if crew else ():
         heads += [task.lstrip('=') for task, *_ in jobs[place:place + size * many:size]]
         place += size * many
@@ -7963,7 +7949,7 @@ class Runners:
         Raises:
             OSError: it cannot be started
         """
-        return spawn([self._bash, script], self._environ(task))
+        return spawn([self._bash, '-c', EVALUATE, script], self._environ(task))
 
     def prepare(self, task, script):
         """Start the runner of a task that will be the next, as far as to where it waits for a word."""
@@ -7972,7 +7958,7 @@ class Runners:
         except OSError:    # there is no room for it; later there may be
             return
         try:
-            pid = spawn([self._bash, script], self._environ(task, QMAP_WAIT='1'), source)
+            pid = spawn([self._bash, '-c', EVALUATE, script], self._environ(task, QMAP_WAIT='1'), source)
             self._waiting[task] = (pid, gate)
         except OSError:
             os.close(gate)
@@ -8857,7 +8843,7 @@ class Words:
                 found += [(match.group(1), match.group(2), said)] if said is not None else []
             elif line.startswith('{'):
                 found += self._introduce(line)
-            else:
+            elif line:
                 self._times = line    # the second of two: what its jobs have used
         end = read_end(self._end_path) if self._end_path else None
         if end:
@@ -10163,9 +10149,12 @@ class Attempts(Part):
         """Tell whether an attempt that is over was called failed without its own words."""
         try:
             id, attempt = split_key(key)
-            record = self.ledger.record(self.ledger.number(id))
+            number = self.ledger.number(id)
         except ValueError:
             return False
+        if STATUSES[self.ledger.status[number]] != FAILED:
+            return False
+        record = self.ledger.record(number)
         return record['attempt'] == attempt and record['status'] == FAILED and bool(record.get('unheard'))
 
     def in_batch(self, batch):
@@ -11352,9 +11341,9 @@ class Unclaimed(Part):
             over: whether all workers of the pool certainly take nothing more
             pool, batches, names, now, grace: as above
         """
-        grace = {batch: self.backend.grace if 'chunks' in self.ledger.batches.get(batch, ()) else grace
-                 for batch in batches}
-        old = {batch for batch in batches if now - pool.shut.get(batch, now) > grace[batch]}
+        in_chunks = {batch for batch in batches if 'chunks' in self.ledger.batches.get(batch, ())}
+        old = {batch for batch in batches if now - pool.shut.get(batch, now) >
+               (self.backend.grace if batch in in_chunks else grace)}
         if old:
             self.driver.reports.collect(old)    # what they have begun until now can be seen
             waiting = self._on_lists(old, set(self.logs.listing()))
@@ -11417,10 +11406,10 @@ class Pools(Part):
     @property
     def size(self):
         """How many workers there may be at once; 0 where each job has a task of its own."""
+        if self.backend.starts_jobs:
+            return 0
         given = self.plan.info.get('pull')
-        if self.backend.starts_jobs or given is not None:
-            return 0 if self.backend.starts_jobs else given
-        return self.ledger.settings.get('pull', 0)
+        return self.ledger.settings.get('pull', 0) if given is None else given
 
     def fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
@@ -11436,7 +11425,8 @@ class Pools(Part):
             return
         submitter.unfinished = False
         room = 0 if is_fed else ahead - waiting
-        room = self.ledger.count_of(UNSUBMITTED) if leaving else room
+        if leaving:
+            room = self.ledger.count_of(UNSUBMITTED)
         params = change_params(self.plan.params, self.ledger.settings.get('params'))
         groups, alone = self._next_jobs(max(room, Pool.LIST), params)
         self._next_of_workers, self._next_alone = bool(groups), bool(alone)

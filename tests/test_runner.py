@@ -86,6 +86,18 @@ def text(*parts):
         return ''
 
 
+@pytest.mark.parametrize('how', ['share', 'worker'])
+def test_what_is_cut_off_at_the_end_of_a_torn_list_does_not_run(tmp_path, how):
+    logs = module.Logs(str(tmp_path))
+    logs.create()
+    script = prepare(logs, how, 'echo whole\n', 'echo torn; exit 3\n', chunk=True)
+    path = logs.batch(1, '.list')
+    os.truncate(path, text(path).index('; exit 3'))
+    start(script).wait(timeout=60)
+    assert end_of(logs)['exit_code'] == 0 and text(logs.path, '0.out') == 'whole\n'
+    assert not heard(logs, 's', '1.1') and text(logs.path, '1.out') == ''
+
+
 @pytest.mark.once
 @pytest.mark.parametrize('how', RUNNERS)
 @pytest.mark.parametrize('job, status', [('trap "exit 0" TERM; ', 0), ('trap "exit 7" TERM; ', 7), ('', 143)])

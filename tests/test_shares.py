@@ -29,7 +29,8 @@ SCRIPTS = [
     'echo ${BASH_SOURCE[0]##*[0-9]}', 'local x', 'shopt | sort | cksum', 'set -o | cksum',
     'env | grep -v "QMAP_\\|^_=\\|SHLVL\\|PWD" | sort | cksum', 'jobs', 'sh -c "exit 5"', 'echo $((1/0))',
     'echo "unclosed', 'printf "\\\\377"', 'cat <<< held', 'for i in 1 2 3; do echo $i; done | tail -n 1',
-    'coproc cat; echo ${COPROC[0]:+fd}', 'false; echo $?', ': ${x?unset}']
+    'coproc cat; echo ${COPROC[0]:+fd}', 'false; echo $?', ': ${x?unset}', 'n=qmap; eval "echo \\${${n}_time-none}"',
+    'python3 -c "import os; print(os.getpgrp() == os.getpgid(os.getppid()))" & wait']
 
 
 def output(qmap, logs, id):
