@@ -1,0 +1,184 @@
+"""Small random changes to what drives an execution: the simulation or the tests have to find each.
+
+    tests/run --mutants 200                 so many, two at once; a table of those that nobody found
+    python tests/mutants.py 20 --first 40   those with the numbers 40 to 59
+
+Each number stands for one change, as long as qmap.py stays as it is. A change is found where the simulation breaks a
+rule, or a test fails or takes too long. What survives either changes nothing that anybody could see, or is not proved.
+"""
+
+import argparse
+import ast
+import concurrent.futures
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+#: The classes that are changed: the journal and what it tells, the lease, what judges, submits and obeys, workers.
+PARTS = (
+    'JobTable', 'Places', 'Segments', 'JournalState', 'Ledger', 'Compaction', 'Journal', 'Words', 'Order', 'Pause',
+    'Resume', 'MaxRunning', 'JobsOrder', 'Cancel', 'Retry', 'Set', 'Stop', 'Beat', 'Lease', 'Timer', 'Attempts',
+    'Disk', 'Scribe', 'Reports', 'Chunk', 'Chunks', 'Shares', 'Pool', 'ShortJobs', 'Unclaimed', 'Pools',
+    'Launches', 'Question', 'Asker', 'Copies', 'Unended', 'Hopeless', 'Queue', 'Recall', 'Demand', 'Demands',
+    'Lists', 'Submitter', 'Steering', 'Driver', 'Inbox')
+
+#: How pytest is asked, and for what.
+PYTEST = ['-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '-m', 'not cluster and not real and not slow']
+QUICK = 'judge journal slurm driver launches shortage rerun interrupted reattach'
+OTHERS = 'shares pull control damage reading'
+
+#: What looks for a change, the quickest first: words for Python, and the seconds that they may take at the most.
+WATCHERS = [
+    (['tests/simulation.py', '40'], 300),
+    (PYTEST + ['tests/test_{}.py'.format(name) for name in QUICK.split()], 600),
+    (['tests/simulation.py', '600', '--first', '40'], 1800),
+    (PYTEST[:-1] + ['not cluster and not real'] + ['tests/test_{}.py'.format(name) for name in OTHERS.split()], 1800)]
+
+#: What takes the place of a comparison, of an operator between numbers, and of a word between conditions.
+COMPARISONS = {
+    ast.Lt: ('<', '<='), ast.LtE: ('<=', '<'), ast.Gt: ('>', '>='), ast.GtE: ('>=', '>'), ast.Eq: ('==', '!='),
+    ast.NotEq: ('!=', '=='), ast.In: ('in', 'not in'), ast.NotIn: ('not in', 'in'), ast.Is: ('is', 'is not'),
+    ast.IsNot: ('is not', 'is')}
+OPERATORS = {ast.Add: ('+', '-'), ast.Sub: ('-', '+')}
+WORDS = {ast.And: ('and', 'or'), ast.Or: ('or', 'and')}
+
+
+class Source:
+    """The text of a program, with all small changes that could be made to some of its classes.
+
+    Attributes:
+        text: bytes
+        changes: list of (kind, start, end, what takes the place of these bytes)
+    """
+
+    def __init__(self, text, parts):
+        self.text, self.changes = text, []
+        self._lines = [0]
+        for line in text.splitlines(True):
+            self._lines.append(self._lines[-1] + len(line))
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and node.name in parts:
+                for inner in ast.walk(node):
+                    self._look_at(inner)
+
+    def changed(self, change):
+        """Return the text with a change made to it."""
+        _, start, end, new = change
+        return self.text[:start] + new.encode() + self.text[end:]
+
+    def line(self, change):
+        """Return the number of the line that a change begins in."""
+        return self.text.count(b'\n', 0, change[1]) + 1
+
+    def _span(self, node):
+        return (self._lines[node.lineno - 1] + node.col_offset,
+                self._lines[node.end_lineno - 1] + node.end_col_offset)
+
+    def _between(self, kind, left, right, old, new):
+        """Note that what stands between two nodes can be another one."""
+        start, end = self._span(left)[1], self._span(right)[0]
+        place = self.text.find(old.encode(), start, end)
+        if place >= 0:
+            self.changes.append((kind, place, place + len(old), new))
+
+    def _replace(self, kind, node, new):
+        self.changes.append((kind,) + self._span(node) + (new,))
+
+    def _look_at(self, node):
+        """Note the changes that can be made to a node."""
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            self._between('compare', node.left, node.comparators[0], *COMPARISONS[type(node.ops[0])])
+        elif isinstance(node, ast.BoolOp):
+            self._between('word', node.values[0], node.values[1], *WORDS[type(node.op)])
+        elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+            self._between('operator', node.left, node.right, *OPERATORS[type(node.op)])
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            self._replace('not', node, self.text[slice(*self._span(node.operand))].decode())
+        elif isinstance(node, ast.Constant) and type(node.value) is int:
+            self._replace('number', node, str(node.value + 1))
+        elif isinstance(node, ast.If):
+            self._replace('if true', node.test, 'True')
+            self._replace('if false', node.test, 'False')
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            self._replace('no call', node, 'pass')
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            self._replace('no assignment', node, 'pass')
+
+
+def numbered(source, number):
+    """Return the change that a number stands for."""
+    return random.Random(number).choice(source.changes)
+
+
+def run(words, folder, seconds):
+    """Run Python with these words in a folder; return whether all was well within this time."""
+    environ = dict(os.environ, QMAP_PROFILE='local', PYTHONDONTWRITEBYTECODE='1')
+    process = subprocess.Popen(
+        [sys.executable] + words, cwd=folder, env=environ, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return process.wait(timeout=seconds) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def hunt(source, change):
+    """Return what found a change, '' where nothing did."""
+    with tempfile.TemporaryDirectory(prefix='qmap-mutant-') as folder:
+        for name in ('tests', 'qmap_backends'):
+            shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name))
+        for name in ('README.md', 'setup.py', 'LICENSE'):
+            shutil.copy(os.path.join(ROOT, name), folder)
+        with open(os.path.join(folder, 'qmap.py'), 'wb') as target:
+            target.write(source.changed(change))
+        os.chmod(os.path.join(folder, 'qmap.py'), 0o755)
+        for words, seconds in WATCHERS:
+            if not run(words, folder, seconds):
+                return 'the simulation' if 'tests/simulation.py' in words else 'the tests'
+    return ''
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Look whether small changes to the driver are found.')
+    parser.add_argument('count', nargs='?', type=int, default=200, help='of changes')
+    parser.add_argument('--first', type=int, default=0, help='number of the first one')
+    parser.add_argument('--list', action='store_true', help='only say which these are')
+    options = parser.parse_args()
+    with open(os.path.join(ROOT, 'qmap.py'), 'rb') as program:
+        source = Source(program.read(), PARTS)
+    lines, survived = source.text.decode().splitlines(), 0
+    numbers = range(options.first, options.first + options.count)
+
+    def tell(number, found):
+        change = numbered(source, number)
+        print('{:5} {:14} {}  line {}: {} -> {}'.format(
+            number, found, change[0], source.line(change), lines[source.line(change) - 1].strip(),
+            change[3].splitlines()[0] or '(nothing)'), flush=True)
+    if options.list:
+        for number in numbers:
+            tell(number, '')
+        return 0
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        chased = {pool.submit(hunt, source, numbered(source, number)): number for number in numbers}
+        for future in concurrent.futures.as_completed(chased):
+            survived += not future.result()
+            tell(chased[future], future.result() or 'SURVIVED')
+    print('{} of {} changes were found: {:.1f} %'.format(
+        options.count - survived, options.count, 100 * (1 - survived / options.count)))
+    return 1 if survived else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
