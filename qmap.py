@@ -11078,11 +11078,18 @@ class Shares(Part):
         self.driver.reports.collect([batch])
         event, attempts = self.ledger.batches.get(batch), self.driver.attempts
         keys = [key_of(record) for record in attempts.in_batch(batch)]
-        self.driver.recall.unsubmit([key for key in keys if not attempts.has_begun(key)])
+        self._take_back([key for key in keys if not attempts.has_begun(key)])
         if event and event.get('id') is None and batch in self.ledger.batches:
             # An earlier driver did not come to say that it was submitted.
             self.driver.recall.note_id(batch, event['name'])
             attempts.tell_started_in(batch)
+
+    def _take_back(self, keys):
+        """Make attempts unsubmitted again that do not begin. One that was claimed cannot be claimed again."""
+        names = set(self.logs.listing()) if keys else ()
+        claimed = [key for key in keys if key + '.start' in names]
+        self.driver.recall.unsubmit(claimed, spent=True)
+        self.driver.recall.unsubmit([key for key in keys if key not in claimed])
 
 
 class Pool:
@@ -11318,13 +11325,10 @@ class Unclaimed(Part):
         over, few = pool.over(now, grace)
         if waiting.free and pool.ending != 'cancelled':
             self.driver.pools.note_launches(pool, now, grace)
-        if over:
-            for record in waiting.mute:    # whoever claimed it did not live to say so
-                self.driver.attempts.of(record).miss(now)
         # These are closed to all, and so they do not come to run twice.
         self.driver.recall.unsubmit([key_of(record) for record in waiting.ours], spent=True)
-        too_few = over or few
-        if too_few and waiting.free + waiting.rest:
+        left = waiting.free + waiting.rest if over or few else []
+        if left + (waiting.mute if over else []):
             pool.ending = pool.ending or 'closed'
         lost = {record['batch'] for record in waiting.rest if self._is_lost(pool, record, now, grace)}
         wanted = {record['batch'] for record in waiting.free}
@@ -11348,6 +11352,10 @@ class Unclaimed(Part):
             self.driver.reports.collect(old)    # what they have begun until now can be seen
             waiting = self._on_lists(old, set(self.logs.listing()))
             self.driver.recall.unsubmit([key_of(record) for record in waiting.free + waiting.rest])
+            # Whoever claimed these did not live to say that they begin, and all that was said can be seen.
+            sure = {batch for batch in old if over and now - pool.shut[batch] > self.backend.grace}
+            self.driver.recall.unsubmit(
+                [key_of(record) for record in waiting.mute if record['batch'] in sure], spent=True)
         # What is claimed here certainly does not begin, and need not wait for words that are not seen yet.
         for record in self._on_lists(pool.shut.keys() - old, names).free if over else ():
             if self.driver.chunks.first_of(record) == key_of(record) and not self.lease.beat.is_due():
@@ -12571,14 +12579,15 @@ class Recall(Part):
         self._untraced = self.ledger.drivers.restarted_after if self.backend.starts_jobs else 0
 
     def may_rerun(self, number, event):
-        """Tell whether a job runs once more by itself: it had begun, and nothing that it did ended it.
+        """Tell whether a job runs once more by itself: nothing that it did ended it. (It may have claimed the
+        attempt, and not have come to say that it begins.)
 
         Args:
             number: of the job
             event: the end of its attempt
         """
         interrupted = event['status'] == FAILED and event['error_reason'] in INTERRUPTED
-        if not interrupted or not event.get('started') or number in self.ledger.cancelled:
+        if not interrupted or number in self.ledger.cancelled:
             return False
         earlier = self.ledger.earlier(number)
         return sum(record.get('error_reason') in INTERRUPTED for record in earlier) < RERUNS
