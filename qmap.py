@@ -6287,7 +6287,7 @@ class SlurmAnswers:
 
 
 class Slurm(SlurmAnswers, Backend):
-    """Slurm, release 17 to 25: https://slurm.schedmd.com/documentation.html
+    """Slurm, release 17 to 26: https://slurm.schedmd.com/documentation.html
 
     Submissions go through `sbatch`, questions through `squeue`. Nothing here asks for a field that not every
     release has.
@@ -6441,7 +6441,8 @@ fi
         this question a moment before it takes up a submission that waits at its door, so that '' is not quite
         sure in the first seconds.
         """
-        answer = self.ask(['squeue', '-h', '-t', 'all', '-u', str(os.getuid()),
+        # -a: without ids, squeue leaves out what is in hidden partitions.
+        answer = self.ask(['squeue', '-h', '-a', '-t', 'all', '-u', str(os.getuid()),
                            '-o', self.SEPARATOR.join(('%F', '%T', '%r', '%j', '%o'))])
         return self.parse_find(answer.out, name, self.folder) if answer.code == 0 else None
 
@@ -6530,6 +6531,10 @@ class GridEngineAnswers:
 
     #: The largest array where the site sets no limit.
     LARGEST_ARRAY = 75000
+
+    #: Letters of `qstat -s` for jobs that have finished, as far as the site keeps any: up to Open Cluster
+    #: Scheduler 9.1, and since 9.2 (its release notes).
+    FINISHED = ('z', 'f')
 
     @classmethod
     def parse_limits(cls, text):
@@ -6844,11 +6849,15 @@ done < <(qconf -sq "$QUEUE")
             return None
 
     def find(self, name):
-        """See `Backend.find`. A job that ended is among the last finished ones (-s z) for a while: '' means
-        that it is not in the queue."""
-        tasks = self.own_tasks('prsz')
-        if tasks is None:
-            return None
+        """See `Backend.find`. A job that ended is among the last finished ones for a while: '' means that it
+        is not in the queue."""
+        tasks = []
+        for states in ('prs',) + self.FINISHED:
+            listed = self.own_tasks(states)
+            # Each release knows one of the letters for what has finished.
+            if listed is None and 'wrong argument to -s' not in self.last_answer().whole():
+                return None
+            tasks += listed or []
         # Submitted twice under one name: the driver knows of the later one.
         return max((number for number, _, called, _, _, _ in tasks if called == name), key=int, default='')
 
@@ -6939,6 +6948,7 @@ class LsfAnswers:
         'RUN': ('RUNNING', ''),
         'USUSP': ('RUNNING', 'suspended by a user or an administrator'),
         'SSUSP': ('RUNNING', 'suspended by LSF'),
+        'SUSP': ('RUNNING', 'suspended'),    # of one of these, as some clients of LSF tell
         'DONE': ('COMPLETED', ''),
         'POST_DONE': ('COMPLETED', ''),
         'PDONE': ('COMPLETED', ''),

@@ -258,7 +258,7 @@ def accounting_files(patterns, since):
 
 def read_accounting(paths, since, owner, name, ids):
     """Return the records of a user in accounting files, the oldest first, of a name or of ids; None where no
-    file can be read, or nothing in them is understood.
+    file can be read, or nothing in them tells of that time.
 
     Args:
         paths: list of paths, the newest file first
@@ -274,7 +274,7 @@ def read_accounting(paths, since, owner, name, ids):
                 head = read_head(line)
                 if not head:
                     continue
-                understood = True
+                understood = understood or head[3] >= since
                 is_asked_for = head[1] == name or head[2] in ids
                 if is_asked_for and head[0] == owner:
                     records.append(parse_accounting(line))

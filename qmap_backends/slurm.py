@@ -1,12 +1,13 @@
 """Slurm, beside what a lone qmap.py says to it: accounts, reasons in plain words, the load, and commands in a
 terminal.
 
-Nothing here asks for a field that not every release from 17 to 25 has: `Reserved`, for one, became `Planned`
+Nothing here asks for a field that not every release from 17 to 26 has: `Reserved`, for one, became `Planned`
 in 23.02, and asking for either makes sacct fail on half of the sites.
 """
 
 import os
 import re
+import signal
 import sys
 import time
 
@@ -20,6 +21,7 @@ LOOKBACK = 60
 #: What the reason of a pending job means. https://slurm.schedmd.com/job_reason_codes.html
 #: Those of limits, of which there are a hundred, are made out by `meaning`.
 REASONS = {
+    'AccountingPolicy': 'a limit of the accounting is reached',
     'AccountNotAllowed': 'the account may not use this partition: it will never start',
     'BadConstraints': 'no node fits its request: it will never start',
     'BeginTime': 'waits for its begin time (after a node failure: two minutes)',
@@ -31,15 +33,20 @@ REASONS = {
     'DeadLine': 'cannot meet its deadline: it will never start',
     'Dependency': 'waits for another job',
     'DependencyNeverSatisfied': 'waits for a job that failed: it will never start',
+    'FedJobLock': 'another cluster of the federation may be starting it',
+    'InactiveLimit': 'was inactive for too long',
     'InvalidAccount': 'its account does not exist any more: it will never start',
     'InvalidQOS': 'its quality of service does not exist any more: it will never start',
+    'InvalidReason': 'Slurm itself has no name for the reason',
     'JobArrayTaskLimit': 'its array has reached its limit of running tasks',
     'JobHeldAdmin': 'held by an administrator, who has to release it',
     'JobHeldUser': 'held; release it with `scontrol release`',
     'JobHoldMaxRequeue': 'held after too many failed launches',
     'Licenses': 'waits for a licence',
     'MaxMemPerLimit': 'requests more memory than is allowed: it will never start',
+    'MpiPortsBusy': 'waits for free network ports for MPI',
     'NodeDown': 'a node that it needs is down',
+    'NvidiaImexChannels': 'waits for a free IMEX channel, by which GPUs of several nodes share memory',
     'PartitionConfig': 'requests more than the partition has or allows: it will not start',
     'PartitionDown': 'the partition is closed: it starts when an administrator opens it',
     'PartitionInactive': 'the partition is inactive: it starts when an administrator opens it',
@@ -52,7 +59,9 @@ REASONS = {
     'ReqNodeNotAvail': 'a node that it needs is reserved, drained or down',
     'Reservation': 'waits for its reservation to begin',
     'ReservationDeleted': 'its reservation was deleted: it will never start',
+    'ReservationInvalid': 'its reservation is not valid for it: it will not start by itself',
     'Resources': 'waits for free nodes: next in line',
+    'SchedDefer': 'waits for the next round of the scheduler',
 }
 
 #: Runs srun within salloc with the words of a command behind `bash`. srun tells the command of one task and
@@ -95,11 +104,11 @@ def day(seconds):
 def parse_accounts(text, token=''):
     """Return {task: dict} as `Backend.accounts` does, of the tasks that have ended.
 
-    Sources of odd facts: sacct shows exit codes over 128 without the 128 (137 reads 9:0), so that `exit_code`
-    is less sure than what the job says itself; `0:53` is an output file that could not be opened; the memory
-    of a job is that of its largest step, and sampled, hence often too little for a short job. Tasks that were
-    cancelled before they started share one row, `27_[5-6,8-9%4]`, which may name some that did start: their
-    own rows count.
+    Sources of odd facts: before 25.11, sacct shows exit codes over 128 without the 128 (137 reads 9:0), so
+    that `exit_code` is less sure than what the job says itself; `0:53` is an output file that could not be
+    opened; the memory of a job is that of its largest step, and sampled, hence often too little for a short
+    job. Tasks that were cancelled before they started share one row, `27_[5-6,8-9%4]`, which may name some
+    that did start: their own rows count.
 
     Args:
         text: what `accounts_argv` printed
@@ -175,15 +184,18 @@ def read_job(fields):
         return None
     words = '' if status == 'COMPLETED' else Slurm.STATE_WORDS.get(word, word)
     job = {'status': status, 'reason': reason, 'words': words}
-    code, _, signal = exits.partition(':')
-    if word in ('COMPLETED', 'FAILED') and code.isdigit() and signal.isdigit():
-        if int(signal) == 0:
+    code, _, number = exits.partition(':')
+    if word in ('COMPLETED', 'FAILED') and code.isdigit() and number.isdigit():
+        if int(number) == 0:
             job['exit_code'] = int(code)
-        elif int(signal) == 53 and int(code) == 0:
+            # Since 25.11 as it is: a shell says so that a signal ended a command.
+            if int(code) - 128 in list(signal.Signals):
+                job.update(reason='signal', signal=int(code) - 128)
+        elif int(number) == 53 and int(code) == 0:
             job.update(reason='node',
                        words='FAILED (0:53): on the node, the output folder is missing or read-only')
         else:
-            job.update(reason='signal', signal=int(signal))
+            job.update(reason='signal', signal=int(number))
     job.update({key: value for key, value in (('elapsed', read_clock(elapsed)), ('cpu', read_clock(cpu)))
                 if value is not None})
     if host and host != 'None assigned':
@@ -197,7 +209,7 @@ def usage_argv():
     """Return the words that list all nodes (with each partition), and those that list this user's running
     jobs."""
     return (['sinfo', '-h', '-N', '-o', Slurm.SEPARATOR.join(('%N', '%T', '%C'))],
-            ['squeue', '-h', '-t', 'RUNNING', '-u', str(os.getuid()), '-o', '%C'])
+            ['squeue', '-h', '-a', '-t', 'RUNNING', '-u', str(os.getuid()), '-o', '%C'])
 
 
 def parse_usage(nodes, jobs):
@@ -258,7 +270,7 @@ def parse_version(text):
 
 
 class FullSlurm(Slurm):
-    """Slurm, release 17 to 25, with all that it can be asked."""
+    """Slurm, release 17 to 26, with all that it can be asked."""
 
     #: Whether the site keeps accounts, as far as is known.
     _keeps_accounts = False
@@ -275,8 +287,11 @@ class FullSlurm(Slurm):
             return REASONS[word]
         if word.startswith('Nodes required for job are DOWN'):
             return REASONS['ReqNodeNotAvail']
+        if 'env retrieval failed' in word:    # since 25.05; before, the job ran without
+            return 'held: its node could not make the environment for --export or --get-user-env; ' \
+                'leave these out, or release it with `scontrol release`'
         if 'requeued held' in word:
-            return 'held after a failed launch; release it with `scontrol release`'
+            return 'held after a failed launch, until you release it with `scontrol release`'
         if not re.match('(QOS|Assoc|Max)[A-Za-z]', word):
             return ''
         if 'Min' in word.replace('Minutes', ''):

@@ -438,8 +438,9 @@ def test_a_host_that_is_lost_is_neither_dead_nor_alive(site):
     assert site.backend.poll([number])[number, 0][0] == 'RUNNING'
 
 
-@pytest.mark.parametrize('state, status', [('ZOMBI', 'OTHER'), ('SSUSP', 'RUNNING'), ('PROV', 'PENDING'),
-                                           ('WAIT', 'PENDING'), ('BRANDNEW', 'OTHER')])
+@pytest.mark.parametrize('state, status', [
+    ('ZOMBI', 'OTHER'), ('SSUSP', 'RUNNING'), ('SUSP', 'RUNNING'), ('PROV', 'PENDING'), ('WAIT', 'PENDING'),
+    ('BRANDNEW', 'OTHER')])
 def test_rare_states(site, state, status):
     number = site.submit('sleep 60')
     site.until(number, ['RUNNING'])

@@ -476,6 +476,31 @@ def test_accounts_of_other_releases_tell_the_same(backend, tmp_path, monkeypatch
     assert sge.read_head(line) == ['root', 'a.1.k3', '7', 1795337015.5]
 
 
+@pytest.mark.parametrize('letter', 'zf')
+def test_a_submission_that_has_ended_is_found_by_each_release(backend, tmp_path, monkeypatch, letter):
+    path = tmp_path / 'bin' / 'qstat'
+    path.parent.mkdir()
+    # qstat of Open Cluster Scheduler 9.2, ocs_QStatModelBase.cc
+    path.write_text('#!/bin/bash\ncase " $* " in\n*" -s {} "*) cat {}/qstat-all.xml ;;\n'
+                    '*" -s prs "*) echo "<job_info></job_info>" ;;\n'
+                    '*) echo "ERROR! wrong argument to -s option" >&2; exit 1 ;;\nesac\n'.format(letter, DATA))
+    path.chmod(0o755)
+    monkeypatch.setenv('PATH', '{}:{}'.format(path.parent, os.environ['PATH']))
+    name = GridEngine.parse_tasks(data('qstat-all.xml'))[0][2]
+    assert GridEngine.find(backend, name) in {task[0] for task in GridEngine.parse_tasks(data('qstat-all.xml'))}
+    assert GridEngine.find(backend, 'nobody') == ''
+    path.write_text('#!/bin/bash\nexit 1\n')
+    assert GridEngine.find(backend, 'nobody') is None
+
+
+def test_an_old_file_that_somebody_has_touched_is_not_asked_for_what_is_new(backend, tmp_path):
+    path = tmp_path / 'accounting'
+    path.write_text(data('accounting'))
+    os.utime(str(path), (1895400000, 1895400000))
+    assert sge.read_accounting([str(path)], 1895300000, 'root', '', {'1'}) is None
+    assert sge.read_accounting([str(path)], 0, 'root', '', {'1'})
+
+
 def test_a_file_that_tells_nothing_is_no_file(backend, tmp_path, monkeypatch):
     path = tmp_path / 'accounting'
     backend.settings['accounting'] = str(path)

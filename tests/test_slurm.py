@@ -209,6 +209,7 @@ def test_a_lost_reply_is_silent(name):
     ('silent', 1, 'Batch job submission failed: Zero Bytes were transmitted or received'),
     ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (receive failure)'),
     ('silent', 1, 'Batch job submission failed: Unable to contact slurm controller (send failure)'),
+    ('busy', 255, 'Slurm job queue full, sleeping and retrying'),    # 26.05
     ('unclear', 1, 'Please name a project'),
     # A plugin of the site says something before Slurm's own words.
     ('unclear', 1, 'You must specify an account (-A). Please correct your job script and try again.\n'
@@ -345,6 +346,7 @@ def test_the_time_limit_of_a_partition_in_plain_words():
     ('ReqNodeNotAvail, UnavailableNodes:n4', 'reserved, drained or down'), ('(Resources)', 'free nodes'),
     ('Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions', 'down'),
     ('launch failed requeued held', 'scontrol release'),
+    ('user env retrieval failed requeued held', '--export or --get-user-env'),    # 25.05
     ('QOSMaxJobsPerUserLimit', 'limit of running jobs'), ('AssocMaxJobsLimit', 'limit of running jobs'),
     ('AssocMaxWallDurationPerJobLimit', 'never start'), ('QOSMaxCpuMinutesPerJobLimit', 'never start'),
     ('QOSMaxMemoryPerNode', 'never start'), ('QOSMinCpuNotSatisfied', 'requests less'),
@@ -352,6 +354,13 @@ def test_the_time_limit_of_a_partition_in_plain_words():
     ('QOSMaxCpuPerUserLimit', 'waits for other jobs'), ('MaxMemPerLimit', 'more memory')])
 def test_reasons_of_limits_and_with_tails(reason, words):
     assert words in load_backend('slurm').meaning(reason)
+
+
+@pytest.mark.parametrize('reason', [
+    'NvidiaImexChannels', 'SchedDefer', 'InactiveLimit', 'AccountingPolicy', 'FedJobLock', 'ReservationInvalid',
+    'MpiPortsBusy', 'InvalidReason'])
+def test_reasons_of_new_releases_have_a_meaning(reason):
+    assert load_backend('slurm').meaning(reason)
 
 
 def test_a_reason_that_is_not_known_is_shown_as_it_is():
@@ -494,7 +503,17 @@ def test_accounts_tell_how_jobs_ended():
 
 
 def test_exit_codes_over_128_lose_128_as_sacct_has_it():
-    assert account('137')['exit_code'] == 9
+    assert account('137')['exit_code'] == 9 and account('137')['reason'] == 'exit'
+
+
+@pytest.mark.parametrize('exits, expected', [
+    ('137:0', ('signal', 137, 9)), ('143:0', ('signal', 143, 15)), ('0:9', ('signal', None, 9)),
+    ('255:0', ('exit', 255, None)), ('128:0', ('exit', 128, None))])
+def test_exit_codes_over_128_of_new_releases_are_those_of_signals(exits, expected):
+    line = Slurm.SEPARATOR.join(('7', 'FAILED', exits, '2026-01-01T00:00:00', '00:00:01', '00:00:01', '', 'n1', 'x',
+                                 str(os.getuid()), '7'))
+    job = slurm.parse_accounts(line)['7', 0]
+    assert (job['reason'], job.get('exit_code'), job.get('signal')) == expected
 
 
 def test_usage_is_that_of_the_job_and_its_largest_step():
@@ -607,6 +626,12 @@ def test_a_name_is_surely_absent_only_when_the_queue_says_so(monkeypatch, tmp_pa
     for name in ('sacct disabled', 'sacct down', 'sacct gone'):
         command(tmp_path, monkeypatch, 'sacct', squeue(name))
         assert load_backend('slurm').find('stuck') == ''
+
+
+def test_a_submission_to_a_hidden_partition_is_found(monkeypatch, tmp_path):
+    line = '\\x1f'.join(('7', 'PENDING', 'Priority', 'map.1.0123abcd', '/x'))
+    command(tmp_path, monkeypatch, 'squeue', "[[ \" $* \" != *' -a '* ]] || printf '{}\\n'\n".format(line))
+    assert load_backend('slurm').find('map.1.0123abcd') == '7'
 
 
 def test_cancelling_names_whole_arrays_by_their_id_and_parts_as_ranges():
