@@ -955,6 +955,10 @@ class Cluster:
             world.truth['launch', task['word']] += 1
             return
         task.update(state='RUNNING', since=world.now)
+        if world.fault('resume', 0.3):
+            world.say('{} waits for {}, which does not come up', task['word'], task['host'])
+            world.at(world.random.choice([5, 60, 300]), lambda: self.send_back(id, name, k, task['since']))
+            return
         batch, id_here = world.handed[id, name], '{}.{}'.format(id, k)
         batch.runner(world, k or 1, task['host'], id_here,
                      lambda status, reason: self.ended(id, name, k, status, reason))
@@ -1079,6 +1083,22 @@ class Cluster:
         self.world.truth['killed', task['word']] += 1
         task.update(state='PENDING', since=self.world.now)
         self.world.at(120, lambda: self.begin(id, job['name'], k))
+
+    def send_back(self, id, name, k, since):
+        """The node of a task did not come up, and the scheduler starts it once more, whatever was asked for: a node of
+        a cloud (requeue_on_resume_failure), or one whose prolog failed."""
+        job = self.jobs.get(id)
+        task = job['tasks'][k] if job and job['name'] == name else {}
+        if (task.get('state'), task.get('since')) != ('RUNNING', since):
+            return
+        if self.down:
+            self.world.at(10, lambda: self.send_back(id, name, k, since))
+        elif task.get('cancelled'):
+            self.ended(id, name, k, 'FAILED', 'cancelled')
+        else:
+            self.world.say('{} goes back into the queue', task['word'])
+            task.update(state='PENDING', since=self.world.now, preempted=False, over=False)
+            self.world.at(self.world.random.choice([1, 120]), lambda: self.begin(id, name, k))
 
     def forget(self):
         """The controller is killed, and comes back as it was some seconds ago."""
@@ -1410,6 +1430,7 @@ class World:
         # These take long, and are rare.
         self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
+        self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
         needed = NEEDS.get(plant, set())
         self.kinds |= needed - {'pull', 'chunk', 'local'}
         self.rate = self.rate or int(bool(needed))
