@@ -23,7 +23,7 @@ the *driver*, any other that looks is a *viewer*. What they share lies in the lo
     LOGS/<id>.sh               what the job runs; `bash <id>.sh` repeats it by hand
     LOGS/<id>.out  <id>.err    its output, live
     LOGS/<id>.info             JSON: all that is known of the job; made when it is over
-    LOGS/execution.log         messages of a driver in the background
+    LOGS/execution.log         messages of a driver in the background; what a scheduler says and nobody knows
     LOGS/.qmap/lock            the driver's lock: holds no data, is never removed
     LOGS/.qmap/driver.json     who drives, with a beat that counts up
     LOGS/.qmap/journal.0007    JSON lines, an event each; written by the driver of epoch 7 and by nobody else
@@ -2511,6 +2511,7 @@ class Logs:
         self.run = os.path.join(self.qmap, 'run')
         self.input = os.path.join(self.path, 'qmap_input')
         self.execution = os.path.join(self.path, 'execution.info')
+        self.messages = os.path.join(self.path, 'execution.log')
         self.driver = os.path.join(self.qmap, 'driver.json')
         self.lock = os.path.join(self.qmap, 'lock')
         self.most = 1 << 30    # files in run/; Plan knows how many jobs there are
@@ -5392,6 +5393,9 @@ TIMEOUT = 60
 #: that is missing. Of a job it becomes the reason exit.
 UNSTARTABLE = 'unstartable'
 
+#: Different texts of a scheduler that are noted because nobody knows them, and characters of each, at most.
+UNKNOWN_TEXTS, UNKNOWN_SIZE = 20, 1000
+
 #: Ids on one command line at the most: well below any limit on its length.
 IDS_AT_ONCE = 500
 
@@ -5643,11 +5647,60 @@ class JobLimits:
         return {'error': '{} ({})'.format(error, self.memory_hint)} if is_short and self.memory_hint else {}
 
 
+class KnownWords:
+    """What a scheduler's words mean, and those that QMap does not know: a part of `Backend`.
+
+    Attributes:
+        unknown: list of what the scheduler has said and QMap does not know, for people
+    """
+
+    #: What the last words of a submission that failed mean: (outcome, pattern), the first that fits.
+    #: 'silent': it may have been taken; 'busy': it was not, and may be later; 'refused': it never will be.
+    #: All other words are unclear.
+    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
+
+    def __init__(self):
+        self.unknown = []
+
+    @classmethod
+    def classify_failure(cls, verdict):
+        """Return the outcome of a submission that failed: silent, busy, refused, or unclear.
+
+        Args:
+            verdict: the scheduler's own last words, without what a site or a plugin says before them
+        """
+        return next((outcome for outcome, pattern in cls.FAILURES if re.search(pattern, verdict)), 'unclear')
+
+    def note_unknown(self, what, text):
+        """Note what the scheduler says and QMap does not know: `Asker` writes it to execution.log, once.
+
+        Args:
+            what: kind of it, such as 'state'
+            text: as the scheduler writes it
+        """
+        line = '{}: {}'.format(what, re.sub('[^ -~]+', ' ', text.strip())[:UNKNOWN_SIZE])
+        if line in self.unknown or len(self.unknown) == UNKNOWN_TEXTS:
+            return
+        if NUMBERS.sub('#', line) not in [NUMBERS.sub('#', other) for other in self.unknown]:
+            self.unknown.append(line)
+
+    def note_answer(self, answer):
+        """Note the `Answer` of a command that failed, if its words are not known."""
+        if answer.code and self.classify_failure(answer.whole()) == 'unclear':
+            self.note_unknown('answer', answer.whole())
+
+    def note_submission(self, outcome, answer):
+        """Note the `Answer` to a submission of which nobody knows what came of it, for its words."""
+        has_no_id = outcome == 'silent' and answer.code == 0
+        if outcome == 'unclear' or has_no_id:
+            self.note_unknown('answer to a submission', answer.whole())
+
+
 #: Jobs to have in the scheduler at once, where neither anybody nor the machine says how many.
 DEFAULT_RUNNING = 100
 
 
-class Backend(JobLimits):
+class Backend(JobLimits, KnownWords):
     """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
 
     A backend turns plain values into the language of one scheduler and back. It keeps no state about jobs,
@@ -5704,10 +5757,6 @@ class Backend(JobLimits):
     of_submissions = {}
     #: The command that ends tasks, as a list of words.
     cancel_argv = []
-    #: What the last words of a submission that failed mean: (outcome, pattern), the first that fits.
-    #: 'silent': it may have been taken; 'busy': it was not, and may be later; 'refused': it never will be.
-    #: All other words are unclear.
-    FAILURES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
     #: ExtraRules, None where `extra` means nothing.
     extra_rules: 'typing.Optional[ExtraRules]' = None
     #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first counts.
@@ -5726,6 +5775,7 @@ class Backend(JobLimits):
         Raises:
             ValueError: a setting has a value that is none
         """
+        super().__init__()
         self.settings = dict(settings or {})
         for key, choices in self.choices.items():
             value = self.settings.get(key)
@@ -5783,19 +5833,11 @@ class Backend(JobLimits):
         outcome, detail = self.parse_submission(answer, count, requested)
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
+        self.note_submission(outcome, answer)
         if outcome in ('refused', 'unclear') and self.avoided:
             self.avoided = ()    # there may be no other nodes that fit
             return self.submit(script, name, count, params, output)
         return outcome, detail
-
-    @classmethod
-    def classify_failure(cls, verdict):
-        """Return the outcome of a submission that failed: silent, busy, refused, or unclear.
-
-        Args:
-            verdict: the scheduler's own last words, without what a site or a plugin says before them
-        """
-        return next((outcome for outcome, pattern in cls.FAILURES if re.search(pattern, verdict)), 'unclear')
 
     def extra_fault(self, params):
         """Return why the `extra` of params cannot be taken, '' where it can."""
@@ -6069,7 +6111,7 @@ class SlurmAnswers:
                  '|unable to accept job|queue full|try again|rate limit|standby mode'
                  '|presently disabled|submissions disabled|partition not available'
                  '|not available now|not usable now|nodes are busy|node not available'
-                 '|connect failure|configuration source|process configuration'
+                 '|connect failure|connection refused|configuration source|process configuration'
                  '|writing script/environment|munge|authentication|credential|protocol version'
                  '|incompatible versions|rejected by handler|find an address'
                  '|control machine address|name resolution|connect to database|internal error'
@@ -6275,14 +6317,23 @@ class SlurmAnswers:
         status, reason = self.read_state(word)
         if status == 'PENDING':
             own = '' if word == 'PENDING' else word
-            return status, reason, ': '.join(part for part in (why, self.meaning(why)) if part) or own
+            meaning = self.meaning(why)
+            is_name = re.match(r'\w+$', why)    # other reasons are sentences, and say what they mean
+            if is_name and not meaning and why not in self.ENDS:
+                self.note_unknown('reason', why)
+            return status, reason, ': '.join(part for part in (why, meaning) if part) or own
         if status == 'COMPLETED' or word == 'RUNNING':
             return status, reason, ''
         if status == 'FAILED':
-            if word == 'FAILED':
-                reason = self.ENDS.get(why.split(':')[0], reason)
+            end = why.split(':')[0]
+            if word == 'FAILED' and end:
+                reason = self.ENDS.get(end, '')    # where nobody knows it, it is no other one
+                if end not in self.ENDS and not self.meaning(end):
+                    self.note_unknown('end', why)
             word = self.STATE_WORDS.get(word, word)
             return status, reason, '{} ({})'.format(word, why) if why else word
+        if status == OTHER:
+            self.note_unknown('state', word)
         return status, reason, word
 
 
@@ -6846,6 +6897,7 @@ done < <(qconf -sq "$QUEUE")
         try:
             return self.parse_tasks(answer.out) if answer.code == 0 else None
         except ValueError:
+            self.note_unknown('answer', answer.whole())
             return None
 
     def find(self, name):
@@ -6867,6 +6919,9 @@ done < <(qconf -sq "$QUEUE")
         tasks = self.own_tasks('prs')
         if tasks is None:
             return None
+        for state in {task[4] for task in tasks}:
+            if set(state) - {row[0] for row in self.STATES}:
+                self.note_unknown('state', state)
         ids = set(ids)
         states = {(number, index): self.read_state(state)
                   for number, index, _, _, state, _ in tasks if number in ids}
@@ -6888,9 +6943,13 @@ done < <(qconf -sq "$QUEUE")
         waiting = {number for (number, _), state in states.items() if state == ('PENDING', '')} - failed
         errors, pending = {}, {}
         for some in portions(sorted(failed, key=int) + sorted(waiting, key=int)[:self.ASKED]):
-            told = self.parse_reasons(self.ask(['qstat', '-j', ','.join(some)]).out)
+            answer = self.ask(['qstat', '-j', ','.join(some)])
+            told = self.parse_reasons(answer.out)
             errors.update(told[0])
             pending.update(told[1])
+            if answer.code == 0 and failed.intersection(some) - {number for number, _ in errors}:
+                lines = [line for line in answer.out.splitlines() if re.search('(?i)error', line)]
+                self.note_unknown('reason of an error state', '\n'.join(lines) or answer.out)
         return errors, pending
 
     # The rest
@@ -7133,6 +7192,11 @@ class LsfAnswers:
             if meaning:
                 reason = '{} ({})'.format(reason, meaning)
             return status, '', ': '.join(part for part in (words, reason) if part)
+        if not status:
+            self.note_unknown('state', job['stat'])
+        keyword = re.match(r'TERM_(\w+)', job['exit_reason'])
+        if keyword and keyword.group(1) not in self.TERMINATIONS:
+            self.note_unknown('exit_reason', job['exit_reason'])
         found = self.verdict(job['stat'], job['exit_code'], job['exit_reason'], job['exec_host'])
         return found['status'], found['reason'], found['words']
 
@@ -9052,8 +9116,9 @@ def why_failed(code, end, account, why):
     said_itself = end and reason in ('exit', 'signal')
     if reason and not said_itself:
         return 'exit' if reason == UNSTARTABLE else reason, account.get('words', '')
-    if not end:
-        return 'lost', 'vanished without reporting an exit status'
+    if not end:    # and the scheduler says nothing, or what nobody understands
+        told = ['vanished without reporting an exit status', account.get('words')]
+        return 'lost', ': '.join(filter(None, told))
     if end.get('oom_kills'):
         return 'memory', LACKED_MEMORY
     if code is None:
@@ -11970,6 +12035,7 @@ class Asker(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self._questions, self._silent_since = {}, {}    # by kind
+        self._written = 0    # texts of `Backend.unknown`
 
     def ask(self, kind, about, function, *arguments):
         """Ask something; of this kind there must be no question under way.
@@ -12008,7 +12074,22 @@ class Asker(Part):
         del self._questions[kind]
         if question.error:
             raise question.error
+        self._write_unknown()
         return question
+
+    def _write_unknown(self):
+        """Write what the scheduler has said and QMap does not know to execution.log, unless it is there.
+        Users can send it."""
+        new = self.backend.unknown[self._written:]
+        self._written += len(new)
+        if not new:
+            return
+        with contextlib.suppress(OSError):
+            before = read_tail(self.logs.messages, 1 << 20)
+            lines = ('qmap {}: {} says what qmap does not know, please report it: {}\n'.format(
+                __version__, self.backend.title, text) for text in new)
+            with open_to_append(self.logs.messages) as log:
+                log.write(''.join(line for line in lines if line not in before).encode())
 
     def note_silence(self, kind, about, question, answered):
         """Note that the scheduler does not answer, or answers what nobody understands; or that this is over.
@@ -12023,6 +12104,8 @@ class Asker(Part):
             self._silent_since.pop(kind, None)
             self.driver.note_trouble(kind, '')
             return
+        if question.said:
+            self.backend.note_answer(question.said)
         asked = self.here.time() - (self.here.monotonic() - question.asked)
         since, said = self._silent_since.setdefault(kind, asked), question.said
         self.driver.note_trouble(kind, 'no {}answer {} since {}{}'.format(
@@ -16097,7 +16180,7 @@ def detach_driver(path, options, *more):
     """
     import subprocess
     logs = Logs(path)
-    messages = os.path.join(logs.path, 'execution.log')
+    messages = logs.messages
     try:
         with open_to_append(messages) as log:
             child = subprocess.Popen(

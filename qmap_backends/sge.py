@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from qmap import UNSTARTABLE, GridEngine
+from qmap import OTHER, UNSTARTABLE, GridEngine
 from qmap_backends import cluster_load, read_clock, read_size
 
 #: What the number under `failed` of an accounting record says: reason, words. 0 is no failure, and 24 and 25
@@ -34,6 +34,9 @@ FAILURES = {
     37: ('limit', 'killed for exceeding h_rt, h_cpu or h_vmem'),
     100: ('signal', 'killed'),
 }
+
+#: Numbers under `failed` that have a meaning: sge_status(5).
+KNOWN_FAILURES = {100, *range(38)}
 
 #: Numbers under `failed` that are no end: migrating, rescheduled. There will be another record.
 NO_END = (24, 25)
@@ -388,6 +391,9 @@ def verdict(record, queue=None):
     if failed in NO_END:
         return None
     reason, message = FAILURES.get(failed, ('node', 'Grid Engine could not run it, error {}'.format(failed)))
+    if failed not in KNOWN_FAILURES:
+        return {'name': record.get('jobname', ''), 'host': record.get('hostname', ''), 'status': OTHER,
+                'reason': '', 'words': 'Grid Engine says {} of it, a number unknown to qmap'.format(failed)}
     found = {'name': record.get('jobname', ''), 'host': record.get('hostname', ''),
              'elapsed': number(record.get('ru_wallclock', '')), 'cpu': number(record.get('cpu', ''))}
     deleter = record.get('deleted_by', 'NONE')
@@ -481,6 +487,8 @@ class FullGridEngine(GridEngine):
             task = record['jobnumber'], int(number(record.get('taskid', '')))
             if task in wanted and not 0 < record['qsub_time'] < self.since - CLOCK:
                 last = verdict(record, self._queue_limits(record))
+                if last and last['status'] == OTHER:
+                    self.note_unknown('failed', record['failed'])
                 # One that was put back into the queue after this has no end yet.
                 found.pop(task, None) if last is None else found.update({task: last})
         return found

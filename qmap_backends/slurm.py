@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from qmap import Slurm, portions
+from qmap import OTHER, Slurm, portions
 from qmap_backends import cluster_load, read_clock, read_size
 
 #: Days that the accounts are searched back where the driver does not say since when (`Backend.since`). Ids
@@ -328,6 +328,9 @@ class FullSlurm(Slurm):
                 return None
             self._keeps_accounts = True
             found.update(parse_accounts(answer.out, self.token))
+        for job in found.values():
+            if job['status'] == OTHER:
+                self.note_unknown('state', job['words'])
         return {task: job for task, job in found.items() if task in wanted}
 
     def _since(self):

@@ -960,6 +960,17 @@ def test_words_that_nobody_knows_are_a_refusal_of_one_batch_after_some_minutes(q
     assert live_lines(driver) == [4, 5, 6, 7]
 
 
+def test_what_the_scheduler_says_and_nobody_knows_is_in_the_log_once(qmap):
+    driver = choosy(qmap, 'true\n', lambda params: 'ok')
+    driver.backend.note_unknown('state', 'ODD')
+    pass_time(driver, 60, 5)
+    driver.asker = module.Asker(driver)    # as the next driver has it, which is told the same, and more
+    driver.backend.note_unknown('reason', 'NewReason')
+    pass_time(driver, 60, 5)
+    text = qmap.read('out', 'execution.log')
+    assert [line.rpartition('report it: ')[2] for line in text.splitlines()] == ['state: ODD', 'reason: NewReason']
+
+
 def test_a_refusal_of_what_was_taken_before_is_not_believed_at_once(qmap):
     driver = choosy(qmap, 'true\n' * 8, lambda params: 'ok')
     driver.tick()

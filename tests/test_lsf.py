@@ -398,3 +398,13 @@ def test_the_table_of_bjobs():
     ('IBM Spectrum LSF Standard 10.1.0.14, Jun 14 2024', ''), ('', '')])
 def test_relatives_of_lsf_are_told_apart(text, relative):
     assert Lsf.parse_relative(text) == relative
+
+
+@pytest.mark.parametrize('told, noted', [
+    ('TERM_NEWEST: ended for a new reason', ['exit_reason: TERM_NEWEST: ended for a new reason']),
+    ('TERM_OWNER: job killed by owner', []), ('-', [])])
+def test_why_lsf_ended_a_job_is_noted_where_nobody_knows_it(told, noted):
+    backend = load_backend('lsf')
+    job, = Lsf.parse_jobs('103|12|EXIT|137|{}|h1|1.0|1|-|-'.format(told))
+    assert backend.describe(job)[:2] == ('FAILED', 'cancelled' if 'OWNER' in told else 'signal')
+    assert backend.unknown == noted

@@ -447,6 +447,7 @@ def test_rare_states(site, state, status):
     site.conf(LIST='{}:{}'.format(number, state))
     told, _, words = site.backend.poll([number])[number, 0]
     assert told == status and bool(re.search(site.backend.unended, words)) == (state == 'ZOMBI')
+    assert site.backend.unknown == (['state: BRANDNEW'] if state == 'BRANDNEW' else [])
 
 
 def test_why_a_job_is_pending(site):

@@ -575,7 +575,6 @@ def test_why_jobs_wait_in_the_words_of_open_cluster_scheduler():
     ({'failed': '37', 'exit_status': '137', 'category': '-l h_vmem=1G', 'ru_wallclock': '86401'}, 'time'),
     ({'failed': '19  : before writing exit_status', 'exit_status': '0'}, 'node'),
     ({'failed': '8', 'exit_status': '1'}, 'node'),
-    ({'failed': '77', 'exit_status': '0'}, 'node'),
     ({'failed': '15', 'exit_status': '0', 'ru_minflt': '900'}, ''),
     ({'failed': '15', 'exit_status': '2', 'ru_minflt': '900'}, 'exit'),
     ({'failed': '0', 'exit_status': '0', 'ru_wallclock': '0s', 'cpu': '0.000s', 'ru_minflt': '15000'}, ''),
@@ -585,6 +584,28 @@ def test_ends_that_are_hard_to_bring_about(changes, reason):
     found = sge.verdict(changes)
     assert found['reason'] == reason
     assert found['status'] == ('FAILED' if reason else 'COMPLETED')
+
+
+def test_what_nobody_knows_is_noted_and_is_no_reason(backend, tmp_path, monkeypatch):
+    found = sge.verdict({'failed': '77', 'exit_status': '0'})
+    assert (found['status'], found['reason']) == ('OTHER', '') and '77' in found['words']
+    line = [line for line in data('accounting').splitlines() if ':1:sge:' in line][0].split(':')
+    task = ('1', int(line[35]))
+    path = tmp_path / 'accounting'
+    path.write_text(':'.join(line[:11] + ['77'] + line[12:]) + '\n')
+    backend.settings['accounting'] = str(path)
+    assert backend.accounts([task])[task]['reason'] == ''
+    listed = ('<job_info><job_list><JB_job_number>{}</JB_job_number><JB_name>a</JB_name><JB_owner>root</JB_owner>'
+              '<state>{}</state><slots>1</slots></job_list></job_info>')
+    told = {'qstat -u': listed.format(7, 'rX'), 'qstat -j': ''}
+    monkeypatch.setattr(backend, 'ask', lambda argv: Answer(0, told[' '.join(argv[:2])]))
+    assert backend.poll(['7']) == {('7', 0): ('RUNNING', '', '')}
+    told = {'qstat -u': listed.format(8, 'Eqw'), 'qstat -j': 'job_number: 8\nerror {2026}: it cannot\nx: y'}
+    assert backend.poll(['8'])['8', 0] == ('FAILED', 'node', 'in error state')
+    told = {'qstat -u': 'queue instance, one'}
+    assert backend.poll(['8']) is None
+    assert backend.unknown == ['failed: 77', 'state: rX', 'reason of an error state: error {2026}: it cannot',
+                               'answer: queue instance, one']
 
 
 QUEUE = """qname                 main.q

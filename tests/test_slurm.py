@@ -368,6 +368,35 @@ def test_a_reason_that_is_not_known_is_shown_as_it_is():
     assert load_backend('slurm').parse_poll(line) == {('7', 0): ('PENDING', '', 'SomethingNew')}
 
 
+def test_what_nobody_knows_is_noted_once_and_is_no_reason(monkeypatch, tmp_path):
+    backend = load_backend('slurm')
+    rows = [('7', 'PENDING', 'SomethingNew'), ('8', 'PENDING', 'SomethingNew'), ('9', 'FAILED', 'NewEnd'),
+            ('10', 'BRAND_NEW', 'None'), ('11', 'PENDING', 'Resources'), ('12', 'FAILED', 'NonZeroExitCode'),
+            ('13', 'PENDING', 'waits for a block of 4 nodes'), ('14', 'PENDING', 'JobLaunchFailure')]
+    found = backend.parse_poll('\n'.join(Slurm.SEPARATOR.join((id, 'N/A', word, why)) for id, word, why in rows))
+    assert found['9', 0] == ('FAILED', '', 'FAILED (NewEnd)') and found['10', 0] == ('OTHER', '', 'BRAND_NEW')
+    assert found['13', 0][2] == 'waits for a block of 4 nodes'
+    backend.note_answer(Answer(1, '', 'slurm_load_jobs error: Job 17 has lost its hat'))
+    backend.note_answer(Answer(1, '', 'slurm_load_jobs error: Job 18 has lost its hat'))
+    backend.note_answer(Answer(1, '', 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)'))
+    backend.note_answer(Answer(None, '', 'squeue: no answer within 60 s'))
+    line = Slurm.SEPARATOR.join(('7', 'ODD', '0:0', '2026-01-01T00:00:00', '00:00:01', '00:00:01', '', 'n1', 'x',
+                                 str(os.getuid()), '7'))
+    command(tmp_path, monkeypatch, 'sacct', "echo '{}'\n".format(line))
+    assert backend.accounts([('7', 0)])['7', 0]['reason'] == ''
+    for script in ('echo thank you', 'echo "sbatch: error: strange\twörds" >&2; exit 1',
+                   'echo "sbatch: error: Invalid qos specification" >&2; exit 1', 'echo 9'):
+        command(tmp_path, monkeypatch, 'sbatch', script + '\n')
+        backend.submit('/s', 'n', 1, {}, '/o')
+    assert backend.unknown == [
+        'reason: SomethingNew', 'end: NewEnd', 'state: BRAND_NEW',
+        'answer: slurm_load_jobs error: Job 17 has lost its hat', 'state: ODD',
+        'answer to a submission: thank you', 'answer to a submission: sbatch: error: strange w rds']
+    for number in range(100):
+        backend.note_unknown('state', 'x' * (number + 1))
+    assert len(backend.unknown) == 20
+
+
 @pytest.mark.parametrize('name, command, ours', [
     ('map.7.0123abcd', '/x/map.logs/.qmap/batch/7', True),
     ('map.7.0123abcd-prod', '/x/map.logs/.qmap/batch/7', True),
