@@ -93,19 +93,21 @@ __all__ = ['Execution', 'QMapError', 'reattach', 'submit']
 
 #: All that the modules of qmap_backends take from this one.
 FOR_TOOLS = (
-    '__version__', 'absolute_path', 'as_spans', 'Carried', 'cell_text', 'change_params', 'check_attempt',
-    'check_fields', 'COMPLETED', 'cores_of', 'counts_for_people', 'decode', 'describe_end', 'dropped_numbers',
-    'encode', 'ENDED_CODES', 'error_line', 'exact_memory', 'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS',
-    'FAILED', 'Failures', 'FIELDS', 'FILE', 'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox',
-    'is_driven', 'is_final_record', 'is_record', 'job_environment', 'Ledger', 'Logs', 'Lsf', 'machine_cores',
+    '__version__', 'absolute_path', 'as_spans', 'Backend', 'Beat', 'Carried', 'cell_text',
+    'change_params', 'check_attempt', 'check_fields', 'COMPLETED', 'cores_of', 'counts_for_people',
+    'decode', 'describe_end', 'dropped_numbers', 'encode', 'ENDED_CODES', 'error_line', 'exact_memory',
+    'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS', 'FILE',
+    'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox', 'is_driven', 'is_final_record',
+    'is_record', 'job_environment', 'Ledger', 'load_backend', 'Lock', 'Logs', 'Lsf', 'machine_cores',
     'made_by_04', 'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES', 'NO_ROOM', 'NoExecution',
     'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS',
     'parse_count', 'parse_id', 'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING',
-    'Plan', 'plural', 'portions', 'print_bytes', 'print_warnings', 'printable_text', 'qmap_command',
-    'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail', 'REASONS', 'remove_file',
-    'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm', 'sound_record', 'status_changes',
-    'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE',
-    'UsageTotals', 'View', 'whoami', 'with_unmerged', 'write_parameter')
+    'Plan', 'plural', 'portions', 'print_bytes', 'print_message', 'print_warnings', 'printable_text',
+    'Profile', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
+    'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm',
+    'sound_record', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json',
+    'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View', 'whoami', 'with_unmerged',
+    'write_output', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -16804,6 +16806,11 @@ def tool_completion(options):
     return 0
 
 
+def tool_doctor(options):
+    """Run `qmap doctor`."""
+    return load_tool('doctor', 'doctor').examine(options)
+
+
 def tool_help(options):
     """Run `qmap help`."""
     manual = load_tool('manual', 'help')
@@ -17145,6 +17152,20 @@ def describe_completion(add_tool):
     made.add_argument('shell', choices=('bash', 'zsh'), help='bash or zsh')
 
 
+def describe_doctor(add_tool):
+    """Describe the command line of `qmap doctor`."""
+    made = add_tool('doctor', tool_doctor, 'check this machine, a profile and a folder',
+                    '  qmap doctor\n  qmap doctor --torture /scratch/me -p slurm\n',
+                    'qmap doctor [DIR] [OPTION]...')
+    made.add_argument('folder', nargs='?', default='.', metavar='DIR',
+                      help='folder in which logs folders are to be (default: this one)')
+    made.add_argument('--torture', action='store_true',
+                      help='test what two processes, or nodes, see of each other in DIR')
+    made.add_argument('--seconds', metavar='N', type=number_option,
+                      help='with --torture: for how long (default: 60)')
+    add_profile(made)
+
+
 def describe_help(add_tool):
     """Describe the command line of `qmap help`."""
     made = add_tool('help', tool_help, 'print a page of the manual (without TOPIC: the list)',
@@ -17156,7 +17177,7 @@ def describe_help(add_tool):
 #: What describes the command line of each tool, in the order of the help.
 DESCRIPTIONS = (
     describe_template, describe_submit, describe_reattach, describe_control, describe_info,
-    describe_report, describe_run, describe_bundle, describe_completion, describe_help)
+    describe_report, describe_run, describe_bundle, describe_completion, describe_doctor, describe_help)
 
 
 def make_parser():

@@ -90,7 +90,7 @@ def test_the_tab_key_in_a_real_shell(qmap, shell):
 
 
 @pytest.mark.parametrize('tool', ['template', 'submit', 'reattach', 'control', 'info', 'report', 'run', 'bundle',
-                                  'completion', 'help'])
+                                  'completion', 'doctor', 'help'])
 def test_help_is_one_screen_with_examples_at_its_end(qmap, tool):
     qmap.environ['COLUMNS'] = '80'
     lines = qmap(tool, '--help').lines
