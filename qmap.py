@@ -2751,7 +2751,7 @@ def is_shared(event):
 
 #: Who drives, in driver.json and at the beginning of a segment of the journal.
 DRIVER_FIELDS = {
-    'event': str, 'host': str, 'pid': int, 'born': str, 'nonce': str, 'epoch': int, 'beat': int,
+    'event': str, 'host': str, 'pid': int, 'born': str, 'mount': int, 'nonce': str, 'epoch': int, 'beat': int,
     'released': bool, 'trouble': str, 'max_running': int, 'bytes': int, 'read': dict}
 
 
@@ -2811,9 +2811,9 @@ def boot_id():
 class Lock:
     """The driver's lock: filelock where it is installed, the same flock on the same file where it is not.
 
-    It settles at once who drives among the processes of one host. Across hosts a lock that succeeds proves
-    nothing: NFS with nolock, BeeGFS, Lustre with localflock keep it to themselves.
-    So it is never the only proof.
+    It settles at once who drives among the processes of one host that see the folder through one mount.
+    Across hosts and mounts a lock that succeeds proves nothing: NFS with nolock, BeeGFS, Lustre with
+    localflock keep it to themselves. So it is never the only proof.
     """
 
     def __init__(self, path):
@@ -3527,11 +3527,17 @@ class Segments:
         return source
 
 
+def view_of(driver):
+    """Return a text that is the same for drivers on one host that see the folder through one mount: what one
+    of them writes the other sees at once. Earlier versions did not say which mount."""
+    return '/'.join([driver.get('host', '')] + [str(driver[key]) for key in ('mount',) if key in driver])
+
+
 class DriverHosts:
     """On which machines the drivers of an execution ran.
 
     Attributes:
-        last: host of whoever drove last
+        last: host of whoever drove last, and by which mount: see `view_of`
         boots: {host: which start of the machine it was}
         restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it
             may have lost that jobs of its own had begun
@@ -3547,7 +3553,7 @@ class DriverHosts:
             lead: dict, an event
             last_batch: the last that was submitted before
         """
-        boot, self.last = lead.get('born', '').partition('/')[0], lead.get('host', '')
+        boot, self.last = lead.get('born', '').partition('/')[0], view_of(lead)
         if self.boots.setdefault(lead.get('host'), boot) != boot:
             self.boots[lead.get('host')], self.restarted_after = boot, last_batch
 
@@ -9798,13 +9804,13 @@ class NotDriver(Exception):
     """Another process drives."""
 
 
-def process_record(here):
-    """Return what tells a process from all others, as a dict.
+def process_record(here, logs):
+    """Return what tells a process from all others, and through which mount it sees the folder, as a dict.
 
     Args:
-        here: Host
+        here, logs: Host, Logs
     """
-    return {'host': here.host, 'pid': here.pid, 'born': here.born}
+    return {'host': here.host, 'pid': here.pid, 'born': here.born, 'mount': os.stat(logs.qmap).st_dev}
 
 
 class Beat:
@@ -9841,7 +9847,7 @@ class Beat:
         """
         self._count += 1
         self.due = self._here.monotonic() + self.EVERY
-        write_json(self._logs.driver, dict(process_record(self._here), **{
+        write_json(self._logs.driver, dict(process_record(self._here, self._logs), **{
             'nonce': self._nonce, 'epoch': epoch, 'beat': self._count, 'released': released,
             'bytes': written}, **self._state()))
 
@@ -9853,7 +9859,7 @@ class Lease:
         ledger: Ledger, as this driver has read and written it
         on_event: function that is called with each event that was written, None for none
         unwritten: events that come first when something is written
-        taken_from: the host of the driver before, '' for none
+        taken_from: the host and mount of the driver before, as from `view_of`, '' for none
         beat: Beat
         history_due: when older segments are removed, on the monotonic clock
     """
@@ -9907,7 +9913,7 @@ class Lease:
                 return False
             self._epoch = max(self.logs.epochs(), default=0) + 1
             self._journal = Journal(self.logs.journal(self._epoch),
-                                    dict(process_record(self.here), event='open'))
+                                    dict(process_record(self.here, self.logs), event='open'))
         except FileExistsError:
             self._lock.release()
             raise NotDriver()
@@ -9954,8 +9960,7 @@ class Lease:
         self.ledger.miss(driver)
         if not self.ledger.damage or force:
             return
-        written_elsewhere = driver.get('host', self.here.host) != self.here.host
-        if written_elsewhere and self.ledger.damage[-1] == self.ledger.missing(driver):
+        if not self.sees_alike(view_of(driver)) and self.ledger.damage[-1] == self.ledger.missing(driver):
             raise OSError(errno.ESTALE, 'not all records are visible on this host yet',
                           self.logs.journal(driver['epoch']))
         path, place = self.ledger.segment_path(self.ledger.damage[0][0]), self.ledger.damage[0][1]
@@ -9977,9 +9982,32 @@ class Lease:
         if driver.get('released'):
             return False
         if driver.get('host') == self.here.host:
-            return locked is None and driver.get('pid') != self.here.pid and bool(driver.get('born')) and \
-                self.here.birth(driver.get('pid')) == driver['born']
+            born = driver.get('born', '')
+            if born.partition('/')[0] == self.here.born.partition('/')[0]:
+                if driver.get('pid') == self.here.pid or self.here.birth(driver.get('pid')) != born:
+                    return False
+                if self.sees_alike(view_of(driver)):
+                    return locked is None and bool(born)
+            # The machine was started anew; or the driver lives, on another of that name.
+            elif not born or self._has_been_silent(driver):
+                return False
         return bool(foreign and foreign(driver))
+
+    def sees_alike(self, view):
+        """Tell whether a driver with this `view_of` sees, or saw, the folder just as this process does."""
+        return view in ('', self.here.host, view_of(process_record(self.here, self.logs)))
+
+    def _has_been_silent(self, driver):
+        """Tell whether the beat of a driver has stood still since before this machine was started, by the
+        clock of the files, and so long that one elsewhere would have shown it."""
+        try:
+            uptime = float(read_line('/proc/uptime').split()[0])
+            os.utime(self.logs.lock)
+            silence = os.stat(self.logs.lock).st_mtime - os.stat(self.logs.driver).st_mtime
+        except (OSError, IndexError):
+            return False
+        enough = min(Beat.SILENCE, max(Beat.SILENCE / 2, uptime))
+        return driver.get('beat') is not None and silence > enough
 
     def _is_followed(self):
         """Tell whether a newer driver may have read this one's segment."""
@@ -10011,8 +10039,8 @@ class Lease:
     def _begin(self):
         """Say in the journal, and to those who look, that this process drives."""
         self.write([dict(
-            process_record(self.here), event='lead', epoch=self._epoch, read=self.ledger.read_so_far(),
-            version=__version__, time=self.here.time())])
+            process_record(self.here, self.logs), event='lead', epoch=self._epoch,
+            read=self.ledger.read_so_far(), version=__version__, time=self.here.time())])
         self._journal.sync()
         bring_to_disk(self.logs.qmap)
         self.show_beat()
@@ -11047,7 +11075,7 @@ class Shares(Part):
         inherited: such batches of an earlier driver
     """
 
-    #: Seconds after which a file that another host has made can be seen from here at the latest.
+    #: Seconds after which a file that was made elsewhere can be seen from here at the latest.
     UNSEEN = 90
 
     def __init__(self, driver):
@@ -11059,9 +11087,9 @@ class Shares(Part):
         self.inherited = self._batches()
         for batch in self.inherited:
             self.logs.close_batch(batch)
-        # What one on another host has begun since may be seen from here only later.
-        elsewhere = self.lease.taken_from not in ('', self.here.host)
-        self._inherited_due = self.here.monotonic() + (self.UNSEEN if elsewhere else 0)
+        # What one on another host, or another mount, has begun since may be seen from here only later.
+        seen = self.lease.sees_alike(self.lease.taken_from)
+        self._inherited_due = self.here.monotonic() + (0 if seen else self.UNSEEN)
 
     def close_inherited(self, now):
         """Take back what the shares of an earlier driver have not begun, once all can be seen that they

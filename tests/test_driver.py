@@ -200,6 +200,36 @@ def test_a_driver_that_was_overtaken_stops_before_it_submits(qmap):
     assert not module.read_json(driver.logs.driver)['released']
 
 
+#: Whether a driver has to be taken for alive. In what it differs from a process that lives on this host, and sees the
+#: folder through the same mount; what the lock says; for how many seconds its beat stands; True and False, or that
+#: its beat has to be watched.
+DRIVEN = [
+    ({}, True, 0, False), ({}, None, 0, True),
+    ({'pid': 1 << 30}, True, 0, False), ({'pid': 1 << 30}, None, 0, False),
+    ({'mount': -1}, True, 0, 'asks'), ({'mount': -1}, None, 0, 'asks'), ({'mount': -1, 'pid': 1 << 30}, True, 0, False),
+    ({'host': 'other'}, True, 0, 'asks'), ({'host': 'other'}, True, 9999, 'asks'),
+    ({'born': 'another-start/7'}, True, 0, 'asks'), ({'born': 'another-start/7'}, True, 9999, False),
+    ({'born': 'another-start/7', 'beat': None}, True, 9999, 'asks'), ({'born': ''}, True, 0, False),
+    ({'mount': -1, 'released': True}, True, 0, False), ({'host': 'other', 'released': True}, True, 0, False)]
+
+
+@pytest.mark.parametrize('differs, locked, silence, expected', DRIVEN)
+def test_a_lock_proves_only_what_it_can(qmap, differs, locked, silence, expected):
+    child = subprocess.Popen(['sleep', '100'])
+    try:
+        driver = execution(qmap, 'true\n', Scripted())
+        driver.lead()
+        record = dict(module.read_json(driver.logs.driver), pid=child.pid, born=module.birth(child.pid))
+        module.write_json(driver.logs.driver, dict(record, **differs))
+        os.utime(driver.logs.driver, (time.time() - silence,) * 2)
+        asked = []
+        found = driver.lease._is_driven(locked, lambda driver: asked.append(driver) or True)
+        assert found == bool(expected) and bool(asked) == (expected == 'asks')
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_commands_are_read_by_several_threads(qmap):
     qmap.write('a.map', ''.join('echo {}\n'.format('x' * (number % 97)) for number in range(2000)))
     map = module.Map(qmap.path('a.map'))
