@@ -7202,11 +7202,15 @@ class LsfAnswers:
             return status, '', ': '.join(part for part in (words, reason) if part)
         if not status:
             self.note_unknown('state', job['stat'])
-        keyword = re.match(r'TERM_(\w+)', job['exit_reason'])
-        if keyword and keyword.group(1) not in self.TERMINATIONS:
-            self.note_unknown('exit_reason', job['exit_reason'])
+        self.note_reason(job['exit_reason'])
         found = self.verdict(job['stat'], job['exit_code'], job['exit_reason'], job['exec_host'])
         return found['status'], found['reason'], found['words']
+
+    def note_reason(self, text):
+        """Note why LSF has ended a job, if nobody knows its keyword."""
+        keyword = re.match(r'TERM_(\w+)', text)
+        if keyword and keyword.group(1) not in self.TERMINATIONS:
+            self.note_unknown('exit_reason', text)
 
     @classmethod
     def verdict(cls, state, code='', reason='', host=''):
@@ -7237,7 +7241,8 @@ class LsfAnswers:
         keyword = re.match(r'TERM_(\w+)', reason)
         found['reason'] = cls.TERMINATIONS.get(keyword.group(1), '') if keyword else ''
         found['words'] = reason.rstrip(' .;')
-        if not found['reason']:
+        is_new = keyword and number is None    # LSF gives a reason that nobody knows, and nothing else
+        if not found['reason'] and not is_new:
             found['reason'], words = cls.unexplained(number, found.get('signal'), host)
             found['words'] = found['words'] or words
         return found

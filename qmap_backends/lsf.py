@@ -202,6 +202,8 @@ class FullLsf(Lsf):
             answers.append(self._ask_log(command, asked, found))
         if logs and not any(answers) and missing - set(found):
             return None
+        for account in found.values():
+            self.note_reason(account['words'])
         return {task: found[task] for task in wanted if task in found}
 
     def _ask_queue(self, tasks):

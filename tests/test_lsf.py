@@ -408,3 +408,6 @@ def test_why_lsf_ended_a_job_is_noted_where_nobody_knows_it(told, noted):
     job, = Lsf.parse_jobs('103|12|EXIT|137|{}|h1|1.0|1|-|-'.format(told))
     assert backend.describe(job)[:2] == ('FAILED', 'cancelled' if 'OWNER' in told else 'signal')
     assert backend.unknown == noted
+    # Where it says nothing else, it is no other reason.
+    job, = Lsf.parse_jobs('103|12|EXIT|-|{}|h1|1.0|1|-|-'.format(told))
+    assert backend.describe(job)[:2] == ('FAILED', {'N': '', 'O': 'cancelled', '': 'exit'}[told[5:6]])

@@ -493,6 +493,15 @@ def test_a_submission_that_has_ended_is_found_by_each_release(backend, tmp_path,
     assert GridEngine.find(backend, 'nobody') is None
 
 
+def test_a_limit_on_requests_is_no_answer(backend, monkeypatch):
+    said = Answer(1, '', 'error: request limit "*:get:job:*:*=50" exceeded')    # gdi_request_limits
+    monkeypatch.setattr(backend, 'ask', lambda argv: said)
+    monkeypatch.setattr(backend, 'last_answer', lambda: said)
+    assert backend.poll(['7']) is None and backend.find('a.1.k3') is None
+    backend.note_answer(said)
+    assert backend.unknown == []
+
+
 def test_an_old_file_that_somebody_has_touched_is_not_asked_for_what_is_new(backend, tmp_path):
     path = tmp_path / 'accounting'
     path.write_text(data('accounting'))
