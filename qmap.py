@@ -539,8 +539,8 @@ def parse_count(text):
     return int(text)
 
 
-def parse_cores(text):
-    """Return the number of cores that the text stands for: 0 for a job that only waits.
+def parse_number(text):
+    """Return the whole number that the text stands for, 0 among them.
 
     Raises:
         ValueError: it is nothing of the kind
@@ -982,10 +982,15 @@ def remove_file(path):
 
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
-    ('cores', (parse_cores, str, 'cores for the job')),
+    ('cores', (parse_number, str, 'cores for the job')),
     ('memory', (parse_memory, exact_memory, 'memory for the job (units K M G T P; default G)')),
     ('time', (parse_time, time_text, 'wall time limit (90m, 2h, 1d, 1:30:00; default unit: hours)')),
+    ('gpus', (parse_number, str, 'GPUs for the job')),
     ('queue', (str, str, 'queue or partition')),
+    ('account', (str, str, 'account or project that is charged')),
+    ('qos', (str, str, 'quality of service (Slurm)')),
+    ('constraint', (str, str, 'nodes to run on, in the words of the scheduler')),
+    ('reservation', (str, str, 'reservation to run in')),
     ('nodes', (parse_count, str, 'number of nodes')),
     ('tasks', (parse_count, str, 'number of tasks (processes)')),
     ('penv', (str, str, 'parallel environment (Grid Engine)')),
@@ -996,7 +1001,11 @@ PARAMETERS = collections.OrderedDict([
 
 #: What other tools, and qmap 0.4, call some of them.
 SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
-            'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory'}
+            'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory', 'gpu': 'gpus',
+            'ngpus': 'gpus', 'accelerator': 'gpus'}
+
+#: Of these, the values that commands have of their own are looked at before anything is submitted.
+CHECKED = ('cores', 'gpus', 'qos')
 
 #: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in
 #: the scripts of jobs.
@@ -1204,13 +1213,13 @@ class CommandPlaces:
         lines: array of the numbers of the lines, from 1, on which they begin
         width: digits of an identifier that no command has of its own
         extras: {every value of `extra`: number of the first line with it}
-        coreless: number of the first line with a command that has `cores=0`, None where there is none
+        own: {(parameter, value): number of the first line with it}, of those in CHECKED that commands have
     """
 
     def __init__(self):
         self.offsets = array.array('Q')
         self.lines = array.array('L')
-        self.extras, self.coreless = collections.OrderedDict(), None
+        self.extras, self.own = collections.OrderedDict(), collections.OrderedDict()
         self.width = 1
         self._ids = array.array('Q')    # of own identifiers of commands: the digits, behind a 1
 
@@ -1401,8 +1410,9 @@ class MapScan:
         if id is not None:
             self.places.identify(id)
         self.owns = self.owns or bool(own)
-        if own.get('cores') == 0:
-            self.places.coreless = self.places.coreless or number
+        for key in CHECKED:
+            if key in own:
+                self.places.own.setdefault((key, own[key]), number)
         meant = MEANT.search(command)
         if meant:
             self._note('meant', number, '{}: taken as a comment; parameters of a command stand at its end, '
@@ -1525,9 +1535,10 @@ class Map:
         """Return {every value of `extra`: number of the first line with it}."""
         return self._places.extras
 
-    def coreless(self):
-        """Return the number of the first line with a command that has `cores=0`, None for none."""
-        return self._places.coreless
+    def own_values(self):
+        """Return {(parameter, value): number of the first line with a command that has it}, of those in
+        CHECKED."""
+        return self._places.own
 
     def places(self):
         """Return the array of the places in the file where the commands begin. Not to be changed."""
@@ -1612,14 +1623,6 @@ def cores_of(params, on_cluster):
     if params.get('cores') == 0 and not on_cluster:
         return 0
     return params.get('cores') or params.get('tasks') or 1
-
-
-def coreless_warnings(params, executor, where=''):
-    """Return the warning about a job without a core, as a list: empty where the job has one, or this machine
-    runs it."""
-    if params.get('cores') != 0 or executor == 'local':
-        return []
-    return [where + 'cores = 0: taken as 1, the least that a scheduler gives a job']
 
 
 def parse_parameter(key, text):
@@ -2299,6 +2302,7 @@ SETTINGS = collections.OrderedDict([
     ('give_up', 'time after which jobs fail that will never start, as the scheduler says'),
     ('penv', 'Grid Engine: parallel environment for more than one core'),
     ('memory_resource', 'Grid Engine: resource that limits memory'),
+    ('gpu_resource', 'Grid Engine: resource that counts GPUs'),
     ('accounting', 'Grid Engine: paths of the accounting files'),
     ('memory_unit', 'LSF: unit of memory sizes'),
     ('memory_per', 'Grid Engine, LSF: memory is requested per slot, job or host'),
@@ -5704,11 +5708,51 @@ class KnownWords:
             self.note_unknown('answer to a submission', answer.whole())
 
 
+class JobRequests:
+    """How what jobs ask for is said to a scheduler, beside what each says in its own way: a part of
+    `Backend`."""
+
+    title, starts_jobs, settings = '', False, {}    # see `Backend`
+    #: Parameters that are one option each: {parameter: (option, {} in it being the value; the option in
+    #: `extra` that takes its place, None where the last one counts, or several add up)}.
+    options: 'typing.Dict[str, typing.Tuple[str, typing.Optional[str]]]' = {}
+    #: Parameters that it has nothing for, and what to do: {parameter: sentence}.
+    lacks: 'typing.Dict[str, str]' = {}
+    #: ExtraRules, None where `extra` means nothing.
+    extra_rules: 'typing.Optional[ExtraRules]' = None
+
+    def extra_fault(self, params):
+        """Return why the `extra` of params cannot be taken, '' where it can."""
+        return self.extra_rules.fault(params.get('extra') or '') if self.extra_rules else ''
+
+    @classmethod
+    def option_words(cls, params, extra):
+        """Return the words for the parameters in `options`; `extra` is a list of words."""
+        return [word.format(params[key]) for key, (option, same) in cls.options.items()
+                if params.get(key) and same not in extra for word in option.split()]
+
+    def request_warnings(self, params, where=''):
+        """Return the sentences about what params ask for and jobs do not get like that; `where` begins each.
+        """
+        found = []
+        if params.get('cores') == 0 and not self.starts_jobs:
+            found.append('cores = 0: taken as 1, the least that a scheduler gives a job')
+        found += ['{} = {}: {} has none, nothing is requested; {}'.format(key, params[key], self.title, hint)
+                  for key, hint in self.lacks.items() if params.get(key)]
+        return [where + text for text in found]
+
+    def requested(self, params):
+        """Return params with the `extra` of the profile before that of the map or the job."""
+        if not self.settings.get('extra'):
+            return params
+        return dict(params, extra='{} {}'.format(self.settings['extra'], params.get('extra', '')).strip())
+
+
 #: Jobs to have in the scheduler at once, where neither anybody nor the machine says how many.
 DEFAULT_RUNNING = 100
 
 
-class Backend(JobLimits, KnownWords):
+class Backend(JobLimits, KnownWords, JobRequests):
     """What the driver asks of a scheduler. Where a method raises NotImplementedError, a subclass has its own.
 
     A backend turns plain values into the language of one scheduler and back. It keeps no state about jobs,
@@ -5716,9 +5760,10 @@ class Backend(JobLimits, KnownWords):
     never an exception.
 
     A *task* is a pair (id, index): the scheduler's id of a submission as a string, and the index in the array
-    from 1, or 0 where the submission was a single job. *params* is a dict: `cores`, `nodes` and `tasks` are
-    integers, `memory` is bytes and `time` seconds, each for the whole job; `queue`, `penv`, `name`,
-    `working_directory` and `extra` are strings. A parameter that nobody asked for is not in it.
+    from 1, or 0 where the submission was a single job. *params* is a dict: `cores`, `gpus`, `nodes` and
+    `tasks` are integers, `memory` is bytes and `time` seconds, each for the whole job; `queue`, `account`,
+    `qos`, `constraint`, `reservation`, `penv`, `name`, `working_directory` and `extra` are strings. A
+    parameter that nobody asked for is not in it.
     """
 
     #: The name in profiles, and the one for people.
@@ -5765,8 +5810,6 @@ class Backend(JobLimits, KnownWords):
     of_submissions = {}
     #: The command that ends tasks, as a list of words.
     cancel_argv = []
-    #: ExtraRules, None where `extra` means nothing.
-    extra_rules: 'typing.Optional[ExtraRules]' = None
     #: What the scheduler writes into the output of a task that it ends: (pattern, reason), the first counts.
     NOTES: 'typing.Tuple[typing.Tuple[str, str], ...]' = ()
 
@@ -5846,16 +5889,6 @@ class Backend(JobLimits, KnownWords):
             self.avoided = ()    # there may be no other nodes that fit
             return self.submit(script, name, count, params, output)
         return outcome, detail
-
-    def extra_fault(self, params):
-        """Return why the `extra` of params cannot be taken, '' where it can."""
-        return self.extra_rules.fault(params.get('extra') or '') if self.extra_rules else ''
-
-    def requested(self, params):
-        """Return params with the `extra` of the profile before that of the map or the job."""
-        if not self.settings.get('extra'):
-            return params
-        return dict(params, extra='{} {}'.format(self.settings['extra'], params.get('extra', '')).strip())
 
     def submit_input(self, script):
         """Return the path of what the submission command reads, None for nothing."""
@@ -6390,6 +6423,11 @@ fi
        '--propagate --reboot --requeue --resv-ports --share --parsable --spread-job --stepmgr '
        '--use-min-nodes --verbose --x11',
         bundled=True)
+    # sbatch(1): of each, the last one counts
+    options = {'account': ('--account={}', None), 'qos': ('--qos={}', None),
+               'constraint': ('--constraint={}', None), 'reservation': ('--reservation={}', None)}
+    #: Options that ask for GPUs, one word of `extra` a line.
+    GPU_OPTIONS = r'(?m)^(-G|--gpus\b|--(gres|tres-per-task)[=\n].*gpu)'
     # slurmstepd's lines in the standard error of the batch script, as seen on 22.05
     NOTES = ((r'DUE TO TIME LIMIT', 'time'), (r'oom-kill event|[Ee]xceeded (?:job )?memory limit', 'memory'),
              (r'DUE TO NODE FAILURE', 'node'), (r'DUE TO (?:PREEMPTION|JOB REQUEUE)', 'preempted'),
@@ -6410,7 +6448,9 @@ fi
 
         `cores` and `memory` are for the whole job, while Slurm counts CPUs for each task and memory for each
         node: both are divided, and rounded up. What is in `extra` comes last, and so wins; where it brings a
-        memory of its own, `memory` is left out, as `--mem` and `--mem-per-cpu` exclude each other.
+        memory of its own, `memory` is left out, as `--mem` and `--mem-per-cpu` exclude each other. So are
+        `gpus`, which are divided among the nodes: a --gres without them may stand beside --gpus-per-node,
+        and of several --gres only the last one counts.
 
         Raises:
             ValueError: `extra` ends within quotes
@@ -6432,9 +6472,11 @@ fi
         if 'memory' in params and not own:
             memory = divide_up(params['memory'], (params.get('nodes') or 1) * 1024 ** 2)
             words.append('--mem={}M'.format(memory))
+        if params.get('gpus') and not re.search(Slurm.GPU_OPTIONS, '\n'.join(extra)):
+            words.append('--gpus-per-node={}'.format(divide_up(params['gpus'], params.get('nodes'))))
         if 'time' in params:
             words += ['-t', time_text(60 * divide_up(params['time'], 60))]    # in whole minutes
-        return words + extra
+        return words + Slurm.option_words(params, extra) + extra
 
     @staticmethod
     def output_path(output, many):
@@ -6695,11 +6737,17 @@ class GridEngine(GridEngineAnswers, Backend):
                            slot; all of it where the resource is a consumable of kind JOB or HOST (`qconf
                            -sc`), or the profile says so: memory_per = job. A site that manages another
                            resource (mem_free, virtual_free) names it in the profile: memory_resource
+        gpus               -l gpu=N, or the resource that the profile names (gpu_resource), over the slots as
+                           memory is, in fractions if need be: a resource of whole numbers refuses these
         time               -l h_rt=SECONDS
         queue              -q
+        account            -P: the project; -A is a remark for the accounts
+        constraint         -l, as it is
+        reservation        -ar
+        qos                nothing
         working_directory  -wd
-        extra              as it is, last, so that it wins: a memory, h_rt, -pe or -q of its own is in place
-                           of ours
+        extra              as it is, last, so that it wins: a memory, GPUs, h_rt, -pe, -q, -P or -ar of its
+                           own is in place of ours
 
     Two exit statuses mean something to Grid Engine, whatever was submitted with -r n: after 99 a job goes
     back into the queue (Rq), after 100 it stays there in error state (Eqw). A script should end with another
@@ -6738,6 +6786,8 @@ done < <(qconf -sq "$QUEUE")
         '-help -verify -w=[vp]': 'submits nothing; leave it out',
     }, '-clear -cwd -h -hard -help -noshell -nostdin -notify -soft -terse -verbose -verify -V',
         {'-pe': 2, '-binding': 2, '-adds': 3, '-mods': 3, '-clears': 2})
+    options = {'account': ('-P {}', '-P'), 'reservation': ('-ar {}', '-ar'), 'constraint': ('-l {}', None)}
+    lacks = {'qos': 'set queue, or what this site has for it in extra'}
 
     #: Pending submissions that are asked for their reason at most: the answer has a line for every queue of
     #: the site.
@@ -6762,6 +6812,9 @@ done < <(qconf -sq "$QUEUE")
     #: memory.
     MEMORY_RESOURCE = r'(?!.*gpu)(\w*mem\w*|virtual_free|[vm]f|[hs]_rss|ram)'
 
+    #: Resources that count the GPUs of a job at one site or another, likewise.
+    GPU_RESOURCE = r'(n_?|num_?)?gpus?'
+
     #: A directory that -wd cannot name: words with a dollar are replaced ($HOME, $TASK_ID, $USER), a newline
     #: ends it, and the job waits in error state for ever. It starts in / instead, and its script has to
     #: change its directory.
@@ -6770,7 +6823,7 @@ done < <(qconf -sq "$QUEUE")
     def __init__(self, settings=None, wake=None):
         """Make a backend; see the class for the settings."""
         super().__init__(settings, wake)
-        self._memory_per = ''
+        self._counted_per = {}    # by resource: 'slot' or 'job'
 
     @staticmethod
     def user():
@@ -6785,19 +6838,33 @@ done < <(qconf -sq "$QUEUE")
         """Return the name of the resource that limits memory."""
         return self.settings.get('memory_resource') or 'h_vmem'
 
-    def memory_per(self, slots):
-        """Return what memory is counted for, 'slot' or 'job': the setting, or what the site says, which is
-        asked once.
+    def counted_per(self, resource, slots):
+        """Return what a resource is counted for, 'slot' or 'job', as the site says, which is asked once.
 
         Args:
+            resource: its name
             slots: number of slots; with one it makes no difference, and nothing is asked
         """
-        told = self.settings.get('memory_per') or self._memory_per
+        told = self._counted_per.get(resource)
         if slots > 1 and not told:
-            kind = self.parse_consumable(self.ask(['qconf', '-sc']).out, self.memory_resource())
-            # Without an answer it is asked again.
-            self._memory_per = told = kind and ('job' if kind in ('JOB', 'HOST') else 'slot')
+            kind = self.parse_consumable(self.ask(['qconf', '-sc']).out, resource)
+            told = kind and ('job' if kind in ('JOB', 'HOST') else 'slot')
+            if told:    # without an answer it is asked again
+                self._counted_per[resource] = told
         return told or 'slot'
+
+    def memory_per(self, slots):
+        """Return what memory is counted for: the setting, or what `counted_per` does."""
+        return self.settings.get('memory_per') or self.counted_per(self.memory_resource(), slots)
+
+    def gpu_argv(self, params, slots, named):
+        """Return the option for GPUs, in whose place is what `extra` asks for: the names of resources."""
+        resource = self.settings.get('gpu_resource') or 'gpu'
+        own = [name for name in named if name == resource or re.fullmatch(self.GPU_RESOURCE, name)]
+        if own or not params.get('gpus'):
+            return []
+        each = params['gpus'] / (slots if self.counted_per(resource, slots) == 'slot' else 1)
+        return ['-l', '{}={:.6g}'.format(resource, each)]
 
     @staticmethod
     def named_resources(words):
@@ -6813,6 +6880,7 @@ done < <(qconf -sq "$QUEUE")
             ValueError: extra has an open quote
         """
         extra = shlex.split(params.get('extra', ''))
+        extra = self.option_words(params, extra) + extra
         named = self.named_resources(extra)
         slots = max(params.get('cores', 1), params.get('tasks', 1))
         argv = []
@@ -6826,6 +6894,7 @@ done < <(qconf -sq "$QUEUE")
             kilobytes = divide_up(params['memory'], 1024 * (slots if self.memory_per(slots) == 'slot' else 1))
             amount = '{}K'.format(kilobytes) if kilobytes % 1024 else '{}M'.format(kilobytes // 1024)
             argv += ['-l', '{}={}'.format(self.memory_resource(), amount)]
+        argv += self.gpu_argv(params, slots, named)
         if params.get('time') and 'h_rt' not in named:
             argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
         if self.avoided and not {'h', 'hostname'}.intersection(named):
@@ -7274,6 +7343,11 @@ class Lsf(LsfAnswers, Backend):
         time      -W, in minutes, rounded up; LSF has no seconds. A site without ABS_RUNLIMIT scales it by the
                   host's speed
         queue     -q
+        gpus      -gpu, N for a host (the GPUs by the nodes), which no other job shares (IBM, bsub -gpu)
+        account   -P: the project. -G is a group of users
+        constraint  -R select[...]
+        reservation  -U
+        qos       nothing
         penv      nothing: LSF has no parallel environments. `extra = -a openmpi` is its nearest word
         extra     split as a shell splits words, last, so that it can add to all others
 
@@ -7317,6 +7391,9 @@ class Lsf(LsfAnswers, Backend):
         '-h -V': 'submits nothing; leave it out',
     }, '-B -H -I -IS -ISp -ISs -IX -Ip -Is -K -N -Ne -V -XF -Zs -ar -datachk '
        '-h -hl -r -rn -ti -ul -x')
+    options = {'account': ('-P {}', '-P'), 'reservation': ('-U {}', '-U'),
+               'constraint': ('-R select[{}]', None)}
+    lacks = {'qos': 'set queue, or a service class in extra: -sla NAME'}
     # lines of the job report; IBM Spectrum LSF 10, "Termination reasons displayed by bacct, bhist, and bjobs"
     NOTES = ((r'TERM_MEMLIMIT|TERM_SWAP', 'memory'), (r'TERM_(?:RUN|CPU)LIMIT|TERM_DEADLINE', 'time'),
              (r'TERM_(?:FORCE_)?(?:OWNER|ADMIN)', 'cancelled'),
@@ -7378,7 +7455,8 @@ class Lsf(LsfAnswers, Backend):
 
     @classmethod
     def request_argv(cls, params, unit='suffix', per='host', limit_per='job'):
-        """Return the options of bsub for these params, without `working_directory` and `extra`.
+        """Return the options of bsub for these params, without `working_directory`, those in `options`, and
+        `extra`.
 
         Args:
             params: see `Backend`
@@ -7399,6 +7477,10 @@ class Lsf(LsfAnswers, Backend):
             reserved = memory / {'job': 1, 'slot': slots, 'host': max(1, nodes)}[per]
             resources.append('rusage[mem={}{}]'.format(
                 cls.memory_word(reserved, unit, 'MB'), '/job' if per == 'job' else ''))
+        if params.get('gpus') and not re.search(r'(^|\s)-gpu\b|\bngpus', params.get('extra') or ''):
+            # Where reservations are for a slot, so is this number without its unit.
+            argv += ['-gpu', 'num={}{}:j_exclusive=yes'.format(
+                divide_up(params['gpus'], max(1, nodes)), '/host' if per == 'slot' else '')]
         may_spread = nodes != 1 and params.get('tasks')
         if nodes > 1:
             resources.append('span[ptile={}]'.format(divide_up(slots, nodes)))
@@ -7418,10 +7500,11 @@ class Lsf(LsfAnswers, Backend):
         """Return the options for all params: what a submission and a command that is run now have in
         common."""
         unit = self.memory_unit() if params.get('memory') else 'suffix'
+        extra = shlex.split(params.get('extra') or '')
         return (self.directory_argv(params)
                 + self.request_argv(params, unit, self.settings.get('memory_per') or 'host',
                                     self.settings.get('memory_limit_per') or 'job')
-                + shlex.split(params.get('extra') or ''))
+                + self.option_words(params, extra) + extra)
 
     def unusable(self):
         """See `Backend.unusable`: bsub of the relatives of LSF takes `-oo FILE` for the command to run."""
@@ -7603,14 +7686,65 @@ def cgroup_values(controller, name2, *names1):
             path = os.path.dirname(path)
 
 
-def too_large(params, cores, memory):
-    """Return why a machine with so many cores and bytes of memory cannot hold a job, '' where it can."""
-    if params.get('cores', 1) > cores:
-        return 'requests {}; this machine has {}'.format(plural(params['cores'], 'core'), cores)
-    if params.get('memory', 0) > memory:
-        return 'requests {} of memory; this machine has {}'.format(
-            exact_memory(params['memory']), memory_text(memory))
-    return ''
+#: Variables with the names of the GPUs that a process may use, separated by commas: of NVIDIA and of AMD
+#: (CUDA C++ Programming Guide, "CUDA Environment Variables"; ROCm documentation, "GPU isolation techniques").
+CUDA, ROCR = 'CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES'
+
+
+def machine_devices():
+    """Return the names of the GPUs that this process may use, as a list: as the environment says, else
+    indices, as many as the machine has."""
+    for variable in (CUDA, ROCR):
+        if variable in os.environ:
+            names = (part.strip() for part in os.environ[variable].split(','))
+            # What follows one that is none, such as -1, does not count.
+            names = itertools.takewhile(re.compile(r'\d+\Z|(?:GPU|MIG)-').match, names)
+            return list(collections.OrderedDict.fromkeys(names))
+    told = call_scheduler(['nvidia-smi', '-L'], timeout=20).out
+    found = re.findall(r'^GPU \d+:', told, re.M) or nvidia_devices() or amd_devices()
+    return list(map(str, range(len(found))))
+
+
+def nvidia_devices():
+    """Return a list with an entry for each GPU of NVIDIA that the kernel has."""
+    return listed_names('/proc/driver/nvidia/gpus') or [
+        name for name in listed_names('/dev') if re.match(r'nvidia\d+\Z', name)]
+
+
+def amd_devices():
+    """Return a list with an entry for each GPU of AMD that the kernel has; nodes that are CPUs have no id."""
+    folder = '/sys/class/kfd/kfd/topology/nodes'
+    return [name for name in listed_names(folder)
+            if read_line(os.path.join(folder, name, 'gpu_id')) not in ('', '0')]
+
+
+def listed_names(folder):
+    """Return the list of the names in a folder, an empty one where it cannot be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def device_variables(devices):
+    """Return the variables that tell a job its GPUs, a list of names: none where it has none of its own.
+
+    Programs for AMD read both variables, and count by the first within what the second names.
+    """
+    if not devices:
+        return {}
+    for_cuda = devices if nvidia_devices() or not amd_devices() else map(str, range(len(devices)))
+    return {CUDA: ','.join(for_cuda), ROCR: ','.join(devices)}
+
+
+def devices_of(pid):
+    """Return the list of the GPUs that a process was given when it was started (proc(5))."""
+    try:
+        with open('/proc/{}/environ'.format(pid), 'rb') as source:
+            variables = dict(entry.partition(b'=')[::2] for entry in source.read().split(b'\0'))
+    except OSError:    # it has ended
+        return []
+    return list(filter(None, os.fsdecode(variables.get(ROCR.encode(), b'')).split(',')))
 
 
 NO_PROCESS, NO_THREAD = 'cannot start a process', 'cannot start a thread'
@@ -7896,6 +8030,7 @@ class Running:
         killed: when it was told to end, on the monotonic clock
         verdict: why: dict with reason, words and time, in seconds since 1970
         memory: MemoryUse
+        devices: list of the names of its GPUs
     """
 
     #: Seconds between SIGTERM and SIGKILL, and for which what cannot be killed is waited for then.
@@ -7915,6 +8050,7 @@ class Running:
         self.killed = None
         self.verdict = {}
         self.memory = MemoryUse()
+        self.devices = []
         self._own = not runner
         self._told = {}    # by pid: the births of those that were told to end
         self._hard = False
@@ -7985,7 +8121,7 @@ class Running:
 
 
 class Room:
-    """The cores and the memory of this machine, and what of them no job has.
+    """The cores, memory and GPUs of this machine, and what of them no job has.
 
     Attributes:
         cores, memory: number, and bytes
@@ -7994,21 +8130,64 @@ class Room:
     def __init__(self):
         self.cores = self._free_cores = machine_cores()
         self.memory = self._free_memory = machine_memory()
+        self._devices = None
+        self._held = collections.Counter()    # by GPU: how many jobs have it
+
+    @property
+    def devices(self):
+        """The names of the GPUs. Looked for where the first job asks for some: that takes seconds."""
+        if self._devices is None:
+            self._devices = machine_devices()
+        return self._devices
+
+    def refusal(self, params):
+        """Return why this machine cannot hold a job, '' where it can."""
+        if params.get('cores', 1) > self.cores:
+            return 'requests {}; this machine has {}'.format(plural(params['cores'], 'core'), self.cores)
+        if params.get('memory', 0) > self.memory:
+            return 'requests {} of memory; this machine has {}'.format(
+                exact_memory(params['memory']), memory_text(self.memory))
+        if params.get('gpus') and params['gpus'] > len(self.devices):
+            return 'requests {}; this machine has {}'.format(
+                plural(params['gpus'], 'GPU'), len(self.devices) or 'none')
+        return ''
+
+    def holds(self, params):
+        """Return how many jobs with these parameters it holds at once."""
+        cores, gpus = params.get('cores', 1), params.get('gpus')
+        most = [self.memory // params.get('memory', 1)]
+        most += [self.cores // cores] if cores else []
+        most += [len(self.devices) // gpus] if gpus else []
+        return max(1, min(most))
 
     def fits(self, params):
         """Tell whether there is room now for a job with these parameters."""
-        cores, memory = params.get('cores', 1), params.get('memory', 0)
-        return cores <= max(0, self._free_cores) and memory <= self._free_memory
+        cores, memory, gpus = params.get('cores', 1), params.get('memory', 0), params.get('gpus')
+        has_gpus = not gpus or gpus <= len(self._free_devices())
+        return has_gpus and cores <= max(0, self._free_cores) and memory <= self._free_memory
 
-    def take(self, params):
-        """Give a job its cores and memory."""
+    def take(self, params, devices=None):
+        """Give a job its cores, memory and GPUs, and return the list of these.
+
+        Args:
+            params: of the job
+            devices: the GPUs that it has already, None for none
+        """
+        if devices is None:
+            devices = self._free_devices()[:params['gpus']] if params.get('gpus') else []
         self._free_cores -= params.get('cores', 1)
         self._free_memory -= params.get('memory', 0)
+        self._held.update(devices)
+        return devices
 
-    def give_back(self, params):
+    def give_back(self, params, devices):
         """Have back what a job had."""
         self._free_cores += params.get('cores', 1)
         self._free_memory += params.get('memory', 0)
+        self._held.subtract(devices)
+
+    def _free_devices(self):
+        return [device for device in self.devices if not self._held[device]]
 
 
 class Runners:
@@ -8030,13 +8209,13 @@ class Runners:
     def _environ(task, **more):
         return dict(job_environment(), QMAP_TASK=str(task[1]), **more)
 
-    def start(self, task, script):
-        """Start a runner whose turn it is, and return its pid.
+    def start(self, task, script, devices=()):
+        """Start a runner whose turn it is, and which may use these GPUs; return its pid.
 
         Raises:
             OSError: it cannot be started
         """
-        return spawn([self._bash, '-c', EVALUATE, script], self._environ(task))
+        return spawn([self._bash, '-c', EVALUATE, script], self._environ(task, **device_variables(devices)))
 
     def prepare(self, task, script):
         """Start the runner of a task that will be the next, as far as to where it waits for a word."""
@@ -8203,13 +8382,11 @@ class Local(Backend):
 
     def holds(self, params):
         """Return how many jobs with these parameters the machine holds at once."""
-        room, cores = self._room, params.get('cores', 1)
-        by_cores = room.cores // cores if cores else sys.maxsize
-        return max(1, min(by_cores, room.memory // params.get('memory', 1)))
+        return self._room.holds(params)
 
     def refusal(self, params):
         """Return why the machine cannot hold a job with these parameters, '' where it can."""
-        return too_large(params, self._room.cores, self._room.memory)
+        return self._room.refusal(params)
 
     def submit(self, script, name, count, params, output):
         """Queue the tasks of a script. A job that is larger than the machine is refused."""
@@ -8261,7 +8438,8 @@ class Local(Backend):
                 # The runner itself may be older: it may have waited for its turn. The wall clock may have
                 # been set.
                 running.since = min(running.since, Processes().first_child(running.pid) or running.since)
-                self._room.take(params)
+                devices = devices_of(running.pid) if params.get('gpus') else []
+                running.devices = self._room.take(params, devices)
             if running.status_path and running.status_path != status_path:
                 running.begin()    # the next job of a share
             running.status_path = status_path
@@ -8356,8 +8534,8 @@ class Local(Backend):
                 if not self._room.fits(params) or not self._guard():
                     break
                 self._queue.popleft()
-                self._room.take(params)
                 running = self._running[task] = Running(None, params)
+                running.devices = self._room.take(params)
                 try:
                     self._give_thread(task, script, running)
                 except RuntimeError:    # it is on the pool's list all the same
@@ -8398,7 +8576,7 @@ class Local(Backend):
             if self._closed or self._running.get(task) is not running:
                 return    # it was put back, and only the pool does not know
         try:
-            pid = running.pid = running.pid or self._runners.start(task, script)
+            pid = running.pid = running.pid or self._runners.start(task, script, running.devices)
             running.memory.floor = own_peak()
         except OSError as error:
             self._fail(task, script, running, error)
@@ -8450,10 +8628,10 @@ class Local(Backend):
             self._runners.dismiss_all()
 
     def _prepare(self):
-        """Start the runner of a task that will be the next."""
+        """Start the runner of a task that will be the next, unless it has to be told its GPUs."""
         with self._lock:
-            tasks = [(task, script) for task, script, _ in itertools.islice(self._queue, self._slots)
-                     if task not in self._runners]
+            tasks = [(task, script) for task, script, params in itertools.islice(self._queue, self._slots)
+                     if task not in self._runners and not params.get('gpus')]
             may_prepare = not self._closed and not self.shortage and len(self._runners) < self._slots
             if tasks and may_prepare:
                 self._runners.prepare(*tasks[0])
@@ -8469,7 +8647,7 @@ class Local(Backend):
     def _give_back(self, task, running):
         if self._running.get(task) is running:
             del self._running[task]
-            self._room.give_back(running.params)
+            self._room.give_back(running.params, running.devices)
 
     # The warden
 
@@ -9289,10 +9467,32 @@ def number_option(text):
         raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
 
 
-def coreless_note(plan, params):
-    """Return what the answer to an order says of `cores = 0` among its params, a dict of texts."""
-    return ''.join('; ' + warning for warning in coreless_warnings(
-        change_params({}, params), plan.info['executor']))
+def request_note(driver, params):
+    """Return what the answer to an order says of its params, a dict of texts, that jobs do not get so."""
+    return ''.join('; ' + text for text in driver.backend.request_warnings(change_params({}, params)))
+
+
+def split_settings(words, given=()):
+    """Return the parameters in words KEY=VALUE, as a dict of texts; `given` are those that are known already.
+
+    Raises:
+        QMapError: one has no value
+    """
+    params = collections.OrderedDict()
+    for word in words or ():
+        key, mark, value = (part.strip() for part in decode_name(word).partition('='))
+        if not mark:
+            raise QMapError('{}: not a parameter; write KEY=VALUE'.format(word))
+        if key in params or key in given:
+            print_warnings(['{}: given twice; the last value counts'.format(key)])
+        params[key] = value
+    return params
+
+
+def add_settings(parser):
+    """Add the option for the other parameters to a parser of the command line."""
+    parser.add_argument('--set', metavar='KEY=VALUE', action='append',
+                        help='any parameter: gpus=1, account=lab (repeatable)')
 
 
 def add_resources(parser):
@@ -9300,7 +9500,7 @@ def add_resources(parser):
     parser.add_argument('-c', '--cores', metavar='N', help='cores per job; 0 if it only waits')
     parser.add_argument('-m', '--memory', metavar='SIZE', help='memory per job: 512M, 1.5G (default: G)')
     parser.add_argument('-t', '--time', metavar='TIME',
-                        help='wall time limit: 90m, 2h, 1d, 1:30:00 (default: h)')
+                        help='wall time limit: 90m, 1d, 1:30:00 (default: h)')
 
 
 class Pause(Order):
@@ -9451,7 +9651,7 @@ class Retry(JobsOrder):
             driver.steering.refuse(order['params'])
             event['params'] = order['params']
             text += ', with ' + ', '.join('{} = {}'.format(*item) for item in order['params'].items())
-            text += coreless_note(driver.plan, order['params'])
+            text += request_note(driver, order['params'])
         return Reply([event] if again else [], text, '')
 
 
@@ -9468,17 +9668,12 @@ class Set(Order):
     @staticmethod
     def read(options, plan):
         """See Order."""
-        params = collections.OrderedDict()
-        for text in options.params:
-            key, mark, value = (part.strip() for part in decode_name(text).partition('='))
-            if not mark:
-                raise QMapError('{}: not a parameter; write KEY=VALUE'.format(text))
+        params = split_settings(options.params)
+        for key, value in params.items():
             if key == 'working_directory' and not os.path.isdir(file_name(value)):
                 raise QMapError('{}: no such working directory'.format(value))
             if key == 'working_directory':
                 value = decode_name(absolute_path(file_name(value)))
-            if key in params:
-                print_warnings(['{}: given twice; the last value counts'.format(key)])
             params[key] = write_parameter(key, parse_parameter(key, value)) if value else ''
         check_case(plan.all_names() + list(params))
         print_warnings(foreign_parameters(params))
@@ -9492,7 +9687,7 @@ class Set(Order):
         return Reply([set_event(driver, params=params)], '{} for {}'.format(
             ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
             plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job'))
-            + coreless_note(driver.plan, order['params']), '')
+            + request_note(driver, order['params']), '')
 
 
 class Stop(Order):
@@ -9622,7 +9817,8 @@ def who_ordered(order, logs):
 
 
 #: The parameters that whoever may write the folder may change: none of them can make another command run.
-STEERED = ('cores', 'memory', 'time', 'queue', 'nodes', 'tasks', 'penv', 'name')
+STEERED = ('cores', 'memory', 'time', 'gpus', 'queue', 'account', 'qos', 'constraint', 'reservation', 'nodes',
+           'tasks', 'penv', 'name')
 
 
 def refuse_others(order, logs):
@@ -11847,7 +12043,8 @@ class Launches(Part):
     @staticmethod
     def _kind_of(params):
         """Return the part of params that chooses nodes."""
-        return '{} {}'.format(params.get('queue', ''), params.get('extra', '')).strip()
+        keys = ('queue', 'constraint', 'reservation', 'gpus', 'extra')
+        return ' '.join(str(params[key]) for key in keys if params.get(key))
 
     def _kind_of_job(self, record):
         """Return what chose the nodes of a job, or of the worker that has it."""
@@ -15338,7 +15535,7 @@ class Request:
         self._check_group(group)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
         self._check_extra()
-        self._check_cores()
+        self._check_requests()
         self.max_running = self._places(max_running)
         self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
         if self.params.get('name', '').isdigit():
@@ -15407,13 +15604,15 @@ class Request:
             if fault:
                 raise QMapError(source + fault)
 
-    def _check_cores(self):
-        """Warn of jobs without a core where each gets one."""
-        self.warnings += coreless_warnings(self.params, self.profile.executor)
-        line = self.map.coreless()
-        if line and self.group == 1:
-            self.warnings += coreless_warnings({'cores': 0}, self.profile.executor, '{}, line {}: '.format(
-                self.map.path, line))
+    def _check_requests(self):
+        """Look for what jobs ask for, and do not get."""
+        self.warnings += self.backend.request_warnings(self.params)
+        for (key, value), line in self.map.own_values().items() if self.group == 1 else ():
+            where = '{}, line {}: '.format(self.map.path, line)
+            self.warnings += self.backend.request_warnings({key: value}, where)
+            refusal = self.backend.refusal({key: value}) if key == 'gpus' else ''
+            if refusal:
+                raise QMapError('{}the job {}; request less'.format(where, refusal))
 
     def _places(self, max_running):
         """Return how many jobs may be in the scheduler at once: as given, as the profile says, or as fit."""
@@ -15950,8 +16149,8 @@ def in_foreground(stream):
 # run: one command, now
 ##############################################################################################################
 
-def start_command(command, params):
-    """Start a shell command with the streams of this process, and return the Popen.
+def start_command(command, params, devices=()):
+    """Start a shell command with the streams of this process and these GPUs, and return the Popen.
 
     Raises:
         OSError: it cannot be started
@@ -15959,7 +16158,8 @@ def start_command(command, params):
     import shutil
     import subprocess
     return subprocess.Popen([shutil.which('bash') or '/bin/bash', '-c', '--', command],
-                            env=dict(outer_environment(), **exported_variables(params)),
+                            env=dict(outer_environment(), **exported_variables(params),
+                                     **device_variables(devices)),
                             cwd=params.get('working_directory'))
 
 
@@ -16026,7 +16226,8 @@ def run_here(command, params, quiet=False):
     Raises:
         QMapError: this machine does not hold it
     """
-    message = too_large(params, machine_cores(), machine_memory())
+    room = Room()
+    message = room.refusal(params)
     if message:
         raise QMapError('the command ' + message)
     running = Running(None, params, runner=False)
@@ -16034,7 +16235,7 @@ def run_here(command, params, quiet=False):
         with ForwardedSignals(running) as signals:
             if 'memory' in params or 'time' in params:
                 threading.Thread(target=watch_limits, args=(running,), daemon=True).start()
-            child = start_command(command, params)
+            child = start_command(command, params, room.take(params))
             running.pid, running.memory.floor = child.pid, own_peak()
             signals.pass_early()
             status, used = await_end(running)
@@ -16133,6 +16334,7 @@ def tool_submit(options):
                         'cores: -c N'.format(options.logs))
     keys = ('cores', 'memory', 'time', 'working_directory', 'name')
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
+    params.update(split_settings(options.set, params))
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
                       options.pull, options.on_finish)
     print_warnings(request.warnings)
@@ -16799,13 +17001,17 @@ def tool_run(options):
     for key in ('cores', 'memory', 'time'):
         if getattr(options, key) is not None:
             params[key] = parse_parameter(key, getattr(options, key))
-    print_warnings(coreless_warnings(params, profile.executor))
+    params.update((key, parse_parameter(key, text)) for key, text in split_settings(options.set).items())
     if profile.executor == 'local':
         return run_here(command, params, options.quiet)
     backend = load_backend(profile.executor, profile.settings)
     fault = backend.extra_fault(profile.settings)
     if fault:
         raise QMapError('profile {}: {}'.format(profile.name, fault))
+    fault = backend.extra_fault(params)
+    if fault:
+        raise QMapError(fault)
+    print_warnings(backend.request_warnings(params))
     return run_there(backend, command, params, options.quiet)
 
 
@@ -17062,6 +17268,7 @@ def describe_submit(add_tool):
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
                       help='commands per job, run one after another (default: 1)')
     add_resources(made)
+    add_settings(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='folder in which the commands run (default: this one)')
     made.add_argument('-n', '--name', metavar='NAME',
@@ -17166,6 +17373,7 @@ def describe_run(add_tool):
     made.add_argument('command', nargs=argparse.REMAINDER, metavar='COMMAND',
                       help='shell command in quotes, or program and arguments; options stand before it')
     add_resources(made)
+    add_settings(made)
     add_profile(made)
     made.add_argument('-q', '--quiet', action='store_true', help='print only the output of the command')
 

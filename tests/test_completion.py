@@ -42,7 +42,8 @@ def offered(qmap):
     (['submit', '-p', 'm'], ['mine']), (['run', '--profile', '=', 'sg'], ['sge']),
     (['control', 'can'], ['cancel']), (['control', 'out', 'can'], ['cancel']),
     (['control', '-l', 'out', 'retry', '--mem'], ['--memory']),
-    (['control', 'set', 'mem'], ['memory=']), (['submit', '--on'], ['--on-finish']), (['submit', ''], []),
+    (['control', 'set', 'mem'], ['memory=']),
+    (['submit', '--set', 'gp'], ['gpus=']), (['submit', '--on'], ['--on-finish']), (['submit', ''], []),
     (['submit', '-n', 'info', '--dry'], ['--dry-run']), (['help', 'prof'], ['profiles']), (['completion', ''], [
         'bash', 'zsh'])])
 def test_what_is_offered(offered, words, expected):

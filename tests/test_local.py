@@ -216,6 +216,95 @@ def test_what_has_not_begun_can_be_told_to_take_no_core(qmap, monkeypatch):
     assert qmap('reattach', '-l', 'out').code == 0
 
 
+def test_what_a_cluster_has_nothing_for_is_said_with_the_line(qmap, monkeypatch):
+    qmap.write('a.map', 'true ## account=lab\ntrue ## qos=high gpus=2\n')
+    monkeypatch.chdir(qmap.folder)
+    said = 'qos = high: Grid Engine has none, nothing is requested; set queue, or what this site has for it in extra'
+    assert module.Request('a.map', profile='sge').warnings == ['a.map, line 2: ' + said]
+    assert 'extra: -sla NAME' in module.Request('a.map', profile='lsf', params={'qos': 'low'}).warnings[0]
+    assert module.Request('a.map', profile='slurm', params={'qos': 'low'}).warnings == []
+    module.Request('a.map', profile='sge').create('out')
+    assert said in qmap('control', '-l', 'out', 'set', 'qos=high').out
+
+
+def using_devices(seconds):
+    """Return a command that says its GPUs, and ends badly where another one has one of them."""
+    return ('for d in ${{CUDA_VISIBLE_DEVICES//,/ }}; do mkdir "d$d" || exit 1; done; sleep {}; '
+            'for d in ${{CUDA_VISIBLE_DEVICES//,/ }}; do rmdir "d$d"; done; '
+            'echo $CUDA_VISIBLE_DEVICES $ROCR_VISIBLE_DEVICES $QMAP_GPUS\n').format(seconds)
+
+
+def test_each_gpu_is_for_one_job_at_once(qmap):
+    qmap.environ['CUDA_VISIBLE_DEVICES'] = '4, GPU-7,6,-1,9'
+    command = using_devices(0.1)
+    qmap.write('a.map', command * 6 + command.replace('\n', ' ## gpus=2\n') * 2)
+    result = qmap('submit', 'a.map', '--set', 'gpus=1', '-c', '0', '--logs', 'out')
+    assert result.code == 0 and 'max running 3,' in result.out
+    said = [qmap.read('out', '{}.out'.format(number)).split() for number in range(8)]
+    assert all(cuda == rocr and cuda.count(',') + 1 == int(count) for cuda, rocr, count in said)
+    assert {name for cuda, _, _ in said for name in cuda.split(',')} == {'4', 'GPU-7', '6'}
+    assert [count for _, _, count in said] == ['1'] * 6 + ['2'] * 2
+
+
+def test_a_job_without_gpus_finds_the_environment_as_it_is(qmap):
+    qmap.environ['CUDA_VISIBLE_DEVICES'] = '4,7'
+    qmap.write('a.map', 'echo $CUDA_VISIBLE_DEVICES${ROCR_VISIBLE_DEVICES-}\n')
+    assert qmap('submit', 'a.map', '--set', 'gpus=0', '--logs', 'out').code == 0
+    assert qmap.read('out', '0.out') == '4,7\n'
+
+
+def test_more_gpus_than_there_are_is_an_error_before_anything_is_made(qmap):
+    qmap.environ['CUDA_VISIBLE_DEVICES'] = '4'
+    qmap.write('a.map', 'true\ntrue ## gpus=2\n')
+    result = qmap('submit', 'a.map', '--logs', 'out')
+    assert (result.code, result.err) == (
+        2, 'qmap: error: a.map, line 2: the job requests 2 GPUs; this machine has 1; request less\n')
+    qmap.write('b.map', 'true\n')
+    result = qmap('submit', 'b.map', '--set', 'gpus=3', '--logs', 'out')
+    assert result.code == 2 and 'each job requests 3 GPUs; this machine has 1; request less' in result.err
+    assert not os.path.exists(qmap.path('out'))
+    qmap.environ['CUDA_VISIBLE_DEVICES'] = ''
+    assert 'the command requests 1 GPU; this machine has none' in qmap('run', '--set', 'gpus=1', 'true').err
+
+
+def test_gpus_of_adopted_jobs_stay_theirs(qmap):
+    qmap.environ['CUDA_VISIBLE_DEVICES'] = '0,1,2'
+    waits = 'touch here; until [ -e go ]; do sleep 0.05; done; echo $CUDA_VISIBLE_DEVICES ## gpus=2\n'
+    qmap.write('a.map', waits + using_devices(0.05) * 4)
+    process = qmap.start('submit', 'a.map', '-r', '1', '--set', 'gpus=1', '--logs', 'out')
+    until(lambda: os.path.exists(qmap.path('here')))
+    process.kill()
+    process.communicate()
+    second = qmap.start('reattach', '-l', 'out', '-r', '3')
+    until(lambda: os.path.exists(qmap.path('out', '4.out')) and qmap.read('out', '4.out'))
+    qmap.write('go', '')
+    second.communicate()
+    assert second.returncode == 0 and qmap.read('out', '0.out') == '0,1\n'
+    assert {qmap.read('out', '{}.out'.format(number)) for number in range(1, 5)} == {'2 2 1\n'}
+
+
+def test_gpus_of_the_machine(tmp_path, monkeypatch):
+    for name in ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES'):
+        monkeypatch.delenv(name, raising=False)
+    tool = tmp_path / 'nvidia-smi'
+    tool.write_text('#!/bin/bash\n[ "$*" = -L ] && printf "%s\\n" "GPU 0: A (UUID: GPU-1)" "  MIG 1g (UUID: MIG-1)" '
+                    '"GPU 1: A (UUID: GPU-2)"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv('PATH', '{}:{}'.format(tmp_path, os.environ['PATH']))
+    assert module.machine_devices() == ['0', '1']
+    tool.write_text('#!/bin/bash\nexit 9\n')
+    monkeypatch.setattr(module, 'nvidia_devices', lambda: ['nvidia0', 'nvidia1', 'nvidia2'])
+    assert module.machine_devices() == ['0', '1', '2']
+    assert module.device_variables(['2']) == {'CUDA_VISIBLE_DEVICES': '2', 'ROCR_VISIBLE_DEVICES': '2'}
+    monkeypatch.setattr(module, 'nvidia_devices', lambda: [])
+    monkeypatch.setattr(module, 'amd_devices', lambda: ['1', '2'])
+    assert module.machine_devices() == ['0', '1']
+    # HIP counts within what ROCm lets it see.
+    assert module.device_variables(['1']) == {'CUDA_VISIBLE_DEVICES': '0', 'ROCR_VISIBLE_DEVICES': '1'}
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
+    assert module.machine_devices() == []
+
+
 def test_jobs_get_back_the_signals_that_python_ignores(qmap):
     qmap.write('a.map', 'yes | head -1 >/dev/null; echo ${PIPESTATUS[0]}\n')
     assert qmap('submit', 'a.map', '--logs', 'out').code == 0

@@ -89,6 +89,26 @@ def test_memory_is_rounded_up_and_never_zero():
     assert option(Lsf.request_argv({'memory': GB + 1}), '-M') == '1025MB'
 
 
+@pytest.mark.parametrize('params, style, wanted', [
+    ({'gpus': 2}, {}, 'num=2:j_exclusive=yes'), ({'gpus': 2, 'nodes': 2}, {}, 'num=1:j_exclusive=yes'),
+    ({'gpus': 1, 'cores': 4}, {'per': 'slot'}, 'num=1/host:j_exclusive=yes')])
+def test_gpus_are_for_a_host_and_for_nobody_else(params, style, wanted):
+    assert option(Lsf.request_argv(params, **style), '-gpu') == wanted
+
+
+@pytest.mark.parametrize('extra', ['-gpu num=1:gmodel=A100', '-gpu -', '-R "rusage[ngpus_physical=1]"'])
+def test_gpus_in_extra_are_in_place_of_ours(extra):
+    assert Lsf.request_argv({'gpus': 2, 'extra': extra}) == [] == Lsf.request_argv({'gpus': 0})
+
+
+def test_account_constraint_and_reservation():
+    params = {'account': 'lab', 'constraint': 'avx', 'reservation': 'u#1'}
+    argv = load_backend('lsf').submit_argv('/s', 'n', 1, params, '/o')
+    assert (option(argv, '-P'), option(argv, '-R'), option(argv, '-U')) == ('lab', 'select[avx]', 'u#1')
+    argv = load_backend('lsf').submit_argv('/s', 'n', 1, dict(params, extra='-P other'), '/o')
+    assert argv.count('-P') == 1 and option(argv, '-P') == 'other'
+
+
 def test_extra_comes_last_and_is_split_as_a_shell_does():
     params = {'extra': '-P "my project" -R select[avx]', 'queue': 'long'}
     argv = load_backend('lsf').submit_argv('/s', 'n', 1, params, '/o')

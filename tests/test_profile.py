@@ -32,6 +32,16 @@ def test_a_profile_that_names_no_executor_has_the_scheduler_of_the_machine(qmap,
         assert qmap('run', '-q', '-p', 'site', 'echo $QMAP_QUEUE').out == 'long\n'
 
 
+def test_the_account_of_a_site_and_that_of_a_map_or_the_command_line(qmap):
+    qmap.write('site.conf', 'executor = slurm\n[params]\naccount = lab\n')
+    for text, more, wanted in (('true\n', [], 'lab'), ('true ## account=mine\n', [], 'mine'),
+                               ('true\n', ['--set', 'account=ours', '--set', 'sample=S 1'], 'ours')):
+        qmap.write('b.map', text)
+        told = qmap('submit', 'b.map', '--dry-run', '-p', './site.conf', *more)
+        assert '--account={} '.format(wanted) in told.out and 'QMAP_ACCOUNT=' + wanted in told.out
+    assert "QMAP_SAMPLE='S 1'" in told.out
+
+
 @pytest.mark.parametrize('executor', ['slurm', 'sge', 'lsf'])
 def test_what_a_site_demands_stands_before_the_options_of_map_and_job(qmap, executor):
     words = '-A lab --comment=x'

@@ -127,6 +127,24 @@ def test_queue_nodes_and_extra():
     assert argv(extra="-P 'my project' -l gpu=1")[-5:] == ['-P', 'my project', '-l', 'gpu=1', '/logs/run.sh']
 
 
+def test_account_constraint_and_reservation():
+    assert after(argv(account='lab'), '-P') == ['lab']
+    assert after(argv(account='lab', extra='-P other'), '-P') == ['other']
+    assert after(argv(reservation='7'), '-ar') == ['7']
+    assert after(argv(constraint='avx2,model=epyc', extra='-l x=1'), '-l') == ['avx2,model=epyc', 'x=1']
+    assert after(argv(constraint='h_vmem=2G', memory=1 << 30), '-l') == ['h_vmem=2G']
+
+
+@pytest.mark.parametrize('params, expected', [
+    ({'gpus': 2}, ['gpu=2']), ({'gpus': 0}, []), ({'gpus': 2, 'cores': 2}, ['gpu=1']),
+    ({'gpus': 1, 'cores': 4}, ['gpu=0.25']), ({'gpus': 2, 'options': {'gpu_resource': 'cuda'}}, ['cuda=2']),
+    ({'gpus': 2, 'extra': '-l gpu=1'}, ['gpu=1']), ({'gpus': 2, 'extra': '-l ngpus=1'}, ['ngpus=1']),
+    ({'gpus': 2, 'constraint': 'gpu_type=a100'}, ['gpu=2', 'gpu_type=a100']),
+    ({'gpus': 2, 'extra': '-l cuda=1', 'options': {'gpu_resource': 'cuda'}}, ['cuda=1'])])
+def test_gpus_are_of_the_job_and_asked_for_as_the_site_counts_them(params, expected):
+    assert after(argv(**params), '-l') == expected
+
+
 def test_extra_with_an_open_quote_is_refused(backend):
     kind, words = backend.submit('/logs/run.sh', 'a.1.x', 1, {'extra': "-P 'x"}, '/logs/1')
     assert kind == 'refused' and 'quotation' in words
@@ -671,6 +689,12 @@ def test_memory_is_asked_for_as_the_site_counts_it(monkeypatch, kind, setting, a
     assert after(backend.request_argv(wanted), '-l') == ['h_vmem=' + amount]
     assert after(backend.request_argv({'memory': 1 << 30}), '-l') == ['h_vmem=1024M']
     assert len(asked) == (0 if setting else 1 if kind else 2)
+
+
+def test_gpus_count_for_the_job_where_the_site_counts_them_so(monkeypatch):
+    backend = load_backend('sge')
+    monkeypatch.setattr(backend, 'ask', lambda argv: Answer(0, 'gpu gpu INT <= YES JOB 0 0\n'))
+    assert after(backend.request_argv({'cores': 4, 'gpus': 2}), '-l') == ['gpu=2']
 
 
 def test_the_load_of_the_hosts():

@@ -99,6 +99,31 @@ def test_mem_bind_is_no_memory():
     assert '--mem=4096M' in argv(memory=4 * G, extra='--mem-bind=local')
 
 
+def test_what_is_one_option_each_comes_before_extra():
+    words = argv(account='lab', qos='high', constraint='a&b', reservation='r', extra='-A other --comment ""')
+    assert words[-9:] == ['--account=lab', '--qos=high', '--constraint=a&b', '--reservation=r', '-A', 'other',
+                          '--comment', '', '/logs/batch/1']
+    assert not any(word.startswith('--account') for word in argv(account=''))
+
+
+def test_gpus_are_of_the_job_and_asked_for_by_node():
+    assert '--gpus-per-node=2' in argv(gpus=2) and '--gpus-per-node=1' in argv(gpus=2, nodes=2)
+    assert 'gpu' not in ' '.join(argv(gpus=0))
+
+
+@pytest.mark.parametrize('extra', [
+    '--gres=gpu:a100:1', '--gres lscratch:10,gpu:1', '-G 2', '-G2', '--gpus=2', '--gpus-per-task=1',
+    '--gpus-per-node=a100:1', '--tres-per-task=gres/gpu:1'])
+def test_gpus_in_extra_are_in_place_of_ours(extra):
+    assert '--gpus-per-node=4' not in argv(gpus=4, extra=extra)
+
+
+@pytest.mark.parametrize('extra', ['--gres=lscratch:10', '--gpu-bind=closest', '--mem-per-gpu=8G', '-w gpu1',
+                                   '--gres-flags=enforce-binding -p gpu'])
+def test_what_only_adds_to_gpus_leaves_ours(extra):
+    assert '--gpus-per-node=4' in argv(gpus=4, extra=extra)
+
+
 def test_paths_that_sbatch_would_rewrite():
     assert '/50%% off/1.%a' in argv(2, output='/50% off/1')
     assert '/50%% off/1.0' in argv(1, output='/50% off/1')

@@ -73,7 +73,12 @@ def option_values(action):
     """Return the values of an option: words, or the name of what is looked up; '' for files and numbers."""
     if action.choices:
         return ' '.join(action.choices)
-    return {'profile': '@profiles', 'status': '@statuses'}.get(action.dest, '')
+    return {'profile': '@profiles', 'status': '@statuses', 'set': parameter_words()}.get(action.dest, '')
+
+
+def parameter_words():
+    """Return how the parameters begin that are written KEY=VALUE."""
+    return ' '.join(key + '=' for key in PARAMETERS)
 
 
 def positional_words(path, parser, tools):
@@ -88,7 +93,7 @@ def positional_words(path, parser, tools):
     if path == 'info':
         words += FIELDS
     elif path == 'control/set':
-        words += [key + '=' for key in PARAMETERS]
+        words.append(parameter_words())
     elif path == 'help':
         words += [*manual.topics(), *(name for name in tools if name != 'help')]
     for action in parser._actions:

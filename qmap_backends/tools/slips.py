@@ -12,9 +12,10 @@ ARRAY = 'each line of the map is a job; jobs at once: -r N'
 RANGE = 'write a day as 1d or 1-00:00:00 (and for a job array nothing: each line of the map is a job)'
 CORE_MEMORY = 'memory per job, for all its cores: -m SIZE'
 EXTRA = 'put scheduler options below [params] in the map: extra = {:whole}'
-QUEUE = 'put the queue below [params] in the map: queue = {:NAME}'
-NODES = 'put it below [params] in the map: nodes = {:N}'
-TASKS = 'put it below [params] in the map: tasks = {:N}'
+QUEUE, NODES, TASKS = 'queue: --set queue={:NAME}', 'nodes: --set nodes={:N}', 'tasks: --set tasks={:N}'
+GPUS, QOS = 'GPUs per job: --set gpus={:N}', 'QOS: --set qos={:NAME}'
+ACCOUNT = 'account: --set account={:NAME}'
+CONSTRAINT, RESERVATION = 'nodes: --set constraint={:NAME}', 'reservation: --set reservation={:NAME}'
 NAME, FOLDER = 'job name: -n {:NAME}', 'working directory: -w {:DIR}'
 OUTPUT = 'the output of all jobs goes to the logs folder: -l DIR'
 WAITS = 'leave it out: qmap submit waits for the jobs; to continue in the background: --detach'
@@ -39,10 +40,11 @@ OPTIONS = {
     '--cpus-per-task': CORES, '--mem': MEMORY, '--mem-per-cpu': CORE_MEMORY, '--array': ARRAY, '-a': ARRAY,
     '--partition': QUEUE, '--nodes': NODES, '-N': NODES, '--ntasks': TASKS, '--job-name': NAME, '-J': NAME,
     '--output': OUTPUT, '-o': OUTPUT, '--error': OUTPUT, '-e': OUTPUT, '--chdir': FOLDER, '-D': FOLDER,
-    '--gres': EXTRA, '--gpus': EXTRA, '-G': EXTRA, '--account': EXTRA, '-A': EXTRA, '--qos': EXTRA,
-    '--constraint': EXTRA, '-C': EXTRA, '--exclusive': EXTRA, '--licenses': EXTRA, '-L': EXTRA,
-    '--reservation': EXTRA, '--nodelist': EXTRA, '--exclude': EXTRA, '-x': EXTRA, '--dependency': EXTRA,
-    '-d': EXTRA, '--begin': EXTRA, '--requeue': EXTRA,
+    '--gres': EXTRA, '--gpus': GPUS, '-G': GPUS, '--gpus-per-node': GPUS, '-gpu': GPUS, '--account': ACCOUNT,
+    '-A': ACCOUNT, '--qos': QOS, '--constraint': CONSTRAINT, '-C': CONSTRAINT,
+    '--reservation': RESERVATION, '-ar': RESERVATION, '-U': RESERVATION, '--exclusive': EXTRA,
+    '--licenses': EXTRA, '-L': EXTRA, '--nodelist': EXTRA, '--exclude': EXTRA, '-x': EXTRA,
+    '--dependency': EXTRA, '-d': EXTRA, '--begin': EXTRA, '--requeue': EXTRA,
     '--export': 'leave it out: jobs get the environment of qmap submit',
     '--wrap': "one command now: qmap run 'COMMAND'; many: one per line in a map", '--test-only': DRY,
     '--wait': WAITS, '--mail-type': NOTIFY, '--mail-user': NOTIFY,
@@ -78,7 +80,8 @@ OPTIONS = {
 }
 
 #: Which of these hints fit other tools than submit.
-FITTING = {'run': (CORES, CORE_MEMORY, MEMORY, TIME, PROFILE),
+FITTING = {'run': (CORES, CORE_MEMORY, MEMORY, TIME, PROFILE, QUEUE, NODES, TASKS, GPUS, ACCOUNT, QOS,
+                   CONSTRAINT, RESERVATION),
            'template': (CORES, MEMORY, TIME, COLUMNS, LISTS, CONDA),
            'reattach': (RUNNING, BACKGROUND, WAITS), 'control': (CORES, MEMORY, TIME)}
 
