@@ -58,9 +58,10 @@ BUGS = {
     'it is not looked once more whether the batch is over': (
         'RUNNER', '{ : <"$qmap_batch"; }', 'true', 'share', 'driver'),
     'a job begins before it says so': (
-        'RUNNER', 'qmap_say s $qmap_key $qmap_time', 'true', 'share', 'node'),
+        'LOOP', r"printf 's %s %s .\n' $qmap_key $qmap_time", 'true', 'share', 'node'),
     'a job says its end before it began': (
-        'LOOP', 'qmap_begin_next; do', 'qmap_begin_next; do qmap_status=0; qmap_end_job;', 'task', 'node'),
+        'LOOP', '    set -m\n',
+        '    set -m; qmap_say e $qmap_key \'{"exit_code":0,"time":1,"memory":0}\'\n', 'task', 'node'),
     'a line that was torn counts': (
         'WORD', r'(?: (.*))? \.\Z', r'(?: (.*))?(?: \.)?\Z', 'task', 'torn'),
 }
@@ -80,4 +81,4 @@ def test_a_planted_bug_is_found(stage, monkeypatch, bug):
     monkeypatch.setattr(module, where, planted)
     scene = stage(name)
     cases = [case for case in scene.cases() if case[1] == fate]
-    assert not all(points.play(scene, case) for case in cases[::len(cases) // 60 + 1])
+    assert any(points.play(scene, case) is False for case in cases[::len(cases) // 60 + 1])
