@@ -109,22 +109,61 @@ PLANTED = collections.OrderedDict([
     ('traceless', 'an attempt of which a machine may have lost the trace with its power has the next one\'s name'),
     ('behind', 'what waits behind a long job is given to others while the list of its share is there'),
     ('inherited', 'what another machine has begun is not waited for, when its shares are closed'),
+    ('throttle', 'this machine runs as many jobs as it can, whatever max-running says'),
+    ('stay', 'workers stay where fewer may run'),
+    ('all', 'who cancels a job of an array ends all of it'),
+    ('repeat', 'an order that was obeyed is obeyed once more where it still lies there'),
+    ('order', 'of several orders the newest is obeyed first'),
+    ('answer', 'the answer to an order counts one job more than it cancels'),
+    ('stop', 'a driver that shall stop, and cancel all, cancels nothing'),
+    ('unchanged', 'what a retry changes is written down, and not submitted'),
+    ('asks', 'the scheduler is asked for what the map says, whatever was set'),
+    ('waits', 'what waits on this machine begins although all is paused'),
+    ('usage', 'what the accounts add counts also for a job that runs again'),
+    ('timed', 'a job that the queue calls failed by a signal is FAILED for its time'),
+    ('host', 'an attempt has the host of the one before'),
+    ('done', 'how many commands are done is removed while the end of the job may still be heard'),
+    ('frozen', 'who looks again once the journal was compacted sees what was before'),
+    ('unread', 'who looks again does not read what was written since'),
+    ('polls', 'the queue is asked at each look'),
+    ('chatter', 'what the queue says is written down also where it is nothing new'),
+    ('saves', 'each .info is made again at each round'),
+    ('limits', 'the scheduler is asked for its limits before each submission'),
+    ('load', 'the load is asked for at each look'),
+    ('insists', 'the scheduler is told at each look what it shall end'),
+    ('litter', 'what the jobs said stays when they are over'),
+    ('mute', 'nobody says why nothing goes on'),
+    ('leaves', 'a process ends once nothing runs, whatever is left to submit'),
+    ('marker', 'the place of an event behind a torn record leaves out what says that it was torn'),
+    ('span', 'the last of several jobs is forgotten when they are written as a span'),
+    ('overtaken', 'what a driver wrote that was overtaken counts'),
+    ('words', 'words are removed before the journal that tells them is on the disk'),
+    ('condensed', 'a journal that was compacted tells nothing of earlier attempts'),
+    ('silence', 'the beat of a driver does not count on'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
-#: `chunk`: they claim several jobs at once; `local`: it runs on this machine.
+#: `chunk`: they claim several jobs at once; `local`: it runs on this machine; `group`: its jobs have several commands;
+#: `brief`: its queue lists for seconds what has ended.
 NEEDS = {
-    'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'}, 'anew': {'late', 'forget', 'launch'},
+    'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'},
+    'anew': {'late', 'forget', 'launch', 'outage'},
     'begun': {'narrow', 'twice'}, 'behind': {'local'}, 'check': {'crash', 'suspend'}, 'copy': {'hand', 'twice'},
-    'deaf': {'accounts'}, 'doubled': {'disk'}, 'driver': {'control', 'pull', 'chunk'}, 'dropped': {'hand'},
+    'deaf': {'accounts', 'slow', 'brief'}, 'doubled': {'disk'}, 'driver': {'control', 'pull', 'chunk'},
+    'dropped': {'hand'},
     'early': {'crash'}, 'hole': {'hole', 'pull'}, 'inherited': {'local', 'late', 'crash'}, 'late': {'tardy'},
     'lie': {'lie'}, 'list': {'torn', 'pull'}, 'moved': {'pull', 'chunk', 'nap', 'forget'},
     'obedient': {'polite', 'preempt'}, 'onward': {'control', 'pull', 'chunk'},
     'open': {'pull', 'chunk', 'nap', 'forget'}, 'orphan': {'local', 'runner'}, 'ours': {'control', 'pull', 'chunk'},
-    'piece': {'late'}, 'point': {'disk'}, 'queue': {'tardy'}, 'read': {'suspend', 'takeover'},
+    'piece': {'late'}, 'point': {'disk'}, 'queue': {'late', 'brief'}, 'read': {'suspend', 'takeover'},
     'rest': {'pull', 'chunk', 'runner'}, 'script': {'control'}, 'stale': {'poll'},
     'traceless': {'local', 'machine'}, 'unended': {'control', 'dead', 'node'},
     'unseen': {'late', 'pull', 'chunk', 'leave'}, 'void': {'pull', 'chunk', 'leave'}, 'whole': {'torn'},
+    'throttle': {'local'}, 'stay': {'control', 'pull'}, 'all': {'control'}, 'repeat': {'control', 'crash'},
+    'order': {'control'}, 'answer': {'control'}, 'stop': {'control'}, 'unchanged': {'control'},
+    'asks': {'control'}, 'waits': {'local', 'control'}, 'usage': {'control'}, 'timed': {'runner'},
+    'done': {'tardy', 'group'}, 'insists': {'control'}, 'mute': {'outage'}, 'marker': {'disk'}, 'span': {'control'},
+    'overtaken': {'suspend', 'takeover'}, 'words': {'machine'}, 'silence': {'crash'},
 }
 
 
@@ -144,7 +183,7 @@ class Actor:
         self.host = host
         self.pid = world.pids = world.pids + 1
         self.born = 'boot{}/{}'.format(world.boots[host], self.pid)
-        self.dead = self.over = False
+        self.dead = self.over = self.torn = False
         self.woken = self.asleep = False
         self.driver = None
         self.looked = 0    # when it last listed what lies in run/
@@ -402,8 +441,10 @@ class Runner:
             raise Broken('{} ran twice'.format(self.word))
         world.check_launch(self)
         world.began[self.word] = self.began
+        world.hosts_of[self.word], world.ids_of[self.word] = self.host, self.id
         world.scripts[self.word] = self.list.scripts[self.word]
         self.running = True
+        world.check_running(self)
         lasts = self.lasts()
         self.spent = round(self.spent + world.random.uniform(0.001, 0.9 * lasts), 3)
         world.used[self.word] = round(self.spent - self.before, 3)
@@ -438,13 +479,26 @@ class Runner:
         code, self.signal = world.random.choice([0, 0, 0, 0, 1, 3, 137]), 'TERM' if self.stopped else ''
         if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
+        self.count_done(code)
         world.ends[self.word] = (world.now, world.clock_of(self.host), code)
+        world.peaks[self.word] = 0 if world.local else world.random.randint(1, 900 << 20)    # less than jobs ask for
         world.say('{} ends with {}', self.word, code)
         if world.fault('trap', 0.3):
             world.say('a signal arrives at this moment')
             if world.old and isinstance(self.voice, Files):    # a runner of an earlier version lost the status then
                 code = world.random.choice([-1, -1, 256, 'x'])
         self.voice.ended(code)
+
+    def memory(self):
+        """Return what it says of the memory of the attempt at hand; some nodes do not know."""
+        return self.world.peaks[self.word] * (self.host != self.world.nodes[0])
+
+    def count_done(self, code):
+        """Say how many commands of a group have ended well, as each does when it has."""
+        if self.world.group > 1 and not self.world.full:
+            count = self.world.random.randrange(self.world.group) if code else self.world.group
+            self.world.done_of[self.word] = count
+            self.world.put(self.said + '.done', 'a line\n' * count)
 
     def note_end(self, code):
         """It was said how the attempt at hand ended."""
@@ -538,7 +592,8 @@ class Files:
         runner, world = self.runner, self.world
         if world.full:
             return runner.wait_for_room(self.fill, code, tries + 1)
-        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': 0, 'before': times(runner.before)}
+        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': runner.memory(),
+               'before': times(runner.before)}
         if runner.signal:
             end['signal'] = runner.signal
         world.put(runner.said + '.end', '0m0.1s 0m0.1s\n{}\n{}\n'.format(times(runner.spent), json.dumps(end)))
@@ -601,7 +656,7 @@ class Lines:
     def ended(self, code):
         """Say how an attempt ended."""
         runner, world = self.runner, self.world
-        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': 0}
+        end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': runner.memory()}
         if runner.signal:
             end['signal'] = runner.signal
 
@@ -631,7 +686,7 @@ class Lines:
         """
         runner, world = self.runner, self.world
         if world.full and not (world.plant == 'tries' and tries == 30):
-            size = world.random.randrange(len(text))
+            size = len(text) - 1 if world.random.random() < 0.3 else world.random.randrange(len(text))
             self.append(text[:size])
             if torn == 1 and size and whole:
                 whole()
@@ -1005,11 +1060,12 @@ class Cluster:
         for id in ids:
             id = id.partition('.')[0]
             for k, task in (self.jobs[id]['tasks'].items() if id in self.jobs else ()):
-                is_old = task['state'] in ('COMPLETED', 'FAILED') and world.now - task['since'] > 120
+                is_old = task['state'] in ('COMPLETED', 'FAILED') and world.now - task['since'] > world.keeps
                 if is_old or task['state'] == 'taken out':
                     continue
                 ending = 'ending' if task['state'] == 'RUNNING' and task.get('cancelled') else ''
-                found[id, k] = (task['state'], task['reason'], task['reason'] or ending)
+                reason = 'time' if world.plant == 'timed' and task['reason'] == 'signal' else task['reason']
+                found[id, k] = (task['state'], reason, task['reason'] or ending)
                 if task['state'] == 'PENDING' and task['never']:
                     found[id, k] = ('PENDING', '', 'a limit: it will never start')
                     world.truth['never', task['word']] += 1
@@ -1035,6 +1091,8 @@ class Cluster:
                 found[id, k] = {'status': task['state'], 'reason': task['reason'], 'words': task['reason']}
                 if task['host']:
                     found[id, k]['host'] = task['host']
+                if task['word'] in world.exits:
+                    found[id, k]['memory'] = world.peaks[task['word']]
         return found
 
     def preempt(self):
@@ -1160,6 +1218,7 @@ class Simulated(module.Backend):
         if self.world.now < self.hush.get(asked, 0):
             raise Broken('the scheduler is asked again at once')
         word, text = self._submit(script, name, count)
+        self.world.check_asked(name, params)
         self.world.answers.setdefault(name, word)    # somebody may have looked for it before it came
         if word in ('busy', 'silent', 'unclear'):
             self.hush[asked] = self.world.now + (0.005 if word != 'silent' and count > 1 else 4.9)
@@ -1243,10 +1302,14 @@ class Machine(module.Local):
 
     def submit(self, script, name, count, params, output):
         self.world.step('submit')
+        self.world.check_asked(name, params)
         self.world.answers[name] = 'ok'
         answer = super().submit(script, name, count, params, output)
         self.world.step('submitted')
         return answer
+
+    def throttle(self, jobs):
+        super().throttle(1000 if self.world.plant == 'throttle' else jobs)
 
     def find(self, name):
         self.world.step('find')
@@ -1410,6 +1473,12 @@ class World:
         self.halted = float('inf')    # since when nothing is to begin
         self.spent = collections.Counter()    # by job: attempts that were given up without an end
         self.batches, self.handed = {}, {}    # events, by number; by (id, name): the Batch that was submitted so
+        self.named = set()    # jobs that somebody has ordered to end
+        self.told = {}    # by id of an order: the answer that somebody got
+        self.limits = [(0, 0)]    # (since when, how many may run)
+        self.written_at, self.asked_for = {}, {}    # of batches: when they were written; what each asks for
+        self.hosts_of, self.ids_of, self.peaks, self.done_of = {}, {}, {}, {}    # of attempts, as they are
+        self.life = Life(self)
         self.calm = self.over = False
         self.moved = self.CALM
         self.full = self.forbidden = False
@@ -1432,7 +1501,7 @@ class World:
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull', 'chunk', 'local'}
+        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
@@ -1440,6 +1509,8 @@ class World:
         self.calm_at = (self.CALM if self.rate else 0) + (self.HOUR if 'hour' in self.kinds else 0)
         self.locking = self.random.choice(['all', 'all', 'host', 'none'])
         self.bare = self.random.random() < 0.3
+        # For so many seconds the queue lists what has ended.
+        self.keeps = 5 if 'brief' in needed else self.random.choice([120, 120, 5])
         self.local = self.random.random() < 0.2 and not needed or 'local' in needed    # it runs on this machine
         # Only what is on a disk of its own can a machine lose with its power, and then no other one drives.
         self.own_disk = self.local and self.random.random() < {'traceless': 1, 'inherited': 0}.get(plant, 0.5)
@@ -1448,6 +1519,7 @@ class World:
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(20, 80) if self.local else self.random.randint(1, 9)
         self.group = 1 if self.local else self.random.choice([1, 1, 1, 2])
+        self.group = 2 if 'group' in needed else self.group
         self.pull = self.random.choice([0, None, None, 1, 2, 3])
         self.pull = self.pull or 1 if 'pull' in needed else self.pull
         self.chunk = self.random.choice([1, 2, 3, 5])    # jobs that a worker claims at once, at the most
@@ -1585,13 +1657,52 @@ class World:
         since = self.unwanted.get(runner.word, float('inf')) if tells else float('inf')
         if runner.said_at - since > 200:
             raise Broken('{} was cancelled {:.0f} s ago, and begins'.format(runner.word, self.now - since))
+        record = self.record_of(runner.word)
+        if record and record['status'] == 'FAILED' and record.get('error', '').startswith('cancelled before it'):
+            raise Broken('{} begins, and the journal says: {}'.format(runner.word, record['error']))
         job = runner.word.partition('.')[0]
         for other in self.runners if self.local else ():
             waits = other.starter and not other.starter.dead and other.host == runner.host
             if other.running and waits and other.word.partition('.')[0] == job:
                 raise Broken('{} begins, and {} still runs'.format(runner.word, other.word))
-        if self.local and runner.said_at - self.halted > 30:
+        if self.local and runner.said_at - self.halted > (30 if self.kinds & {'disk', 'hour', 'torn'} else 3):
             raise Broken('{} begins, and all is paused'.format(runner.word))
+
+    def check_asked(self, name, params):
+        """Rule: what is asked of the scheduler is what the map says, and what was set since."""
+        asked = {key: text for key, text in module.write_parameters(params).items() if key != 'working_directory'}
+        right = {key: text for key, text in module.write_parameters(
+            module.read_parameters(self.asked_for[name])).items()}
+        if asked != right:
+            raise Broken('{} asks for {}, where {} was set'.format(name, asked, right))
+
+    def newest(self):
+        """Return the Driver that drove last, None for none."""
+        return max((actor.driver for actor in self.actors if actor.driver and actor.driver.lease.ledger),
+                   key=lambda driver: driver.lease._epoch, default=None)
+
+    def record_of(self, word):
+        """Return the record of an attempt, as the driver knows it; None where its job is at another."""
+        driver = self.newest()
+        try:
+            record = driver and driver.ledger.record(driver.ledger.number(word.partition('.')[0]))
+        except module.QMapError:    # another driver compacts the journal
+            return None
+        return record if record and module.key_of(record) == word else None
+
+    def check_running(self, runner):
+        """Rule: no more jobs run at once than may, and than might when the first of them was submitted."""
+        driver = self.newest()
+        live = driver.ledger.live if driver else {}
+        running = [other for other in self.runners if other.running and other.known and any(
+            module.key_of(record) == other.word and str(record['batch']) == other.number
+            for record in (live.get(int(other.word.partition('.')[0]) // self.group),) if record)]
+        since = min([self.written_at[other.number] for other in running], default=self.now)
+        first = max(number for number, (when, _) in enumerate(self.limits) if when <= since)
+        most = max(count for _, count in self.limits[first:])
+        if len(running) > most and not self.kinds & {'lie', 'forget'}:    # else the scheduler does not know them
+            raise Broken('{} run at once, where {} may'.format(' '.join(sorted(
+                other.word for other in running)), most))
 
     @staticmethod
     def put(path, text):
@@ -1676,6 +1787,8 @@ class World:
         for actor in self.actors:
             if actor.host == name:
                 actor.kill()
+        for actor in self.lookers:    # what they have seen of it may be gone
+            actor.kill()
         if self.own_disk:
             self.lose_words(name)
         for runner in self.runners if self.local else ():
@@ -1685,7 +1798,10 @@ class World:
             if journal.host == name and journal.synced is not None and os.path.exists(journal.path):
                 size = os.path.getsize(journal.path)
                 if size > journal.synced:
-                    os.truncate(journal.path, self.random.randint(journal.synced, size))
+                    size = self.random.randint(journal.synced, size)
+                    os.truncate(journal.path, size)
+                    epoch = int(journal.path.rpartition('.')[2])
+                    self.life.void(lambda change: change.epoch == epoch and change.size > size)
                 journal.synced = None
         for name in os.listdir(self.logs.path):
             if name.endswith('.info') and name != 'execution.info' and self.random.random() < 0.2:
@@ -1731,16 +1847,17 @@ class World:
             command['ids'] = [[first, min(self.jobs - 1, first + self.random.randrange(3))]]
         if do == 'retry':
             command['params'] = self.random.choice([{}, {'time': '01:00:00'}])
+        ahead = [word for runner in self.runners if runner.running and runner.known for word in runner.chunk]
+        if do == 'cancel' and ahead and self.random.random() < 0.5:    # what is next in a chunk that runs
+            command['ids'] = [[int(self.random.choice(ahead).partition('.')[0])] * 2]
         if do == 'cancel' and 'ids' not in command:
             command['statuses'] = [self.random.choice(module.STATUSES)]
         if do == 'stop':
             command['cancel'] = self.random.random() < 0.3
         self.say('{}', command)
         self.drop(host, command)
-        if do == 'cancel':
-            self.truth['cancel'] += 1
-        if do == 'stop' and command['cancel']:
-            self.truth['cancel'] += 1
+        if self.random.random() < 0.2:    # and others, too
+            self.drop(self.random.choice(self.hosts), {'do': 'max-running', 'number': self.random.randint(1, 5)})
         if do == 'pause':
             self.at(self.random.choice([5, 100]), lambda: self.drop(host, {'do': 'resume'}))
 
@@ -1748,10 +1865,20 @@ class World:
         """Put a command into the inbox, while somebody may look into it."""
         if self.over:
             return
+        inbox = module.Inbox(self.logs, Somebody(self, host))
         try:
-            self.orders[module.Inbox(self.logs, Somebody(self, host)).drop(command)] = command
+            id = inbox.drop(command)
         except OSError:
-            pass
+            return
+        self.orders[id] = command
+
+        def ask():
+            answer = None if self.over else inbox.answer(id)
+            if answer:
+                self.told[id] = answer['said']
+            elif not self.over:
+                self.at(30, ask)
+        self.at(10, ask)
 
     # The run
 
@@ -1761,11 +1888,17 @@ class World:
             session = actor.session = module.Session(self.logs.path, takeover=takeover)
             with contextlib.suppress(Crash):
                 session._work()
+                self.check_leaving(session)
             actor.rest = session.left()
         self.say('reattach on {}{}', host, ' --takeover' if takeover else '')
         actor = Actor(self, host, work)
         self.actors.append(actor)
         self.at(0, lambda: actor.resume(0))
+
+    def check_leaving(self, session):
+        """Rule: a process ends when nothing is left, when it is told to, or says why."""
+        if session.left() and not session.leaving and not session.trouble:
+            raise Broken('a process has ended, {} jobs are left, and nobody says why'.format(session.left()))
 
     def living(self):
         """Return the processes that are there."""
@@ -1782,12 +1915,16 @@ class World:
     def viewers(self):
         """Somebody looks at it now and then, and nobody may drive meanwhile."""
         def work(actor):
-            ledger = self.ledger()
-            events = module.unmerged_events(module.Plan(self.logs), ledger)
-            try:
-                self.check_view(ledger.with_unwritten(events) if events else ledger)
-            except module.QMapError:    # it was compacted meanwhile
-                pass
+            since, reader = self.now, module.ExecutionReader(self.logs.path)
+            for wait in self.random.choice([[], [1], [5, 60], [50, 50, 50, 400]]) + [None]:
+                began = self.now
+                with contextlib.suppress(module.QMapError):    # it was compacted meanwhile
+                    reader.look()
+                    self.check_view(reader, since)
+                if wait is None:
+                    return
+                since = began
+                actor.wait(wait)
 
         actor = Actor(self, self.random.choice(self.hosts), work)
         self.lookers.append(actor)
@@ -1795,11 +1932,19 @@ class World:
         if not self.calm:
             self.at(self.random.choice([50, 200, 400]), self.viewers)
 
-    def check_view(self, ledger):
-        """Rule: what somebody sees where nobody drives is so, and adds up."""
+    def check_view(self, reader, since):
+        """Rules: what somebody sees was so at some time since they looked last, and adds up; and `info` says the
+        same."""
+        ledger, told = reader.ledger, list(reader.jobs())
         for number in range(ledger.count):
             record = ledger.record(number)
             word = module.key_of(record)
+            if (told[number]['status'], told[number]['id']) != (record['status'], record['job']):
+                raise Broken('{} is told as {}, and is {}'.format(word, told[number], record))
+            said = word in self.exits and record['status'] in Life.OVER or (
+                word in self.reached and record['status'] == 'RUNNING')
+            if not self.life.was(number, (record['status'], record['attempt']), since) and not said:
+                raise Broken('{} is shown as {}, and was not since {:.0f}'.format(word, record['status'], since))
             if record['status'] == 'COMPLETED' and self.exits.get(word) != 0 and word not in self.unsure:
                 raise Broken('{} is shown as COMPLETED, and ended with {}'.format(word, self.exits.get(word)))
             if record['status'] == 'RUNNING' and record.get('started') and word not in self.reached | self.unsure:
@@ -1843,12 +1988,10 @@ class World:
 
         self.window(self.cluster, 'down', [60])
         self.drop(self.hosts[0], {'do': 'cancel', 'statuses': [module.RUNNING]})
-        self.truth['cancel'] += 1
         self.at(self.SOON, lambda: self.at(self.SOON, lambda words=shall_end(): check(words)))
 
     def cancel_dead(self):
         """Cancel all that was submitted: nothing else ends what was on dead nodes."""
-        self.truth['cancel'] += 1
         self.drop(self.hosts[0], {'do': 'cancel', 'statuses': [module.PENDING, module.RUNNING, module.OTHER]})
 
     def finish(self):
@@ -1909,13 +2052,15 @@ class World:
         self.logs = module.Logs(os.path.join(self.folder, 'out'))
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
+        settings, most = {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])}, self.random.randint(1, 4)
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
-            'settings': {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])},
+            'settings': settings,
             'params': dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {}),
             'map_params': {}, 'repeat': [],
-            'max_running': self.random.randint(1, 4), 'group': self.group, 'pull': self.pull, 'token': '0000',
+            'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
             'logs': self.logs.path, 'created_seconds': 0})
+        self.limits = [(0, most)]
 
     def check(self):
         """The rules for what comes of it; those that hold at each step are further below."""
@@ -1928,9 +2073,25 @@ class World:
         for word, count in self.ran.items():
             if count > 1:
                 raise Broken('{} ran {} times'.format(word, count))
+        for id, said in self.told.items():
+            if ledger.obeyed.get(id) != said and not self.kinds & {'machine', 'suspend'}:    # else it was obeyed anew
+                raise Broken('{} was answered: {}, and what was done is: {}'.format(
+                    self.orders[id], said, ledger.obeyed.get(id)))
+        self.check_left()
         forgotten = set(self.orders) - set(ledger.obeyed)
         if forgotten:
             raise Broken('nobody obeyed {}'.format([self.orders[id] for id in forgotten]))
+
+    def check_left(self):
+        """Rule: nothing is left in the folder that nobody needs any more."""
+        driver, ledger = self.newest(), self.ledger()
+        unheard = {module.key_of(record) for record in map(ledger.record, range(ledger.count)) if record.get('unheard')}
+        for folder in ('run', 'batch', 'inbox'):
+            left = os.listdir(os.path.join(self.logs.qmap, folder))
+            left = [name for name in left if self.said_at.get(name, 0) < driver.began - 60
+                    and not unheard & set(driver.chunks.keys_of(name.rpartition('.')[0]))]
+            if left:
+                raise Broken('{} are left in {}'.format(' '.join(sorted(left)), folder))
 
     def check_job(self, ledger, number):
         """Check the last record of a job, and its .info."""
@@ -1939,7 +2100,7 @@ class World:
         if word in self.unsure:
             return
         if record.get('error') == 'cancelled before it was submitted':
-            if not self.truth['cancel']:
+            if number not in self.named:
                 raise Broken('{} was dropped, and nobody asked for it'.format(word))
             return
         if self.exits.get(word) == 0 and (word in self.verdicts or word in self.cancelled):
@@ -1956,7 +2117,7 @@ class World:
             self.check_own(module.key_of(attempt), attempt)
         interrupted = [attempt.get('error_reason') in module.INTERRUPTED
                        for attempt in [record] + ledger.earlier(number)]
-        if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and not self.truth['cancel']:
+        if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and number not in self.named:
             raise Broken('{} was interrupted, and does not run again'.format(word))
         # Where words come late, it may have been judged without them.
         for attempt in ledger.earlier(number) if not self.kinds & {'late', 'tardy'} else ():
@@ -1981,6 +2142,12 @@ class World:
         told = {key: record.get(key) for key in ('started', 'finished', 'exit_code')}
         own = {'started': self.began.get(word), 'finished': self.ends[word][1],
                'exit_code': code if code in range(256) else None}
+        if told['started']:
+            told['host'], own['host'] = record.get('host'), self.hosts_of[word]
+        if record.get('memory') is not None and not self.local:
+            told['memory'], own['memory'] = record['memory'], self.peaks[word]
+        if record['status'] == 'FAILED' and self.group > 1:
+            told['done'], own['done'] = record.get('done'), self.done_of.get(word, 0)
         if record.get('cpu') is not None and abs(record['cpu'] - self.used[word]) > 0.002:
             told['cpu'], own['cpu'] = record['cpu'], self.used[word]
         if self.old and not told['started']:
@@ -2060,7 +2227,8 @@ class World:
         lasted = self.ends.get(word, (0, 0))[1] - (self.began.get(word) or 0)    # with its wait for room
         happened = {
             'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
-            'cancelled': self.truth['cancel'] or self.truth['cancelled', word] or self.truth['launch', word],
+            'cancelled': int(record['job']) // self.group in self.named or self.truth['cancelled', word] or
+            self.truth['launch', word],
             'submit': self.truth['refused', word] or self.truth['never', word] or self.truth['never'],
             'memory': killed,    # clocks may have jumped
             'time': self.truth['time', word] or 'clock' in self.kinds or lasted > 3400,
@@ -2073,6 +2241,137 @@ class World:
             return    # this machine knows by which signal
         if (reason == 'exit' or not known) and record.get('exit_code') != (code if known else None):
             raise Broken('{} has exit code {}, not {}'.format(word, record.get('exit_code'), code))
+
+
+class Change:
+    """What an event makes of a job.
+
+    Attributes:
+        when: it was written
+        epoch, size: of the segment, with that
+        number, state: of the job; its status and attempt, a pair
+        sure: whether it stands in the journal, and counts
+    """
+
+    def __init__(self, when, epoch, number, state):
+        self.when, self.epoch, self.size, self.number, self.state = when, epoch, 0, number, state
+        self.sure = False
+
+
+class Life:
+    """The lives of all jobs: which event may follow which, and what was so at which time."""
+
+    #: By kind of event: from which statuses it leads on.
+    LIVE, OVER = ('PENDING', 'RUNNING', 'OTHER'), ('COMPLETED', 'FAILED')
+    FROM = {'batch': ('UNSUBMITTED',), 'run': LIVE, 'end': LIVE, 'usage': OVER, 'returned': LIVE, 'retry': OVER,
+            'dropped': ('UNSUBMITTED',), 'cancel': LIVE}
+
+    def __init__(self, world):
+        self.world = world
+        self.changes = collections.defaultdict(list)    # by number of the job
+
+    def follow(self, lease, events):
+        """Rule: a status changes only as the picture of a job's life has it. Return the Changes of these events."""
+        ledger, found, ahead = lease.ledger, [], {}
+        for event in events:
+            for number, attempt in self.meant(ledger, event):
+                state = ahead.get(number) or (module.STATUSES[ledger.status[number]], ledger.attempts[number])
+                ahead[number] = self.after(ledger, event, number, attempt, state)
+                change = Change(self.world.now, lease._epoch, number, ahead[number])
+                self.changes[number].append(change)
+                found.append(change)
+            if event['event'] == 'lead':
+                self.void(lambda change: change.epoch < event['epoch'] and
+                          change.size > event['read'].get(change.epoch, 0))
+        return found
+
+    @staticmethod
+    def meant(ledger, event):
+        """Yield (number, attempt) of the jobs that an event is about; None for the attempt that these are at."""
+        if event['event'] in ('batch', 'returned'):
+            for key in event['tasks']:
+                id, attempt = module.split_key(key)
+                yield ledger.number(id), attempt
+        elif event['event'] in ('run', 'end', 'usage'):
+            yield ledger.number(event['job']), event['attempt']
+        elif event['event'] in ('retry', 'dropped', 'cancel'):
+            for first, last in event['numbers']:
+                for number in range(first, last + 1):
+                    yield number, None
+
+    def after(self, ledger, event, number, attempt, state):
+        """Return the state to which an event leads."""
+        kind, (status, last) = event['event'], state
+        right = last + 1 if kind == 'batch' else last
+        allowed = status in self.FROM[kind] and attempt in (None, right)
+        if kind == 'end' and not allowed and attempt == last:
+            back = ledger.before_retry(number) if status == 'UNSUBMITTED' else None
+            allowed = status == 'FAILED' and bool(ledger.record(number).get('unheard'))
+            allowed = allowed or bool(back) and back['status'] == event['status']
+        if kind == 'usage' and event['status'] != status or not allowed:
+            raise Broken('job {} is {} in attempt {}, and then comes {}'.format(number, status, last, event))
+        if kind in ('run', 'end'):
+            return event['status'], attempt
+        if kind == 'returned':
+            dropped = number in ledger.cancelled
+            return 'FAILED' if dropped else 'UNSUBMITTED', attempt - (not event.get('spent'))
+        return {'batch': 'PENDING', 'retry': 'UNSUBMITTED', 'dropped': 'FAILED'}.get(kind, status), right
+
+    def void(self, is_void):
+        """Note that some of what was written does not count, or is gone."""
+        for changes in self.changes.values():
+            for change in changes:
+                if is_void(change):
+                    change.sure = False
+
+    def was(self, number, state, since):
+        """Tell whether a job was in a state at some time since then."""
+        for change in reversed(self.changes[number]):
+            if change.state == state:
+                return True
+            if change.when < since and change.sure:
+                return False
+        return state == ('UNSUBMITTED', 0)
+
+
+class Costs:
+    """What a driver costs."""
+
+    #: Calls of the scheduler in a minute, by kind, at the most.
+    MOST = {'poll': 7, 'accounts': 13, 'submit': 15, 'find': 12, 'cancel': 6, 'load': 2, 'limits': 6, 'workers': 4,
+            'copies': 2}
+
+    def __init__(self):
+        self.calls = collections.defaultdict(collections.deque)    # by kind: when the scheduler was asked
+        self.written = collections.Counter()    # by attempt: records of it that are not its end
+        self.saved = collections.Counter()    # by name: how often an .info was made
+        self.records = collections.Counter()    # by job: ends that were written
+
+    def note_call(self, kind):
+        """Rule: the scheduler is asked so often in a minute at the most."""
+        calls = self.calls[kind]
+        calls.append(WORLD.now)
+        while WORLD.now - calls[0] >= 60:
+            calls.popleft()
+        if len(calls) > self.MOST[kind] and not WORLD.local:
+            raise Broken('{} calls of the scheduler in a minute, to {}'.format(len(calls), kind))
+
+    def note_events(self, events):
+        """Rule: few records are written of an attempt before that is over."""
+        for event in events:
+            if event['event'] in ('end', 'usage'):
+                self.records[event['job']] += 1
+            if event['event'] == 'run':
+                submission = module.key_of(event), event['batch']
+                self.written[submission] += 1
+                if self.written[submission] > 5 + 10 * ('lie' in WORLD.kinds):
+                    raise Broken('{} records are written of {}'.format(self.written[submission], submission[0]))
+
+    def note_saved(self, name):
+        """Rule: an .info is made once for each record that it tells, and for what an earlier driver left."""
+        self.saved[name] += 1
+        if self.saved[name] > 1 + self.records[name.partition('.')[0]]:
+            raise Broken('{} was made {} times'.format(name, self.saved[name]))
 
 
 class Somebody:
@@ -2093,13 +2392,15 @@ REAL = {name: getattr(module, name) for name in (
     'Driver', 'Lease', 'Steering', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
     'is_runner', 'time', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe', 'load_backend',
-    'Host', 'WORD', 'bring_to_disk', 'selected_jobs')}
+    'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim'),
            (module.Plan, 'script_of'), (module.Words, 'hear'), (module.Words, '_count_cpu'),
-           (module.Logs, 'close_batch')]
+           (module.Logs, 'close_batch'), (module.Ledger, 'outdated'), (module.Ledger, '_read_segment'),
+           (module.Session, '_undone'), (module.ExecutionReader, 'look'), (module.Plan, 'changes'),
+           (module.Compaction, '_surviving'), (module.Beat, 'show')]
 REAL.update({method: getattr(*method) for method in METHODS})
-REAL['returned'] = module.EVENTS['returned']
+REAL.update({'returned': module.EVENTS['returned'], 'ftruncate': os.ftruncate})
 
 
 class Journal(REAL['Journal']):
@@ -2117,9 +2418,12 @@ class Journal(REAL['Journal']):
 
     def write(self, events):
         WORLD.step('events')
-        size = self.size
+        size, torn = self.size, self._torn
+        WORLD.actor.torn = torn
         try:
             places = super().write(events)
+            if torn and WORLD.plant == 'marker':
+                places = [place - len('{"event":"torn"}\n') for place in places]
             self.check_places(events, places)
             return places
         except OSError:
@@ -2135,6 +2439,7 @@ class Journal(REAL['Journal']):
             for event in self.lines_from(size):
                 if event.get('event') == 'batch':
                     WORLD.batches[event['batch']] = event
+                    WORLD.written_at[str(event['batch'])] = WORLD.now
                 WORLD.short = WORLD.short or event.get('event') == 'set' and 'pull' in event
                 if event.get('event') == 'returned':    # the same attempt comes again
                     if event.get('spent'):
@@ -2169,7 +2474,7 @@ class Journal(REAL['Journal']):
         WORLD.step('put')
         if WORLD.full or WORLD.fault('torn', 0.02):
             os.write(self._handle, bytes(data[:WORLD.random.randint(0, len(data) - 1)]))
-            if WORLD.fault('crash', 0.2):
+            if not self._torn and WORLD.fault('crash', 0.2):
                 WORLD.actor.dead = True
                 raise Crash()
             raise OSError(errno.ENOSPC, 'No space left on device')
@@ -2236,7 +2541,8 @@ def write_bytes(path, flags, data):
         raise Crash()
     if torn:
         raise OSError(errno.ENOSPC, 'No space left on device')
-    return WORLD.step('written')
+    WORLD.step('written')
+    return WORLD.actor.driver.costs.note_saved(os.path.basename(path))
 
 
 def write_text(path, text):
@@ -2267,6 +2573,18 @@ def bring_to_disk(path):
     for journal in Journal.all if WORLD.plant != 'fsync' else ():
         if journal.path == path and journal.synced is not None:
             journal.synced = os.path.getsize(path)
+
+
+def cut_file(handle, size):
+    """Cut a segment off where it was torn, which may fail as well: here not twice in a row, nor where a whole line got
+    there, for what that tells would count twice, nor where the line that says so may be lost with a machine's power."""
+    if WORLD and WORLD.actor and not (WORLD.actor.torn or 'machine' in WORLD.kinds):
+        with open('/proc/self/fd/{}'.format(handle), 'rb') as source:
+            source.seek(size)
+            partial = b'\n' not in source.read().lstrip(b'\n')
+        if partial and WORLD.fault('disk', 0.3):
+            raise OSError(errno.EIO, 'Input/output error')
+    REAL['ftruncate'](handle, size)
 
 
 def hidden(path):
@@ -2354,8 +2672,12 @@ def beats_elsewhere(admission, driver):
 class Inbox(REAL['Inbox']):
     """What others tell the driver."""
 
+    listed = ()    # ids of the orders that were there, last
+
     def waiting(self, *args):
         found = super().waiting(*args)
+        found = found[::-1] if WORLD.plant == 'order' and WORLD.actor.driver else found
+        self.listed = [id for id, _ in found]
         if WORLD.plant == 'inbox' and WORLD.actor.driver:
             for id, _ in found:
                 module.remove_file(self._path(id))
@@ -2366,6 +2688,9 @@ class Inbox(REAL['Inbox']):
         driver = WORLD.actor.driver
         if id not in driver.ledger.obeyed or WORLD.plant != 'fsync' and driver.lease.unsynced():
             raise Broken('the order {} is taken away before it is sure to be in the journal'.format(id))
+        if WORLD.fault('crash', 0.1):
+            WORLD.actor.dead = True
+            raise Crash()
         super().remove(id)
 
 
@@ -2387,12 +2712,22 @@ class Lease(REAL['Lease']):
             if check:
                 check(event, events)
         written = self.unwritten + list(events)
+        lived = WORLD.life.follow(self, written)
         super().write(events)
+        driver.costs.note_events(written)
+        for change in lived:
+            change.sure, change.size = True, self._journal.size
         self.written.extend((event, json.dumps(event)) for event in written)
         for event in written:
             check = getattr(driver, 'after_' + event['event'], None)
             if check:
                 check(event)
+
+    hasty = False    # whether nothing is brought to the disk
+
+    def sync(self):
+        if not self.hasty:
+            super().sync()
 
     def check_epoch(self):
         WORLD.step('check')
@@ -2414,12 +2749,14 @@ class Driver(REAL['Driver']):
         super().__init__(*args, **options)
         WORLD.actor.driver = self
         self.began = 0    # to look at everything, last
+        self.leads, self.costs = False, Costs()
+        self.looked = self.moved = 0    # and when that went on
         self.judging = None    # since when it judges what is gone
         self.blind = self.returning = False    # whether the accounts have not answered; whether it takes a batch back
         self.causes, self.cancelled_at = 1, 0    # reasons to tell the scheduler what to end; when that was done last
 
     def lead(self, *args, **options):
-        leads = super().lead(*args, **options)
+        leads = self.leads = super().lead(*args, **options)
         if leads:    # others may have died while they wrote what is cancelled
             self.after_cancel(None)
         return leads
@@ -2431,6 +2768,14 @@ class Driver(REAL['Driver']):
         journal says so, and from then on they run all that they can."""
         if self.ledger.settings.get('halted'):
             raise Broken('batch {} is submitted, and all is paused'.format(event['batch']))
+        for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
+            if event.get('params', {}) != self.expected_changes(number):
+                raise Broken('job {} is submitted with {}, where {} was set'.format(
+                    number, event.get('params'), self.expected_changes(number)))
+        own = {'time': '01:00:00'} if WORLD.limited and 'crew' not in event else {}
+        asked = dict({'time': '02:00:00'} if WORLD.limited else {}, **own)
+        asked.update(event.get('params', {}) if 'crew' not in event else self.ledger.settings.get('params') or {})
+        WORLD.asked_for[event['name']] = {key: text for key, text in asked.items() if text}
         if WORLD.pull is None and 'crew' in event and not WORLD.short:
             raise Broken('there are workers, and the journal does not say why')
         if WORLD.pull is None and 'crew' not in event and self.ledger.settings.get('pull'):
@@ -2450,13 +2795,31 @@ class Driver(REAL['Driver']):
         if alone + workers > self.max_running:
             raise Broken('{} jobs and {} workers where {} may run'.format(alone, workers, self.max_running))
 
+    def expected_changes(self, number):
+        """Return what is to be different from the map for a job that is submitted now, as texts."""
+        own = {'time'} if WORLD.limited else set()
+        found = {key: text for key, text in (self.ledger.settings.get('params') or {}).items() if key not in own}
+        return dict(found, **self.ledger.changes.get(number, {}))
+
+    def before_cancel(self, event, events):
+        """Rule: nobody ends what nobody has cancelled."""
+        numbers = {number for first, last in event['numbers'] for number in range(first, last + 1)}
+        if not any(other['event'] == 'command' for other in events) and not numbers <= WORLD.named:
+            raise Broken('{} are cancelled, and nobody ordered that'.format(sorted(numbers - WORLD.named)))
+
+    def before_usage(self, event, events):
+        """Rule: what the accounts add is of the same attempt."""
+        WORLD.check_own(module.key_of(event), event)
+
     def before_run(self, event, events):
         """Rule: what has begun does not wait."""
         if event['status'] == 'PENDING' and self.attempts.has_begun(module.key_of(event)):
             raise Broken('{}.{} had begun, and is PENDING'.format(event['job'], event['attempt']))
 
     def before_end(self, event, events):
-        """Rule: what is cancelled before it ran was claimed, so that nobody runs it."""
+        """Rules: what is cancelled before it ran was claimed, so that nobody runs it; what is told of an attempt is
+        its own."""
+        WORLD.check_own(module.key_of(event), event)
         live = self.ledger.number(event['job']) in self.ledger.live    # else it tells once more how it ended
         path = WORLD.path((self.chunks.first_of(event) if live else '') + '.start')
         if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
@@ -2487,16 +2850,32 @@ class Driver(REAL['Driver']):
         self.causes += bool(event['id'])
 
     def before_command(self, event, events):
-        """Rule: an order does what it says to the jobs that it names, and nothing else."""
+        """Rules: an order does what it says to the jobs that it names, and nothing else; it is answered truly; each
+        is obeyed once, and those that came before it first."""
         self.causes += 1
-        found, right = effects_of(events), self.effects_of_order(WORLD.orders[event['command']])
+        order = WORLD.orders[event['command']]
+        found, right = effects_of(events), self.effects_of_order(order)
         if found != right:
-            raise Broken('the order {} does {}, and not {}'.format(WORLD.orders[event['command']], found, right))
+            raise Broken('the order {} does {}, and not {}'.format(order, found, right))
+        WORLD.named.update(right.get('cancel', ()), right.get('dropped', ()), right.get('end', ()))
+        told, true = counts_in(event['said']), self.counts_of_order(order, right)
+        if told != true:
+            raise Broken('the order {} is answered: {}; and it is {}'.format(order, event['said'], true))
+        if self.lease._epoch == max(self.logs.epochs()) and event['command'] in WORLD.ledger().obeyed:
+            raise Broken('the order {} is obeyed twice'.format(order))
+        sooner = [id for id in self.steering.inbox.listed if id < event['command'] and id not in self.ledger.obeyed]
+        if sooner:
+            raise Broken('the order {} is obeyed, and {} came before it'.format(order, WORLD.orders[sooner[0]]))
 
     def after_command(self, event):
         """Rule: and then it is so."""
         right, ledger = effects_of(self.last_events), self.ledger
         WORLD.halted = min(WORLD.halted, WORLD.now) if self.ledger.settings.get('halted') else float('inf')
+        if 'max_running' in right:
+            WORLD.limits.append((WORLD.now, right['max_running']))
+        changed = right.get('retry params', {}).items()
+        if any(not changed <= ledger.changes.get(number, {}).items() for number in right.get('retry', ())):
+            raise Broken('{} are not changed to {}'.format(right['retry'], right['retry params']))
         for key in ('halted', 'max_running', 'params'):
             if key in right and ledger.settings.get(key) != right[key]:
                 raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
@@ -2537,11 +2916,39 @@ class Driver(REAL['Driver']):
                 right['retry params'] = order['params']
         return {key: value for key, value in right.items() if value}
 
+    def counts_of_order(self, order, right):
+        """Return the numbers that an answer to an order tells, in their order."""
+        do, ledger = order['do'], self.ledger
+        unsubmitted, live = ledger.count_of(module.UNSUBMITTED), len(ledger.live)
+        if do == 'cancel':
+            over = sum(module.STATUSES[ledger.status[number]] in Life.OVER for number in selected_jobs(ledger, order))
+            numbers = [len(right.get('cancel', ())), len(right.get('end', ())), len(right.get('dropped', ())),
+                       over if order.get('ids') else 0]
+            return [number for number in numbers if number]
+        if do == 'retry':
+            return [len(right.get('retry', ()))]
+        if do == 'stop' and not order['cancel'] and self.backend.takes_back:
+            live = ledger.count_of(module.RUNNING)
+        return {'pause': [unsubmitted, live], 'resume': [unsubmitted], 'set': [unsubmitted], 'stop': [live],
+                'max-running': [order.get('number'), self.max_running]}[do]
+
     # What is done
 
     def tick(self):
         self.began = WORLD.now
         super().tick()
+        self.look_whether_it_goes_on()
+
+    def look_whether_it_goes_on(self):
+        """Rule: where nothing goes on, it is said why."""
+        stands = not self.ledger.live and self.ledger.left() and not self.halted and not self.leaving
+        stands = stands and not (self.asker.under_way('submit') or self.asker.under_way('limits'))
+        slept = WORLD.now - self.looked > 30
+        if not stands or slept or self.trouble or self.lease._epoch < max(self.logs.epochs()):
+            self.moved = WORLD.now
+        self.looked = WORLD.now
+        if WORLD.now - self.moved > 60:
+            raise Broken('nothing goes on since {:.0f}, and nobody says why'.format(self.moved))
 
     def set(self, **settings):
         if WORLD.plant == 'decided' and 'pull' in settings:
@@ -2552,6 +2959,10 @@ class Driver(REAL['Driver']):
     @property
     def halted(self):
         return super().halted and WORLD.plant != 'pause'
+
+    @property
+    def trouble(self):
+        return '' if WORLD.plant == 'mute' else super().trouble
 
     def _complain(self, error):
         super()._complain(error)
@@ -2568,6 +2979,10 @@ class Steering(REAL['Steering']):
         if WORLD.plant == 'former' and order['do'] == 'cancel':
             reply = reply._replace(events=[dict(event, status='COMPLETED') if event['event'] == 'end' else event
                                            for event in reply.events])
+        if WORLD.plant == 'stop' and order['do'] == 'stop':
+            reply = reply._replace(events=[])
+        if WORLD.plant == 'answer' and order['do'] == 'cancel':
+            reply = reply._replace(text=re.sub(r'\d+', lambda match: str(int(match.group()) + 1), reply.text, 1))
         self.driver.last_events = reply.events
         return reply
 
@@ -2591,6 +3006,28 @@ class Steering(REAL['Steering']):
     def cancel(self, numbers):
         self.driver.causes += 1
         super().cancel(numbers)
+
+    def end_tasks(self, tasks):
+        if WORLD.plant == 'all':
+            others = map(self.driver.attempts.task, self.ledger.live.values())
+            tasks = list(tasks) + [task for task in others if task and task[0] in {id for id, _ in tasks}]
+        super().end_tasks(tasks)
+
+    def end_cancelled(self, now):
+        if WORLD.plant == 'insists' and self.ledger.cancelled:
+            self._cancel_now = True
+        super().end_cancelled(now)
+
+    def obey(self):
+        if WORLD.plant == 'repeat':
+            self.ledger.obeyed.clear()
+        super().obey()
+
+    def _obey(self, *args):
+        awaited = dict(self.driver.queue.waiting_for_usage)
+        super()._obey(*args)
+        if WORLD.plant == 'usage':
+            self.driver.queue.waiting_for_usage.update(awaited)
 
 
 class Unclaimed(REAL['Unclaimed']):
@@ -2625,6 +3062,10 @@ class Pools(REAL['Pools']):
         super().look_after()
         self.driver.chunks.giving = False
 
+    def _shrink(self, count):
+        if WORLD.plant != 'stay':
+            super()._shrink(count)
+
     def cut_off(self, *args):
         return WORLD.plant != 'cut' and super().cut_off(*args)
 
@@ -2638,6 +3079,9 @@ class Asker(REAL['Asker']):
 
     def ask(self, kind, about, function, *arguments):
         self.kind = kind
+        self.driver.costs.note_call(kind)
+        if kind == 'cancel':
+            self.check_ended(arguments[0])
         super().ask(kind, about, function, *arguments)
 
     def _put(self, question):
@@ -2662,7 +3106,18 @@ class Asker(REAL['Asker']):
             question.answered = False
             world.at(seconds, lambda: setattr(question, 'answered', True))
         else:
-            world.at(seconds, lambda: self.put(kind, question))
+            actor = world.actor
+            world.at(seconds, lambda: kind != 'submit' and actor.dead or self.put(kind, question))
+
+    def check_ended(self, tasks):
+        """Rule: nobody ends what nobody has cancelled, and runs."""
+        tasks = set(tasks)
+        for number, record in self.ledger.live.items():
+            if self.driver.attempts.task(record) in tasks and number not in self.ledger.cancelled and any(
+                    copy.running and copy.known and copy.word == module.key_of(record)
+                    for copy in WORLD.copies.get(module.key_of(record), ())):
+                raise Broken('{} runs, is not cancelled, and the scheduler shall end it'.format(
+                    module.key_of(record)))
 
     def check_nodes(self):
         """Rule: nothing is submitted to a node of which the journal says that nothing begins there."""
@@ -2692,8 +3147,9 @@ class Submitter(REAL['Submitter']):
     def room(self):
         return super().room() + (WORLD.plant == 'more')
 
-    def submit_batch(self, *args, **options):
-        more = super().submit_batch(*args, **options)
+    def submit_batch(self, numbers, params, *args, **options):
+        params = self.plan.params if WORLD.plant == 'asks' else params
+        more = super().submit_batch(numbers, params, *args, **options)
         if WORLD.plant == 'hush':
             self.forget_failures()
         return more or WORLD.plant == 'hush'
@@ -2709,6 +3165,10 @@ class Submitter(REAL['Submitter']):
                 demand.timer for demand in self.demands._by_params.values()]:
             timer.due = 0
 
+    def submit(self):
+        self._array_limit = 0 if WORLD.plant == 'limits' else self._array_limit
+        super().submit()
+
     def largest(self, demand):
         return self._array_limit if WORLD.plant == 'half' else super().largest(demand)
 
@@ -2721,9 +3181,12 @@ class Recall(REAL['Recall']):
         others = [other for other in self.ledger.batches.values() if other.get('id') == id and other['batch'] != batch]
         if WORLD.plant != 'again':
             super().forget_id(batch, id)
+        names = {name for name in REAL[module.Logs, 'listing'](self.logs) if WORLD.visible(self.here.host, name)}
         for other in others:
             for record in self.ledger.live.values():
                 word = module.key_of(record)
+                if record['batch'] == other['batch'] and self.driver.chunks.is_claimed(record, names):
+                    continue    # its worker comes to it
                 if record['batch'] == other['batch'] and (other['id'] == id or WORLD.known_since(
                         self.here.host, word, 'start', WORLD.there) > WORLD.now):
                     raise Broken('{} still waits under the id {}, which is given again'.format(word, id))
@@ -2740,6 +3203,10 @@ class Recall(REAL['Recall']):
         self.driver.returning = True
         super().return_batch(batch)
         self.driver.returning = False
+
+    def withdraw(self):
+        if WORLD.plant != 'waits' or self.driver.leaving:
+            super().withdraw()
 
     def take_over(self):
         super().take_over()
@@ -2790,11 +3257,20 @@ class Queue(REAL['Queue']):
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if self.here.monotonic() >= self.timer.due and 'started' in record:
                 record['began'] = record.pop('started')
+        self.timer.due = 0 if WORLD.plant == 'polls' else self.timer.due
         self.question = self.driver.asker.under_way('poll')
         super().poll()
         for record in self.ledger.live.values() if WORLD.plant == 'back' else ():
             if 'began' in record:
                 record['started'] = record.pop('began')
+
+    def look_at_load(self, now):
+        self._load_due = 0 if WORLD.plant == 'load' else self._load_due
+        super().look_at_load(now)
+
+    def _see_listed(self, record, status, message):
+        events = super()._see_listed(record, status, message)
+        return events or ([self.driver.attempts.changed_record(record)] if WORLD.plant == 'chatter' else events)
 
     def _judge(self, tasks, accounts, *args):
         driver = self.driver
@@ -2835,6 +3311,9 @@ class Chunks(REAL['Chunks']):
     def forget(self, keys):
         if WORLD.plant != 'anew':
             super().forget(keys)
+
+    def has_end(self, *args):
+        return WORLD.plant != 'deaf' and super().has_end(*args)
 
     def first_of(self, record):
         return module.key_of(record) if WORLD.plant == 'alone' else super().first_of(record)
@@ -2887,6 +3366,9 @@ class Reports(REAL['Reports']):
             if self.here_runs(word):
                 raise Broken('{} has ended, and a copy of it runs'.format(word))
         event = super().ended(record, end, *args)
+        earlier = self.ledger.earlier(self.ledger.number(record['job'])) if WORLD.plant == 'host' else ()
+        if earlier and earlier[-1].get('host'):
+            event['host'] = earlier[-1]['host']
         if word in WORLD.signalled and event['status'] == 'COMPLETED' and not args and not os.path.exists(
                 os.path.join(WORLD.logs.run, word + '.why')):
             raise Broken('{} was told to end, did so with 0, and nobody asks why'.format(word))
@@ -2912,9 +3394,21 @@ class Scribe(REAL['Scribe']):
     def flush(self):
         if WORLD.plant == 'early':
             self.lease.write([{'event': 'saved'}])
+        if WORLD.plant == 'saves':
+            for number in range(self.ledger.count):
+                self.note(number)
+        self.lease.hasty = WORLD.plant == 'words'
         super().flush()
+        self.lease.hasty = False
 
     def _clean(self):
+        if WORLD.plant == 'litter':
+            self.remove_scripts()
+            self.needs_cleaning = False
+            return None
+        if WORLD.plant == 'done':
+            for key in self.driver.attempts.closed:
+                module.remove_file(os.path.join(self.logs.run, key + '.done'))
         if WORLD.plant != 'claims':
             return super()._clean()
         closed = self.driver.attempts.closed
@@ -2947,6 +3441,21 @@ def effects_of(events):
         elif event['event'] == 'end':    # of a retry that was taken back
             found.setdefault('end', set()).add(int(event['job']) // WORLD.group)
     return found
+
+
+def counts_in(said):
+    """Return the numbers that an answer to an order tells of it."""
+    if said.startswith(('max running', 'cancelling', 'retry of', 'driver stops', 'paused', 'resumed')) or re.match(
+            r'\d', said):
+        said = re.sub(r'withdrawn: .*? as before', 'withdrawn', said)
+        return [int(number) for number in re.findall(r'\b(\d+)\b', said)]
+    found = re.search(r'(?:retrying|for) (\d+) ', said)
+    return [int(found.group(1))] if found else []
+
+
+def why_outdated(logs):
+    """Return why the journal may be out of date, '' where somebody drives."""
+    return '' if any(actor.driver and actor.driver.leads for actor in WORLD.living()) else 'no driver is running'
 
 
 def selected_jobs(ledger, order):
@@ -3008,6 +3517,53 @@ def correct(unended, answer, now):
     return answer if WORLD.plant == 'unended' else REAL[module.Unended, 'correct'](unended, answer, now)
 
 
+def is_planted(plant):
+    """Tell whether a bug is planted in what is looked at."""
+    return bool(WORLD) and WORLD.plant == plant and WORLD.actor is not None
+
+
+def outdated(ledger):
+    return not is_planted('frozen') and REAL[module.Ledger, 'outdated'](ledger)
+
+
+def read_segment(ledger, epoch, most, *args):
+    REAL[module.Ledger, '_read_segment'](ledger, epoch, None if is_planted('overtaken') else most, *args)
+
+
+def undone(session, late):
+    found = REAL[module.Session, '_undone'](session, late)
+    return found and not (is_planted('leaves') and session._drove and not session._ledger.live)
+
+
+def look(reader, *args):
+    if not (is_planted('unread') and reader._merged):
+        REAL[module.ExecutionReader, 'look'](reader, *args)
+
+
+def changes(plan, ledger, number):
+    found = REAL[module.Plan, 'changes'](plan, ledger, number)
+    return dict(ledger.settings.get('params') or {}) if is_planted('unchanged') and number in ledger.changes else found
+
+
+def as_spans(numbers):
+    spans = REAL['as_spans'](numbers)
+    if is_planted('span') and spans and spans[-1][0] < spans[-1][1]:
+        spans[-1] = [spans[-1][0], spans[-1][1] - 1]
+    return spans
+
+
+def surviving(compaction, event, place):
+    number = compaction.ledger.number(event['job']) if event['event'] == 'end' else None
+    if is_planted('condensed') and number is not None and compaction.ledger.places.newest[number] != place:
+        return []
+    return REAL[module.Compaction, '_surviving'](compaction, event, place)
+
+
+def show_beat(beat, *args, **options):
+    beat._count -= is_planted('silence')
+    REAL[module.Beat, 'show'](beat, *args, **options)
+
+
 def claim(attempts, record):
     return WORLD.plant == 'given' or REAL[module.Attempts, 'claim'](attempts, record)
 
@@ -3017,13 +3573,17 @@ def install():
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
                      Driver, Lease, Steering, Unclaimed, Pools, Chunks, Shares, read_words, sound_end, Processes,
-                     birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes):
+                     birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes,
+                     why_outdated):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (
         Machine(WORLD, wake) if WORLD.local else Simulated(WORLD))
     module.is_runner, module.time = lambda pid: True, Clock()
-    module.bring_to_disk = bring_to_disk
+    module.bring_to_disk, os.ftruncate = bring_to_disk, cut_file
+    module.Ledger.outdated, module.Ledger._read_segment, module.Session._undone = outdated, read_segment, undone
+    module.ExecutionReader.look, module.Plan.changes, module.as_spans = look, changes, as_spans
+    module.Compaction._surviving, module.Beat.show = surviving, show_beat
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
     module.Plan.script_of = script_of

@@ -35,5 +35,5 @@ RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited', 'onward
 @pytest.mark.slow
 @pytest.mark.parametrize('bug', [bug for bug in simulation.PLANTED if bug not in RARE])
 def test_a_planted_bug_is_found(bug):
-    code, said = simulate('--plant', bug, '8000')
+    code, said = simulate('--plant', bug, '1000')
     assert code == 0 and 'found with seed' in said, said
