@@ -3542,13 +3542,14 @@ class DriverHosts:
 
     Attributes:
         last: host of whoever drove last, and by which mount: see `view_of`
+        epoch: its segment
         boots: {host: which start of the machine it was}
         restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it
             may have lost that jobs of its own had begun
     """
 
     def __init__(self):
-        self.last, self.boots, self.restarted_after = '', {}, 0
+        self.last, self.epoch, self.boots, self.restarted_after = '', 0, {}, 0
 
     def note(self, lead, last_batch):
         """Note who drives from here on.
@@ -3992,7 +3993,8 @@ class Ledger(JournalState):
             self._read_snapshot()
         epochs = self.logs.epochs()
         for epoch in epochs:
-            if epoch > self.snapshot and epoch >= max(self._read, default=0):
+            # As long as a newer one has no driver that leads, the older one may grow.
+            if epoch > self.snapshot and epoch >= self.drivers.epoch:
                 # What an old driver wrote after the next one had read its segment counts for nothing.
                 leads = (self.first(self.logs, later) for later in epochs if later > epoch)
                 lead = next((event for event in leads if event.get('event') == 'lead'), {})
@@ -4079,6 +4081,7 @@ class Ledger(JournalState):
     def apply_lead(self, event, place):
         """See JournalState; what it had read of older segments is what counts of them."""
         super().apply_lead(event, place)
+        self.drivers.epoch = place >> 44
         for epoch, counts in event.get('read', {}).items():
             epoch = int(epoch)
             if self._read.get(epoch, 0) > counts:
@@ -4537,10 +4540,10 @@ class Journal:
             except OSError:
                 # Whole lines that did get there would count twice when they are written again, so all of it
                 # is void.
-                self._torn = True
+                before, self._torn = self._torn, True
                 try:
                     os.ftruncate(self._handle, self.size)
-                    self._torn = False
+                    self._torn = before    # what was torn then is still there
                 except OSError:
                     self.size = os.fstat(self._handle).st_size
                 raise
@@ -10538,8 +10541,10 @@ class Attempts(Part):
             return None
 
 
-#: What programs say that cannot write: strerror of ENOSPC and EDQUOT.
-DISK_FULL = re.compile('No space left on device|Disk quota exceeded')
+#: What is said of a job that failed while the disk was full.
+DISK_WAS_FULL = 'the disk of the logs folder was full'
+#: What programs say that cannot write, strerror of ENOSPC and EDQUOT; and what was said of that before.
+DISK_FULL = re.compile('No space left on device|Disk quota exceeded|' + DISK_WAS_FULL)
 
 
 class Disk(Part):
@@ -10597,8 +10602,7 @@ class Disk(Part):
         if just_full or space_lacking(self.logs.path, self.FULL):
             for event in failed:
                 if not DISK_FULL.search(event['error']):
-                    event['error'] = '{}the disk of the logs folder was full'.format(
-                        event['error'] and event['error'] + '; ')
+                    event['error'] = '{}{}'.format(event['error'] and event['error'] + '; ', DISK_WAS_FULL)
 
 
 class Scribe(Part):
@@ -10734,7 +10738,7 @@ class Scribe(Part):
                 'start': lambda file: file.key in attempts.closed and file.key not in held and not any(
                     map(attempts.is_inferred, chunks.keys_of(file.key))),
                 'end': lambda file: file.key in attempts.closed and not attempts.is_inferred(file.key),
-                'done': lambda file: file.key in attempts.closed,
+                'done': lambda file: file.key in attempts.closed and not attempts.is_inferred(file.key),
                 'why': lambda file: file.key in attempts.closed}
         for name in self.logs.listing():
             file = parse_run_file(name)
@@ -12763,17 +12767,20 @@ class Queue(Part):
             now: when these were asked, on the monotonic clock
             patience: seconds
         """
-        events = []
+        events, over = [], []
         for number, last in asked.items():
             since, event = self.waiting_for_usage.get(number, (0, None))
             if event is not last:    # nobody waits for it any more
                 continue
             account = (accounts or {}).get(tuple(event['task'])) or {}
-            if is_account_of(event, account) and add_usage(event, account):
-                events.append(dict(event, event='usage'))
+            with_usage = dict(event, event='usage')
+            if is_account_of(event, account) and add_usage(with_usage, account):
+                events.append(with_usage)
             if accounts == {} or account or now - since > patience:
-                del self.waiting_for_usage[number]
+                over.append(number)
         self.driver.reports.log(events)
+        for number in over:    # only what is written down counts
+            del self.waiting_for_usage[number]
 
     def _judge(self, tasks, accounts, now):
         """End the jobs that are gone, as far as it is known how.

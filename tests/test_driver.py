@@ -1078,3 +1078,53 @@ def test_jobs_that_will_never_start_are_waited_for_unless_the_profile_says_other
         driver.here.now += 86400
         driver.tick()
     assert driver.ledger.record(0)['status'] == 'PENDING'
+
+
+def test_what_ended_jobs_used_is_told_also_where_it_cannot_be_written_at_once(qmap, monkeypatch):
+    driver = still(qmap, 'true\n', Told(), group=1)
+    driver.backend.accounts = lambda tasks: {task: {'memory': 1 << 20, 'cpu': 1.0} for task in tasks}
+    driver.backend.queue = {('1', 0): ('RUNNING', '', '')}
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    say(driver, '0.1.end', exit_code=0)
+    write, full = driver.lease._journal.write, [True]
+
+    def write_maybe(events):
+        if full and any(event['event'] == 'usage' for event in events):
+            full.pop()
+            raise OSError(28, 'No space left on device')
+        return write(events)
+
+    monkeypatch.setattr(driver.lease._journal, 'write', write_maybe)
+    for _ in range(150):
+        driver.here.now += 1
+        driver.tick()
+    assert not full and driver.ledger.record(0)['memory'] == 1 << 20
+
+
+def test_how_many_commands_were_done_is_told_also_of_a_job_that_is_heard_of_late(qmap):
+    driver = execution(qmap, 'true\n' * 2, Told(), Still())
+    driver.plan.group = 2
+    driver.lead()
+    driver.tick()
+    say(driver, '0.1.start', executor_id='1')
+    with open(os.path.join(driver.logs.run, '0.1.done'), 'w') as target:
+        target.write('0\n')
+    driver.backend.queue, driver.backend.accounts = {}, lambda tasks: {}
+    for _ in range(300):
+        driver.here.now += 1
+        driver.tick()
+    assert driver.ledger.record(0)['error_reason'] == 'lost'
+    say(driver, '0.1.end', exit_code=3)
+    driver.here.now += 60
+    driver.tick()
+    assert [driver.ledger.record(0)[key] for key in ('error_reason', 'done')] == ['exit', 1]
+
+
+def test_that_the_disk_was_full_is_said_once(qmap):
+    driver = still(qmap, 'true\n', Told())
+    event = {'event': 'end', 'job': '0', 'attempt': 1, 'status': 'FAILED', 'error_reason': 'exit', 'error': ''}
+    driver.disk.note_full(driver.here.monotonic())
+    for _ in range(2):
+        driver.disk.explain([event])
+    assert event['error'] == 'the disk of the logs folder was full'

@@ -170,3 +170,57 @@ def test_the_open_segment_is_known_by_the_name_that_it_has(tmp_path):
              if os.path.lexists('/proc/self/fd/' + number)]
     journal.close()
     assert [name for name in names if name.startswith(path)] == [path]
+
+
+def test_what_a_full_disk_tears_several_times_hides_no_record(tmp_path, monkeypatch):
+    journal = module.Journal(str(tmp_path / 'journal.0001'), {'event': 'open'})
+    put, cut, failing = journal._put, os.ftruncate, [True, True]
+    cuts = [OSError(5, 'Input/output error'), None]
+
+    def put_some(data):
+        if failing:
+            failing.pop()
+            put(data[:20])
+            raise OSError(28, 'No space left on device')
+        return put(data)
+
+    def cut_maybe(handle, size):
+        error = cuts.pop(0)
+        if error:
+            raise error
+        cut(handle, size)
+
+    monkeypatch.setattr(journal, '_put', put_some)
+    monkeypatch.setattr(os, 'ftruncate', cut_maybe)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            journal.write([{'event': 'left', 'time': 7}])
+    places = journal.write([{'event': 'left', 'time': 8}])
+    journal.close()
+    with open(str(tmp_path / 'journal.0001'), 'rb') as source:
+        events = [event for event, _, _ in module.read_events(source)]
+        source.seek(places[0])
+        assert module.parse_event(source.readline()) == {'event': 'left', 'time': 8}
+    assert [event and event['event'] for event in events] == ['open', 'sum', None, 'torn', 'left', 'sum']
+
+
+def test_who_looks_reads_on_while_another_process_has_only_begun_to_drive(qmap):
+    logs = module.Logs(prepare(qmap, 'true\n' * 2, qmap.path('out')))
+
+    def lead(epoch, read):
+        return {'event': 'lead', 'epoch': epoch, 'read': read, 'host': 'a', 'pid': 1, 'born': 'b/1', 'time': 0}
+
+    first = module.Journal(logs.journal(1), {'event': 'open', 'host': 'a', 'pid': 1, 'born': 'b/1'})
+    first.write([lead(1, {})])
+    second = module.Journal(logs.journal(2), {'event': 'open', 'host': 'a', 'pid': 2, 'born': 'b/2'})
+    ledger = module.Ledger(logs, 2, 1)
+    ledger.load()
+    first.write([{'event': 'dropped', 'numbers': [[0, 0]], 'time': 0}])
+    ledger.load()
+    assert ledger.record(0)['status'] == 'FAILED'
+    second.write([lead(2, {'1': first.size})])
+    first.write([{'event': 'dropped', 'numbers': [[1, 1]], 'time': 0}])    # counts for nothing
+    ledger.load()
+    assert ledger.record(1)['status'] == 'UNSUBMITTED' and not ledger.damage
+    first.close()
+    second.close()
