@@ -127,7 +127,6 @@ PLANTED = collections.OrderedDict([
     ('unread', 'who looks again does not read what was written since'),
     ('polls', 'the queue is asked at each look'),
     ('chatter', 'what the queue says is written down also where it is nothing new'),
-    ('saves', 'each .info is made again at each round'),
     ('limits', 'the scheduler is asked for its limits before each submission'),
     ('load', 'the load is asked for at each look'),
     ('insists', 'the scheduler is told at each look what it shall end'),
@@ -3394,9 +3393,6 @@ class Scribe(REAL['Scribe']):
     def flush(self):
         if WORLD.plant == 'early':
             self.lease.write([{'event': 'saved'}])
-        if WORLD.plant == 'saves':
-            for number in range(self.ledger.count):
-                self.note(number)
         self.lease.hasty = WORLD.plant == 'words'
         super().flush()
         self.lease.hasty = False

@@ -29,7 +29,8 @@ def test_a_seed_repeats_exactly():
 
 
 #: Found in so rare worlds that only `--plant all` looks for it.
-RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited', 'onward', 'anew', 'doubled'}
+RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited', 'onward', 'anew', 'doubled', 'usage', 'all',
+        'frozen', 'silence', 'overtaken', 'leaves', 'stay', 'words', 'condensed'}
 
 
 @pytest.mark.slow
