@@ -2922,6 +2922,8 @@ class Failures:
 
     @staticmethod
     def _key(record):
+        if record.get('error_reason') in ('memory', 'time'):    # whoever tells it, and in whatever words
+            return describe_end(record), ''
         return describe_end(record), NUMBERS.sub('#', error_line(record))
 
     @staticmethod
@@ -3046,7 +3048,12 @@ class Group:
         if len(self.ids) < self._most or record['job'] < self.ids[-1]:
             self.ids = sorted(self.ids + [record['job']])[:self._most]
         if self.hosts is not None:
-            self._count_host(record.get('host') or '', 1)
+            self._count_host(self._host_of(record), 1)
+
+    @staticmethod
+    def _host_of(record):
+        """Return where a job failed, '' where it is not known, or not of all its attempts."""
+        return (record.get('host') or '') if record.get('attempt', 1) < 2 else ''
 
     def _count_host(self, host, count):
         self.hosts[host] = self.hosts.get(host, 0) + count
@@ -3059,8 +3066,8 @@ class Group:
         """Count a job no more."""
         self.count -= 1
         self.ids = [id for id in self.ids if id != record['job']]
-        if self.hosts and record.get('host', '') in self.hosts:
-            self._count_host(record.get('host', ''), -1)
+        if self.hosts and self._host_of(record) in self.hosts:
+            self._count_host(self._host_of(record), -1)
 
     @classmethod
     def merged(cls, groups):
@@ -12554,8 +12561,9 @@ class Queue(Part):
     """
 
     #: Seconds for which to wait for what the scheduler's accounts say of an end; between two looks at the
-    #: load; between two questions for what ended jobs used, which is only nice to know.
-    PATIENCE, LOAD, USAGE = 20, 60, 60
+    #: load; between two questions for what ended jobs used, which is only nice to know; for which the queue
+    #: is looked at more often, once jobs were cancelled.
+    PATIENCE, LOAD, USAGE, ENDING = 20, 60, 60, 30
 
     def __init__(self, driver):
         super().__init__(driver)
@@ -12613,6 +12621,8 @@ class Queue(Part):
         self._listed = listed
         self._waited = {task for task, told in answer.value.items() if told[0] == PENDING}
         self.driver.reports.log(events)
+        if self.here.time() - max(self.ledger.cancelled.values(), default=0) < self.ENDING:
+            self.look_soon(5, 5)    # what was told to end is about to
         self.driver.pools.see(answer.value, set(answer.about.values()), now)
         self.driver.steering.hopeless.end(now)
 
@@ -15777,8 +15787,34 @@ def open_folder(path):
     return ExecutionReader(path)
 
 
-#: The first line of the maps that `info` makes, which it may therefore overwrite.
-INFO_MAP = '# made by qmap info'
+#: The first line of the maps that `info` makes, which it may therefore overwrite, and the last one, with the
+#: CRC-32 of all before it in hexadecimal: not one that was edited since.
+INFO_MAP, INFO_MAP_END = '# made by qmap info', '# as qmap info made it: {:08x}'
+
+
+def signed_lines(lines):
+    """Yield lines of text, and one more by which it is known whether somebody has changed them."""
+    import zlib
+    check = 0
+    for line in lines:
+        check = zlib.crc32(encode(line + '\n'), check)
+        yield line
+    yield INFO_MAP_END.format(check)
+
+
+def is_own_map(path):
+    """Tell whether a file is a map as `info` has made it."""
+    import zlib
+    check, line = 0, b''
+    with open(path, 'rb') as lines:
+        if lines.readline() != encode(INFO_MAP + '\n'):
+            return False
+        lines.seek(0)
+        for line in lines:
+            if line == encode(INFO_MAP_END.format(check) + '\n'):
+                return not lines.read(1)
+            check = zlib.crc32(line, check)
+    return False
 
 
 def left_map(plan, jobs, params, more=None):
@@ -16595,18 +16631,27 @@ class StopSignals:
         way: the key of STOPS for what was asked for, None for nothing
     """
 
-    #: Seconds that the last things may take when it is time to leave: file systems may hang.
-    PATIENCE = 10
+    #: Seconds that the last things may take when it is time to leave: file systems may hang; within which a
+    #: second Ctrl-C is the same one: programs such as timeout(1) pass on what the terminal has sent to all.
+    PATIENCE, SAME = 10, 0.3
 
     def __init__(self, session):
         self._session = session
         self._received = []
-        self._interrupts = 0
+        self._interrupts, self._interrupted = 0, float('-inf')    # when the last one came, likewise
         self._leave_at = None    # on the monotonic clock
         self.way = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:    # nohup
-                signal.signal(number, lambda number, frame: self._received.append(number))
+                signal.signal(number, lambda number, frame: self._receive(number))
+
+    def _receive(self, number):
+        now = time.monotonic()
+        if number == signal.SIGINT:
+            is_same, self._interrupted = now - self._interrupted < self.SAME, now
+            if is_same:
+                return
+        self._received.append(number)
 
     def obey(self, say):
         """Obey what has come. Return False where this process must leave now, whatever is still to be done.
@@ -16862,7 +16907,7 @@ def tool_info(options):
     """Run `qmap info`."""
     import gc
     no_map = options.fields or options.format or options.advise or options.summary or options.script
-    overwrite_nothing(options.output, options.force, None if no_map else INFO_MAP)
+    overwrite_nothing(options.output, options.force, None if no_map else is_own_map)
     if options.script is not None:
         return print_script(options)
     if options.log is not None:
@@ -16932,8 +16977,8 @@ def map_lines(source, statuses, options):
         print_warnings(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
     lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
     if options.collapse:
-        lines = itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
-    return lines
+        return itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
+    return signed_lines(lines)
 
 
 def warn_outdated(logs, ledger):
@@ -17138,13 +17183,13 @@ def special_file(path):
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
-def overwrite_nothing(path, force, first_line=None, other='another name'):
+def overwrite_nothing(path, force, is_own=None, other='another name'):
     """Keep a file of the user from being overwritten.
 
     Args:
         path: of the file to be written; None for standard output
         force: whether it may be overwritten
-        first_line: text; a file that begins with it may be overwritten, too
+        is_own: function of the path that tells whether a file may be overwritten, too
         other: what to give in place of the path
 
     Raises:
@@ -17152,10 +17197,8 @@ def overwrite_nothing(path, force, first_line=None, other='another name'):
     """
     if path is None or force or not os.path.exists(path) or special_file(path):
         return
-    if first_line and os.path.isfile(path):
-        with open(path, 'rb') as lines:
-            if lines.read(len(first_line) + 1) == encode(first_line + '\n'):
-                return
+    if is_own and os.path.isfile(path) and is_own(path):
+        return
     raise QMapError('{} already exists; give {}, or --force to overwrite it'.format(path, other))
 
 

@@ -58,6 +58,27 @@ def test_signals_stay_apart_and_what_is_taken_back_is_gone():
     assert [group.text() for group in failures.groups()] == ['1 job: signal 15 (TERM): killed by signal 15  (id 15)']
 
 
+@pytest.mark.parametrize('reason', ['memory', 'time'])
+def test_what_exceeds_a_limit_is_one_group_whoever_says_so(reason):
+    failures = module.Failures()
+    records = [failed('0', 'OUT_OF_MEMORY', error_reason=reason),
+               failed('1', 'slurmstepd: error: Detected 1 oom-kill event(s)', error_reason=reason)]
+    for record in records:
+        failures.add(record)
+    assert [(group.count, group.ids) for group in failures.groups()] == [(2, ['0', '1'])]
+    failures.remove(records[1])
+    assert [group.count for group in failures.groups()] == [1]
+
+
+def test_where_earlier_attempts_failed_is_not_known():
+    group = module.Group('exit 1')
+    for number in range(30):
+        group.add(failed(str(number), 'x', 'c12', attempt=2))
+    assert group.only_on({'c12': 40, 'c13': 500}) == []
+    group.remove(failed('0', 'x', 'c12', attempt=2))
+    assert group.hosts == {'': 29}
+
+
 def test_no_number_of_different_messages_fills_the_memory():
     failures = module.Failures()
     records = [failed(str(number), 'word{}'.format(''.join('abcdefghij'[int(digit)] for digit in str(number))))

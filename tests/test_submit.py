@@ -335,6 +335,21 @@ def test_sigterm_leaves_at_once_and_the_jobs_go_on(qmap):
 
 
 @pytest.mark.slow
+def test_a_program_around_it_that_passes_ctrl_c_on_does_not_make_it_a_second_one(qmap):
+    qmap.write('a.map', 'until [ -e go ]; do sleep 0.05; done\n')
+    with open(qmap.path('screen'), 'wb') as screen:
+        process = qmap.start('submit', 'a.map', '--logs', 'out', stdout=screen)
+    until(lambda: '1 running' in qmap.read('screen'))
+    for _ in range(3):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    process.communicate(timeout=60)
+    assert 'Cancelling' not in qmap.read('screen') and qmap.statuses('out') == ['RUNNING']
+    qmap.write('go', '')
+    assert qmap('reattach', '-l', 'out').code == 0
+
+
+@pytest.mark.slow
 def test_ctrl_c_says_what_goes_on_and_a_second_one_cancels(qmap):
     qmap.write('a.map', 'echo begun; sleep 1000\n' * 3)
     with open(qmap.path('screen'), 'wb') as screen:
@@ -342,6 +357,7 @@ def test_ctrl_c_says_what_goes_on_and_a_second_one_cancels(qmap):
     until(lambda: '1 running' in qmap.read('screen'))
     os.kill(process.pid, signal.SIGINT)
     until(lambda: 'Press Ctrl-C again to cancel it' in qmap.read('screen'))
+    time.sleep(0.5)    # a second one at the same moment would be the first one, passed on
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
