@@ -12622,7 +12622,7 @@ class Queue(Part):
         self._waited = {task for task, told in answer.value.items() if told[0] == PENDING}
         self.driver.reports.log(events)
         if self.here.time() - max(self.ledger.cancelled.values(), default=0) < self.ENDING:
-            self.look_soon(5, 5)    # what was told to end is about to
+            self.look_soon()    # what was told to end is about to
         self.driver.pools.see(answer.value, set(answer.about.values()), now)
         self.driver.steering.hopeless.end(now)
 
