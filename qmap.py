@@ -3549,14 +3549,13 @@ class DriverHosts:
 
     Attributes:
         last: host of whoever drove last, and by which mount: see `view_of`
-        epoch: its segment
         boots: {host: which start of the machine it was}
         restarted_after: the last batch before such a machine was started anew, 0 for none: with its power it
             may have lost that jobs of its own had begun
     """
 
     def __init__(self):
-        self.last, self.epoch, self.boots, self.restarted_after = '', 0, {}, 0
+        self.last, self.boots, self.restarted_after = '', {}, 0
 
     def note(self, lead, last_batch):
         """Note who drives from here on.
@@ -3973,6 +3972,7 @@ class Ledger(JournalState):
         self.damage = []
         self._read = None    # {segment: bytes of it that were read}, None as long as nothing was
         self._covered = {}    # the same for the segments that the snapshot stands for
+        self._led = 0    # the newest segment that a driver leads, of those that were read
         self._astray = None    # (segment, byte) up to which it counts, where more of it was read
         self._blocks = {}    # by segment: the lines that were read since its last sum
 
@@ -4001,7 +4001,7 @@ class Ledger(JournalState):
         epochs = self.logs.epochs()
         for epoch in epochs:
             # As long as a newer one has no driver that leads, the older one may grow.
-            if epoch > self.snapshot and epoch >= self.drivers.epoch:
+            if epoch > self.snapshot and epoch >= self._led:
                 # What an old driver wrote after the next one had read its segment counts for nothing.
                 leads = (self.first(self.logs, later) for later in epochs if later > epoch)
                 lead = next((event for event in leads if event.get('event') == 'lead'), {})
@@ -4088,7 +4088,7 @@ class Ledger(JournalState):
     def apply_lead(self, event, place):
         """See JournalState; what it had read of older segments is what counts of them."""
         super().apply_lead(event, place)
-        self.drivers.epoch = place >> 44
+        self._led = place >> 44
         for epoch, counts in event.get('read', {}).items():
             epoch = int(epoch)
             if self._read.get(epoch, 0) > counts:
