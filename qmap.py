@@ -725,16 +725,20 @@ def is_of_type(value, kind):
 NUMBER = (int, float)
 
 
-def write_json(path, value):
+def write_json(path, value, lasting=False):
     """Replace a JSON file: its readers see the old one or the new one, never half of it.
 
     Every parser reads it. Where it holds bytes that are not UTF-8, its `exact` is the same once more as a
     text of JSON, in which \\udcNN stands for the byte NN, and `read_json` returns that.
 
+    Args:
+        path, value: of the file, and a dict
+        lasting: whether that shall be so also where the machine loses its power
+
     Raises:
         OSError: it could not be written; the old one stands
     """
-    replace_file(path, exact_json(value))
+    replace_file(path, exact_json(value), lasting)
 
 
 def create_json(path, value):
@@ -762,8 +766,11 @@ def exact_json(value):
     return text.encode()
 
 
-def replace_file(path, data):
+def replace_file(path, data, lasting=False):
     """Replace a file whole.
+
+    Args:
+        path, data, lasting: of the file, its bytes, and as for `write_json`
 
     Raises:
         OSError: it could not be written; the old one stands
@@ -771,6 +778,8 @@ def replace_file(path, data):
     temporary = '{}.tmp{}'.format(path, os.getpid())
     try:
         write_new(temporary, data)
+        if lasting:    # a file system may keep the new name without what it stands for
+            bring_to_disk(temporary)
         os.replace(temporary, path)
     except OSError:
         remove_file(temporary)
@@ -11085,9 +11094,12 @@ class Chunks(Part):
 
     def may_have_begun(self, record, names):
         """Tell whether a live job may have begun, as far as can be seen: the first one of a chunk that was
-        claimed has."""
-        is_head = self.first_of(record) == key_of(record) and self.is_claimed(record, names)
-        return is_head or self.driver.attempts.has_begun(key_of(record))
+        claimed has. A claim proves nothing where a machine may have lost with its power what came of it."""
+        if self.driver.attempts.has_begun(key_of(record)):
+            return True
+        if self.driver.recall.is_untraced(record):
+            return 'started' in record
+        return self.first_of(record) == key_of(record) and self.is_claimed(record, names)
 
     def _chunk(self, name, file):
         """Return the Chunk with words of this name.
@@ -12823,7 +12835,7 @@ class Queue(Part):
             if verdict == VANISHED:
                 account = {'reason': 'lost', 'words': attempts.launches.why_lost(
                     number, attempts.tries.get(number, 0) + 1)}
-            self._explain(account, attempt, evidence)
+            self._explain(account, attempt, evidence, record)
             event = self.driver.reports.ended(record, attempt.end, account)
             events.append(self.driver.steering.unended.explain(event, task))
             may_return = event.get('error_reason') in INTERRUPTED or attempt.requeued
@@ -12879,8 +12891,7 @@ class Queue(Part):
         self.driver.attempts.forget_start(key_of(record))
         return True
 
-    @staticmethod
-    def _explain(account, attempt, evidence):
+    def _explain(self, account, attempt, evidence, record):
         """Add to an account what is known beside it: what the queue said, or that the machine was started
         anew."""
         start, is_silent = attempt.start or {}, not evidence.output and not attempt.end
@@ -12891,9 +12902,12 @@ class Queue(Part):
             account.update(reason='lost', words='put back into the queue while it ran, as it seems')
         if attempt.reason and account.get('reason', 'exit') in ('exit', 'signal', UNSTARTABLE):
             account.update(reason=attempt.reason, words=attempt.message)
-        if not account.get('reason') and start.get('born') and start.get('host') == os.uname().nodename \
-                and not start['born'].startswith(boot_id()):
-            account.update(reason='node', words='{} was rebooted while the job ran'.format(start['host']))
+        host, boot = start.get('host') or record.get('host'), start.get('born', '').partition('/')[0]
+        rebooted = host == self.here.host and boot not in ('', self.here.born.partition('/')[0])
+        if not start and evidence.begun:
+            rebooted = self.driver.recall.is_untraced(record)
+        if rebooted and not attempt.end and not account.get('reason'):
+            account.update(reason='node', words='{} was rebooted while the job ran'.format(host))
 
 
 class Recall(Part):
@@ -12919,6 +12933,11 @@ class Recall(Part):
         if any(batch.get('id') is None for batch in self.ledger.batches.values()):
             self.due = 0
         self._untraced = self.ledger.drivers.restarted_after if self.backend.starts_jobs else 0
+
+    def is_untraced(self, record):
+        """Tell whether a live job was submitted before this machine, which runs the jobs, was started anew:
+        with its power it may have lost what that has said."""
+        return record['batch'] <= self._untraced
 
     def may_rerun(self, number, event):
         """Tell whether a job runs once more by itself: nothing that it did ended it. (It may have claimed the
@@ -12959,7 +12978,7 @@ class Recall(Part):
         if not self.backend.takes_back:
             self._given_up.update(self.driver.attempts.task(self.ledger.live[number]) for number in numbers)
         used = {key for key, number in zip(keys, numbers)
-                if spent or self.ledger.live[number]['batch'] <= self._untraced}
+                if spent or self.is_untraced(self.ledger.live[number])}
         now = self.here.time()
         self.lease.write([{'event': 'returned', 'tasks': sorted(some), 'spent': some is used, 'time': now}
                           for some in (set(keys) - used, used) if some])
@@ -14104,7 +14123,7 @@ class Driver:
             self.lease.sync()
             write_json(self.logs.execution, dict(
                 self.plan.info, finished='' if self.ledger.left() else iso_time(self.here.time()),
-                counts=self.counts(), cancelled=self.ledger.failures.cancelled))
+                counts=self.counts(), cancelled=self.ledger.failures.cancelled), lasting=True)
             self.lease.show_beat(released=True)
         except OSError as error:
             self._complain(error)
@@ -14187,6 +14206,8 @@ class Inbox:
             os.fchmod(target.fileno(), 0o644)    # the driver may be another user
             sync_file(target.fileno())
         os.rename(path + '.tmp', path)
+        with contextlib.suppress(OSError):    # not everybody may read the folder
+            bring_to_disk(self._folder)    # an answer is seen before the journal is on the disk
 
     def answer(self, id):
         """Return the event that a driver has written of an order since it was dropped; None before."""
@@ -14996,9 +15017,9 @@ class Session(ExecutionReader):
     def _work(self):
         """Drive or view until nothing is left to do, or this process leaves."""
         try:
-            late = True    # once is enough: whoever drives takes in what came late
+            late = True    # for who drives once is enough: that takes in what came late
             while self.leaving in ('', 'cancel', 'hand over') and self._undone(late):
-                late, self.viewing = False, not self._drive()
+                late = self.viewing = not self._drive()
                 if self.viewing:
                     self._view()
                 elif self.leaving:
@@ -15103,7 +15124,7 @@ class Session(ExecutionReader):
                     'cannot report, and pending ones are submitted again'.format(
                         there, plural(len(self._ledger.live), 'job')))
             self.plan.info.update(logs=here, inode=os.stat(self.logs.qmap).st_ino)
-            write_json(self.logs.execution, self.plan.info)
+            write_json(self.logs.execution, self.plan.info, lasting=True)
 
     # Viewing
 
@@ -15121,7 +15142,7 @@ class Session(ExecutionReader):
             try:
                 self.look(self._pass_on)
                 self._unread = ''
-                over = not self._undone(False)
+                over = not self._undone(True)
             except OSError as error:
                 over, self._unread = False, str(unreadable_error(error, self.path))
             if self.leaving or over:
@@ -15681,20 +15702,7 @@ class Request:
         folder = Logs(logs)
         folder.create()
         try:
-            path = absolute_path(self.map.path)
-            self.map.copy(folder.input)
-            write_json(folder.execution, collections.OrderedDict([
-                ('version', __version__), ('map', path), ('name', self.name),
-                ('profile', self.profile.name), ('executor', self.profile.executor),
-                ('settings', self.profile.settings), ('editable_params', self.profile.editable),
-                ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
-                ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
-                ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
-                ('repeat', self.repeat), ('jobs', self.jobs),
-                ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
-                ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
-                ('host', os.uname().nodename), ('token', os.urandom(4).hex()),
-                ('created', iso_time(time.time())), ('created_seconds', time.time()), ('finished', '')]))
+            self._fill(folder)
         except (OSError, QMapError) as error:
             shutil.rmtree(folder.qmap if there else folder.path, ignore_errors=True)
             remove_file(folder.input)
@@ -15703,6 +15711,31 @@ class Request:
                 raise
             raise QMapError('{}: {}'.format(folder.path, error.strerror))
         return folder.path
+
+    def _fill(self, folder):
+        """Write down what is to be done, so that it is still there after a machine has lost its power.
+
+        Args:
+            folder: Logs
+        """
+        self.map.copy(folder.input)
+        bring_to_disk(folder.input)
+        write_json(folder.execution, collections.OrderedDict([
+            ('version', __version__), ('map', absolute_path(self.map.path)), ('name', self.name),
+            ('profile', self.profile.name), ('executor', self.profile.executor),
+            ('settings', self.profile.settings), ('editable_params', self.profile.editable),
+            ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
+            ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
+            ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
+            ('repeat', self.repeat), ('jobs', self.jobs),
+            ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
+            ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
+            ('host', os.uname().nodename), ('token', os.urandom(4).hex()),
+            ('created', iso_time(time.time())), ('created_seconds', time.time()), ('finished', '')]),
+            lasting=True)
+        for path in (folder.path, os.path.dirname(folder.path)):
+            with contextlib.suppress(OSError):    # not everybody may read it
+                bring_to_disk(path)
 
 
 ##############################################################################################################

@@ -451,7 +451,9 @@ class Runner:
 
     def lasts(self):
         """Return how long the job takes, in seconds."""
-        random = self.world.random
+        random, fate = self.world.random, self.world.fate(self.word)
+        if fate:
+            return fate[0]
         if self.world.local:
             return random.choice([0.01] * 12 + [0.03] * 12 + [0.3, 0.3, random.choice([1, 5, 60])])
         lasts = random.choice([0.1, 1, 10, 100, 300])
@@ -475,7 +477,8 @@ class Runner:
         self.running = False
         if not self.alive:
             return    # it went on without its runner
-        code, self.signal = world.random.choice([0, 0, 0, 0, 1, 3, 137]), 'TERM' if self.stopped else ''
+        fate, self.signal = world.fate(word), 'TERM' if self.stopped else ''
+        code = fate[1] if fate else world.random.choice([0, 0, 0, 0, 1, 3, 137])
         if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
         self.count_done(code)
@@ -1642,6 +1645,10 @@ class World:
 
     # What the scheduler does to jobs
 
+    def fate(self, word):
+        """Return how long an attempt takes, in seconds, and its exit status; None to leave both to chance."""
+        return None
+
     def moment(self):
         """Return for how long a runner needs for a step."""
         return self.random.choice([0, 0, 0.002 if self.local else 0.1])
@@ -1820,13 +1827,16 @@ class World:
                 os.unlink(path)
             else:
                 os.truncate(path, size)
-            self.say('{} has lost what is behind byte {}', name, size)
-            for since in (self.there, self.whole):
-                gone = [key for key, (file, end, _) in since.items()
-                        if file == name and (end or float('inf')) > size]
-                for word, kind in gone:
-                    since.pop((word, kind))
-                    self.unsure.add(word)
+            self.lost(name, size)
+
+    def lost(self, name, size):
+        """What is behind so many bytes of a file in run/ is gone."""
+        self.say('{} has lost what is behind byte {}', name, size)
+        for since in (self.there, self.whole):
+            gone = [key for key, (file, end, _) in since.items() if file == name and (end or float('inf')) > size]
+            for word, kind in gone:
+                since.pop((word, kind))
+                self.unsure.add(word)
 
     def clock(self):
         """The clock of a machine jumps."""
@@ -2001,7 +2011,8 @@ class World:
         if not living:
             ledger = self.ledger()
             late = self.late_words(ledger)
-            waiting = ledger.left() or ledger.unsaved or os.listdir(os.path.join(self.logs.qmap, 'inbox'))
+            orders = [name for name in os.listdir(os.path.join(self.logs.qmap, 'inbox')) if name.endswith('.json')]
+            waiting = ledger.left() or ledger.unsaved or orders
             if waiting or late and max(late) <= self.now:
                 self.reattach(self.hosts[0])
             elif not late and not any(runner.alive for runner in self.runners):
@@ -2028,13 +2039,17 @@ class World:
         return ledger
 
     def run(self):
-        """Live through it, and check what came of it."""
+        """Live through it."""
         self.prepare()
         self.reattach(self.random.choice(self.hosts))
         self.people()
         self.viewers()
         self.troubles()
         self.at(self.calm_at, self.quiet)
+        self.live()
+
+    def live(self):
+        """Let all happen that is to happen, and check what came of it."""
         while self.events:
             self.now, _, what = heapq.heappop(self.events)
             if self.now > self.calm_at + self.LAST:
@@ -2516,10 +2531,10 @@ class Lock:
         self._actor.lock = None
 
 
-def write_json(path, value):
+def write_json(path, value, lasting=False):
     WORLD.step('write')
     WORLD.say('writes {}', os.path.basename(path))
-    REAL['write_json'](path, value)
+    REAL['write_json'](path, value, lasting)
     if path == WORLD.logs.driver:
         WORLD.beats[value['epoch']] = WORLD.now
     WORLD.step('written')

@@ -306,7 +306,7 @@ def test_a_driver_that_was_killed_before_it_said_a_word_is_not_waited_for(qmap):
     qmap.write('dies.py', """
 import os, signal, sys
 import qmap
-qmap.bring_to_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+qmap.bring_to_disk = lambda path: path.endswith('.qmap') and os.kill(os.getpid(), signal.SIGKILL)
 real = qmap.Lease._begin
 qmap.Lease._begin = lambda self: real(self) if sys.argv[1] == 'lead' else os.kill(os.getpid(), signal.SIGKILL)
 sys.exit(qmap.main(sys.argv[2:]))
