@@ -15820,34 +15820,30 @@ def open_folder(path):
     return ExecutionReader(path)
 
 
-#: The first line of the maps that `info` makes, which it may therefore overwrite, and the last one, with the
-#: CRC-32 of all before it in hexadecimal: not one that was edited since.
-INFO_MAP, INFO_MAP_END = '# made by qmap info', '# as qmap info made it: {:08x}'
+#: The first line of the maps that `info` makes, with the CRC-32 of all others in hexadecimal. So it may
+#: overwrite them, but for those that were edited since.
+INFO_MAP = '# made by qmap info, checksum {:08x}'
 
 
-def signed_lines(lines):
-    """Yield lines of text, and one more by which it is known whether somebody has changed them."""
+def info_map(lines):
+    """Return the first line of a map that `info` makes.
+
+    Args:
+        lines: iterable of the others, as bytes
+    """
     import zlib
     check = 0
     for line in lines:
-        check = zlib.crc32(encode(line + '\n'), check)
-        yield line
-    yield INFO_MAP_END.format(check)
+        check = zlib.crc32(line, check)
+    return INFO_MAP.format(check)
 
 
-def is_own_map(path):
+def is_info_map(path):
     """Tell whether a file is a map as `info` has made it."""
-    import zlib
-    check, line = 0, b''
     with open(path, 'rb') as lines:
-        if lines.readline() != encode(INFO_MAP + '\n'):
-            return False
-        lines.seek(0)
-        for line in lines:
-            if line == encode(INFO_MAP_END.format(check) + '\n'):
-                return not lines.read(1)
-            check = zlib.crc32(line, check)
-    return False
+        first = lines.readline()
+        is_alike = first.startswith(encode(INFO_MAP.partition('{')[0]))
+        return is_alike and first == encode(info_map(lines) + '\n')
 
 
 def left_map(plan, jobs, params, more=None):
@@ -16940,7 +16936,7 @@ def tool_info(options):
     """Run `qmap info`."""
     import gc
     no_map = options.fields or options.format or options.advise or options.summary or options.script
-    overwrite_nothing(options.output, options.force, None if no_map else is_own_map)
+    overwrite_nothing(options.output, options.force, None if no_map else is_info_map)
     if options.script is not None:
         return print_script(options)
     if options.log is not None:
@@ -17008,10 +17004,11 @@ def map_lines(source, statuses, options):
     jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
     if not jobs:
         print_warnings(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
-    lines = itertools.chain([INFO_MAP], left_map(plan, jobs, params, own))
+    lines = left_map(plan, jobs, params, own)
     if options.collapse:
         return itertools.islice(itertools.dropwhile(lambda line: line != '[jobs]', lines), 1, None)
-    return signed_lines(lines)
+    first = info_map(encode(line + '\n') for line in lines)
+    return itertools.chain([first], left_map(plan, jobs, params, own))
 
 
 def warn_outdated(logs, ledger):

@@ -95,12 +95,11 @@ def test_options_may_stand_between_fields(done):
 def test_the_map_of_what_failed_is_a_map_with_all_its_sections_and_parameters(done):
     result = done('info', '-l', 'out', '-o', 'rerun.map')
     assert result.code == 0 and result.out == ''
-    text, _, signature = done.read('rerun.map').rpartition('# ')
+    first, _, text = done.read('rerun.map').partition('\n')
     assert text == (
-        '# made by qmap info\n[pre]\nX=1\n\n[post]\necho bye\n\n[params]\ncores = 1\ntime = 01:00:00\n'
-        'working_directory = {}\n\n'
+        '[pre]\nX=1\n\n[post]\necho bye\n\n[params]\ncores = 1\ntime = 01:00:00\nworking_directory = {}\n\n'
         '[jobs]\necho "a\tb" >&2; exit 2 ## memory=1G line=1\nexit 9 ## line=3\n'.format(done.folder))
-    assert signature == 'as qmap info made it: {:08x}\n'.format(zlib.crc32(text.encode()))
+    assert first == '# made by qmap info, checksum {:08x}'.format(zlib.crc32(text.encode()))
     assert done('submit', 'rerun.map', '--logs', 'again').code == 1
     assert done.statuses('again') == ['FAILED', 'FAILED']
 
@@ -116,7 +115,7 @@ def test_it_overwrites_its_own_maps_and_nothing_else(done):
         assert done('info', '-l', 'out', '-o', 'rerun.map').code == 0
     assert done('info', '-l', 'out', '-o', 'rerun.map', 'status').code == 2
     made = done.read('rerun.map')
-    for edited in (made.replace('exit 9', 'exit 0'), made + 'echo more\n', made.rpartition('# ')[0]):
+    for edited in (made.replace('exit 9', 'exit 0'), made + 'echo more\n', made.partition('\n')[2]):
         done.write('rerun.map', edited)
         assert done('info', '-l', 'out', '-o', 'rerun.map').code == 2 and done.read('rerun.map') == edited
     done.write('rerun.map', made)
@@ -210,8 +209,7 @@ def test_a_folder_of_qmap_04_can_be_asked(old):
     assert old('info', '-l', 'old', '-s', 'all', 'status', 'executor_id', 'usage.time.elapsed').lines == [
         'id\tstatus\texecutor_id\tusage.time.elapsed', '0\tCOMPLETED\t100\t00:00:00', '1\tFAILED\t101\t00:00:01',
         '2\tUNSUBMITTED\t102\t00:00:02']
-    assert old('info', '-l', 'old', '-s', 'f,u').lines[:-1] == [
-        '# made by qmap info',
+    assert old('info', '-l', 'old', '-s', 'f,u').lines[1:] == [
         '[pre]', 'module load x', '', '[params]', 'cores = 2', '', '[jobs]', 'echo b ## line=1', 'echo c ## line=2']
 
 
