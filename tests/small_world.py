@@ -60,7 +60,6 @@ STORIES = collections.OrderedDict([
 PLANTED = collections.OrderedDict([
     ('dropping', 'the name of an order is not brought to the disk'),
     ('describing', 'execution.info gets its name before it is on the disk'),
-    ('claimed', 'that a job was claimed proves that it began, also after the machine has lost its power'),
     ('leaving', 'who looks leaves although .info files are missing that nobody writes'),
 ])
 
@@ -446,14 +445,6 @@ class Journal(simulation.Journal):
         sync(self._handle)
 
 
-class Chunks(simulation.Chunks):
-    """What is said of the jobs of chunks."""
-
-    def may_have_begun(self, record, names):
-        head = simulation.WORLD.plant == 'claimed' and self.is_claimed(record, names)
-        return head or super().may_have_begun(record, names)
-
-
 class World(simulation.World):
     """A small world.
 
@@ -602,10 +593,16 @@ class World(simulation.World):
         self.viewers()
 
     def check_left(self):
-        """What a machine without power has left of an order stays."""
-        for name in os.listdir(os.path.join(self.logs.qmap, 'inbox')) if self.restarts else ():
-            self.said_at[name] = self.now
+        """What a process that was killed has left of an order, or of why it ends an attempt, stays."""
+        for folder in ('inbox', 'run'):
+            for name in os.listdir(os.path.join(self.logs.qmap, folder)):
+                if '.tmp' in name or name.endswith('.why'):
+                    self.said_at[name] = self.now
         super().check_left()
+
+    def check_view(self, reader, since):
+        """Without power what was so before may be so again."""
+        super().check_view(reader, 0 if self.restarts else since)
 
     def check_script(self, *args):
         """Files of single jobs are not brought to the disk: only the journal is."""
@@ -642,7 +639,7 @@ def install():
     module.os = simulation.os = SYSTEM
     module.open = simulation.open = open_file
     module.sync_file, module.bring_to_disk, module.Journal = sync_file, bring_to_disk, Journal
-    module.Chunks, undone = Chunks, module.Session._undone
+    undone = module.Session._undone
     module.Session._undone = lambda session, late: undone(
         session, late and not (session.viewing and simulation.WORLD.plant == 'leaving'))
 
