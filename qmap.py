@@ -15718,10 +15718,11 @@ class Request:
         Args:
             folder: Logs
         """
+        path = absolute_path(self.map.path)    # of the user's map; from here on it is the copy
         self.map.copy(folder.input)
         bring_to_disk(folder.input)
         write_json(folder.execution, collections.OrderedDict([
-            ('version', __version__), ('map', absolute_path(self.map.path)), ('name', self.name),
+            ('version', __version__), ('map', path), ('name', self.name),
             ('profile', self.profile.name), ('executor', self.profile.executor),
             ('settings', self.profile.settings), ('editable_params', self.profile.editable),
             ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),

@@ -387,7 +387,8 @@ def test_usage_comes_in_seconds_and_bytes(accounts):
     assert 'memory' not in accounts['2', 0]
 
 
-def test_records_before_the_execution_belong_to_somebody_else(backend, tmp_path):
+def test_records_before_the_execution_belong_to_somebody_else(backend, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))    # without a real qacct, which would be asked next
     lines = [line.split(':') for line in data('accounting').splitlines()]
     submitted = max(int(fields[8]) for fields in lines if len(fields) > 8)
     write_accounts(tmp_path / 'accounting', data('accounting'))
