@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 
 def play_some(stride):
     process = subprocess.run([sys.executable, os.path.abspath(points.__file__), str(stride)],
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
     assert process.returncode == 0, process.stdout.decode()
 
 
