@@ -185,7 +185,7 @@ def test_a_field_that_is_also_a_folder(ended):
     os.mkdir(ended.path('out', 'other'))
     ended.folder = ended.path('out')
     assert ended('info', 'status').lines == ['id\tstatus', '1\tFAILED']
-    assert ended('info', 'host').lines[0] == module.INFO_MAP
+    assert ended('info', 'host').lines[0].startswith(module.INFO_MAP.partition('{')[0])
     assert ended('info', '-l', '.', 'host').lines[0] == 'id\thost'
     assert 'out/other: no execution' in ended('info', 'other').err
 
