@@ -3550,7 +3550,8 @@ class Segments:
 def view_of(driver):
     """Return a text that is the same for drivers on one host that see the folder through one mount: what one
     of them writes the other sees at once. Earlier versions did not say which mount."""
-    return '/'.join([driver.get('host', '')] + [str(driver[key]) for key in ('mount',) if key in driver])
+    host = driver.get('host', '')
+    return '{}/{}'.format(host, driver['mount']) if 'mount' in driver else host
 
 
 class DriverHosts:
