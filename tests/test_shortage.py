@@ -50,11 +50,12 @@ time.time = lambda now=time.time: now() + {shift}
 
 #: A bash whose runner claims its attempt and then finds no process for the job, as long as a file is there.
 NO_FORK = '''#!/bin/bash
-[[ -e {limit} && $1 == */batch/* ]] || exec {bash} "$@"
+script=${{!#}}
+[[ -e {limit} && $script == */batch/* ]] || exec {bash} "$@"
 echo tried >>{tried}
 read -r boot </proc/sys/kernel/random/boot_id
 read -r line </proc/$$/stat; line=(${{line##*) }})
-start=${{1%/batch/*}}/run/0.1.start
+start=${{script%/batch/*}}/run/0.1.start
 printf '{{"host":"%s","pid":%d,"born":"%s","executor_id":"%d","time":%(%s)T}}\\n' \\
     "$(uname -n)" $$ "$boot/${{line[19]}}" $$ -1 >"$start"
 sleep 1.5
