@@ -1223,9 +1223,11 @@ class CommandPlaces:
         width: digits of an identifier that no command has of its own
         extras: {every value of `extra`: number of the first line with it}
         own: {(parameter, value): number of the first line with it}, of those in CHECKED that commands have
+        status: of the file, as os.stat_result
     """
 
     def __init__(self):
+        self.status = None
         self.offsets = array.array('Q')
         self.lines = array.array('L')
         self.extras, self.own = collections.OrderedDict(), collections.OrderedDict()
@@ -1268,16 +1270,16 @@ class MapScan:
     Attributes:
         sections, params, names, owns: those of the Map
         places: CommandPlaces
-        status: of the file, as os.stat_result
     """
 
-    def __init__(self, path, submitted):
+    def __init__(self, path, submitted, title):
         """
         Args:
             path: of the file
             submitted: whether it was taken before: then it is read, though now something may be refused
+            title: what it is called in messages
         """
-        self.path = path
+        self.path, self._title = path, title
         self.sections = {'pre': [], 'post': []}
         self.params = {}
         self.names = collections.OrderedDict()
@@ -1301,8 +1303,8 @@ class MapScan:
         offsets, numbers, plain = self.places.offsets, self.places.lines, PLAIN.match
         number, among_commands = 0, False
         with open_regular(self.path) as lines:
-            self.status = os.fstat(lines.fileno())
-            offset = text_start(lines.readline(), self.path)
+            self.places.status = os.fstat(lines.fileno())
+            offset = text_start(lines.readline(), self._title)
             lines.seek(offset)
             for line in lines:
                 number, start = number + 1, offset
@@ -1365,7 +1367,7 @@ class MapScan:
         self.places.lines.append(number)
 
     def _wrong(self, number, text):
-        return QMapError('{}, line {}: {}'.format(self.path, number, text))
+        return QMapError('{}, line {}: {}'.format(self._title, number, text))
 
     def _check_bytes(self, line, number):
         if b'\0' in line:
@@ -1453,7 +1455,7 @@ class MapScan:
         found = []
         for number, text, count in self._odd.values():
             more = ' and {:,} more'.format(count - 1) if count > 1 else ''
-            found.append('{}, line {}{}: {}'.format(self.path, number, more, text))
+            found.append('{}, line {}{}: {}'.format(self._title, number, more, text))
         return found
 
 
@@ -1462,6 +1464,7 @@ class Map:
 
     Attributes:
         path: of the file
+        title: what it is called in messages
         sections: {'pre': [lines], 'post': [lines]}, as text
         params: dict of the parameters for all jobs
         names: of all parameters in it, in their order
@@ -1469,20 +1472,21 @@ class Map:
         owns: whether there are commands with parameters of their own
     """
 
-    def __init__(self, path, empty=False, submitted=False):
+    def __init__(self, path, empty=False, submitted=False, title=None):
         """Read a map once from end to end, and keep the place of each command.
 
         Args:
             path: of the file
             empty: whether it may be without commands
             submitted: whether it was taken before: then it is read, though now something may be refused
+            title: what it is called in messages, by default its path
 
         Raises:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
         """
         import functools
-        self.path = path
-        scan = MapScan(path, submitted)
+        self.path, self.title = path, title or path
+        scan = MapScan(path, submitted, self.title)
         try:
             scan.read()
         except ABSENT as error:
@@ -1491,13 +1495,13 @@ class Map:
             raise QMapError('{}: {}{}'.format(path, error.strerror or error, what_folder(path)))
         self.sections, self.params, self.names, self.owns = scan.sections, scan.params, scan.names, scan.owns
         self.warnings = scan.warnings()
-        self._places, self._status = scan.places, scan.status
+        self._places = scan.places
         self._reading = threading.Lock()    # the driver and those who ask share the file
         if not len(self) and not empty:
             pre, mend = len(self.sections['pre']), 'write one per line'
             if pre:
                 mend = 'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)
-            raise QMapError('{}: contains no commands; {}'.format(path, mend))
+            raise QMapError('{}: contains no commands; {}'.format(self.title, mend))
         self._file, self._close_file = open_for(self, self.path)
         #: The driver asks for the same commands again and again, those of the jobs at work.
         self.command = functools.lru_cache(4096)(self._command)
@@ -1514,10 +1518,10 @@ class Map:
         with open_regular(self.path) as source, open(os.open(path, mode, FILE_MODE), 'wb') as target:
             shutil.copyfileobj(source, target, 1 << 20)
         now = os.stat(self.path)
-        changed = any(getattr(now, name) != getattr(self._status, name)
+        changed = any(getattr(now, name) != getattr(self._places.status, name)
                       for name in ('st_size', 'st_mtime_ns', 'st_ino'))
         if changed or os.path.getsize(path) != now.st_size:
-            raise QMapError('{}: changed while it was read; submit it again'.format(self.path))
+            raise QMapError('{}: changed while it was read; submit it again'.format(self.title))
         self._close_file()
         self._file, self._close_file = open_for(self, path)
         self.path = path
@@ -1534,7 +1538,8 @@ class Map:
             first, second = same
             raise QMapError(
                 '{}, line {}: identifier {} (QMAP_LINE) is also that of line {}; delete line=, or give '
-                'another number'.format(self.path, self.line(second), self.line_id(second), self.line(first)))
+                'another number'.format(
+                    self.title, self.line(second), self.line_id(second), self.line(first)))
 
     def __len__(self):
         """Return the number of commands."""
@@ -1607,6 +1612,75 @@ class Map:
             pairs.pop('line', None)
             words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
             yield '{} ## {}'.format(command, ' '.join(words + ['line=' + self.line_id(index)]))
+
+
+def is_pipe(path):
+    """Tell whether a path is that of a pipe, such as bash has for <(...)."""
+    there = status_of((path, True))
+    return there is not None and stat.S_ISFIFO(there.st_mode)
+
+
+def spool_pipe(path):
+    """Return a temporary file, which is removed when it is closed, with all that comes out of a pipe.
+
+    Args:
+        path: of the pipe; '-' for standard input
+
+    Raises:
+        QMapError: it cannot be read, or there is no room for it
+    """
+    import shutil
+    try:
+        with contextlib.ExitStack() as stack:
+            source = sys.stdin.buffer if path == '-' else stack.enter_context(open(path, 'rb'))
+            return spool(lambda target: shutil.copyfileobj(source, target, 1 << 20))
+    except OSError as error:
+        raise QMapError('{}: {}'.format('stdin' if path == '-' else path, error.strerror or error))
+
+
+def spool_commands(commands):
+    """Return a temporary file, as `spool_pipe` does, with a map of these commands, a line each.
+
+    Args:
+        commands: iterable of texts
+
+    Raises:
+        QMapError: one of them is no command of one line
+    """
+    lines = []
+    for number, command in enumerate(commands, 1):
+        fault = command_fault(command)
+        if fault:
+            raise QMapError('commands, line {}: {!r}: {}'.format(number, command, fault))
+        lines.append(encode(command) + b'\n')
+    return spool(lambda target: target.writelines(lines))
+
+
+def command_fault(command):
+    """Return why something cannot be a command of a map by itself, '' for no reason."""
+    if not isinstance(command, str):
+        return 'a command must be text'
+    if not command.strip() or command.lstrip().startswith('#'):
+        return 'not a command'
+    if '\n' in command or '\r' in command or is_continued(encode(command)):
+        return 'a command is one line; join lines with ; or &&'
+    try:
+        return 'a section header, not a command' if read_header(command) else ''
+    except ValueError as error:
+        return str(error)
+
+
+def spool(write):
+    """Return a temporary file that a function has written, to be read by its name."""
+    import tempfile
+    target = tempfile.NamedTemporaryFile(prefix='qmap-')
+    try:
+        write(target)
+        target.flush()
+    except BaseException:
+        target.close()
+        raise
+    return target
 
 
 def change_params(params, changes):
@@ -15427,20 +15501,23 @@ def parameter_texts(params, keywords):
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params')
 
 
-def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Optional[int]' = None,
-           logs: 'typing.Union[str, os.PathLike[str], None]' = None, group: 'typing.Optional[int]' = None,
+def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
+           max_running: 'typing.Optional[int]' = None,
+           logs: 'typing.Union[str, os.PathLike[str], None]' = None,
+           group: 'typing.Optional[int]' = None,
            profile: 'typing.Union[str, os.PathLike[str], None]' = None, keep: 'typing.Optional[str]' = None,
            pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
            params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
            **keywords: 'typing.Any') -> 'Execution':
-    """Submit a jobs map file, and return its Execution, already at work.
+    """Submit a jobs map file, or a list of commands, and return its Execution, already at work.
 
     A program that ends before its executions have waits for them.
 
     Args:
-        map: path of the map
+        map: path of the map, or an iterable of commands
         max_running: jobs in the scheduler at once; by default what the profile says, or the machine holds
-        logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD
+        logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD, of commands
+            NAME_YYYYMMDD
         group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
@@ -15454,8 +15531,10 @@ def submit(map: 'typing.Union[str, os.PathLike[str]]', max_running: 'typing.Opti
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
+    is_path = isinstance(map, (bytes, os.PathLike)) or not hasattr(map, '__iter__')
     request = Request(
-        path_text('map', map), max_running, group, None if profile is None else path_text('profile', profile),
+        path_text('map', map) if is_path else map, max_running, group,
+        None if profile is None else path_text('profile', profile),
         parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish))
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
@@ -15544,7 +15623,7 @@ class Request:
                  on_finish=None):
         """
         Args:
-            map: path of the map
+            map: path of the map, '-' for standard input; or an iterable of commands
             max_running, group: whole numbers; None where they are not given
             profile: name or path
             params: dict of texts, from the command line
@@ -15559,7 +15638,7 @@ class Request:
         group = None if group is None else positive_number('group', group)
         pull = positive_number('pull', pull) if pull else pull
         self.profile = Profile(profile)
-        self.map = Map(map)
+        self.map = self._read_map(map)
         self.warnings = self.profile.warnings + self.map.warnings
         self.repeat = options_to_repeat(profile, max_running, group, keep, pull, on_finish)
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
@@ -15576,7 +15655,7 @@ class Request:
         self._check_extra()
         self._check_requests()
         self.max_running = self._places(max_running)
-        self.name = self.params.get('name') or os.path.splitext(os.path.basename(self.map.path))[0]
+        self.name = self.params.get('name') or self._stem
         if self.params.get('name', '').isdigit():
             self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
                                  .format(self.params['name']))
@@ -15585,6 +15664,20 @@ class Request:
     def jobs(self):
         """The number of jobs."""
         return -(-len(self.map) // self.group)
+
+    def _read_map(self, map):
+        """Read a map. A pipe can be read once only, and is kept until the folder has it."""
+        self._spooled = None
+        if not isinstance(map, str):
+            self._spooled, title = spool_commands(map), 'commands'
+        elif map == '-' or is_pipe(map):
+            self._spooled, title = spool_pipe(map), 'stdin'
+        return Map(self._spooled.name, title=title) if self._spooled else Map(map)
+
+    @property
+    def _stem(self):
+        """The name of the map, by which jobs and logs folder are called."""
+        return os.path.splitext(os.path.basename(self.map.title))[0]
 
     def _files_to_keep(self, keep):
         """Return the files of which jobs stay, from what was given or the profile says."""
@@ -15627,17 +15720,17 @@ class Request:
         if not group and most and len(self.map) > most:
             raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per '
                             'job (1 is allowed)'.format(
-                                self.map.path, plural(len(self.map), 'command'), self.profile.name, most))
+                                self.map.title, plural(len(self.map), 'command'), self.profile.name, most))
         if self.group > 1 and self.map.owns:
             self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'
-                                 .format(self.map.path))
+                                 .format(self.map.title))
 
     def _check_extra(self):
         """Look whether the scheduler can be given every `extra`."""
         for text, line in self.map.extras().items():
             fault = self.backend.extra_fault({'extra': text})
             if fault:
-                raise QMapError('{}, line {}: {}'.format(self.map.path, line, fault))
+                raise QMapError('{}, line {}: {}'.format(self.map.title, line, fault))
         for params, source in (self.profile.settings, 'profile {}: '.format(self.profile.name)), (self.params, ''):
             fault = self.backend.extra_fault(params)
             if fault:
@@ -15647,7 +15740,7 @@ class Request:
         """Look for what jobs ask for, and do not get."""
         self.warnings += self.backend.request_warnings(self.params)
         for (key, value), line in self.map.own_values().items() if self.group == 1 else ():
-            where = '{}, line {}: '.format(self.map.path, line)
+            where = '{}, line {}: '.format(self.map.title, line)
             self.warnings += self.backend.request_warnings({key: value}, where)
             refusal = self.backend.refusal({key: value}) if key == 'gpus' else ''
             if refusal:
@@ -15670,8 +15763,9 @@ class Request:
 
     def default_folders(self):
         """Yield the logs folders that are taken where none is given, the first that is not there:
-        MAP_YYYYMMDD here, then with -2, -3..."""
-        base = '{}_{}'.format(os.path.splitext(os.path.basename(self.map.path))[0], time.strftime('%Y%m%d'))
+        MAP_YYYYMMDD here, then with -2, -3... What is no file is called by the name of its jobs."""
+        stem = self.name.replace(os.sep, '_') if self._spooled else self._stem
+        base = '{}_{}'.format(stem, time.strftime('%Y%m%d'))
         yield base
         for count in itertools.count(2):
             yield '{}-{}'.format(base, count)
@@ -15680,7 +15774,7 @@ class Request:
         """Make the logs folder, and return its path.
 
         Args:
-            logs: path; by default MAP_YYYYMMDD here, with -2, -3... where that exists
+            logs: path; by default one of `default_folders`
 
         Raises:
             QMapError: it cannot be made, or is not empty
@@ -15719,8 +15813,11 @@ class Request:
         Args:
             folder: Logs
         """
-        path = absolute_path(self.map.path)    # of the user's map; from here on it is the copy
+        # Of the user's map; from here on it is the copy.
+        path = '' if self._spooled else absolute_path(self.map.path)
         self.map.copy(folder.input)
+        if self._spooled:
+            self._spooled.close()
         bring_to_disk(folder.input)
         write_json(folder.execution, collections.OrderedDict([
             ('version', __version__), ('map', path), ('name', self.name),
@@ -16406,11 +16503,7 @@ def tool_submit(options):
     if options.logs and RESOURCE.match(options.logs) and not os.path.exists(options.logs):
         raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, '
                         'cores: -c N'.format(options.logs))
-    keys = ('cores', 'memory', 'time', 'working_directory', 'name')
-    params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
-    params.update(split_settings(options.set, params))
-    request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                      options.pull, options.on_finish)
+    request = read_request(options)
     print_warnings(request.warnings)
     if options.leave and options.detach:
         raise QMapError('--leave and --detach: give only one of them')
@@ -16439,6 +16532,25 @@ def tool_submit(options):
     if options.leave:
         session.stop('hand over')
     return follow_session(session, options)
+
+
+def read_request(options):
+    """Return the Request that the options of `qmap submit` stand for."""
+    keys = ('cores', 'memory', 'time', 'working_directory', 'name')
+    params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
+    params.update(split_settings(options.set, params))
+    request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
+                      options.pull, options.on_finish)
+    if options.map == '-':
+        read_keys()
+    return request
+
+
+def read_keys():
+    """Have standard input, which was read to its end, be the terminal where there is one: for the console."""
+    if sys.stdout.isatty() and not sys.stdin.isatty():
+        with contextlib.suppress(OSError), open('/dev/tty', 'rb') as terminal:
+            os.dup2(terminal.fileno(), 0)
 
 
 #: What a pipe is not: text in quotes, what a backslash makes harmless, `||`, and `>|`.
@@ -17344,7 +17456,7 @@ def describe_submit(add_tool):
     made = add_tool('submit', tool_submit, 'run the commands of a jobs map file',
                     '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n',
                     'qmap submit MAP [OPTION]...')
-    made.add_argument('map', help='jobs map file')
+    made.add_argument('map', help='jobs map file, or - for standard input')
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
     add_view_options(made)
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,

@@ -85,11 +85,21 @@ def test_wrong_values_are_errors_of_one_kind(qmap, wrong):
         module.submit(qmap.path('a.map'), **dict({'logs': qmap.path('out'), 'profile': 'local'}, **wrong))
     assert list(wrong)[0] in str(caught.value) and '\n' not in str(caught.value)
     assert not os.path.exists(qmap.path('out'))
-    for wrong in (None, 3, ['true']):
+    for wrong in (None, 3, {}, [3], ['a\nb'], ['#a'], ['[jobs]'], ['[jbs]'], ['a\\'], ['']):
         with pytest.raises(module.QMapError):
             module.submit(wrong, profile='local')
     with pytest.raises(module.QMapError):
         module.reattach(None)
+
+
+def test_a_list_of_commands_is_a_map(qmap, monkeypatch):
+    monkeypatch.chdir(qmap.folder)
+    execution = module.submit(('echo {}'.format(number) for number in (1, 2)), profile='local', name='x')
+    assert execution.wait() and os.path.basename(execution.path).startswith('x_2')
+    assert [job['command'] for job in execution.jobs()] == ['echo 1', 'echo 2']
+    with pytest.raises(module.QMapError) as caught:
+        module.submit(['true', 'true ## memory=x'], profile='local')
+    assert str(caught.value).startswith('commands, line 2: memory = x: invalid memory size')
 
 
 def test_a_program_uses_all_that_is_promised_with_its_types(qmap):

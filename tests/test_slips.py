@@ -189,7 +189,6 @@ SLIPS = [
     ('submit job.map', 'job.map: No such file or directory (did you mean jobs.map?)'),
     ('submit nope/job.map', 'nope/job.map: No such file or directory'),
     ('submit', 'missing argument: MAP (see qmap submit --help)'),
-    ('submit -', '-: No such file or directory; save the map to a file, pipes are not supported'),
     ('submit out', 'out: Is a directory; resume an execution with reattach -l out'),
     ("submit 'echo hi'", "echo hi: No such file or directory; to run one command: qmap run 'echo hi'"),
     ('submit empty.map', 'empty.map: contains no commands; write one per line'),

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 import time
 
 import pytest
@@ -42,6 +44,21 @@ def test_jobs_run_and_leave_their_files(qmap):
     assert info['command'] == 'echo two >&2' and info['retries'] == 0 and info['host']
     assert info['usage']['time']['elapsed'] == '00:00:00' and info['usage']['memory']['below'] > 0
     assert info['submitted'].endswith('Z') and info['seconds']['started'] <= info['seconds']['finished']
+
+
+def test_a_map_from_a_pipe_is_read_once_and_kept(qmap):
+    def shell(text):
+        text = text.replace('QMAP', ' '.join(map(shlex.quote, qmap.program)))
+        return subprocess.run(['bash', '-c', text], cwd=qmap.folder, env=qmap.environ, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT).stdout.decode()
+    qmap.write('a.map', 'echo one\nexit 3\n')
+    shown = shell('cat a.map | QMAP submit - -r 1; cat stdin_*/qmap_input')
+    assert 'logs folder stdin_2' in shown and '2 jobs: 1 completed, 1 failed' in shown
+    assert shown.endswith('echo one\nexit 3\n')
+    shown = shell('QMAP submit <(cat a.map; echo "[foo]"); QMAP submit <(cat a.map) -n day/1 -q; '
+                  'QMAP control -l day_1_* retry')
+    assert 'qmap: error: stdin, line 3: [foo]: unknown section' in shown
+    assert 'retrying 1 job' in shown and 'changed since' not in shown
 
 
 def test_failures_are_grouped_with_their_last_stderr_line_and_the_way_to_rerun_them(qmap):
