@@ -76,6 +76,7 @@ import errno
 import io
 import itertools
 import json
+import operator
 import re
 import shlex
 import signal
@@ -2397,6 +2398,53 @@ TRUE = ('true', 'yes', '1')
 EXECUTORS = ('local', 'slurm', 'sge', 'lsf')
 
 
+class QueueRules:
+    """Which queue is for which jobs: what stands below [queues] in a profile, the first rule that fits."""
+
+    #: What a rule compares, and what a job has that does not request it; of memory and time nobody knows.
+    DEFAULTS = {'cores': 1, 'gpus': 0, 'nodes': 1, 'tasks': 1, 'memory': None, 'time': None}
+    COMPARE = {'<=': operator.le, '>=': operator.ge, '<': operator.lt, '>': operator.gt, '=': operator.eq}
+
+    def __init__(self, text):
+        """
+        Args:
+            text: a rule a line, such as 'short = time<=3h memory<=250G'; without a condition it fits any job
+
+        Raises:
+            ValueError: a rule cannot be read
+        """
+        self._rules = []
+        for line in text.splitlines():
+            name, _, conditions = (part.strip() for part in line.partition('='))
+            self._rules.append((name, [self._read(name, condition) for condition in
+                                       re.sub(r'\s*([<>]=?|=)\s*', r'\1', conditions).split()]))
+
+    def _read(self, name, text):
+        """Return a condition as (parameter, function that compares, value)."""
+        match = re.match('([a-z]+)([<>]=?|=)(.+)$', text)
+        if not match or match.group(1) not in self.DEFAULTS:
+            raise ValueError('queue {}: {}: must be a comparison of {}, such as time<=3h'.format(
+                name, text, ', '.join(sorted(self.DEFAULTS))))
+        key, sign, value = match.groups()
+        try:
+            return key, self.COMPARE[sign], read_parameter(key, value)
+        except ValueError as error:
+            raise ValueError('queue {}: {}'.format(name, error))
+
+    def __bool__(self):
+        return bool(self._rules)
+
+    def choose(self, params):
+        """Return the first queue whose rule fits these parameters of a job, '' where none does."""
+        return next((name for name, conditions in self._rules
+                     if all(self._fits(params, *condition) for condition in conditions)), '')
+
+    def _fits(self, params, key, compare, value):
+        """Tell whether a condition is known to hold."""
+        requested = params.get(key, self.DEFAULTS[key])
+        return requested is not None and compare(requested, value)
+
+
 class Profile:
     """Where and how jobs run: the executor, its settings, and parameters for all jobs.
 
@@ -2503,8 +2551,10 @@ class Profile:
                 for key, label in parser.items(section):
                     self._checked(key, None, path)
                     self.editable[key] = label
+            elif section == 'queues':
+                self.settings['[queues]'] = self._checked_rules(parser.items(section), path)
             elif section != 'settings':
-                self.warnings.append('{}: [{}]: unknown section; known: [params] [editable_params]'
+                self.warnings.append('{}: [{}]: unknown section; known: [params] [editable_params] [queues]'
                                      .format(path, section))
 
     def _lines(self, text, path):
@@ -2537,6 +2587,16 @@ class Profile:
             return None if value is None else read_parameter(key, value)
         except ValueError as error:
             raise QMapError('{}: {}'.format(path, error))
+
+    @staticmethod
+    def _checked_rules(items, path):
+        """Return the rules for queues as the setting that `QueueRules` reads."""
+        text = '\n'.join('{} = {}'.format(name, strip_quotes(rule)) for name, rule in items)
+        try:
+            QueueRules(text)
+        except ValueError as error:
+            raise QMapError('{}: [queues]: {}'.format(path, error))
+        return text
 
     def number(self, key):
         """Return a setting as a whole number, None where it is not set or 0.
@@ -5814,6 +5874,8 @@ class JobRequests:
     lacks: 'typing.Dict[str, str]' = {}
     #: ExtraRules, None where `extra` means nothing.
     extra_rules: 'typing.Optional[ExtraRules]' = None
+    #: How an option of `extra` begins that names a queue (a pattern); '' where there are no queues.
+    queue_option = ''
 
     def extra_fault(self, params):
         """Return why the `extra` of params cannot be taken, '' where it can."""
@@ -5836,10 +5898,28 @@ class JobRequests:
         return [where + text for text in found]
 
     def requested(self, params):
-        """Return params with the `extra` of the profile before that of the map or the job."""
-        if not self.settings.get('extra'):
-            return params
-        return dict(params, extra='{} {}'.format(self.settings['extra'], params.get('extra', '')).strip())
+        """Return params with the `extra` of the profile before that of the map or the job, and with the queue
+        that the rules of the profile choose, where nothing else says which."""
+        if self.settings.get('extra'):
+            own = params.get('extra', '')
+            params = dict(params, extra='{} {}'.format(self.settings['extra'], own).strip())
+        queue = self.queue_rules().choose(params) if self._wants_queue(params) else ''
+        return dict(params, queue=queue) if queue else params
+
+    def _wants_queue(self, params):
+        """Tell whether the rules of the profile are to choose the queue."""
+        given = re.search(r'(^|\s)({})'.format(self.queue_option), params.get('extra') or '')
+        return bool(self.queue_option) and not params.get('queue') and not given
+
+    def queue_rules(self):
+        """Return the QueueRules of the profile."""
+        return QueueRules(self.settings.get('[queues]', ''))
+
+    def queue_warnings(self, params, where=''):
+        """Return the sentence, in a list, that no rule of the profile fits what params ask for; else []."""
+        if not self.queue_rules() or not self._wants_queue(self.requested(params)):
+            return []
+        return [where + 'no rule of [queues] in the profile fits; no queue is requested']
 
 
 #: Jobs to have in the scheduler at once, where neither anybody nor the machine says how many.
@@ -6503,6 +6583,7 @@ elif [ "$1" = ask ]; then    # from now on
 fi
 """
     # sbatch(1)
+    queue_option = '-p|--partition'
     extra_rules = ExtraRules({
         '-a --array': 'QMap makes the arrays; leave it out',
         '-J --job-name': 'QMap finds its jobs by their name; set the parameter name instead',
@@ -6871,6 +6952,7 @@ done < <(qconf -sq "$QUEUE")
     cancel_argv = ['qdel']
     unended, removal = 'being deleted', 'an administrator can remove it with qdel -f {}'
     # qsub(1)
+    queue_option = r'-q(?!\S)'
     extra_rules = ExtraRules({
         '-t': 'QMap makes the arrays; leave it out',
         '-N': 'QMap finds its jobs by their name; set the parameter name instead',
@@ -7477,6 +7559,7 @@ class Lsf(LsfAnswers, Backend):
     # sent at the run limit: IBM, RUNLIMIT of lsb.queues
     limit_signals = ('USR2',)
     # IBM Spectrum LSF 10, "bsub command"
+    queue_option = r'-q(?!\S)'
     extra_rules = ExtraRules({
         '-J': 'QMap finds its jobs by their name, and makes the arrays; set the parameter name instead',
         '-K': 'QMap waits for the jobs itself; leave it out',
@@ -15738,10 +15821,12 @@ class Request:
 
     def _check_requests(self):
         """Look for what jobs ask for, and do not get."""
-        self.warnings += self.backend.request_warnings(self.params)
+        self.warnings += self.backend.request_warnings(self.params) + self.backend.queue_warnings(self.params)
         for (key, value), line in self.map.own_values().items() if self.group == 1 else ():
             where = '{}, line {}: '.format(self.map.title, line)
             self.warnings += self.backend.request_warnings({key: value}, where)
+            if key in QueueRules.DEFAULTS:
+                self.warnings += self.backend.queue_warnings(dict(self.params, **{key: value}), where)
             refusal = self.backend.refusal({key: value}) if key == 'gpus' else ''
             if refusal:
                 raise QMapError('{}the job {}; request less'.format(where, refusal))
@@ -17207,7 +17292,7 @@ def tool_run(options):
     fault = backend.extra_fault(params)
     if fault:
         raise QMapError(fault)
-    print_warnings(backend.request_warnings(params))
+    print_warnings(backend.request_warnings(params) + backend.queue_warnings(params))
     return run_there(backend, command, params, options.quiet)
 
 

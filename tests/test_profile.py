@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from qmap import Profile, load_backend
+
 
 def submit(qmap, *args):
     qmap.write('a.map', 'true\n')
@@ -40,6 +42,47 @@ def test_the_account_of_a_site_and_that_of_a_map_or_the_command_line(qmap):
         told = qmap('submit', 'b.map', '--dry-run', '-p', './site.conf', *more)
         assert '--account={} '.format(wanted) in told.out and 'QMAP_ACCOUNT=' + wanted in told.out
     assert "QMAP_SAMPLE='S 1'" in told.out
+
+
+RULES = '[queues]\ngpu = gpus>=1\nshort = time <= 3h memory<=250G cores<16\nbigmem = memory>250G\n'
+
+
+@pytest.mark.parametrize('params, wanted', [
+    ({'memory': 2 << 30, 'time': 3600}, 'short'), ({'memory': 2 << 30, 'time': 3600, 'cores': 16}, ''),
+    ({'memory': 2 << 30, 'time': 3 * 3600 + 1}, ''), ({'memory': 300 << 30, 'time': 1}, 'bigmem'),
+    ({'time': 3600}, ''), ({'memory': 2 << 30}, ''), ({'memory': 300 << 30, 'gpus': 2}, 'gpu'), ({'gpus': 0}, ''),
+    ({'gpus': 1, 'queue': 'mine'}, 'mine'), ({'gpus': 1, 'extra': '-Q -p mine'}, ''),
+    ({'gpus': 1, 'extra': '-Q'}, 'gpu')])
+def test_the_queue_is_that_of_the_first_rule_that_fits(qmap, params, wanted):
+    qmap.write('site.conf', 'executor = slurm\n' + RULES)
+    backend = load_backend('slurm', Profile(qmap.path('site.conf')).settings)
+    assert backend.requested(params).get('queue', '') == wanted
+    # Those of a job that is tried again with more are asked again.
+    assert backend.requested(dict(params, queue='', gpus=0, memory=900 << 30)).get('queue') == (
+        '' if ' -p ' in params.get('extra', '') else 'bigmem')
+
+
+@pytest.mark.parametrize('executor, option', [('slurm', '-p'), ('sge', '-q'), ('lsf', '-q')])
+def test_rules_for_queues_lead_every_scheduler_and_say_where_none_fits(qmap, executor, option):
+    qmap.write('site.conf', 'executor = {}\n'.format(executor) + RULES)
+    told = submit(qmap, '-p', './site.conf', '-m', '300G')
+    assert ' {} bigmem '.format(option) in told.out and '    queue = bigmem\n' in told.out and 'no rule' not in told.err
+    told = submit(qmap, '-p', './site.conf', '-t', '4h')
+    assert ' {} '.format(option) not in told.out and told.err.count(
+        'no rule of [queues] in the profile fits; no queue is requested') == 1
+    qmap.write('site.conf', 'executor = {}\n'.format(executor) + RULES + 'long =\n')
+    assert ' {} long '.format(option) in submit(qmap, '-p', './site.conf', '-t', '4h').out
+    assert ' {} own '.format(option) in submit(qmap, '-p', './site.conf', '-t', '4h', '--set', 'queue=own').out
+
+
+@pytest.mark.parametrize('rule, words', [
+    ('short = tme<=3h', 'queue short: tme<=3h: must be a comparison of cores, gpus, memory, nodes, tasks, time'),
+    ('short = time<=soon', 'queue short: time = soon: '), ('short = 3h', 'queue short: 3h: must be'),
+    ('short', 'line 3: ')])
+def test_a_rule_for_queues_that_cannot_be_read_is_an_error(qmap, rule, words):
+    qmap.write('site.conf', 'executor = slurm\n[queues]\n' + rule + '\n')
+    told = submit(qmap, '-p', './site.conf')
+    assert told.code == 2 and words in told.err and './site.conf' in told.err
 
 
 @pytest.mark.parametrize('executor', ['slurm', 'sge', 'lsf'])

@@ -102,7 +102,7 @@ def first_cells(name, heading):
 def test_the_tables_hold_what_the_code_knows():
     assert first_cells('map', 'parameter') == list(module.PARAMETERS)
     settings = first_cells('profiles', 'setting')
-    assert set(settings) == set(module.SETTINGS) | {'[params]', '[editable_params]'}
+    assert set(settings) == set(module.SETTINGS) | {'[params]', '[queues]', '[editable_params]'}
     assert first_cells('fields', 'status') == list(module.STATUSES)
     reasons = re.search(r'^\| `error_reason` \| .*', page(os.path.join(FOLDER, 'fields.md')), re.MULTILINE).group()
     assert set(re.findall('`([^`]+)`', reasons)) == set(module.REASONS) | {'error_reason'}
