@@ -821,6 +821,27 @@ def write_bytes(path, flags, data):
         os.close(handle)
 
 
+def call_all(calls, at_once=1):
+    """Call functions, in their order; or several at once, as long as there are threads.
+
+    Args:
+        calls: tuples of a function and its arguments
+        at_once: how many threads do it; each call may then be made twice
+
+    Raises:
+        OSError: as the first of them that failed
+    """
+    if at_once > 1:
+        from concurrent.futures import ThreadPoolExecutor
+        # That error says that there is no thread to be had.
+        with contextlib.suppress(RuntimeError), ThreadPoolExecutor(at_once) as pool:
+            for made in [pool.submit(*call) for call in calls]:
+                made.result()
+            return
+    for call in calls:
+        call[0](*call[1:])
+
+
 def pretty_json(value):
     """Return a dict as JSON, a key on each line: what json.dumps(indent=...) does, in a fifth of its time."""
     lines = ['  "{}": {}'.format(key, text_of(part) if type(part) is str else plain_json(part))
@@ -4752,6 +4773,8 @@ qmap_listen() {  # from now on a signal is for the job, which is the last one un
     trap '[ -z "$qmap_unbegun" ] || qmap_void' EXIT
     exec {qmap_pipe}<> <(:)    # a job tells its exit status there, and knows it as 4
     exec 4<&$qmap_pipe {qmap_pipe}<&-
+    exec {qmap_pipe}<> <(:)    # and what the shell has used goes through this one
+    exec 7<&$qmap_pipe {qmap_pipe}<&-
 }
 qmap_pass() {
     qmap_again=yes qmap_signal=$1
@@ -4867,7 +4890,7 @@ qmap_measure() {  # has the cgroup held more than what is known, qmap_most, or q
 qmap_sample() {  # beside the runner: tell the most that each job held, and whether srun has started something
     local line most cached=0 steps=0 told= pause=100
     qmap_most=0 most=0
-    exec 3>&- 4>&- 6>&-
+    exec 3>&- 4>&- 6>&- 7>&-
     trap '' TERM INT HUP USR1 USR2 QUIT ALRM XCPU
     LC_ALL=C    # for parts of a second
     while kill -0 $$; do
@@ -5035,11 +5058,11 @@ qmap_void() {  # nothing is run of what is left of the chunk
     qmap_say v $qmap_key
     qmap_count=0
 }
-qmap_is_open() {
-    { : <"$qmap_batch"; }
+qmap_is_open() {  # whether the batch is not over: only opening its list asks anew what other hosts do
+    if [ -z "$qmap_id" ]; then [ -e "$qmap_batch" ]; else { : <"$qmap_batch"; }; fi
 }
 qmap_time_out() {  # beside a job with a time of its own: end it when that is over
-    exec 3>&- 4>&- 6>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- 6>&- 7>&- {qmap_tick}<> <(:)
     read -t $qmap_limit -u $qmap_tick
     qmap_now
     [ -e "$qmap_said.why" ] ||
@@ -5089,7 +5112,7 @@ while :; do
                 _qmap=$qmap_text SECONDS=0
                 BASH_ARGV0=$qmap_base.sh    # errors are said to be there, from release 5 on
                 # The lines in which bash says that errors are count on from here, unless they are set thus.
-                builtin eval "{ :; } 2>&\$((2 + (LINENO = 0)))"$'\n'"$_qmap" 3<&- 4>&- 6<&-
+                builtin eval "{ :; } 2>&\$((2 + (LINENO = 0)))"$'\n'"$_qmap" 3<&- 4>&- 6<&- 7<&-
                 builtin printf '%d\n' $? >&4
             ) &
         else
@@ -5107,7 +5130,7 @@ while :; do
                 fi
                 exec 5>&2 2>/dev/null    # it would say there by which signal the job was ended
                 QMAP_SCRIPT=$qmap_text QMAP_DONE=$qmap_said.done ${qmap_env[0]:+env} "${qmap_env[@]}" \
-                    "${qmap_command[@]}" "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&- 6<&-
+                    "${qmap_command[@]}" "$qmap_base.sh" 2>&5 3<&- 4>&- 5>&- 6<&- 7<&-
                 printf '%d\n' $? >&4
             ) &
         fi
@@ -5123,7 +5146,9 @@ while :; do
     [ -z "$qmap_group$qmap_events$qmap_nodes" ] || qmap_memory
     printf -v qmap_end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
         "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
-    [ -z "$qmap_id" ] && times && printf 'e %s %s .\n' $qmap_key "$qmap_end" ||
+    # On this machine in one piece: each line of printf is a write, and each write may cost a millisecond.
+    [ -z "$qmap_id" ] && times >&7 && read -r -u 7 qmap_line && read -r -u 7 qmap_spent &&
+        echo -n "$qmap_line"$'\n'"$qmap_spent"$'\n'"e $qmap_key $qmap_end ."$'\n' ||
         qmap_say e $qmap_key "$qmap_end"
 done
 """
@@ -5203,7 +5228,7 @@ qmap_watch() {  # beside the worker: end the job at hand if that is cancelled
     # (The worker itself gets no signal for it: its bash could lose the status of a job that ends at the same moment.)
     local key first line pid
     local -A told=()
-    exec 3>&- 4>&- 6>&- {qmap_tick}<> <(:)
+    exec 3>&- 4>&- 6>&- 7>&- {qmap_tick}<> <(:)
     while read -t 5 -u $qmap_tick; kill -0 $$; do
         [ ! -e "$qmap_cancels" ] || while read -r key first; do
             for line in /proc/[0-9]*/stat; do
@@ -10793,6 +10818,8 @@ class Scribe(Part):
 
     #: Seconds between two rounds.
     FLUSH = 0.5
+    #: Where one job takes more seconds than this, the disk is far away, and bears so many at once.
+    FAR, TOGETHER = 0.001, 8
 
     def __init__(self, driver):
         super().__init__(driver)
@@ -10842,11 +10869,8 @@ class Scribe(Part):
             return
         self.lease.commit()
         complete = self._complete()
-        for number in complete:
-            if self.lease.beat.is_due():
-                return    # there are so many of them that the rest has to wait
-            self._save(self.changed[number])
-            del self.changed[number]
+        if not self._save_all(complete):
+            return    # there are so many of them that the rest has to wait
         self.due = now + self.FLUSH
         if self.needs_cleaning:
             self._clean()
@@ -10863,18 +10887,36 @@ class Scribe(Part):
         if self.ledger.unsaved:
             self.lease.write([{'event': 'saved'}])
 
-    def _save(self, record):
-        """Write the .info of a job that is over, or remove that of one that is not any more."""
-        if record['status'] == COMPLETED and self.plan.info.get('keep') == 'failed':
-            self._tidy(record)
-        elif record['status'] in (COMPLETED, FAILED):
-            create_json(self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))
-            if record['status'] == FAILED:
-                script = self.plan.script_of(self.ledger, self.ledger.number(record['job']))
-                write_text(self.place(record['job'], '.sh'), script)
-        else:
-            for suffix in ('.info', '.sh'):
-                remove_file(self.plan.path(record['job'], suffix))
+    def _save_all(self, numbers):
+        """Write what has changed of these jobs; return whether there was the time for all of them."""
+        done, size = 0, 1
+        while done < len(numbers):
+            if self.lease.beat.is_due():
+                return False
+            part, begun = numbers[done:done + size], self.here.monotonic()
+            call_all([step for number in part for step in self._steps(self.changed[number])],
+                     1 if size == 1 else self.TOGETHER)
+            for number in part:
+                del self.changed[number]
+            done += size
+            if size == 1 and self.here.monotonic() - begun > self.FAR:
+                size = 8 * self.TOGETHER
+        return True
+
+    def _steps(self, record):
+        """Return what makes the .info of a job that is over, or removes that of one that is not any more:
+        tuples of a function and its arguments. They change nothing but files.
+        """
+        path, keep = self.plan.path(record['job']), self.plan.info.get('keep')
+        if record['status'] == COMPLETED and keep == 'failed':
+            return [(self._tidy, record)]
+        if record['status'] not in (COMPLETED, FAILED):
+            return [(remove_file, path + suffix) for suffix in ('.info', '.sh')]
+        steps = [(create_json, self.place(record['job'], '.info'), self.plan.info_of(record, self.ledger))]
+        if record['status'] == FAILED:
+            script = self.plan.script_of(self.ledger, self.ledger.number(record['job']))
+            steps.append((write_text, self.place(record['job'], '.sh'), script))
+        return steps
 
     def _tidy(self, record):
         """Remove what nobody needs of a job that ended well: all but output that holds something."""

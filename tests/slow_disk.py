@@ -4,8 +4,9 @@
     python tests/slow_disk.py FOLDER MOUNTPOINT SECONDS      until MOUNTPOINT is unmounted
 
 An operation is a request that the kernel sends here: a name looked up, a file made, opened, read, written or renamed.
-Two things are free, as they are on NFS: a close, and what the kernel still knows (a name, or the size of a file, for
-a second). Operations of different processes wait side by side. Needs fusepy from PyPI, and libfuse2 from Debian.
+Three things are free, as they are on NFS: a close, the question whether a file is a terminal (ioctl), and what the
+kernel still knows (a name, or the size of a file, for a second). Operations of different processes wait side by side.
+Needs fusepy from PyPI, and libfuse2 from Debian.
 """
 
 import errno
@@ -29,7 +30,7 @@ class SlowDisk(fuse.Operations):
 
     def __call__(self, op, path, *arguments):
         # libfuse asks for the size of each file that it has just made or opened, the kernel does not: no wait.
-        if op not in ('init', 'destroy', 'release') and not (op == 'getattr' and arguments[0]):
+        if op not in ('init', 'destroy', 'release', 'ioctl') and not (op == 'getattr' and arguments[0]):
             time.sleep(self.seconds)
         return getattr(self, op)(self.folder + path, *arguments)
 

@@ -230,6 +230,25 @@ def test_a_lock_proves_only_what_it_can(qmap, differs, locked, silence, expected
         child.wait()
 
 
+@pytest.mark.parametrize('threads', [True, False])
+def test_metadata_is_whole_where_each_file_takes_long(qmap, monkeypatch, threads):
+    from concurrent.futures import ThreadPoolExecutor
+    qmap.write('a.map', 'echo ${QMAP_LINE}\nfalse\n' * 20)
+    monkeypatch.setattr(module.Scribe, 'FAR', -1)
+    if not threads:
+        def refuse(pool, *args, submit=ThreadPoolExecutor.submit):
+            if pool._max_workers == module.Scribe.TOGETHER:
+                raise RuntimeError("can't start new thread")
+            return submit(pool, *args)
+        monkeypatch.setattr(ThreadPoolExecutor, 'submit', refuse)
+    execution = module.submit(qmap.path('a.map'), logs=qmap.path('out'), profile='local')
+    execution.wait()
+    for number in range(40):
+        info = json.loads(qmap.read('out', '{:02}.info'.format(number)))
+        assert (info['status'], info['exit_code']) == (('COMPLETED', 0) if number % 2 == 0 else ('FAILED', 1))
+        assert os.path.exists(qmap.path('out', '{:02}.sh'.format(number))) == (number % 2 == 1)
+
+
 def test_commands_are_read_by_several_threads(qmap):
     qmap.write('a.map', ''.join('echo {}\n'.format('x' * (number % 97)) for number in range(2000)))
     map = module.Map(qmap.path('a.map'))
