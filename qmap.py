@@ -552,6 +552,25 @@ def parse_number(text):
         raise ValueError('{} or 0'.format(error))
 
 
+#: When an execution stops early: after so many failures, or such a percentage of the jobs that have ended,
+#: None for the other of the two; now: whether submitted jobs are cancelled as well.
+HaltRule = collections.namedtuple('HaltRule', 'now count percent')
+
+
+def parse_halt(text):
+    """Return the HaltRule that 'fail=20', 'fail=5%', 'soon,fail=20' or 'now,fail=1' stands for.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    match = re.match(r'(?:(now|soon),)?fail=(\d{1,9}|\d{1,3}\.\d+%|\d{1,3}%)$', text.strip())
+    number = float(match.group(2).rstrip('%')) if match else 0
+    is_part = bool(match) and match.group(2).endswith('%')
+    if not 0 < number <= (100 if is_part else 10 ** 9):
+        raise ValueError('must be fail=N or fail=N%, or now,fail=N to cancel running jobs as well')
+    return HaltRule(match.group(1) == 'now', None if is_part else int(number), number if is_part else None)
+
+
 def iso_time(seconds):
     """Return a time as ISO 8601 in UTC, '' for none."""
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds)) if seconds else ''
@@ -2883,7 +2902,7 @@ EXECUTION_FIELDS = {
     'version': str, 'name': str, 'profile': str, 'executor': str, 'settings': dict, 'editable_params': dict,
     'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int,
     'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
-    'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER}
+    'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str}
 
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
@@ -3124,6 +3143,11 @@ class Failures:
         self._groups[key].remove(record)
         if not self._groups[key].count:
             del self._groups[key]
+
+    def are_alike(self):
+        """Tell whether all of them, but for those that were cancelled, are of one kind."""
+        groups = self._groups.copy().items()
+        return len({self._coarse(key) for key, group in groups if group.what != 'cancelled'}) == 1
 
     def groups(self):
         """Return a list of Group, the most frequent first, those that were cancelled last."""
@@ -3924,7 +3948,12 @@ class JournalState(JobTable):
         numbers = [settings.get(key, 1) for key in ('max_running', 'pull')]
         is_sound = isinstance(settings.get('halted', False), bool) and all(
             is_of_type(number, int) and number > 0 for number in numbers)
-        if not is_sound or not isinstance(settings.get('pull_reason', ''), str):
+        texts, numbers = settings.get('pull_reason', ''), []
+        for key in ('canaries', 'halt_from'):
+            numbers += settings.get(key, [])
+        texts += settings.get('halt_reason', '') + settings.get('halt_kind', '')
+        is_sound = is_sound and isinstance(texts, str) and len(settings.get('halt_from', '..')) == 2
+        if not is_sound or not all(is_of_type(number, int) for number in numbers):
             raise ValueError(settings)
         change_params({}, settings.get('params') or {})
         for node, (since, message, kind) in settings.get('avoided', {}).items():
@@ -4098,7 +4127,10 @@ class Ledger(JournalState):
                     reply), refused, time
         set         what steers the driver: max_running, halted, params of what is not yet submitted, pull
                     (how many workers take the jobs, as these are short; pull_reason: how short), avoided
-                    ({node: [since when it is avoided, why, by jobs with which queue and extra]}), time
+                    ({node: [since when it is avoided, why, by jobs with which queue and extra]}), canaries
+                    (numbers of the jobs that come first, while the others wait for them), halt_reason (why
+                    it is halted by itself, '' where it is not; halt_kind: by what), halt_from (how many jobs
+                    had ended and failed when that was resumed), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -9669,6 +9701,15 @@ def number_option(text):
         raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
 
 
+def halt_option(text):
+    """Read the rule of `--halt` on the command line."""
+    import argparse
+    try:
+        return text if text == 'never' else parse_halt(text) and text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError('{}: {}'.format(text, error))
+
+
 def request_note(driver, params):
     """Return what the answer to an order says of its params, a dict of texts, that jobs do not get so."""
     return ''.join('; ' + text for text in driver.backend.request_warnings(change_params({}, params)))
@@ -9705,6 +9746,20 @@ def add_resources(parser):
                         help='wall time limit: 90m, 1d, 1:30:00 (default: h)')
 
 
+def resumed_settings(ledger):
+    """Return what `resume` sets, as a dict. What an execution was halted for counts anew from there on."""
+    if not ledger.settings.get('halt_reason'):
+        return {'halted': False}
+    return {'halted': False, 'halt_reason': '', 'canaries': [], 'halt_from': ends_and_failures(ledger)}
+
+
+def ends_and_failures(ledger):
+    """Return how many jobs have ended, and how many of these failed, as a list: without those that were
+    cancelled."""
+    failed = ledger.count_of(FAILED) - ledger.failures.cancelled
+    return [ledger.count_of(COMPLETED) + failed, failed]
+
+
 class Pause(Order):
     """Submit nothing more for now."""
 
@@ -9726,7 +9781,7 @@ class Resume(Order):
     @staticmethod
     def obey(driver, order):
         """See Order."""
-        return Reply([set_event(driver, halted=False)], 'resumed: {} to submit'.format(
+        return Reply([set_event(driver, **resumed_settings(driver.ledger))], 'resumed: {} to submit'.format(
             plural(driver.ledger.count_of(UNSUBMITTED), 'job')), '')
 
 
@@ -13696,6 +13751,11 @@ class Submitter(Part):
             self.demands.forget_messages()
         self.backend.throttle(max_running)
         self.driver.attempts.launches.tell()
+        canaries = self.driver.steering.halts.canaries()
+        if canaries:    # each has a task of its own
+            self.submit_jobs([number for number in canaries if not self.ledger.status[number]
+                              and self.demands.may_try(self.demands.of_job(number))][:max(0, self.room())])
+            return
         self.driver.pools.short.decide()
         if self.driver.pools.size:
             self.driver.pools.fill_lists()
@@ -13944,12 +14004,144 @@ class Submitter(Part):
             params.get('name') or self.plan.info['name'], batch, self.plan.info['token'])
 
 
+class Halts(Part):
+    """Halts an execution that fails as a whole, as `pause` does: because all its canaries failed, as many
+    jobs as `--halt` says, or all of the first that ended, and alike. What is decided stands in the journal.
+
+    Attributes:
+        waits: whether somebody at a terminal can be waited for, who says what comes next
+    """
+
+    #: So many ends are the first ones, and so many are needed for a percentage.
+    FIRST = 20
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.waits, self._first_over = False, False
+        self._from, self._base = None, [0, 0]    # what the journal says that counting starts from; what it is
+
+    def canaries(self):
+        """Return the numbers of the jobs for which all others wait, [] for none: they are chosen, and that is
+        written, when it is asked for the first time."""
+        count, settings = self.plan.info.get('canary'), self.ledger.settings
+        if not count or self.driver.leaving:
+            return []
+        if 'canaries' not in settings:
+            self.driver.set(canaries=self._choose_canaries(count))
+        return [number for number in settings['canaries'] if 0 <= number < self.ledger.count]
+
+    def _choose_canaries(self, count):
+        """Return the numbers of so many jobs spread over the map: the first, the last, the one that requests
+        most, and others between."""
+        jobs = self.ledger.count
+        if count >= jobs:
+            return list(range(jobs))
+        chosen = [0, jobs - 1][:count]
+        if count > 2 and not self.plan.alike:
+            chosen.append(max(range(jobs), key=self._size_of))
+        spread = (place * (jobs - 1) // (count - 1) for place in range(count) if count > 2)
+        for number in itertools.chain(spread, range(jobs)):
+            if len(set(chosen)) == count:
+                break
+            chosen.append(number)
+        return sorted(set(chosen))
+
+    def _size_of(self, number):
+        """Return what orders jobs by how much they request."""
+        params = self.plan.job_params(number)
+        return [params.get(key) or 0 for key in ('memory', 'time', 'cores')]
+
+    def look(self):
+        """Halt the execution where there is a reason to."""
+        if self.driver.halted or self.driver.leaving or not self.ledger.left():
+            return
+        waiting = self.ledger.count_of(UNSUBMITTED)
+        if self.backend.takes_back:
+            waiting += self.ledger.count_of(PENDING)
+        found = self._canaries_end() or self._rule_applies() or self._first_fail()
+        kind, reason, now = found or ('', '', False)
+        if not kind or not waiting + now:
+            return
+        if self.backend.takes_back:
+            self.driver.recall.withdraw()    # what waits on this machine is as good as not submitted
+        ended = cancel_events(self.ledger.live, self.here.time()) if now else []
+        self.lease.write([set_event(self.driver, halted=True, halt_reason=reason, halt_kind=kind), *ended])
+        self.driver.steering.note_cancelled()
+
+    def _canaries_end(self):
+        """Return what to halt for where all canaries failed, as (kind, reason, whether to cancel), None for
+        nothing. Where one did not, the others wait no more."""
+        numbers = self.canaries() if self.ledger.settings.get('canaries') else []
+        statuses = {self.ledger.status[number] for number in numbers}
+        completed = STATUS_CODES[COMPLETED] in statuses
+        is_known = completed or statuses == {STATUS_CODES[FAILED]}
+        if not is_known:
+            return None
+        failed = [record for record in map(self.ledger.record, numbers)
+                  if record['status'] == FAILED and record.get('error_reason') != 'cancelled']
+        if completed or not failed:
+            self.driver.set(canaries=[])
+            return None
+        found = Failures()
+        for record in failed:
+            found.add(record)
+        return 'canary', 'all canaries failed: {}'.format('; '.join(
+            map(self._text_of, found.groups()[:3]))), False
+
+    def _text_of(self, group):
+        """Return how a group of jobs failed, and which, without their number."""
+        only_on = group.only_on(self.ledger.totals.hosts)
+        return group.text(only_on, self.plan.named).partition(': ')[2]
+
+    def _rule_applies(self):
+        """Return what to halt for where --halt says so, as (kind, reason, whether to cancel), None for
+        nothing."""
+        text = self.plan.info.get('halt', 'never')
+        if text in ('', 'never'):
+            return None
+        rule, counted = parse_halt(text), ends_and_failures(self.ledger)
+        base = self.ledger.settings.get('halt_from', [0, 0])
+        if base != self._from:
+            self._from, self._base = base, base
+        self._base = list(map(min, self._base, counted))    # jobs that run again have not ended
+        ended, failed = (count - before for count, before in zip(counted, self._base))
+        if rule.count:
+            applies = failed >= rule.count
+        else:
+            applies = ended >= self.FIRST and 100 * failed >= rule.percent * ended
+        return ('rule', '{:,} of {} failed (--halt {})'.format(
+            failed, plural(ended, 'job'), text), rule.now) if applies else None
+
+    def _first_fail(self):
+        """Return what to halt for where all jobs that ended failed alike, as (kind, reason, whether to
+        cancel), None for nothing. That is decided, and said, once."""
+        counted = self.ledger.count_of(COMPLETED) + self.ledger.count_of(FAILED)
+        if self.plan.info.get('halt', 'never') or self._first_over or counted < self.FIRST:
+            return None
+        ended, failed = ends_and_failures(self.ledger)
+        if ended < self.FIRST:
+            return None
+        self._first_over, is_resumed = True, 'halt_from' in self.ledger.settings
+        if ended > failed or is_resumed or not self.ledger.failures.are_alike():
+            return None
+        groups = [group for group in self.ledger.failures.groups() if group.what != 'cancelled']
+        group = groups[0] if len(groups) == 1 else Group.merged(groups)
+        reason = 'the first {} all failed: {}'.format(plural(ended, 'job'), self._text_of(group))
+        return 'first', reason, False
+
+    def is_over(self):
+        """Tell whether the driver shall end, as nothing goes on before somebody says so."""
+        settings = self.ledger.settings
+        is_halted = self.driver.halted and bool(settings.get('halt_reason'))
+        return is_halted and not (self.waits and settings.get('halt_kind') == 'first')
+
+
 class Steering(Part):
     """Does what others order, and ends what is cancelled.
 
     Attributes:
         inbox: Inbox
-        unended, hopeless: Unended, Hopeless
+        unended, hopeless, halts: Unended, Hopeless, Halts
     """
 
     #: Seconds between two orders to the scheduler to end the same jobs.
@@ -13958,7 +14150,7 @@ class Steering(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.inbox, self.unended = Inbox(self.logs, self.here), Unended(driver)
-        self.hopeless = Hopeless(driver)
+        self.hopeless, self.halts = Hopeless(driver), Halts(driver)
         self._cancel_now = False    # jobs have still to be cancelled
         self._tasks = []    # that the backend is to be told to end, once it has heard the last order
         self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more
@@ -14159,7 +14351,7 @@ class Driver:
         return bool(self.ledger.settings.get('halted'))
 
     def set(self, **settings):
-        """Change what steers the driver: max_running, halted, params, avoided."""
+        """Change what steers the driver: max_running, halted, params, avoided, canaries."""
         self.lease.write([dict(settings, event='set', time=self.here.time())])
 
     def counts(self):
@@ -14212,6 +14404,8 @@ class Driver:
             while self._goes_on():
                 self.here.sleep(self._pause())
                 self.tick()
+            if self.steering.halts.is_over():
+                self.leaving = self.leaving or 'halt'
             self._finish()
         finally:
             self.backend.close()
@@ -14225,6 +14419,7 @@ class Driver:
             in_time = self.here.monotonic() < self.submitter.began + self.queue.PATIENCE
             return in_time and bool(self._orders() or self.ledger.cancelled)
         submits = self.leaving in ('', 'hand over') and self.ledger.left()
+        submits = submits and not self.steering.halts.is_over()
         return bool(self.ledger.live or self.queue.waiting_for_usage or submits or self._orders())
 
     def _orders(self):
@@ -14285,6 +14480,7 @@ class Driver:
         self.note_trouble('shortage', self.backend.shortage and '{}: {}'.format(
             self.backend.title, self.backend.shortage))
         self.steering.obey()
+        self.steering.halts.look()
         self.steering.end_cancelled(now)
         self._submit_or_leave(now)
         self.scribe.flush()
@@ -14726,6 +14922,11 @@ class ExecutionReader:
         """Whether nothing is submitted until somebody resumes it."""
         return bool(self.ledger.settings.get('halted'))
 
+    @property
+    def halt_reason(self):
+        """Why it halted by itself, '' where it did not."""
+        return self.ledger.settings.get('halt_reason', '') if self.halted else ''
+
     def figures(self):
         """Return the UsageTotals so far."""
         return self.ledger.totals
@@ -14847,16 +15048,22 @@ class Summary:
         self.figures = execution.figures()
         failures = execution.ledger.named_failures() if execution.has_journal else execution.failures
         self.groups, self.cancelled = failures.groups(), failures.cancelled
+        self._halt_reason = execution.halt_reason if execution.has_journal else ''
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
         self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
 
     @property
     def status(self):
-        """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended."""
-        left = sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
-        if left:
-            return 3
+        """The exit status that tells it: 0 all completed, 1 some failed, 3 not all have ended, 4 as it
+        halted by itself."""
+        if self.left:
+            return 4 if self._halt_reason else 3
         return 1 if self.counts[FAILED] else 0
+
+    @property
+    def left(self):
+        """How many jobs have not ended."""
+        return sum(self.counts.values()) - self.counts[COMPLETED] - self.counts[FAILED]
 
     def head(self):
         """Return the first line."""
@@ -14875,7 +15082,7 @@ class Summary:
         execution, found = self._execution, collections.OrderedDict()
         where = quote_shown(shown_path(execution.path))
         old = not execution.has_journal
-        driven = not old and self.status == 3 and not execution.driving and is_driven(execution.logs)
+        driven = not old and self.left and not execution.driving and is_driven(execution.logs)
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
@@ -14887,15 +15094,20 @@ class Summary:
             found['to see one'] = command
         if not driven:
             found.update(self._reruns(where, old))
-        if self.status == 3 and not old and execution.halted:
-            found['it is paused; to submit again'] = '{} control -l {} resume'.format(qmap_command(), where)
-        if self.status == 3 and not driven and not old:
-            found['to go on'] = '{} reattach -l {}'.format(qmap_command(), where)
+        resume = '{} control -l {} resume'.format(qmap_command(), where)
+        if self.left and not old and execution.halted:
+            found['it is paused; to submit again'] = resume
+        if self.left and not driven and not old:
+            go_on = '{} reattach -l {}'.format(qmap_command(), where)
+            if self._halt_reason:
+                go_on = '{} && {}'.format(found.pop('it is paused; to submit again'), go_on)
+            found['to go on'] = go_on
         return found
 
     def _reruns(self, where, old):
         """Yield how to run again what did not complete: (what for, command)."""
-        retry = '{0} control -l {1} retry{2} && {0} reattach -l {1}'
+        resume = '{0} control -l {1} resume && ' if self._halt_reason else ''
+        retry = '{0} control -l {1} retry{2} && ' + resume + '{0} reattach -l {1}'
         if self.counts[FAILED] > self.cancelled and not old:
             yield 'to retry what failed', retry.format(qmap_command(), where, '')
         for_map = old or not self.cancelled    # the map has all that are FAILED
@@ -14909,6 +15121,8 @@ class Summary:
     def lines(self):
         """Yield it as lines for people."""
         yield self.head()
+        if self.left and self._halt_reason:
+            yield '  paused: ' + self._halt_reason
         named = self._execution.plan.named if self._execution.has_journal else str
         for group, hosts in zip(self.groups[:self.SHOWN], self._only_on):
             yield '  ' + group.text(hosts, named)
@@ -14935,6 +15149,7 @@ class Summary:
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
             ('cancelled', self.cancelled), ('paused', not old and execution.halted),
+            ('halt_reason', self._halt_reason),
             ('max_running', None if old else execution.max_running),
             ('pull', None if old else execution.workers),
             ('driver', None if old else driver_alive(execution.logs)),
@@ -15125,7 +15340,7 @@ class Session(ExecutionReader):
         when this process leaves: 'scheduler', to which all were submitted; 'background', a driver there; ''
         for nobody news: deque of sentences about what was done on demand, or went wrong, for a view to show
         on_event: function that is called with each event of the journal, in the thread that works; None for
-        none
+        none asks: whether somebody is there who is asked what comes next where it halts by itself
     """
 
     def __init__(self, path, max_running=None, force=False, takeover=False, map=None, on_end=None):
@@ -15155,6 +15370,7 @@ class Session(ExecutionReader):
         self._drove = False
         self._unread = ''    # what could not be read at the last look
         self.viewing, self.leaving, self.successor = False, '', ''
+        self.asks = False
 
     # The thread
 
@@ -15208,6 +15424,18 @@ class Session(ExecutionReader):
         if driver:
             driver.leaving = how
         self._host.wake()
+
+    def order(self, name, **order):
+        """Tell the driver, which may be this process, what to do.
+
+        Args:
+            name: of that, for people
+            order: as `Order` has it
+        """
+        try:
+            self._inbox.drop(dict(order, by=whoami()))
+        except OSError:
+            self.news.append('{}: not changed; {} is not writable'.format(name, self.path))
 
     def obey_orders(self):
         """Drive for a moment, only to do what the inbox asks for. Return whether nobody else drives."""
@@ -15290,7 +15518,7 @@ class Session(ExecutionReader):
         if self.viewing:
             self.viewing = False
             self.news.append('the driver has exited; this process is the driver now')
-        driver.leaving = self.leaving
+        driver.leaving, driver.steering.halts.waits = self.leaving, self.asks
         try:
             try:
                 self._note_move()
@@ -15333,10 +15561,7 @@ class Session(ExecutionReader):
         if self.leaving == 'cancel':
             self.leaving = 'leave'
         if self._max_running:
-            try:
-                self._inbox.drop({'do': 'max-running', 'number': self._max_running, 'by': whoami()})
-            except OSError:
-                self.news.append('--max-running: not changed; {} is not writable'.format(self.path))
+            self.order('--max-running', do='max-running', number=self._max_running)
             self._max_running = None
         for _ in range(3):
             try:
@@ -15355,6 +15580,9 @@ class Session(ExecutionReader):
             self.news.append('{}: {}'.format(event.get('by') or 'somebody', event['said']))
         if event['event'] == 'set' and 'pull' in event:
             self.news.append(workers_sentence(event, self.max_running))
+        if event['event'] == 'set' and event.get('halt_reason'):
+            self.news.append('paused: {}; {} not submitted'.format(
+                event['halt_reason'], plural(self._ledger.count_of(UNSUBMITTED), 'job')))
         if self.on_event:
             self.on_event(event)
 
@@ -15364,6 +15592,12 @@ class Session(ExecutionReader):
     def driving(self) -> bool:
         """Whether this process is the driver."""
         return self._driver is not None
+
+    def waits_for_word(self):
+        """Tell whether it halted by itself, and the driver waits until somebody says what comes next."""
+        driver = self._driver
+        is_asked = driver and not driver.leaving and not driver.steering.halts.is_over()
+        return bool(is_asked and self.halt_reason)
 
     @property
     def stopping(self):
@@ -15499,6 +15733,11 @@ class Execution:
         """Tell whether this process drives or views it at the moment, or is about to."""
         return self._session.working()
 
+    @property
+    def halt_reason(self) -> str:
+        """Why nothing more is submitted until somebody resumes it, '' where it did not halt by itself."""
+        return self._session.halt_reason
+
     def left(self) -> int:
         """Return how many jobs have not reached a final status."""
         return self._session.left()
@@ -15623,7 +15862,8 @@ def parameter_texts(params, keywords):
 
 
 #: What `submit` takes beside parameters.
-SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params')
+SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
+                   'canary', 'halt')
 
 
 def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
@@ -15633,6 +15873,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
            profile: 'typing.Union[str, os.PathLike[str], None]' = None, keep: 'typing.Optional[str]' = None,
            pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
            params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
+           canary: 'typing.Optional[int]' = None, halt: 'typing.Optional[str]' = None,
            **keywords: 'typing.Any') -> 'Execution':
     """Submit a jobs map file, or a list of commands, and return its Execution, already at work.
 
@@ -15650,6 +15891,10 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
             says, or some where jobs are short
         on_finish: shell command that is run when the execution ends, or its driver does
         params: dict of parameters, as in a map, with those of your own, which are exported to the jobs
+        canary: so many jobs come first; where all of them fail, nothing more is submitted
+        halt: 'fail=20' or 'fail=5%': after so many failures nothing more is submitted; 'now,fail=20': and
+            what was submitted is cancelled; 'never': whatever fails; by default where all of the first 20
+            jobs that end fail alike
         keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x',
             working_directory='/x'...
 
@@ -15660,7 +15905,8 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
     request = Request(
         path_text('map', map) if is_path else map, max_running, group,
         None if profile is None else path_text('profile', profile),
-        parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish))
+        parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish), canary,
+        halt)
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
     wait_at_exit(execution._session)
@@ -15720,12 +15966,13 @@ def finish_executions():
             print_message('error: {}'.format(error))
 
 
-def options_to_repeat(profile, max_running, group, keep, pull, on_finish):
+def options_to_repeat(profile, max_running, group, keep, pull, on_finish, canary, halt):
     """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
     if profile and os.sep in profile:
         profile = absolute_path(profile)
     given = [('-p', profile), ('-r', max_running), ('-g', group), ('--keep', keep),
-             ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish)]
+             ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish),
+             ('--canary', canary), ('--halt', halt)]
     return [word for option, value in given if value for word in (option, str(value))]
 
 
@@ -15745,7 +15992,7 @@ class Request:
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
-                 on_finish=None):
+                 on_finish=None, canary=None, halt=None):
         """
         Args:
             map: path of the map, '-' for standard input; or an iterable of commands
@@ -15755,6 +16002,9 @@ class Request:
             keep: the files of which jobs stay: 'all' or 'failed'
             pull: number of workers that take the jobs from a list
             on_finish: shell command that is run at the end; by default the profile's
+            canary: how many jobs come first, while the others wait for one that completes
+            halt: after which failures it halts, as `parse_halt` has it, or 'never'; by default where all of
+                the first that end fail alike
 
         Raises:
             QMapError: something is wrong
@@ -15762,10 +16012,13 @@ class Request:
         max_running = None if max_running is None else positive_number('max_running', max_running)
         group = None if group is None else positive_number('group', group)
         pull = positive_number('pull', pull) if pull else pull
+        self.canary = None if canary is None else positive_number('canary', canary)
+        self.halt = self._rule_to_halt(halt)
         self.profile = Profile(profile)
         self.map = self._read_map(map)
         self.warnings = self.profile.warnings + self.map.warnings
-        self.repeat = options_to_repeat(profile, max_running, group, keep, pull, on_finish)
+        self.repeat = options_to_repeat(
+            profile, max_running, group, keep, pull, on_finish, canary, halt)
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = self._files_to_keep(keep)
         self.pull = self._workers(pull)
@@ -15803,6 +16056,17 @@ class Request:
     def _stem(self):
         """The name of the map, by which jobs and logs folder are called."""
         return os.path.splitext(os.path.basename(self.map.title))[0]
+
+    @staticmethod
+    def _rule_to_halt(halt):
+        """Return the rule by which it halts, as execution.info has it: '' for the default."""
+        if halt in (None, 'never'):
+            return halt or ''
+        try:
+            parse_halt(str(halt))
+        except ValueError as error:
+            raise QMapError('halt = {}: {}'.format(halt, error))
+        return str(halt).strip()
 
     def _files_to_keep(self, keep):
         """Return the files of which jobs stay, from what was given or the profile says."""
@@ -15953,6 +16217,7 @@ class Request:
             ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
             ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
             ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
+            ('canary', self.canary), ('halt', self.halt),
             ('repeat', self.repeat), ('jobs', self.jobs),
             ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
             ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -16133,6 +16398,10 @@ class View:
         """Tell whether it shall stay although all is over."""
         return False
 
+    def can_ask(self):
+        """Tell whether somebody sees it, and can say what comes next."""
+        return False
+
     def close(self):
         """Give back what it took, before the last lines."""
 
@@ -16278,6 +16547,28 @@ class PlainView(View):
         self._last = None
         self._points = collections.deque(maxlen=240)
         self._standstill = Standstill(session)
+        self._asked_for = ''    # for which halt it was asked what comes next
+
+    def can_ask(self):
+        """See View."""
+        on_terminal = self._terminal and not self._quiet and sys.stdin and sys.stdin.isatty()
+        return bool(on_terminal) and in_foreground(self._stream)
+
+    def wait(self, seconds):
+        """See View; where it halted by itself, a word is read that says what comes next."""
+        import select
+        session = self.session
+        if not (session.waits_for_word() and self.can_ask()):
+            return super().wait(seconds)
+        if self._asked_for != session.halt_reason:
+            self._asked_for = session.halt_reason
+            self.say('To submit the others all the same, type r and Enter; to quit, q and Enter.')
+        if select.select([sys.stdin], [], [], seconds)[0]:
+            word = os.read(sys.stdin.fileno(), 1000)
+            if word.strip().lower() in (b'r', b'resume', b'y', b'yes'):
+                session.order('resume', do='resume')
+            elif not word or word.strip().lower() in (b'q', b'quit', b'n', b'no'):
+                session.stop('leave')
 
     def say(self, text):
         """Print a line of its own."""
@@ -16632,10 +16923,8 @@ def tool_submit(options):
                         'cores: -c N'.format(options.logs))
     request = read_request(options)
     print_warnings(request.warnings)
-    if options.leave and options.detach:
-        raise QMapError('--leave and --detach: give only one of them')
-    if options.leave and request.profile.executor == 'local':
-        raise QMapError('--leave: needs a scheduler; to continue in the background, give --detach')
+    if options.leave:
+        check_leave(request, options)
     if options.dry_run:
         return dry_run(request, options)
     path = request.create(options.logs)
@@ -16667,7 +16956,7 @@ def read_request(options):
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                      options.pull, options.on_finish)
+                      options.pull, options.on_finish, options.canary, options.halt)
     if options.map == '-':
         read_keys()
     return request
@@ -16678,6 +16967,23 @@ def read_keys():
     if sys.stdout.isatty() and not sys.stdin.isatty():
         with contextlib.suppress(OSError), open('/dev/tty', 'rb') as terminal:
             os.dup2(terminal.fileno(), 0)
+
+
+def check_leave(request, options):
+    """Look whether all jobs can be submitted at once.
+
+    Raises:
+        QMapError: something else that was asked for forbids that
+    """
+    if options.detach:
+        raise QMapError('--leave and --detach: give only one of them')
+    needs_driver = {'--canary': request.canary, '--halt': request.halt.replace('never', '')}
+    for option, value in needs_driver.items():
+        if value:
+            raise QMapError('--leave and {}: give only one of them; {} needs a driver that stays'.format(
+                option, option))
+    if request.profile.executor == 'local':
+        raise QMapError('--leave: needs a scheduler; to continue in the background, give --detach')
 
 
 #: What a pipe is not: text in quotes, what a backslash makes harmless, `||`, and `>|`.
@@ -16828,6 +17134,8 @@ def tool_reattach(options):
     if session.left() and not (options.quiet or options.progress):
         print_notice('{}, {} remaining, logs folder {}'.format(
             plural(sum(session.counts().values()), 'job'), session.left(), shown_path(session.path)))
+        if session.halt_reason:
+            print_notice('paused: {}'.format(session.halt_reason))
     return follow_session(session, options)
 
 
@@ -16954,8 +17262,9 @@ class StopSignals:
         self._leave_at = None if seconds is None else time.monotonic() + seconds
 
     def exit_status(self):
-        """Return the exit status: that of Ctrl-C where jobs remain, or where it was pressed again; 3 where
-        jobs remain that nobody has taken over; 1 where jobs failed; 0."""
+        """Return the exit status: that of Ctrl-C where jobs remain, or where it was pressed again; 4 where
+        jobs remain since it halted by itself, 3 where they do that nobody has taken over; 1 where jobs
+        failed; 0."""
         counts, left = self._session.counts(), self._session.left()
         status = STOPS[self.way].status if self.way else None
         cut_short = left or self._interrupts > 1
@@ -16964,7 +17273,7 @@ class StopSignals:
         if self._session.successor == 'scheduler' and not counts[UNSUBMITTED]:
             left = 0
         if left:
-            return 3
+            return 4 if self._session.halt_reason else 3
         return 1 if counts[FAILED] else 0
 
 
@@ -16977,6 +17286,7 @@ def follow_session(session, options):
     """
     signals = StopSignals(session)
     view = make_view(session, options)
+    session.asks = view.can_ask()
     try:
         session.start()
         attend_session(session, view, signals)
@@ -17600,6 +17910,12 @@ def describe_submit(add_tool):
     made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
                       help='on a cluster: run all jobs with N workers, 0: none (default: if they are short)')
     made.add_argument('--on-finish', metavar='CMD', help='shell command to run at the end')
+    made.add_argument('--canary', metavar='N', type=number_option,
+                      help='run N jobs first; stop if all fail')
+    made.add_argument('--halt', metavar='RULE', type=halt_option,
+                      help='stop after failures: fail=20, fail=5%%, now,fail=1')
+    made.add_argument('--no-halt', dest='halt', action='store_const', const='never',
+                      help='go on if the first 20 jobs all fail')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--leave', action='store_true',
                       help='submit all jobs to the scheduler at once, and exit')

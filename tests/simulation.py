@@ -139,6 +139,10 @@ PLANTED = collections.OrderedDict([
     ('words', 'words are removed before the journal that tells them is on the disk'),
     ('condensed', 'a journal that was compacted tells nothing of earlier attempts'),
     ('silence', 'the beat of a driver does not count on'),
+    ('canaries', 'who takes over does not know which jobs come first'),
+    ('heedless', 'jobs fail as --halt says, and submitting goes on'),
+    ('scared', 'what an execution was halted for halts it again when it is resumed'),
+    ('drops', 'what is not submitted when an execution halts never runs'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
@@ -163,6 +167,7 @@ NEEDS = {
     'asks': {'control'}, 'waits': {'local', 'control'}, 'usage': {'control'}, 'timed': {'runner'},
     'done': {'tardy', 'group'}, 'insists': {'control'}, 'mute': {'outage'}, 'marker': {'disk'}, 'span': {'control'},
     'overtaken': {'suspend', 'takeover'}, 'words': {'machine'}, 'silence': {'crash'},
+    'canaries': {'halts', 'crash'}, 'heedless': {'halts'}, 'scared': {'halts'}, 'drops': {'halts'},
 }
 
 
@@ -1503,7 +1508,7 @@ class World:
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief'}
+        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
@@ -1531,6 +1536,14 @@ class World:
         self.limited = 'over time' in self.kinds and self.group == 1 and not self.local
         module.RERUNS = self.random.choice([0, 1, 5])
         self.compacting = self.random.random() < 0.3    # the journal, at every start
+        own = random.Random('halts {}'.format(seed))    # what it draws changes nothing else in the world
+        halts = own.random() < 0.3 or 'halts' in needed
+        self.canary = own.choice([None, None, 1, 2, 3]) if halts else None
+        self.canary = own.randint(1, 2) if plant == 'canaries' else self.canary
+        self.halt = own.choice(['', 'fail=1', 'fail=2', 'now,fail=2', 'fail=40%']) if halts else 'never'
+        self.canaries, self.released = set(), False    # the jobs that come first; whether the others may come
+        # How many jobs had ended and failed when all was resumed; whether some of them may run again since then.
+        self.resumed, self.retried = [0, 0], False
 
     # Time
 
@@ -2073,6 +2086,7 @@ class World:
             'params': dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {}),
             'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
+            'canary': self.canary, 'halt': self.halt,
             'logs': self.logs.path, 'created_seconds': 0})
         self.limits = [(0, most)]
 
@@ -2405,7 +2419,7 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
-    'Driver', 'Lease', 'Steering', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
+    'Driver', 'Lease', 'Steering', 'Halts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
     'is_runner', 'time', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe', 'load_backend',
     'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
@@ -2774,6 +2788,8 @@ class Driver(REAL['Driver']):
 
     def lead(self, *args, **options):
         leads = self.leads = super().lead(*args, **options)
+        if leads:
+            WORLD.resumed = self.ledger.settings.get('halt_from', [0, 0])
         if leads:    # others may have died while they wrote what is cancelled
             self.after_cancel(None)
         return leads
@@ -2785,6 +2801,9 @@ class Driver(REAL['Driver']):
         journal says so, and from then on they run all that they can."""
         if self.ledger.settings.get('halted'):
             raise Broken('batch {} is submitted, and all is paused'.format(event['batch']))
+        numbers = {self.ledger.number(module.split_key(key)[0]) for key in event['tasks']}
+        if WORLD.canary and not WORLD.released and not (WORLD.canaries and numbers <= WORLD.canaries):
+            raise Broken('{} are submitted, and no canary has completed'.format(sorted(numbers - WORLD.canaries)))
         for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
             if event.get('params', {}) != self.expected_changes(number):
                 raise Broken('job {} is submitted with {}, where {} was set'.format(
@@ -2821,8 +2840,55 @@ class Driver(REAL['Driver']):
     def before_cancel(self, event, events):
         """Rule: nobody ends what nobody has cancelled."""
         numbers = {number for first, last in event['numbers'] for number in range(first, last + 1)}
+        if 'now' in WORLD.halt and any(other.get('halt_kind') == 'rule' for other in events):
+            WORLD.named.update(numbers)
         if not any(other['event'] == 'command' for other in events) and not numbers <= WORLD.named:
             raise Broken('{} are cancelled, and nobody ordered that'.format(sorted(numbers - WORLD.named)))
+
+    def before_set(self, event, events):
+        """Rules: canaries are chosen once, and others come when one has completed, or when there is none of which
+        that is to be hoped; what halts is so."""
+        if event.get('canaries'):
+            count = min(WORLD.canary, self.ledger.count)
+            if WORLD.canaries - set(event['canaries']) or len(event['canaries']) != count:
+                raise Broken('{} are canaries, and {} were'.format(event['canaries'], WORLD.canaries))
+            WORLD.canaries = set(event['canaries'])
+        records = [self.ledger.record(number) for number in WORLD.canaries]
+        if 'canaries' in event and not event['canaries']:
+            if not WORLD.released and not self.ledger.settings.get('halt_reason') and not all(
+                    record.get('error_reason') == 'cancelled' for record in records) and not any(
+                    record['status'] == 'COMPLETED' for record in records):
+                raise Broken('the canaries {} are forgotten'.format(WORLD.canaries))
+            WORLD.released = True
+        if event.get('halt_kind') == 'canary' and not all(record['status'] == 'FAILED' for record in records):
+            raise Broken('halted, and not all canaries failed')
+        if event.get('halt_kind') == 'rule' and not self.exceeds(False):
+            raise Broken('halted: {}'.format(event['halt_reason']))
+
+    def exceeds(self, sure):
+        """Tell whether so many jobs have failed since all was resumed that it is to halt. Those that run again since
+        then may have been among them.
+
+        Args:
+            sure: whether it must, and not only may
+        """
+        limit = re.search(r'fail=(\d+)(%?)', WORLD.halt)
+        ends = [record['status'] for record in map(self.ledger.record, range(self.ledger.count))
+                if record['status'] in Life.OVER and record.get('error_reason') != 'cancelled']
+        if not limit or limit.group(2) and WORLD.resumed and WORLD.retried:
+            return bool(limit) and not sure
+        before = WORLD.resumed if sure or not WORLD.retried else [0, 0]
+        ended, failed = len(ends) - before[0], ends.count('FAILED') - before[1]
+        if limit.group(2):
+            return ended >= 20 and 100 * failed >= int(limit.group(1)) * ended
+        return failed >= int(limit.group(1))
+
+    def after_set(self, event):
+        if event.get('halt_reason'):
+            self.causes += 1
+            WORLD.halted = min(WORLD.halted, WORLD.now)
+        if 'halt_from' in event:
+            WORLD.resumed, WORLD.retried = event['halt_from'], False
 
     def before_usage(self, event, events):
         """Rule: what the accounts add is of the same attempt."""
@@ -2845,6 +2911,7 @@ class Driver(REAL['Driver']):
     def before_retry(self, event, events):
         """Rule: what runs again by itself was interrupted, not too often, or its worker ended, once; and nobody has
         cancelled it."""
+        WORLD.retried = True
         if any(other['event'] == 'command' for other in events):
             return
         for number in module.retried_numbers(event):
@@ -2955,6 +3022,17 @@ class Driver(REAL['Driver']):
         self.began = WORLD.now
         super().tick()
         self.look_whether_it_goes_on()
+        self.look_whether_it_halts()
+
+    def look_whether_it_halts(self):
+        """Rule: where so many jobs have failed, nothing more is submitted."""
+        waiting = self.ledger.count_of(module.UNSUBMITTED)
+        quiet = self.halted or self.leaving or self.trouble or self.lease._epoch < max(self.logs.epochs())
+        if waiting and not quiet and self.exceeds(True) and self.counted == list(self.ledger.counts):
+            raise Broken('{} failed, and submitting goes on'.format(self.ledger.counts))
+        self.counted = list(self.ledger.counts)
+
+    counted = None
 
     def look_whether_it_goes_on(self):
         """Rule: where nothing goes on, it is said why."""
@@ -3045,6 +3123,23 @@ class Steering(REAL['Steering']):
         super()._obey(*args)
         if WORLD.plant == 'usage':
             self.driver.queue.waiting_for_usage.update(awaited)
+
+
+class Halts(REAL['Halts']):
+    """What stops an execution early."""
+
+    def canaries(self):
+        return [] if WORLD.plant == 'canaries' and self.lease._epoch > 1 else super().canaries()
+
+    def look(self):
+        if WORLD.plant == 'scared':
+            self.ledger.settings.pop('halt_from', None)
+        if WORLD.plant != 'heedless':
+            super().look()
+        if WORLD.plant == 'drops' and self.ledger.settings.get('halt_reason') and not self.driver.leaving:
+            waiting = [number for number in range(self.ledger.count) if not self.ledger.status[number]]
+            self.lease.write([{'event': 'dropped', 'time': self.here.time(), 'numbers': module.as_spans(waiting)}]
+                             if waiting else [])
 
 
 class Unclaimed(REAL['Unclaimed']):
@@ -3447,7 +3542,7 @@ def effects_of(events):
     found = {}
     for event in events:
         if event['event'] == 'set':
-            found.update((key, value) for key, value in event.items() if key not in ('event', 'time'))
+            found.update((key, value) for key, value in event.items() if key in ('halted', 'max_running', 'params'))
         elif event['event'] in ('cancel', 'dropped', 'retry'):
             found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
             if event.get('params'):
@@ -3586,7 +3681,7 @@ def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
-                     Driver, Lease, Steering, Unclaimed, Pools, Chunks, Shares, read_words, sound_end, Processes,
+                     Driver, Lease, Steering, Halts, Unclaimed, Pools, Chunks, Shares, read_words, sound_end, Processes,
                      birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes,
                      why_outdated):
         setattr(module, function.__name__, function)

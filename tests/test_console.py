@@ -532,7 +532,7 @@ def test_an_order_is_shown_until_the_driver_obeys(qmap, console):
 
 def test_any_size(qmap, console):
     qmap.write('a.map', 'exit 1\n' * 30 + STAYS)
-    screen = console('submit', 'a.map', '--logs', 'out')
+    screen = console('submit', 'a.map', '--logs', 'out', '--no-halt')
     screen.sees('F 30 ')
     for lines, columns in ((50, 200), (5, 20), (3, 10), (1, 1), (2, 40), (10, 40), (24, 80)):
         screen.resize(lines, columns)

@@ -65,7 +65,7 @@ def test_headings_of_help_are_those_of_every_python(qmap):
 
 def test_what_links_to_other_pages_says_so_at_the_end(qmap):
     lines = qmap('help', 'control').lines
-    assert lines[-2:] == ['SEE ALSO', '  qmap help info, logs']
+    assert lines[-2:] == ['SEE ALSO', '  qmap help info, logs, submit']
 
 
 def test_the_manual_is_in_a_bundle(qmap):

@@ -78,7 +78,7 @@ def test_without_colour_all_is_said_as_well(qmap, environ):
 
 def test_a_flood_of_failures_is_limited(qmap):
     qmap.write('a.map', 'echo no >&2; exit 1\n' * 300)
-    result = qmap('submit', 'a.map', '--logs', 'out')
+    result = qmap('submit', 'a.map', '--logs', 'out', '--no-halt')
     shown = [line for line in result.lines if ' failed: exit 1: no' in line]
     more = [int(match.group(1)) for match in (re.search(r'and (\d+) more failed', line) for line in result.lines)
             if match]
@@ -89,7 +89,7 @@ def test_a_flood_of_failures_is_limited(qmap):
 @pytest.mark.slow
 def test_a_terminal_that_takes_nothing_stops_no_job(qmap):
     qmap.write('a.map', 'touch ran_${QMAP_LINE}; head -c 400 /dev/zero | tr "\\0" x >&2; exit 1\n' * 400)
-    terminal = Terminal(qmap, 'submit', 'a.map', '--no-console', '--logs', 'out')    # nobody reads
+    terminal = Terminal(qmap, 'submit', 'a.map', '--no-console', '--no-halt', '--logs', 'out')    # nobody reads
     until(lambda: len([name for name in os.listdir(qmap.folder) if name.startswith('ran_')]) == 400)
     until(lambda: set(qmap.statuses('out')) == {'FAILED'})
     assert terminal.read().end()[0] == 1

@@ -378,6 +378,8 @@ class Head:
         self._pace.look()
         lines, session, counts = screen.size[0], self._session, self._console.counts()
         who, trouble = self._who()
+        if not trouble and self._session.halt_reason:
+            trouble = 'paused: ' + self._session.halt_reason
         y = 0
         if lines >= 10:
             self._first_line(screen, who)
@@ -578,6 +580,10 @@ class Console(View):
             self._safely(self._wait)
         else:
             self._plain.wait(seconds)
+
+    def can_ask(self):
+        """See View: p resumes, q quits."""
+        return True
 
     def holds(self):
         """Tell whether somebody looks and shall not be thrown out, although all is over."""

@@ -82,4 +82,4 @@ class Progress(View):
         Args:
             summary: Summary
         """
-        self._write(line('end', left=summary.status == 3, **summary.as_dict()))
+        self._write(line('end', left=bool(summary.left), **summary.as_dict()))

@@ -23,7 +23,7 @@ DRY = 'dry run: --dry-run'
 NOTIFY = 'notifications: --on-finish CMD'
 RESUME = 'resume an execution: qmap reattach DIR'
 RETRY = 'retry failed jobs: qmap control DIR retry, then qmap reattach DIR'
-GOES_ON = 'leave it out: other jobs always continue after a failure'
+GOES_ON = 'leave it out: other jobs continue after a failure (--no-halt: whatever fails)'
 AGAIN = 'leave it out: each submit runs the whole map, in a new logs folder'
 COLUMNS = 'keep one column of the file, such as with cut -f 1, and write {{{{FILE}}}} in the command of ' \
     'qmap template'
@@ -59,7 +59,7 @@ OPTIONS = {
     # GNU parallel, xargs
     '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY,
     '--joblog': 'afterwards: qmap info DIR -s all FIELD...', '--results': OUTPUT, '--resume': RESUME,
-    '--resume-failed': RETRY, '--retry-failed': RETRY, '--retries': RETRY, '--halt': GOES_ON,
+    '--resume-failed': RETRY, '--retry-failed': RETRY, '--retries': RETRY,
     '--bar': PROGRESS, '--eta': PROGRESS, '--timeout': TIME, '--memfree': MEMORY, '--keep-order': ORDERED,
     '--tag': ORDERED, '--line-buffer': ORDERED, '--workdir': FOLDER, '--wd': FOLDER, '--colsep': COLUMNS,
     '--header': COLUMNS, '--arg-file': LISTS, '-I': LISTS, '--link': LISTS,
