@@ -43,6 +43,7 @@ the *driver*, any other that looks is a *viewer*. What they share lies in the lo
     LOGS/.qmap/run/home.<crew> the index of the last worker that is still wanted
     LOGS/.qmap/run/cancel.<crew>.<k>
                                the attempt that this worker is to end
+    LOGS/.qmap/excluded        the hosts on which workers take no more jobs
     LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
 Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to
@@ -2700,6 +2701,7 @@ class Logs:
         self.run = os.path.join(self.qmap, 'run')
         self.input = os.path.join(self.path, 'qmap_input')
         self.execution = os.path.join(self.path, 'execution.info')
+        self.excluded = os.path.join(self.qmap, 'excluded')
         self.messages = os.path.join(self.path, 'execution.log')
         self.driver = os.path.join(self.qmap, 'driver.json')
         self.lock = os.path.join(self.qmap, 'lock')
@@ -2902,7 +2904,8 @@ EXECUTION_FIELDS = {
     'version': str, 'name': str, 'profile': str, 'executor': str, 'settings': dict, 'editable_params': dict,
     'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int,
     'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
-    'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str}
+    'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str,
+    'exclude': bool}
 
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
@@ -3171,6 +3174,7 @@ class UsageTotals:
         requested, used: core-seconds that they had reserved, and CPU seconds that they used
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
+        node_failures: {host: number of those whose node failed}
     """
 
     def __init__(self, cores, alike=True, other=None):
@@ -3181,7 +3185,7 @@ class UsageTotals:
             other: function of a record that returns the cores of its job, for all others
         """
         self.requested = self.used = self.last = 0
-        self.hosts = collections.Counter()
+        self.hosts, self.node_failures = collections.Counter(), collections.Counter()
         self._cores, self._alike, self._other = cores, alike, other
 
     def add(self, record, sign=1):
@@ -3203,6 +3207,7 @@ class UsageTotals:
                 self.last = finished
         if host:
             self.hosts[host] += sign
+            self.node_failures[host] += sign * (record.get('error_reason') == 'node')
 
 
 class Group:
@@ -3959,6 +3964,9 @@ class JournalState(JobTable):
         for node, (since, message, kind) in settings.get('avoided', {}).items():
             if not (is_of_type(since, NUMBER) and is_of_type(node + message + kind, str)):
                 raise ValueError(settings)
+        for host, (since, message) in settings.get('excluded', {}).items():
+            if not (is_of_type(since, NUMBER) and is_of_type(host + message, str)):
+                raise ValueError(settings)
         return settings
 
     def apply_state(self, event, place):
@@ -4130,7 +4138,8 @@ class Ledger(JournalState):
                     ({node: [since when it is avoided, why, by jobs with which queue and extra]}), canaries
                     (numbers of the jobs that come first, while the others wait for them), halt_reason (why
                     it is halted by itself, '' where it is not; halt_kind: by what), halt_from (how many jobs
-                    had ended and failed when that was resumed), time
+                    had ended and failed when that was resumed), excluded ({host: [since when nothing more is
+                    submitted to it, why; '' where somebody wants it used again]}), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -5290,6 +5299,8 @@ qmap_leaves() {  # whether to begin no other job, for which qmap_over says why
             qmap_learn_time ask
         fi
         ! read -r limit <"$qmap_run/home.$qmap_crew" || [ "$qmap_k" -le "$limit" ] || qmap_over='sent home'
+        ! read -r limit <"$qmap_logs/.qmap/excluded" || [[ " $limit " != *" $qmap_host "* ]] ||
+            qmap_over='its host is left out'
     fi
     need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
     [ $qmap_within = 0 ] || [ $qmap_longest = 0 ] ||
@@ -9947,6 +9958,34 @@ class Set(Order):
             + request_note(driver, order['params']), '')
 
 
+class Include(Order):
+    """Use hosts again that were left out."""
+
+    name, summary = 'include', 'use hosts again that were left out, as jobs failed there'
+
+    @staticmethod
+    def add_options(parser):
+        """See Order."""
+        parser.add_argument('hosts', nargs='+', metavar='HOST', help='name of a host that was left out')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order."""
+        return {'hosts': options.hosts}
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        entries, hosts = dict(driver.ledger.settings.get('excluded', {})), order['hosts']
+        left_out = sorted(host for host, (_, why) in entries.items() if why)
+        for host in hosts:
+            if host not in left_out:
+                raise QMapError('{}: not left out; left out: {}'.format(host, ', '.join(left_out) or 'none'))
+        entries.update((host, [driver.here.time(), '']) for host in hosts)
+        return Reply([set_event(driver, excluded=entries)], 'jobs may run on {} again'.format(
+            ', '.join(sorted(hosts))), '')
+
+
 class Stop(Order):
     """Let the driver go."""
 
@@ -9981,7 +10020,7 @@ class Stop(Order):
 
 #: All orders, by their names.
 ORDERS = collections.OrderedDict((order.name, order) for order in (
-    Pause, Resume, MaxRunning, Cancel, Retry, Set, Stop))
+    Pause, Resume, MaxRunning, Cancel, Retry, Set, Include, Stop))
 
 
 def set_event(driver, **settings):
@@ -12280,6 +12319,71 @@ def short_name(host):
     return host.partition('.')[0]
 
 
+class BadHosts(Part):
+    """Hosts that fail, or on which jobs fail that would not elsewhere: nothing more is submitted to them, and
+    workers there leave. That stands in the journal, until somebody wants such a host used again.
+    """
+
+    #: Node failures of a host, or jobs that failed alike on it alone, that are enough; the part of the hosts
+    #: that may be left out, though one may always; seconds between two looks.
+    FAILED, PART, EVERY = 3, 0.05, 3
+    #: Failures that have nothing to do with where a job runs, or count in another way.
+    ANYWHERE = ('cancelled', 'submission refused', 'node failed')
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self._due, self._told = 0, set()    # which hosts the file names that workers read
+
+    def excluded(self):
+        """Return the set of the hosts that are left out."""
+        return {host for host, (_, why) in self.ledger.settings.get('excluded', {}).items() if why}
+
+    def look(self):
+        """Leave out a host where there is a reason to."""
+        now = self.here.monotonic()
+        if self.backend.starts_jobs or now < self._due:
+            return
+        self._due = now + self.EVERY
+        if self.plan.info.get('exclude'):
+            self._exclude()
+        self._tell_workers()
+
+    def _tell_workers(self):
+        """Write down for workers on which hosts they are to leave, where that has changed."""
+        excluded = self.excluded()
+        if excluded != self._told:
+            self.lease.commit()
+            write_text(self.logs.excluded, ' '.join(sorted(excluded)) + '\n')
+            self._told = excluded
+
+    def _exclude(self):
+        """Leave out the hosts that are suspect, as far as others are known."""
+        entries, now = dict(self.ledger.settings.get('excluded', {})), self.here.time()
+        hosts = {record.get('host') for record in self.ledger.live.values()} | set(+self.ledger.totals.hosts)
+        known = len(hosts.union(entries) - {None, ''})
+        left_out = self.excluded()
+        for host, why in self._suspects():
+            is_full = len(left_out) >= max(1, int(self.PART * known)) or known < 2
+            if host not in entries and not is_full and re.match(r'\w[\w.-]*\Z', host):
+                left_out.add(host)
+                entries[host] = [now, why]
+        if entries != self.ledger.settings.get('excluded', {}):
+            self.lease.write([dict(set_event(self.driver, excluded=entries), time=now)])
+
+    def _suspects(self):
+        """Yield hosts on which jobs fail that would not elsewhere, each with what happened there."""
+        totals = self.ledger.totals
+        for host, count in totals.node_failures.most_common():
+            if count >= self.FAILED:
+                yield host, 'node failed under {}'.format(plural(count, 'job'))
+        if not self.ledger.count_of(COMPLETED):
+            return
+        for group in self.ledger.failures.groups():
+            where = group.only_on(totals.hosts) if group.what not in self.ANYWHERE else []
+            if len(where) == 1 and group.count >= self.FAILED:
+                yield where[0], group.text(where, self.plan.named)
+
+
 class Launches(Part):
     """Tasks that the scheduler started on a node, and that ended before their job began there.
 
@@ -12311,6 +12415,7 @@ class Launches(Part):
         self._since = None    # when the first workers ended since then that did not, on the monotonic clock
         #: Why nothing more is submitted, '' where it is.
         self.stopped = ''
+        self.bad_hosts = BadHosts(driver)
 
     def take_over(self):
         """Learn from the journal where jobs run, and where nothing is to start."""
@@ -12334,14 +12439,19 @@ class Launches(Part):
         """Return the list of nodes on which nothing is to start that asks for params; None for anything."""
         now = self.here.time()
         kind = None if params is None else self._kind_of(params)
-        return sorted(node for node, (since, _, of) in self.ledger.settings.get('avoided', {}).items()
-                      if abs(now - since) < self.AVOIDED and kind in (None, of))
+        excluded = self.bad_hosts.excluded() if params is not None else set()
+        if not self._good[kind] - set(map(short_name, excluded)):
+            excluded = set()    # there may be no other that such jobs can have
+        return sorted(excluded.union(
+            node for node, (since, _, of) in self.ledger.settings.get('avoided', {}).items()
+            if abs(now - since) < self.AVOIDED and kind in (None, of)))
 
     def tell(self):
         """Say which nodes are avoided, if that is new."""
         now, avoided = self.here.time(), self.ledger.settings.get('avoided', {})
         told = ', '.join('{} ({})'.format(node, entry[1]) for node, entry in sorted(avoided.items())
                          if now - entry[0] < self.TOLD)
+        self.bad_hosts.look()
         self.driver.note_trouble('nodes', told and '{}: no more jobs for {}'.format(self.backend.title, told))
 
     def note_begun(self, record, host):
@@ -14923,6 +15033,12 @@ class ExecutionReader:
         return bool(self.ledger.settings.get('halted'))
 
     @property
+    def excluded(self):
+        """The hosts to which nothing more is submitted, as {host: why}."""
+        entries = self.ledger.settings.get('excluded', {})
+        return {host: why for host, (_, why) in sorted(entries.items()) if why}
+
+    @property
     def halt_reason(self):
         """Why it halted by itself, '' where it did not."""
         return self.ledger.settings.get('halt_reason', '') if self.halted else ''
@@ -15024,6 +15140,19 @@ def workers_sentence(settings, most):
         settings.get('pull_reason', 'jobs are short'), plural(min(settings['pull'], most), 'worker'))
 
 
+def excluded_sentences(event, path):
+    """Yield what to tell of the hosts that were just left out.
+
+    Args:
+        event: dict, set
+        path: of the logs folder
+    """
+    for host, (since, why) in sorted(event['excluded'].items()):
+        if why and since == event.get('time'):
+            yield '{}: no more jobs there: {}; use it again with: {} control -l {} include {}'.format(
+                host, why, qmap_command(), quote_shown(shown_path(path)), host)
+
+
 class Summary:
     """What there is to say of an execution at its end, or at any time.
 
@@ -15049,6 +15178,7 @@ class Summary:
         failures = execution.ledger.named_failures() if execution.has_journal else execution.failures
         self.groups, self.cancelled = failures.groups(), failures.cancelled
         self._halt_reason = execution.halt_reason if execution.has_journal else ''
+        self._excluded = execution.excluded if execution.has_journal else {}
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
         self.elapsed = max(0, self.figures.last - execution.created) if self.figures.last else None
 
@@ -15083,6 +15213,24 @@ class Summary:
         where = quote_shown(shown_path(execution.path))
         old = not execution.has_journal
         driven = not old and self.left and not execution.driving and is_driven(execution.logs)
+        found.update(self._to_see_one(where))
+        if not driven:
+            found.update(self._reruns(where, old))
+        resume = '{} control -l {} resume'.format(qmap_command(), where)
+        if self.left and not old and execution.halted:
+            found['it is paused; to submit again'] = resume
+        for host in self._excluded if self.left else ():
+            found['to use {} again'.format(host)] = '{} control -l {} include {}'.format(
+                qmap_command(), where, shlex.quote(host))
+        if self.left and not driven and not old:
+            go_on = '{} reattach -l {}'.format(qmap_command(), where)
+            if self._halt_reason:
+                go_on = '{} && {}'.format(found.pop('it is paused; to submit again'), go_on)
+            found['to go on'] = go_on
+        return found
+
+    def _to_see_one(self, where):
+        """Yield how to see the output of a job that failed: (what for, command)."""
         group = next((group for group in self.groups if group.ids), None)
         if group and group.what.startswith(('exit', 'signal')):    # what did not run has no output
             id, err = group.ids[0], bool(group.error)
@@ -15090,19 +15238,9 @@ class Summary:
                 command = '{} info -l {} --log {}{}'.format(
                     qmap_command(), where, id, ' --err' if err else '')
             else:
-                command = 'cat ' + quote_shown(shown_path(execution.plan.path(id, '.err' if err else '.out')))
-            found['to see one'] = command
-        if not driven:
-            found.update(self._reruns(where, old))
-        resume = '{} control -l {} resume'.format(qmap_command(), where)
-        if self.left and not old and execution.halted:
-            found['it is paused; to submit again'] = resume
-        if self.left and not driven and not old:
-            go_on = '{} reattach -l {}'.format(qmap_command(), where)
-            if self._halt_reason:
-                go_on = '{} && {}'.format(found.pop('it is paused; to submit again'), go_on)
-            found['to go on'] = go_on
-        return found
+                path = self._execution.plan.path(id, '.err' if err else '.out')
+                command = 'cat ' + quote_shown(shown_path(path))
+            yield 'to see one', command
 
     def _reruns(self, where, old):
         """Yield how to run again what did not complete: (what for, command)."""
@@ -15128,6 +15266,8 @@ class Summary:
             yield '  ' + group.text(hosts, named)
         if len(self.groups) > self.SHOWN:
             yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
+        for host, why in self._excluded.items():
+            yield '  left out: {} ({})'.format(host, why)
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
         for what, command in self.commands().items():
             yield '{}: {}'.format(what, command)
@@ -15149,7 +15289,7 @@ class Summary:
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
             ('cancelled', self.cancelled), ('paused', not old and execution.halted),
-            ('halt_reason', self._halt_reason),
+            ('halt_reason', self._halt_reason), ('excluded', self._excluded),
             ('max_running', None if old else execution.max_running),
             ('pull', None if old else execution.workers),
             ('driver', None if old else driver_alive(execution.logs)),
@@ -15583,6 +15723,8 @@ class Session(ExecutionReader):
         if event['event'] == 'set' and event.get('halt_reason'):
             self.news.append('paused: {}; {} not submitted'.format(
                 event['halt_reason'], plural(self._ledger.count_of(UNSUBMITTED), 'job')))
+        if event['event'] == 'set' and 'excluded' in event:
+            self.news.extend(excluded_sentences(event, self.path))
         if self.on_event:
             self.on_event(event)
 
@@ -15863,7 +16005,7 @@ def parameter_texts(params, keywords):
 
 #: What `submit` takes beside parameters.
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
-                   'canary', 'halt')
+                   'canary', 'halt', 'exclude')
 
 
 def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
@@ -15874,6 +16016,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
            pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
            params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
            canary: 'typing.Optional[int]' = None, halt: 'typing.Optional[str]' = None,
+           exclude: bool = True,
            **keywords: 'typing.Any') -> 'Execution':
     """Submit a jobs map file, or a list of commands, and return its Execution, already at work.
 
@@ -15895,6 +16038,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
         halt: 'fail=20' or 'fail=5%': after so many failures nothing more is submitted; 'now,fail=20': and
             what was submitted is cancelled; 'never': whatever fails; by default where all of the first 20
             jobs that end fail alike
+        exclude: whether nothing more is submitted to a host on which jobs fail that do not elsewhere
         keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x',
             working_directory='/x'...
 
@@ -15906,7 +16050,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
         path_text('map', map) if is_path else map, max_running, group,
         None if profile is None else path_text('profile', profile),
         parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish), canary,
-        halt)
+        halt, exclude)
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
     wait_at_exit(execution._session)
@@ -15966,14 +16110,15 @@ def finish_executions():
             print_message('error: {}'.format(error))
 
 
-def options_to_repeat(profile, max_running, group, keep, pull, on_finish, canary, halt):
+def options_to_repeat(profile, max_running, group, keep, pull, on_finish, canary, halt, exclude):
     """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
     if profile and os.sep in profile:
         profile = absolute_path(profile)
     given = [('-p', profile), ('-r', max_running), ('-g', group), ('--keep', keep),
              ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish),
              ('--canary', canary), ('--halt', halt)]
-    return [word for option, value in given if value for word in (option, str(value))]
+    words = [word for option, value in given if value for word in (option, str(value))]
+    return words if exclude else words + ['--no-exclude']
 
 
 class Request:
@@ -15992,7 +16137,7 @@ class Request:
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
-                 on_finish=None, canary=None, halt=None):
+                 on_finish=None, canary=None, halt=None, exclude=True):
         """
         Args:
             map: path of the map, '-' for standard input; or an iterable of commands
@@ -16005,6 +16150,7 @@ class Request:
             canary: how many jobs come first, while the others wait for one that completes
             halt: after which failures it halts, as `parse_halt` has it, or 'never'; by default where all of
                 the first that end fail alike
+            exclude: whether hosts are left out on which jobs fail
 
         Raises:
             QMapError: something is wrong
@@ -16018,7 +16164,8 @@ class Request:
         self.map = self._read_map(map)
         self.warnings = self.profile.warnings + self.map.warnings
         self.repeat = options_to_repeat(
-            profile, max_running, group, keep, pull, on_finish, canary, halt)
+            profile, max_running, group, keep, pull, on_finish, canary, halt, exclude)
+        self.exclude = bool(exclude)
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = self._files_to_keep(keep)
         self.pull = self._workers(pull)
@@ -16217,7 +16364,7 @@ class Request:
             ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
             ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
             ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
-            ('canary', self.canary), ('halt', self.halt),
+            ('canary', self.canary), ('halt', self.halt), ('exclude', self.exclude),
             ('repeat', self.repeat), ('jobs', self.jobs),
             ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
             ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -16956,7 +17103,8 @@ def read_request(options):
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                      options.pull, options.on_finish, options.canary, options.halt)
+                      options.pull, options.on_finish, options.canary, options.halt,
+                      options.exclude)
     if options.map == '-':
         read_keys()
     return request
@@ -17916,6 +18064,8 @@ def describe_submit(add_tool):
                       help='stop after failures: fail=20, fail=5%%, now,fail=1')
     made.add_argument('--no-halt', dest='halt', action='store_const', const='never',
                       help='go on if the first 20 jobs all fail')
+    made.add_argument('--no-exclude', dest='exclude', action='store_false',
+                      help='go on using hosts on which jobs fail')
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--leave', action='store_true',
                       help='submit all jobs to the scheduler at once, and exit')

@@ -142,6 +142,9 @@ PLANTED = collections.OrderedDict([
     ('canaries', 'who takes over does not know which jobs come first'),
     ('heedless', 'jobs fail as --halt says, and submitting goes on'),
     ('scared', 'what an execution was halted for halts it again when it is resumed'),
+    ('shunned', 'who takes over submits to hosts that were left out'),
+    ('linger', 'workers stay on hosts that were left out'),
+    ('many', 'all hosts may be left out'),
     ('drops', 'what is not submitted when an execution halts never runs'),
 ])
 
@@ -168,6 +171,7 @@ NEEDS = {
     'done': {'tardy', 'group'}, 'insists': {'control'}, 'mute': {'outage'}, 'marker': {'disk'}, 'span': {'control'},
     'overtaken': {'suspend', 'takeover'}, 'words': {'machine'}, 'silence': {'crash'},
     'canaries': {'halts', 'crash'}, 'heedless': {'halts'}, 'scared': {'halts'}, 'drops': {'halts'},
+    'shunned': {'node', 'crash', 'bad'}, 'linger': {'node', 'pull', 'bad'}, 'many': {'node', 'bad'},
 }
 
 
@@ -837,6 +841,8 @@ class Worker(Runner):
     def leaves(self):
         """Tell whether it ends before the next attempt begins: somebody wants it to, or it has no time left."""
         home = module.read_json.real(self.path('home.{}'.format(self.crew)))
+        with contextlib.suppress(FileNotFoundError), open(self.world.logs.excluded) as source:
+            self.leaving = self.leaving or self.host in source.read().split()
         self.leaving = self.leaving or self.stopped or home is not None and self.k > home
         self.leaving = self.leaving or self.world.fault('leave', 0.05)
         return self.leaving
@@ -1508,7 +1514,7 @@ class World:
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts'}
+        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
@@ -1525,6 +1531,7 @@ class World:
         self.cores = self.random.choice([1, 1, 2, 3])
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(20, 80) if self.local else self.random.randint(1, 9)
+        self.jobs += 12 if 'bad' in needed else 0
         self.group = 1 if self.local else self.random.choice([1, 1, 1, 2])
         self.group = 2 if 'group' in needed else self.group
         self.pull = self.random.choice([0, None, None, 1, 2, 3])
@@ -1541,6 +1548,8 @@ class World:
         self.canary = own.choice([None, None, 1, 2, 3]) if halts else None
         self.canary = own.randint(1, 2) if plant == 'canaries' else self.canary
         self.halt = own.choice(['', 'fail=1', 'fail=2', 'now,fail=2', 'fail=40%']) if halts else 'never'
+        self.exclude = own.random() < 0.3 or 'bad' in needed
+        self.shunned = {}    # hosts that were left out: since when
         self.canaries, self.released = set(), False    # the jobs that come first; whether the others may come
         # How many jobs had ended and failed when all was resumed; whether some of them may run again since then.
         self.resumed, self.retried = [0, 0], False
@@ -1740,7 +1749,7 @@ class World:
 
     def troubles(self):
         """Plan what happens to the world until it is calm."""
-        self.often('node', self.node, 100, 400)
+        self.often('node', self.node, *(20, 60) if 'bad' in NEEDS.get(self.plant, ()) else (100, 400))
         self.often('preempt', self.cluster.preempt, 60, 300)
         self.often('machine', self.machine, 150, 600)
         self.often('outage', lambda: self.window(self.cluster, 'down', [5, 60, 200]), 60, 300)
@@ -2086,7 +2095,7 @@ class World:
             'params': dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {}),
             'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
-            'canary': self.canary, 'halt': self.halt,
+            'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude,
             'logs': self.logs.path, 'created_seconds': 0})
         self.limits = [(0, most)]
 
@@ -2419,7 +2428,7 @@ class Somebody:
 WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
-    'Driver', 'Lease', 'Steering', 'Halts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
+    'Driver', 'Lease', 'Steering', 'Halts', 'BadHosts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
     'is_runner', 'time', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe', 'load_backend',
     'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
@@ -2801,6 +2810,11 @@ class Driver(REAL['Driver']):
         journal says so, and from then on they run all that they can."""
         if self.ledger.settings.get('halted'):
             raise Broken('batch {} is submitted, and all is paused'.format(event['batch']))
+        excluded = {host for host, (_, why) in self.ledger.settings.get('excluded', {}).items() if why}
+        with contextlib.suppress(FileNotFoundError), open(self.logs.excluded) as source:
+            excluded -= set(source.read().split())
+        if any(WORLD.now - WORLD.shunned[host] > 20 for host in excluded):
+            raise Broken('{} are left out, and workers there are not told'.format(excluded))
         numbers = {self.ledger.number(module.split_key(key)[0]) for key in event['tasks']}
         if WORLD.canary and not WORLD.released and not (WORLD.canaries and numbers <= WORLD.canaries):
             raise Broken('{} are submitted, and no canary has completed'.format(sorted(numbers - WORLD.canaries)))
@@ -2862,6 +2876,13 @@ class Driver(REAL['Driver']):
             WORLD.released = True
         if event.get('halt_kind') == 'canary' and not all(record['status'] == 'FAILED' for record in records):
             raise Broken('halted, and not all canaries failed')
+        for host in event.get('excluded', ()):
+            WORLD.shunned.setdefault(host, WORLD.now)
+            ends = [record for number in range(self.ledger.count) for record in [
+                self.ledger.record(number)] + self.ledger.earlier(number) if record.get('host') == host]
+            bad = [record for record in ends if record['status'] == 'FAILED']
+            if len(bad) < module.BadHosts.FAILED or len(event['excluded']) > 1:
+                raise Broken('{} are left out, of which {} failed'.format(event['excluded'], bad))
         if event.get('halt_kind') == 'rule' and not self.exceeds(False):
             raise Broken('halted: {}'.format(event['halt_reason']))
 
@@ -3125,6 +3146,23 @@ class Steering(REAL['Steering']):
             self.driver.queue.waiting_for_usage.update(awaited)
 
 
+class BadHosts(REAL['BadHosts']):
+    """Where nothing more is submitted."""
+
+    FAILED = 2
+
+    @property
+    def PART(self):
+        return 1 if WORLD.plant == 'many' else 0.05
+
+    def excluded(self):
+        return set() if WORLD.plant == 'shunned' and self.lease._epoch > 1 else super().excluded()
+
+    def _tell_workers(self):
+        if WORLD.plant != 'linger':
+            super()._tell_workers()
+
+
 class Halts(REAL['Halts']):
     """What stops an execution early."""
 
@@ -3235,7 +3273,11 @@ class Asker(REAL['Asker']):
         """Rule: nothing is submitted to a node of which the journal says that nothing begins there."""
         avoided = {node for node, (since, _, _) in self.ledger.settings.get('avoided', {}).items()
                    if abs(self.here.time() - since) < 3600}
-        if avoided != set(() if WORLD.plant == 'hole' else self.backend.avoided):
+        excluded = {host for host, (_, why) in self.ledger.settings.get('excluded', {}).items() if why}
+        begun = set().union(*self.driver.attempts.launches._good.values()) - excluded
+        if excluded - set(self.backend.avoided) and len(self.driver.attempts.launches._good) == 1 and begun:
+            raise Broken('submitted to {}, which is left out'.format(' '.join(excluded)))
+        if avoided != set(() if WORLD.plant == 'hole' else self.backend.avoided) - excluded:
             raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))
 
     def put(self, kind, question):
@@ -3681,9 +3723,9 @@ def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
-                     Driver, Lease, Steering, Halts, Unclaimed, Pools, Chunks, Shares, read_words, sound_end, Processes,
-                     birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes,
-                     why_outdated):
+                     Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares, read_words, sound_end,
+                     Processes, birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs,
+                     chunk_sizes, why_outdated):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (
