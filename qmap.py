@@ -100,16 +100,17 @@ FOR_TOOLS = (
     'decode', 'describe_end', 'dropped_numbers', 'encode', 'ENDED_CODES', 'error_line', 'exact_memory',
     'EXECUTION_FIELDS', 'ExecutionReader', 'EXECUTORS', 'FAILED', 'Failures', 'FIELDS', 'FILE',
     'file_name', 'FOLDER_MODE', 'GridEngine', 'Host', 'Inbox', 'is_driven', 'is_final_record',
-    'is_record', 'job_environment', 'Ledger', 'load_backend', 'Lock', 'Logs', 'Lsf', 'machine_cores',
-    'made_by_04', 'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES', 'NO_ROOM', 'NoExecution',
-    'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER', 'outdated_sentence', 'PARAMETERS',
+    'is_record', 'job_environment', 'join_cluster', 'Ledger', 'load_backend', 'Lock', 'Logs', 'Lsf',
+    'machine_cores', 'made_by_04', 'Map', 'map_changed', 'memory_text', 'MEMORY_UNITS', 'NAMES',
+    'NO_ROOM', 'NoExecution', 'NUMBERS', 'of_types', 'open_folder', 'open_regular', 'OTHER',
+    'outdated_sentence', 'PARAMETERS',
     'parse_count', 'parse_id', 'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING',
     'Plan', 'plural', 'portions', 'print_bytes', 'print_message', 'print_warnings', 'printable_text',
     'Profile', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
     'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm',
-    'sound_record', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session', 'strict_json',
-    'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View', 'whoami', 'with_unmerged',
-    'write_output', 'write_parameter')
+    'sound_record', 'split_clusters', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session',
+    'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View', 'whoami',
+    'with_unmerged', 'write_output', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -6185,6 +6186,19 @@ class Backend(JobLimits, KnownWords, JobRequests):
         answer."""
         raise NotImplementedError
 
+    def find_submission(self, name, params):
+        """Return what `find` does, of a submission with these params: they may say where it is."""
+        return self.find(name)
+
+    def claimed_ids(self, claim, own):
+        """Return the ids under which the queue may know a task that calls itself so.
+
+        Args:
+            claim: what it calls itself
+            own: set of the ids of this execution
+        """
+        return [claim]
+
     def poll(self, ids):
         """Ask the queue for all submissions at once.
 
@@ -6324,6 +6338,20 @@ class Backend(JobLimits, KnownWords, JobRequests):
         """Let go. What was submitted goes on."""
 
 
+def join_cluster(number, cluster):
+    """Return the id of a submission of Slurm: as sbatch prints it, with the cluster where it names one."""
+    return '{};{}'.format(number, cluster) if cluster else number
+
+
+def split_clusters(ids):
+    """Return {cluster: list of the numbers there} of ids of Slurm; '' where none is named."""
+    found = collections.OrderedDict()
+    for id in ids:
+        number, _, cluster = id.partition(';')
+        found.setdefault(cluster, []).append(number)
+    return found
+
+
 class SlurmAnswers:
     """What the commands of Slurm say, in plain values: a part of `Slurm`."""
 
@@ -6419,17 +6447,16 @@ class SlurmAnswers:
     @staticmethod
     def parse_id(text):
         """Return the id in what sbatch printed, or '' where there is none, or more than one thing that could
-        be it.
+        be it. Where sbatch names a cluster of several, the id is 'number;cluster'.
 
         Seen: '41'; '1507;cluster'; 'Submitted batch job 44 on cluster x'; each of them between the lines of a
         banner, which may be in colours.
         """
         text = re.sub(r'\x1b\[[\d;]*[A-Za-z]', '', text)
-        told = re.findall(r'\bSubmitted batch job (\d+)\b', text)
-        lines = [line.strip() for line in text.splitlines()]
-        found = set(told) or {line.partition(';')[0] for line in lines if re.match(r'\d+;\S.*$', line)}
-        found = found or {line for line in lines if re.match(r'\d+$', line)}
-        return found.pop() if len(found) == 1 else ''
+        told = re.findall(r'\bSubmitted batch job (\d+)\b(?: on cluster ([\w.-]+))?', text)
+        told = told or re.findall(r'(?m)^[ \t]*(\d+);([\w.-]*)', text)
+        told = told or [(number, '') for number in re.findall(r'(?m)^[ \t]*(\d+)[ \t\r]*$', text)]
+        return join_cluster(*told[0]) if len(set(told)) == 1 else ''
 
     @staticmethod
     def complaint(answer):
@@ -6632,8 +6659,9 @@ class Slurm(SlurmAnswers, Backend):
     task_variable = 'SLURM_ARRAY_TASK_ID'
     id_variable = 'SLURM_JOB_ID'
     refuses_unfit = True
-    #: Lists of indices are cut at 64 characters without it: squeue(1), sacct(1), ENVIRONMENT VARIABLES.
-    of_questions = {'SLURM_BITSTR_LEN': '0'}
+    #: squeue(1), sacct(1), ENVIRONMENT VARIABLES: without the first, lists of indices are cut at 64
+    #: characters; with the second, what another cluster of a federation has run of ours is in the accounts.
+    of_questions = {'SLURM_BITSTR_LEN': '0', 'SACCT_FEDERATION': '1'}
     cancel_argv = ['scancel']
     unended = 'COMPLETING'
     # slurmstepd and srun, in the stderr of what has called srun
@@ -6655,8 +6683,7 @@ fi
     extra_rules = ExtraRules({
         '-a --array': 'QMap makes the arrays; leave it out',
         '-J --job-name': 'QMap finds its jobs by their name; set the parameter name instead',
-        '-M --clusters --cluster': 'QMap would look for the jobs on this cluster; leave it out, and '
-                                   'export SLURM_CLUSTERS=NAME before qmap',
+        '-M=all$ --clusters=all$ --cluster=all$': 'name the clusters',
         '-Q --quiet': 'hides the id that QMap needs; leave it out',
         '-W --wait': 'QMap waits for the jobs itself; leave it out',
         '--wrap': 'QMap submits a script of its own; put the command into the map',
@@ -6763,9 +6790,9 @@ fi
         self._limits = {}
 
     def task_name(self, task):
-        """See `Backend.task_name`: '123_4', or '123' for a single job."""
-        number, index = task
-        return '{}_{}'.format(number, index) if index else number
+        """See `Backend.task_name`: '123_4', or '123' for a single job; '123_4;there' on another cluster."""
+        number, mark, cluster = task[0].partition(';')
+        return '{}_{}'.format(number, task[1]) + mark + cluster if task[1] else task[0]
 
     def limits(self):
         """See `Backend.limits`."""
@@ -6773,13 +6800,42 @@ fi
 
     def read_limits(self):
         """Return what `parse_limits` does. Asked once, and again after an array was refused."""
-        self._limits = self._limits or self.parse_limits(self.ask(['scontrol', 'show', 'config']).out)
+        if not self._limits:
+            answer = self.ask(['scontrol', 'show', 'config'], self.clusters({})[0])
+            self._limits = self.parse_limits(answer.out)
         return self._limits
+
+    def clusters(self, params):
+        """Return the names of the clusters of several, one of which gets a submission with these params; ['']
+        where it is this one, or those of SLURM_CLUSTERS."""
+        words = shlex.split(self.requested(params).get('extra', ''))
+        found = re.findall(r'(?m)^(?:-M\n?|--clusters?[=\n])(.+)$', '\n'.join(words))
+        return found[-1].split(',') if found else ['']
 
     # Following
 
+    def ask(self, argv, cluster='', **options):
+        """See `Backend.ask`; where a cluster is named, that one is asked."""
+        return super().ask(argv[:1] + ['-M', cluster] * bool(cluster) + argv[1:], **options)
+
     def find(self, name):
-        """See `Backend.find`.
+        """See `Backend.find`."""
+        return self.find_submission(name, {})
+
+    def find_submission(self, name, params):
+        """See `Backend.find_submission`."""
+        found = None
+        for cluster in self.clusters(params):
+            number = self.find_on(cluster, name)
+            if number:
+                return join_cluster(number, cluster)
+            if number is None:
+                return None
+            found = number
+        return found
+
+    def find_on(self, cluster, name):
+        """Return what `find` does, of one cluster: the number of the submission there.
 
         The queue knows a submission until some minutes after its end. A controller that comes back may answer
         this question a moment before it takes up a submission that waits at its door, so that '' is not quite
@@ -6787,7 +6843,7 @@ fi
         """
         # -a: without ids, squeue leaves out what is in hidden partitions.
         answer = self.ask(['squeue', '-h', '-a', '-t', 'all', '-u', str(os.getuid()),
-                           '-o', self.SEPARATOR.join(('%F', '%T', '%r', '%j', '%o'))])
+                           '-o', self.SEPARATOR.join(('%F', '%T', '%r', '%j', '%o'))], cluster)
         return self.parse_find(answer.out, name, self.folder) if answer.code == 0 else None
 
     @classmethod
@@ -6805,17 +6861,32 @@ fi
         return (['squeue', '-h', '-t', 'all', '-o', cls.SEPARATOR.join(('%F', '%K', '%T', '%r', '%j', '%o')),
                  '-j', ','.join(ids)] + (['-r'] if each else []))
 
+    def claimed_ids(self, claim, own):
+        """See `Backend.claimed_ids`: a job tells the number only."""
+        return [join_cluster(claim, cluster) for cluster in split_clusters(own)] or [claim]
+
     def list_tasks(self, ids):
-        """See `Backend.list_tasks`.
+        """See `Backend.list_tasks`."""
+        found = {}
+        for cluster, numbers in split_clusters(ids).items():
+            listed = self.list_on(cluster, numbers)
+            if listed is None:
+                return None
+            found.update(((join_cluster(number, cluster), index), told)
+                         for (number, index), told in listed.items())
+        return found
+
+    def list_on(self, cluster, ids):
+        """Return what `list_tasks` does, of the numbers of submissions of one cluster.
 
         One id that is not known any more is an error for squeue; among several it is left out. Should a
         release complain of several too, they are asked half by half.
         """
-        answer = self.ask(self.poll_argv(ids))
+        answer = self.ask(self.poll_argv(ids), cluster)
         indices = [fields[1] for fields in self.split_lines(answer.out) if len(fields) > 1]
         if answer.code == 0 and any('...' in index for index in indices):
             self._was_cut = True
-            answer = self.ask(self.poll_argv(ids, True))
+            answer = self.ask(self.poll_argv(ids, True), cluster)
         if answer.code == 0:
             return self.parse_poll(answer.out)
         if 'Invalid job id specified' not in answer.err:
@@ -6824,13 +6895,23 @@ fi
             return {}
         found = {}
         for half in (ids[:len(ids) // 2], ids[len(ids) // 2:]):
-            listed = self.list_tasks(half)
+            listed = self.list_on(cluster, half)
             if listed is None:
                 return None
             found.update(listed)
         return found
 
     # The rest
+
+    def cancel(self, tasks, counts):
+        """See `Backend.cancel`: on each cluster those that are there."""
+        for cluster in split_clusters(number for number, _ in tasks):
+            there = [(number.partition(';')[0], index) for number, index in tasks
+                     if number.partition(';')[2] == cluster]
+            own = {number.partition(';')[0]: count for number, count in counts.items()
+                   if number.partition(';')[2] == cluster}
+            for words in portions(self.task_words(there, own)):
+                self.ask(self.cancel_argv + words, cluster)
 
     def task_words(self, tasks, counts):
         """See `Backend.task_words`: '41', a whole array '27', or parts of it '27_[1-3,7]'. scancel says
@@ -12808,13 +12889,14 @@ class Copies(Part):
             claims: list of what attempts call their task
             own: set of the ids of our own submissions
         """
-        listed = self.backend.poll(claims) if claims else {}
+        ids = {claim: self.backend.claimed_ids(claim, own - {None, ''}) for claim in claims}
+        listed = self.backend.poll([id for claim in claims for id in ids[claim]]) if claims else {}
         if listed is not None and not self._has_others(listed, own):    # there hardly ever is one
             return dict.fromkeys(claims, {})
         found, said = dict.fromkeys(claims), self.backend.last_answer()    # None: nobody knows
         is_silent = not said or said.code is None
         if listed is not None or not is_silent:    # LSF may not answer because of one of them
-            found.update((claim, self.backend.poll([claim])) for claim in claims[:self.EACH])
+            found.update((claim, self.backend.poll(ids[claim])) for claim in claims[:self.EACH])
         return found
 
     @staticmethod
@@ -13390,7 +13472,7 @@ class Recall(Part):
         if answer is None:
             return
         found = answer.value
-        unknown = [name for number, name in answer.about.items() if found[number] is None]
+        unknown = [name for number, (name, _) in answer.about.items() if found[number] is None]
         asker.note_silence('find', 'from {} about the submission {}'.format(
             self.backend.title, ', '.join(unknown[:1])), answer, not unknown)
         for number, id in found.items():
@@ -13400,16 +13482,21 @@ class Recall(Part):
             self.due = float('inf')
 
     def _names_to_find(self):
-        """Return {number of the batch: its name} of the submissions that were never answered, but for the one
-        that still may be."""
+        """Return {number of the batch: (its name, the params of its jobs)} of the submissions that were never
+        answered, but for the one that still may be."""
         under_way = self.driver.asker.batch_under_way()
-        return {number: batch['name'] for number, batch in self.ledger.batches.items()
+        return {number: (batch['name'], self._params_in(number))
+                for number, batch in self.ledger.batches.items()
                 if batch.get('id') is None and number != under_way
                 and number not in self.driver.chunks.shares.inherited}
 
+    def _params_in(self, number):
+        """Return the params of the jobs of a batch: what concerns the scheduler is equal for all."""
+        return next((self.plan.params_of(record) for record in self.driver.attempts.in_batch(number)), {})
+
     def _find_names(self, names):
         """Return {number of the batch: its id, as from Backend.find}. Called in another thread."""
-        return {number: self.backend.find(name) for number, name in names.items()}
+        return {number: self.backend.find_submission(*about) for number, about in names.items()}
 
     def _note_found(self, number, id):
         """Note under which id the scheduler has a batch, '' for none."""
@@ -14397,7 +14484,7 @@ class Steering(Part):
         """Tell the backend to end tasks: those with an id as schedulers give them, not one that a damaged
         record says, and that stands for all jobs of the user (LSF: 0) or for an option."""
         if self.backend.reuses_ids:
-            tasks = [task for task in tasks if re.match(r'(?!0+\Z)\w[\w.]*\Z', task[0])]
+            tasks = [task for task in tasks if re.match(r'(?!0+(;|\Z))\w[\w.]*(;\w[\w.-]*)?\Z', task[0])]
         known = set(self._tasks)    # there may be many of both
         self._tasks += [task for task in tasks if task not in known]
         asker = self.driver.asker

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from qmap import OTHER, Slurm, portions
+from qmap import OTHER, Slurm, join_cluster, portions, split_clusters
 from qmap_backends import cluster_load, read_clock, read_size
 
 #: Days that the accounts are searched back where the driver does not say since when (`Backend.since`). Ids
@@ -304,15 +304,15 @@ class FullSlurm(Slurm):
             return 'the granted computing time is used up'
         return 'the limit of resources in use is reached: it waits for other jobs to end'
 
-    def find(self, name):
-        """See `Backend.find`.
+    def find_on(self, cluster, name):
+        """See `Slurm.find_on`.
 
         When the queue has forgotten a submission, the accounts know of it. A site without accounts, or whose
         accounts do not answer, is no reason to wait: what ran has left its own word in the logs folder.
         """
-        found = super().find(name)
+        found = super().find_on(cluster, name)
         if found == '':
-            answer = self.ask(find_accounts_argv(name, self._since()))
+            answer = self.ask(find_accounts_argv(name, self._since()), cluster)
             found = self.parse_find(answer.out) if answer.code == 0 else ''
         return found
 
@@ -320,18 +320,29 @@ class FullSlurm(Slurm):
         """See `Backend.accounts`. A task that is not in it may be there some seconds later."""
         found = {}
         wanted = set(tasks)
-        for some in portions(sorted({number for number, _ in wanted})):
-            answer = self.ask(accounts_argv(some, self._since()))
+        for cluster, numbers in split_clusters(sorted({number for number, _ in wanted})).items():
+            there = self.accounts_on(cluster, numbers)
+            if there is None:
+                return None
+            found.update(((join_cluster(number, cluster), index), job)
+                         for (number, index), job in there.items())
+        for job in found.values():
+            if job['status'] == OTHER:
+                self.note_unknown('state', job['words'])
+        return {task: job for task, job in found.items() if task in wanted}
+
+    def accounts_on(self, cluster, numbers):
+        """Return what `accounts` does, of all tasks of these submissions of one cluster."""
+        found = {}
+        for some in portions(numbers):
+            answer = self.ask(accounts_argv(some, self._since()), cluster)
             if answer.unstarted() or 'accounting storage is disabled' in answer.err:
                 return {}
             if answer.code != 0:
                 return None
             self._keeps_accounts = True
             found.update(parse_accounts(answer.out, self.token))
-        for job in found.values():
-            if job['status'] == OTHER:
-                self.note_unknown('state', job['words'])
-        return {task: job for task, job in found.items() if task in wanted}
+        return found
 
     def _since(self):
         """Return the time, in seconds since the epoch, before which no job of ours can have ended.
@@ -342,7 +353,7 @@ class FullSlurm(Slurm):
 
     def usage(self):
         """See `Backend.usage`."""
-        nodes, jobs = (self.ask(words) for words in usage_argv())
+        nodes, jobs = (self.ask(words, self.clusters({})[0]) for words in usage_argv())
         return parse_usage(nodes.out, jobs.out) if nodes.code == 0 and jobs.code == 0 else None
 
     def interactive(self, params, command):

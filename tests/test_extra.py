@@ -15,7 +15,7 @@ def fault(scheduler, extra):
 @pytest.mark.parametrize('scheduler, extra, option', [
     ('slurm', '-J align', '-J'), ('slurm', '--job-name=align', '--job-name=align'), ('slurm', '-p long -Jx', '-Jx'),
     ('slurm', '--job align', '--job'), ('slurm', '-a 0-4', '-a'), ('slurm', '--array=0-4', '--array=0-4'),
-    ('slurm', '-M other', '-M'), ('slurm', '--clusters=a,b', '--clusters=a,b'), ('slurm', '-HQ', '-HQ'),
+    ('slurm', '-M all', '-M'), ('slurm', '--clusters=all', '--clusters=all'), ('slurm', '-HQ', '-HQ'),
     ('slurm', '--wait', '--wait'), ('slurm', '--test-only', '--test-only'), ('slurm', '--wrap "true"', '--wrap'),
     ('sge', '-N align', '-N'), ('sge', '-t 1-4', '-t'), ('sge', '-sync y', '-sync'), ('sge', '-b yes', '-b'),
     ('sge', '-w v', '-w'), ('sge', '-verify', '-verify'), ('sge', '-clear', '-clear'),

@@ -152,19 +152,69 @@ def test_names_are_legal_short_and_unique(prefix):
     assert name[0] not in '-.'
 
 
+# ---- several clusters of one Slurm
+
+#: What squeue and sacct say there, and that each is asked for its own jobs only.
+THERE = '''[ "$1 $2" = "-M there" ] || set -- -M here "$@"
+echo "${0##*/} $2: ${*: -1}" >>%s/asked
+case "${0##*/} $2" in
+    'squeue there') [[ " $* " = *' -a '* ]] || index='1\x1f'
+        printf "7\\x1f${index-}RUNNING\\x1fNone\\x1fa.3.0a1b2c3d\\x1f/x/batch/3\\n" ;;
+    'squeue here') printf '7\\x1fN/A\\x1fPENDING\\x1fPriority\\x1fb.2.0a1b2c3d\\x1f/x/batch/2\\n' ;;
+    'sacct there')
+        printf '%%s\\x1f' 7_1 COMPLETED 0:0 2026-11-30T10:00:00 00:00:09 00:01 '' n1 a.3.0a1b2c3d %s 7 1; echo ;;
+esac
+'''
+
+
+@pytest.fixture
+def several(monkeypatch, tmp_path):
+    for name in ('squeue', 'sacct', 'scancel'):
+        command(tmp_path, monkeypatch, name, THERE % (tmp_path, os.getuid()))
+    backend = load_backend('slurm')
+    backend.token = '0a1b2c3d'
+    return backend
+
+
+def test_each_cluster_is_asked_for_what_is_there(several, tmp_path):
+    assert several.poll(['7', '7;there']) == {
+        ('7', 0): ('PENDING', '', 'Priority: waits for jobs of a higher priority'), ('7;there', 1): ('RUNNING', '', '')}
+    assert several.accounts([('7;there', 1), ('7', 0)]) == {('7;there', 1): {
+        'status': 'COMPLETED', 'reason': '', 'words': '', 'exit_code': 0, 'elapsed': 9, 'cpu': 1, 'host': 'n1'}}
+    several.cancel([('7;there', 1), ('7;there', 2), ('7', 0), ('8;there', 0)], {'7;there': 3, '7': 1, '8;there': 1})
+    assert sorted(line for line in (tmp_path / 'asked').read_text().splitlines() if line.startswith('scancel')) == [
+        'scancel here: 7', 'scancel there: 8']
+    assert several.task_name(('7;there', 1)) == '7_1;there' and several.task_name(('7;there', 0)) == '7;there'
+
+
+@pytest.mark.parametrize('extra', [
+    '-M there', '-Mthere', '--clusters=nosuch --cluster there', '--clusters here,there'])
+def test_a_submission_is_looked_for_on_the_clusters_that_it_may_be_on(several, extra):
+    assert several.extra_fault({'extra': extra}) == ''
+    assert several.find_submission('a.3.0a1b2c3d', {'extra': extra}) == '7;there'
+    assert several.find('a.3.0a1b2c3d') == ''
+    of_profile = load_backend('slurm', {'extra': extra})
+    assert of_profile.find('a.3.0a1b2c3d') == '7;there'
+
+
+def test_what_a_job_calls_itself_is_asked_for_on_every_cluster_of_the_execution(several):
+    assert several.claimed_ids('7', {'1;there', '2;there', '3'}) == ['7;there', '7']
+    assert several.claimed_ids('7', set()) == several.claimed_ids('7', {'3'}) == ['7']
+
+
 # ---- submission: the answers
 
 @pytest.mark.parametrize('name, id', [
-    ('sbatch ok', '1'), ('sbatch cluster', '2'), ('sbatch words', '3'), ('sbatch words cluster', '4')])
+    ('sbatch ok', '1'), ('sbatch cluster', '2;qmap'), ('sbatch words', '3'), ('sbatch words cluster', '4;qmap')])
 def test_ids_as_sbatch_prints_them(name, id):
     assert Slurm.parse_submission(answer(name)) == ('ok', id)
 
 
 @pytest.mark.parametrize('printed, id', [
-    ('1507;my cluster', '1507'), ('\x1b[32mSubmitted batch job 44\x1b[0m\n', '44'), ('\x1b[1m41\x1b[m\n', '41'),
-    ('Welcome to the Stampede3\n\n---> 7 jobs queued\n75168975;stampede\n', '75168975'),
+    ('1507;', '1507'), ('\x1b[32mSubmitted batch job 44\x1b[0m\n', '44'), ('\x1b[1m41\x1b[m\n', '41'),
+    ('Welcome to the Stampede3\n\n---> 7 jobs queued\n75168975;stampede\n', '75168975;stampede'),
     ('No partition specified, using default 1\n2024\tnews\n77\n', '77'),
-    ('\n  --> ok\nSubmitted batch job 44 on cluster x\n12 hours left\n', '44'),
+    ('\n  --> ok\nSubmitted batch job 44 on cluster x\n12 hours left\n', '44;x'),
     ('sbatch: 3 nodes are free\nSubmitted batch job 3\n', '3'),
     ('2024\n77\n', ''), ('Welcome to the Stampede3\n', ''), ('', ''), ('Submitted batch job \n', '')])
 def test_ids_in_what_sites_print_around_them(printed, id):

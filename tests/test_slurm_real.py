@@ -24,6 +24,8 @@ from qmap import call_scheduler, clean_environment, load_backend
 CLUSTERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'clusters')
 DIR = os.environ.get('QMAP_TEST_SLURM', '')
 MEGABYTE = 1024 ** 2
+#: In the names of nodes: clusters in other chroots share the cgroups of this machine.
+HOST = os.uname().nodename.partition('.')[0]
 
 
 def why_not():
@@ -188,6 +190,7 @@ def test_cancelling_what_has_ended_or_never_was_harms_nothing(backend, submit):
     assert backend.poll([gone[0]])[gone][0] == 'COMPLETED'
 
 
+@pytest.mark.outage
 @as_root
 def test_a_node_that_fails(backend, submit):
     node = call_scheduler(['sinfo', '-h', '-N', '-o', '%N'], SLURM_CONF=os.environ['SLURM_CONF']).out.split()[-1]
@@ -244,11 +247,12 @@ def test_a_submission_is_kept_from_nodes(backend, submit):
     assert account['host'] == nodes[0]
 
 
-def test_an_output_folder_that_is_missing_fails_the_job_and_says_so(backend, tmp_path):
+def test_an_output_folder_that_is_none_fails_the_job_and_says_so(backend, tmp_path):
     script = tmp_path / 'script'
     script.write_text('#!/bin/bash\ntrue\n')
+    # One that is only missing is made by newer releases.
     word, id = backend.submit(str(script), backend.job_name('test', next(counter), token), 1, {},
-                              str(tmp_path / 'no/out'))
+                              str(script / 'out'))
     assert polled(backend, (id, 0), 'FAILED')
     assert 'output folder' in accounted(backend, (id, 0))['words']
 
@@ -376,6 +380,7 @@ def test_a_submission_is_found_by_its_name_whatever_became_of_it(backend, submit
         assert backend.find(name) == id
 
 
+@pytest.mark.outage
 @as_root
 def test_a_lost_reply_is_silent_and_the_job_is_found(backend, submit, stuck):
     name = backend.job_name('lost', next(counter), token)
@@ -388,6 +393,7 @@ def test_a_lost_reply_is_silent_and_the_job_is_found(backend, submit, stuck):
     assert polled(backend, (id, 3), 'COMPLETED')
 
 
+@pytest.mark.outage
 @as_root
 def test_a_controller_that_is_down_takes_nothing_and_says_nothing(backend, submit, mended):
     task = ok(submit('sleep 15')), 0
@@ -403,6 +409,7 @@ def test_a_controller_that_is_down_takes_nothing_and_says_nothing(backend, submi
     assert backend.find(name) == ''
 
 
+@pytest.mark.outage
 @as_root
 @pytest.mark.slow
 def test_a_controller_that_is_killed_forgets_no_job_of_a_minute_ago(backend, submit, mended):
@@ -419,6 +426,7 @@ def test_a_controller_that_is_killed_forgets_no_job_of_a_minute_ago(backend, sub
     assert polled(backend, task, 'COMPLETED', seconds=60)
 
 
+@pytest.mark.outage
 @as_root
 def test_accounts_that_are_down_are_silent_and_nothing_else_is(backend, submit, mended):
     if not os.path.exists(os.path.join(DIR, 'pid', 'slurmdbd')):
@@ -438,11 +446,52 @@ def test_accounts_that_are_down_are_silent_and_nothing_else_is(backend, submit, 
 def bare(tmp_path_factory):
     """A second small Slurm, without accounts, that takes arrays of 5, and forgets jobs after some seconds."""
     place = str(tmp_path_factory.mktemp('bare'))
-    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), '--dir', place, '--port', '28800', '--node', 'bare',
-                           '--nodes', '1', '--set', 'MaxArraySize=6', '--set', 'MinJobAge=2'],
+    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), '--dir', place, '--port', '28800', '--nodes', '1',
+                           '--node', 'bare-' + HOST, '--set', 'MaxArraySize=6', '--set', 'MinJobAge=2'],
                           stdout=subprocess.DEVNULL)
     yield os.path.join(place, 'etc', 'slurm.conf')
     subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), '--dir', place, '--purge'])
+
+
+@pytest.fixture
+def other(tmp_path_factory):
+    """Another small cluster of the same Slurm, with the same accounts: `there` for the option -M."""
+    place = str(tmp_path_factory.mktemp('there'))
+    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), '--dir', place, '--port', '28820', '--nodes', '1',
+                           '--node', 'there-' + HOST, '--cluster', 'there', '--accounts-of', DIR],
+                          stdout=subprocess.DEVNULL)
+    yield
+    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), '--dir', place, '--purge'])
+
+
+@as_root
+def test_jobs_on_another_cluster_of_the_same_slurm(other, qmap):
+    at_executor(qmap, 'slurm')
+    qmap.write('mine.conf', 'executor = slurm\npoll = 2\nextra = -M there\n')
+    where = 'echo $SLURM_CLUSTER_NAME >>ran_${QMAP_LINE}'
+    qmap.write('a.map', '{0}\n{0}; exit 3\n{0}; sleep 1; kill -9 $PPID; sleep 60\n{0}; sleep 1000\n'
+                        '{0} ## extra="-M qmap"\n'.format(where))
+    real = subprocess.check_output(['bash', '-c', 'type -P sbatch'], env=qmap.environ).decode().strip()
+    os.mkdir(qmap.path('bin'))    # the first answer is lost
+    qmap.write('bin/sbatch', '#!/bin/bash\nif mkdir {0}/lost; then {1} "$@" >/dev/null 2>&1; exit 143; fi\n'
+                             'exec {1} "$@"\n'.format(shlex.quote(qmap.folder), real))
+    os.chmod(qmap.path('bin', 'sbatch'), 0o755)
+    qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
+    words = ['-p', './mine.conf', '--pull', '0', '--logs', 'out']
+    process = qmap.start('submit', 'a.map', *words)
+    until(lambda: all(os.path.exists(qmap.path('ran_' + id)) for id in '01234'))
+    process.kill()    # another driver knows the clusters as well
+    process.communicate()
+    process = qmap.start('reattach', '--logs', 'out')
+    assert qmap('control', '-l', 'out', 'cancel', '3').code == 0
+    process.communicate(timeout=200)
+    ids = qmap('info', '-l', 'out', '-s', 'all', 'executor_id').lines[1:]
+    # Two had ended before it was found where they are: they tell the number only.
+    assert [id.partition(';')[2] for id in ids[2:]] == ['there', 'there', 'qmap']
+    assert [qmap.read('ran_' + id) for id in '01234'] == ['there\n'] * 4 + ['qmap\n']
+    told = [(info['status'], info['error_reason']) for info in (qmap.info('out', id) for id in '01234')]
+    assert told == [('COMPLETED', ''), ('FAILED', 'exit'), ('FAILED', 'signal'), ('FAILED', 'cancelled'),
+                    ('COMPLETED', '')]
 
 
 @as_root
@@ -523,6 +572,7 @@ def test_run_has_a_terminal_where_there_is_one(backend, monkeypatch):
     os.close(master)
 
 
+@pytest.mark.outage
 @as_root
 @pytest.mark.parametrize('how', [[], ['--kill']])
 def test_an_execution_goes_on_through_an_outage(qmap, how):
@@ -549,8 +599,8 @@ def test_usage_is_that_of_steps_on_all_nodes_and_no_cache_of_files(qmap):
 def test_a_node_whose_daemon_is_killed(qmap, tmp_path_factory):
     place = str(tmp_path_factory.mktemp('nodes'))
     slurm = ['--dir', place]
-    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), *slurm, '--port', '28900', '--node', 'lost', '--nodes',
-                           '2', '--cpus', '1', '--set', 'SlurmdTimeout=10'], stdout=subprocess.DEVNULL)
+    subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), *slurm, '--port', '28900', '--nodes', '2', '--node',
+                           'lost-' + HOST, '--cpus', '1', '--set', 'SlurmdTimeout=10'], stdout=subprocess.DEVNULL)
     try:
         qmap.environ['SLURM_CONF'] = os.path.join(place, 'etc', 'slurm.conf')
         qmap.write('mine.conf', 'executor = slurm\npoll = 2\n')
