@@ -1032,13 +1032,84 @@ def remove_file(path):
 # Parameters and map files
 ##############################################################################################################
 
+class Sizes(int):
+    """The first of several numbers, one for each attempt of a job.
+
+    Attributes:
+        rungs: all of them
+    """
+
+    rungs = ()
+
+
+class Names(str):
+    """The first of several texts, one for each attempt of a job; see `Sizes`."""
+
+    rungs = ()
+
+
+def read_rungs(kind, text, read):
+    """Return the value that a text of a parameter stands for, or the values in it, one for each attempt of a
+    job.
+
+    Args:
+        kind: Sizes or Names
+        text: '4G, 8G', or with units '4G,8G': in '4,5G' the comma is that of a fraction
+        read: function that reads one
+
+    Raises:
+        ValueError: one is wrong, or is not larger than the one before
+    """
+    texts = re.split(r',\s+', text.strip())
+    if kind is Sizes and len(texts) == 1 and re.match(r'[^,]*[^\d.,][^,]*,', text):
+        texts = text.split(',')
+    values = [read(part) for part in texts]
+    if len(values) == 1:
+        return values[0]
+    if kind is Sizes and not all(map(int.__lt__, values, values[1:])):
+        raise ValueError('each attempt must request more than the one before')
+    found = kind(values[0])
+    found.rungs = values
+    return found
+
+
+def read_memories(text):
+    """Return the bytes of '4G', or of the first attempt in '4G, 8G, 32G', as `read_rungs` does."""
+    return read_rungs(Sizes, text, parse_memory)
+
+
+def read_times(text):
+    """Return the seconds of '1h', or of the first attempt in '1h, 6h', as `read_rungs` does."""
+    return read_rungs(Sizes, text, parse_time)
+
+
+def read_queues(text):
+    """Return a queue, or that of the first attempt in 'short, long', as `read_rungs` does. The commas in
+    'short,long' are for the scheduler, which takes one of these."""
+    return read_rungs(Names, text, str)
+
+
+#: The parameters that may have several values, one for each attempt.
+RAISED = ('memory', 'time', 'queue')
+
+
+def rungs_of(params):
+    """Return {parameter: list of its values, one for each attempt}, of those that have several."""
+    return {key: params[key].rungs for key in RAISED if getattr(params.get(key), 'rungs', ())}
+
+
+def plain_values(params):
+    """Return parameters with the values of the first attempt alone."""
+    return {key: value.rungs[0] if getattr(value, 'rungs', ()) else value for key, value in params.items()}
+
+
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
     ('cores', (parse_number, str, 'cores for the job')),
-    ('memory', (parse_memory, exact_memory, 'memory for the job (units K M G T P; default G)')),
-    ('time', (parse_time, time_text, 'wall time limit (90m, 2h, 1d, 1:30:00; default unit: hours)')),
+    ('memory', (read_memories, exact_memory, 'memory for the job (units K M G T P; default G)')),
+    ('time', (read_times, time_text, 'wall time limit (90m, 2h, 1d, 1:30:00; default unit: hours)')),
     ('gpus', (parse_number, str, 'GPUs for the job')),
-    ('queue', (str, str, 'queue or partition')),
+    ('queue', (read_queues, str, 'queue or partition')),
     ('account', (str, str, 'account or project that is charged')),
     ('qos', (str, str, 'quality of service (Slurm)')),
     ('constraint', (str, str, 'nodes to run on, in the words of the scheduler')),
@@ -1049,7 +1120,11 @@ PARAMETERS = collections.OrderedDict([
     ('name', (str, str, 'prefix of the job names')),
     ('working_directory', (str, str, 'folder in which the commands run')),
     ('extra', (str, str, 'options for the scheduler, as on its command line')),
+    ('retries', (parse_number, str, 'how often a failed job is retried')),
 ])
+
+#: Those for which jobs are submitted together that have others: the scheduler is not asked for them.
+NOT_REQUESTED = ('name', 'working_directory', 'retries')
 
 #: What other tools, and qmap 0.4, call some of them.
 SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
@@ -1162,7 +1237,9 @@ def read_parameter(key, value):
 
 def write_parameter(key, value):
     """Return the value of a parameter as text that `read_parameter` reads."""
-    return PARAMETERS[key][1](value) if key in PARAMETERS else value
+    if key not in PARAMETERS:
+        return value
+    return ', '.join(map(PARAMETERS[key][1], getattr(value, 'rungs', ()) or [value]))
 
 
 def foreign_parameters(keys):
@@ -1762,6 +1839,91 @@ def parse_parameter(key, text):
         return read_parameter(key, text)
     except ValueError as error:
         raise QMapError(str(error))
+
+
+def parse_exits(text):
+    """Return the ends that 'exit', 'signal', '75' or '130-139' stand for, with commas between them: a set of
+    words and exit statuses.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    found = set()
+    for word in text.split(','):
+        match = re.match(r'(\d{1,3})(?:-(\d{1,3}))?\Z', word.strip())
+        first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (0, 0)
+        if word.strip() not in ('exit', 'signal') and not 0 < first <= last < 256:
+            raise ValueError('must be exit, signal, or exit statuses such as 75 or 130-139')
+        found.update(range(first, last + 1) if match else [word.strip()])
+    return found
+
+
+def parse_factor(text):
+    """Return the factor, 1 or more, that a text stands for.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    if not re.match(r'\d{1,4}(\.\d+)?\Z', text.strip()) or float(text) < 1:
+        raise ValueError('must be a number of 1 or more')
+    return float(text)
+
+
+TRUE = ('true', 'yes', '1')
+
+
+def parse_switch(text):
+    """Return whether a text is a yes; ValueError where it is no no either."""
+    if text.lower() not in TRUE + ('false', 'no', '0'):
+        raise ValueError('must be true or false')
+    return text.lower() in TRUE
+
+
+#: What says how jobs are retried, beside the parameter `retries`: how its text is read, and the default.
+RETRY_RULES = collections.OrderedDict([
+    ('retry_on', (parse_exits, '')), ('grow', (parse_factor, '2')), ('max_memory', (parse_memory, '')),
+    ('max_time', (parse_time, '')), ('learn', (parse_switch, 'true'))])
+
+
+class RetryRules:
+    """How jobs are retried that have the parameter `retries`.
+
+    Attributes:
+        retry_on: set of the ends for which they are, beside memory and time: see `parse_exits`
+        grow: how many times as much of memory or time they request then
+        most: {'memory': bytes, 'time': seconds}: never more
+        learn: whether jobs that follow start with what saved others
+    """
+
+    def __init__(self, texts):
+        """
+        Args:
+            texts: dict of those that were given, by the names in RETRY_RULES
+
+        Raises:
+            QMapError: one is wrong
+        """
+        found = {}
+        for key, (read, default) in RETRY_RULES.items():
+            try:
+                text = texts.get(key) or default
+                found[key] = read(text) if text else None
+            except ValueError as error:
+                raise QMapError('{} = {}: {}'.format(key, text, error))
+        self.retry_on, self.grow, self.learn = found['retry_on'] or set(), found['grow'], found['learn']
+        self.most = {key: found['max_' + key] for key in ('memory', 'time') if found['max_' + key]}
+
+    def concern(self, record):
+        """Tell whether a job is retried that failed so, as far as that depends on the reason alone.
+
+        Args:
+            record: of the attempt
+        """
+        reason, code = record.get('error_reason'), record.get('exit_code')
+        if reason in ('memory', 'time') or reason in self.retry_on:
+            return True
+        codes = {code, 128 + (record.get('signal') or 0)} if reason in ('exit', 'signal') else set()
+        return not codes.isdisjoint(self.retry_on)
 
 
 ##############################################################################################################
@@ -2423,6 +2585,12 @@ SETTINGS = collections.OrderedDict([
     ('keep', 'default of --keep: all or failed'),
     ('pull', 'default of --pull (0: each job is a job of the scheduler)'),
     ('on_finish', 'default of --on-finish'),
+    ('retries', 'default of --retries'),
+    ('retry_on', 'default of --retry-on'),
+    ('grow', 'default of --grow'),
+    ('max_memory', 'default of --max-memory'),
+    ('max_time', 'default of --max-time'),
+    ('learn', 'false: as --no-learn'),
     ('show_usage', 'show the load of the cluster: true or false'),
     ('poll', 'seconds between two queries of the scheduler'),
     ('give_up', 'time after which jobs fail that will never start, as the scheduler says'),
@@ -2434,8 +2602,6 @@ SETTINGS = collections.OrderedDict([
     ('memory_per', 'Grid Engine, LSF: memory is requested per slot, job or host'),
     ('memory_limit_per', 'LSF: memory is limited per job or slot'),
 ])
-
-TRUE = ('true', 'yes', '1')
 
 EXECUTORS = ('local', 'slurm', 'sge', 'lsf')
 
@@ -2903,7 +3069,8 @@ END_FIELDS = {
 #: What execution.info says.
 EXECUTION_FIELDS = {
     'version': str, 'name': str, 'profile': str, 'executor': str, 'settings': dict, 'editable_params': dict,
-    'params': dict, 'map_params': dict, 'max_running': int, 'group': int, 'keep': str, 'pull': int,
+    'params': dict, 'map_params': dict, 'retry': dict, 'max_running': int, 'group': int, 'keep': str,
+    'pull': int,
     'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
     'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str,
     'exclude': bool}
@@ -3173,6 +3340,8 @@ class UsageTotals:
 
     Attributes:
         requested, used: core-seconds that they had reserved, and CPU seconds that they used
+        lost: core-seconds of those that were retried
+        saved: {(reason, parameter, text before, text after): number of jobs that a retry saved}, a Counter
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
         node_failures: {host: number of those whose node failed}
@@ -3185,8 +3354,8 @@ class UsageTotals:
             alike: whether all do whose records tell of no parameters
             other: function of a record that returns the cores of its job, for all others
         """
-        self.requested = self.used = self.last = 0
-        self.hosts, self.node_failures = collections.Counter(), collections.Counter()
+        self.requested = self.used = self.lost = self.last = 0
+        self.hosts, self.node_failures, self.saved = (collections.Counter() for _ in range(3))
         self._cores, self._alike, self._other = cores, alike, other
 
     def add(self, record, sign=1):
@@ -3203,12 +3372,17 @@ class UsageTotals:
                 raise ValueError(record)
             if finished > started:
                 self.requested += sign * cores * (finished - started)
+                self.lost += sign * cores * (finished - started) if 'retry' in record else 0
             self.used += sign * cpu
             if finished > self.last:
                 self.last = finished
         if host:
             self.hosts[host] += sign
             self.node_failures[host] += sign * (record.get('error_reason') == 'node')
+        if 'saved' in record:
+            saved = record['saved']
+            key = tuple(str(saved.get(part, '')) for part in ('reason', 'parameter', 'before', 'after'))
+            self.saved[key] += sign
 
 
 class Group:
@@ -3359,7 +3533,7 @@ RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
     'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
     'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int,
-    'oom_kills': int, 'rerun': bool, 'alone': bool}
+    'oom_kills': int, 'rerun': bool, 'alone': bool, 'retry': dict, 'before': int, 'saved': dict}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -3369,10 +3543,11 @@ def sound_record(record):
     wrong = {key for key, kind in RECORD_FIELDS.items()
              if record.get(key) is not None and not is_of_type(record[key], kind)}
     wrong.update(key for key in RECORD_NUMBERS if key not in wrong and not (record.get(key) or 0) >= 0)
-    try:
-        change_params({}, record.get('params'))
-    except UNSOUND:
-        wrong.add('params')
+    for key in ('params', 'retry', 'saved'):
+        try:
+            change_params({}, record.get(key))
+        except UNSOUND:
+            wrong.add(key)
     if not wrong:
         return record
     record = {key: value for key, value in record.items() if key not in wrong}
@@ -3764,6 +3939,35 @@ class DriverHosts:
             self.boots[lead.get('host')], self.restarted_after = boot, last_batch
 
 
+def sound_settings(settings):
+    """Return what steers the driver, as an event has it.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it is nothing of the kind
+    """
+    numbers = [settings.get(key, 1) for key in ('max_running', 'pull')]
+    is_sound = isinstance(settings.get('halted', False), bool) and all(
+        is_of_type(number, int) and number > 0 for number in numbers)
+    texts, numbers = settings.get('pull_reason', '') + settings.get('learned_reason', ''), []
+    for key in ('canaries', 'halt_from'):
+        numbers += settings.get(key, [])
+    texts += settings.get('halt_reason', '') + settings.get('halt_kind', '')
+    is_sound = is_sound and isinstance(texts, str) and len(settings.get('halt_from', '..')) == 2
+    if not is_sound or not all(is_of_type(number, int) for number in numbers):
+        raise ValueError(settings)
+    change_params({}, settings.get('params') or {})
+    for key, texts in settings.get('learned', {}).items():
+        for text in itertools.chain.from_iterable(texts.items()):
+            read_parameter(key, text)
+    for node, (since, message, kind) in settings.get('avoided', {}).items():
+        if not (is_of_type(since, NUMBER) and is_of_type(node + message + kind, str)):
+            raise ValueError(settings)
+    for host, (since, message) in settings.get('excluded', {}).items():
+        if not (is_of_type(since, NUMBER) and is_of_type(host + message, str)):
+            raise ValueError(settings)
+    return settings
+
+
 class JournalState(JobTable):
     """All jobs of an execution, as the events of a journal tell them: a few bytes a job, and the whole record
     only of live ones.
@@ -3854,6 +4058,8 @@ class JournalState(JobTable):
                 record['k'] = UNASSIGNED
             if params:
                 record['params'] = params
+            if self.group > 1 and self.done_before(number):
+                record['before'] = self.done_before(number)
 
     def _may_be_batch(self, batch):
         return 0 < batch < 1000000 + 100 * self.count
@@ -3941,38 +4147,12 @@ class JournalState(JobTable):
 
     def apply_set(self, event, place):
         """What steers the driver has changed."""
-        self.settings.update(self._sound_settings({
+        self.settings.update(sound_settings({
             key: value for key, value in event.items() if key not in ('event', 'time')}))
-
-    @staticmethod
-    def _sound_settings(settings):
-        """Return what steers the driver, as an event has it.
-
-        Raises:
-            ValueError, TypeError, AttributeError: it is nothing of the kind
-        """
-        numbers = [settings.get(key, 1) for key in ('max_running', 'pull')]
-        is_sound = isinstance(settings.get('halted', False), bool) and all(
-            is_of_type(number, int) and number > 0 for number in numbers)
-        texts, numbers = settings.get('pull_reason', ''), []
-        for key in ('canaries', 'halt_from'):
-            numbers += settings.get(key, [])
-        texts += settings.get('halt_reason', '') + settings.get('halt_kind', '')
-        is_sound = is_sound and isinstance(texts, str) and len(settings.get('halt_from', '..')) == 2
-        if not is_sound or not all(is_of_type(number, int) for number in numbers):
-            raise ValueError(settings)
-        change_params({}, settings.get('params') or {})
-        for node, (since, message, kind) in settings.get('avoided', {}).items():
-            if not (is_of_type(since, NUMBER) and is_of_type(node + message + kind, str)):
-                raise ValueError(settings)
-        for host, (since, message) in settings.get('excluded', {}).items():
-            if not (is_of_type(since, NUMBER) and is_of_type(host + message, str)):
-                raise ValueError(settings)
-        return settings
 
     def apply_state(self, event, place):
         """A snapshot ends: what its lines leave out."""
-        settings, boots = self._sound_settings(event['settings']), dict(event['starts'])
+        settings, boots = sound_settings(event['settings']), dict(event['starts'])
         changes = {int(number): dict(texts) for number, texts in event['changes'].items()}
         unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
         if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
@@ -4091,6 +4271,11 @@ class JournalState(JobTable):
         records = map(self.segments.event_at, self.places.earlier.get(number, ()))
         return [record for record in records if record and record['event'] not in ('dropped', 'returned')]
 
+    def done_before(self, number):
+        """Return how many commands of a job the attempt that follows its earlier ones leaves out."""
+        last = (self.earlier(number) or [{}])[-1]
+        return last.get('done', 0) if is_retried(last) else 0
+
     def before_retry(self, number):
         """Return the event that takes back the retry of a job that has not begun: how its last attempt ended,
         once more. None where there is none: it was never submitted, or cancelled before."""
@@ -4130,12 +4315,15 @@ class Ledger(JournalState):
         returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so
                     that the next time is another attempt
         run, end    a job's record: job, attempt, status and all that is known of it, as RECORD_FIELDS and, of
-                    a failure that may have to be corrected, unheard, cancelled and why
+                    a failure that may have to be corrected, unheard, cancelled and why. rerun: the job runs
+                    once more; retry: that counts as one of its `retries`, and this is different then; before:
+                    so many of its commands had ended well in earlier attempts; saved: by which retries
         usage       the record again, with what the scheduler's accounts added
         command     what came of an order (not a command of the map): command (its id), by, said (the
                     reply), refused, time
         set         what steers the driver: max_running, halted, params of what is not yet submitted, pull
-                    (how many workers take the jobs, as these are short; pull_reason: how short), avoided
+                    (how many workers take the jobs, as these are short; pull_reason: how short), learned
+                    ({parameter: {its text: what jobs request instead}}), avoided
                     ({node: [since when it is avoided, why, by jobs with which queue and extra]}), canaries
                     (numbers of the jobs that come first, while the others wait for them), halt_reason (why
                     it is halted by itself, '' where it is not; halt_kind: by what), halt_from (how many jobs
@@ -4616,10 +4804,20 @@ def runs_again(event):
     return is_failure(event) and bool(event.get('rerun'))
 
 
+def is_retried(record):
+    """Tell whether an attempt was the last but for a retry that counts: see `Retries`."""
+    return bool(record.get('rerun')) and 'retry' in record
+
+
 def rerun_events(ledger, events):
-    """Return a list with the event that lets jobs run once more whose end says so, an empty one for none."""
-    again = sorted(ledger.number(event['job']) for event in events if runs_again(event))
-    return [{'event': 'retry', 'numbers': as_spans(again)}] if again else []
+    """Return a list of the events that let jobs run once more whose end says so, those together that request
+    the same then."""
+    groups = collections.OrderedDict()
+    for event in filter(runs_again, events):
+        params = tuple(sorted(event.get('retry', {}).items()))
+        groups.setdefault(params, []).append(ledger.number(event['job']))
+    return [dict({'params': dict(params)} if params else {}, event='retry', numbers=as_spans(sorted(numbers)))
+            for params, numbers in groups.items()]
 
 
 def is_record(event):
@@ -5510,7 +5708,7 @@ def exported_variables(params):
 JobScript = collections.namedtuple('JobScript', 'own setup commands end')
 
 
-def job_script(id, attempt, indices, map, group, params, logs):
+def job_script(id, attempt, indices, map, group, params, logs, before=0):
     """Return the JobScript of an attempt of a job.
 
     Args:
@@ -5521,13 +5719,15 @@ def job_script(id, attempt, indices, map, group, params, logs):
         group: commands in a job
         params: the job's parameters
         logs: Logs
+        before: how many of the commands have ended well in earlier attempts, and are left out
     """
     export, sections = exported_variables(params), map.sections
+    first, indices = map.line_id(indices[0]), indices[before:]
     cores, line_ids = export['QMAP_CORES'], [map.line_id(index) for index in indices]
     texts = [map.command(index)[0].replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for index, line_id in zip(indices, line_ids)]
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
-    lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=line_ids[0])
+    lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=(line_ids or [first])[0])
     names = {'QMAP_' + name.upper() for name in map.names}
     own = as_lines(lines + export_lines(**{key: export.pop(key) for key in list(export) if key in names}))
     lines = export_lines(QMAP_LOGS=logs.path, **export)
@@ -6300,6 +6500,11 @@ class Backend(JobLimits, KnownWords, JobRequests):
     def refusal(self, params):
         """Return why a job with these params can never run, '' where only the scheduler knows."""
         return ''
+
+    def most(self, params):
+        """Return what a job with these parameters can have at the most, as far as that is known: a dict with
+        memory (bytes) and time (seconds)."""
+        return {}
 
     def throttle(self, jobs):
         """Set how many jobs may run at once."""
@@ -8678,9 +8883,7 @@ class Local(Backend):
         self._slots = self._room.cores
         self._queue = collections.deque()
         self._runners = Runners()
-        self._running = {}
-        self._ended = {}
-        self._elsewhere = {}
+        self._running, self._ended, self._elsewhere = {}, {}, {}
         self._pool = ThreadPoolExecutor(self._room.cores)
         self._worked = False    # whether the pool has a thread
         self._warden = Warden(self._list_running)
@@ -8700,6 +8903,10 @@ class Local(Backend):
             together.abort()
 
     # What every backend answers
+
+    def most(self, params):
+        """See `Backend.most`."""
+        return {'memory': self._room.memory}
 
     def throttle(self, jobs):
         """Set how many jobs may run at once."""
@@ -9060,6 +9267,24 @@ def parse_statuses(texts):
     return wanted
 
 
+def first_texts(texts):
+    """Return a dict of texts of parameters with the values of the first attempt alone."""
+    several = {key: text for key, text in texts.items() if key in RAISED and ',' in text}
+    return dict(texts, **write_parameters(plain_values(read_parameters(several)))) if several else texts
+
+
+def raised_texts(ledger, texts):
+    """Return what is different from a dict of texts of parameters, as others were saved by more."""
+    found = {}
+    for key, learned in (ledger.settings.get('learned') or {}).items():
+        text = texts.get(key)
+        for _ in range(len(learned)):
+            text = learned.get(text, text)
+        if text != texts.get(key):
+            found[key] = text
+    return found
+
+
 class Plan:
     """What an execution is to do: the map as submitted, and execution.info.
 
@@ -9068,6 +9293,8 @@ class Plan:
         map: Map
         group: commands in a job
         params: dict of the parameters of all jobs
+        rungs: {parameter: list of its values, one for each attempt}, of those that have several
+        retry_rules: RetryRules
     """
 
     def __init__(self, logs, map=None):
@@ -9095,10 +9322,12 @@ class Plan:
         self.map = map or Map(logs.input, submitted=True)
         self.group = self.info['group']
         try:
-            self.params = read_parameters(self.info['params'])
+            given = read_parameters(self.info['params'])
             read_parameters(self.info['map_params'])
         except ValueError as error:
             raise QMapError('{}: damaged: {}; restore it from a backup'.format(logs.execution, error))
+        self.params, self.rungs = plain_values(given), rungs_of(given)
+        self.retry_rules = RetryRules(self.info.get('retry') or {})
         logs.most = 100000 + 8 * len(self.map)
         if self.info.get('commands') not in (None, len(self.map)):
             raise QMapError('{}: was changed: it contains {}, but {:,} were submitted; restore it from a '
@@ -9117,7 +9346,7 @@ class Plan:
         told = {key for key in EXECUTION_FIELDS if info.get(key) is not None}
         wrong = sorted((needed | told) - set(right))
         wrong += [key for key in ('max_running', 'group') if key in right and right[key] < 1]
-        wrong += [key for key in ('settings', 'params', 'map_params') if key in right and not all(
+        wrong += [key for key in ('settings', 'params', 'map_params', 'retry') if key in right and not all(
             isinstance(text, str) for text in right[key].values())]
         if not all(isinstance(word, str) for word in right.get('repeat', ())):
             wrong.append('repeat')
@@ -9164,26 +9393,50 @@ class Plan:
         if self.alike:
             return self.params
         own = self.map.command(number)[1]
-        return dict(self.params, **own) if own else self.params
+        return dict(self.params, **plain_values(own)) if own else self.params
 
     def changes(self, ledger, number):
         """Return what has changed in a job's parameters since the map was submitted, as texts: what `set`
-        says, but for the job's own, and what a retry says."""
+        says, but for the job's own, what a retry says, and what was learned from others."""
+        retried = ledger.changes.get(number) or {}
+        changes = first_texts(dict(self._set(ledger, number), **retried))
+        if 'learned' in ledger.settings:
+            asked = write_parameters(change_params(self.job_params(number), changes))
+            raised = raised_texts(ledger, asked)
+            changes.update((key, raised[key]) for key in raised.keys() - retried.keys())
+        return changes
+
+    def worker_params(self, ledger):
+        """Return the parameters that a worker requests, as the jobs have them that have none of their own."""
+        params = change_params(self.params, first_texts(ledger.settings.get('params') or {}))
+        return change_params(params, raised_texts(ledger, write_parameters(params)))
+
+    def _set(self, ledger, number):
+        """Return what `set` has changed for a job, as texts: nothing of its own."""
         changes = dict(ledger.settings.get('params') or {})
         if changes and not self.alike:
             for key in self.map.command(number)[1]:
                 changes.pop(key, None)
-        changes.update(ledger.changes.get(number) or {})
         return changes
+
+    def rungs_of(self, ledger, number):
+        """Return {parameter: list of its values, one for each attempt} of a job."""
+        own = {} if self.alike else self.map.command(number)[1]
+        changed = self._set(ledger, number)
+        found = {key: rungs for key, rungs in self.rungs.items() if key not in own and key not in changed}
+        found.update(rungs_of(own))
+        found.update(rungs_of(read_parameters({key: changed[key] for key in RAISED if changed.get(key)})))
+        return found
 
     def path(self, id, suffix=''):
         """Return the path of a job's file."""
         return self.logs.job(id, suffix, len(self.map))
 
-    def script(self, id, attempt, params):
-        """Return the JobScript of an attempt, given its parameters."""
+    def script(self, id, attempt, params, before=0):
+        """Return the JobScript of an attempt, given its parameters, and how many of the commands it leaves
+        out."""
         indices = self.commands(int(id) // self.group)
-        return job_script(id, attempt, indices, self.map, self.group, params, self.logs)
+        return job_script(id, attempt, indices, self.map, self.group, params, self.logs, before)
 
     def script_of(self, ledger, number, attempt=None):
         """Return the text of the script that an attempt of a job runs or ran, as the journal knows it.
@@ -9193,13 +9446,15 @@ class Plan:
             number: of the job
             attempt: its number; by default the last one, or the next one where the job waits to be submitted
         """
-        known = map(sound_record, [ledger.record(number)] + ledger.earlier(number))
-        params = {record['attempt']: record.get('params') for record in known}
+        known = {record['attempt']: record
+                 for record in map(sound_record, [ledger.record(number)] + ledger.earlier(number))}
         if not attempt:
             attempt = max(1, ledger.attempts[number] + (ledger.status[number] == STATUS_CODES[UNSUBMITTED]))
-        changes = params[attempt] if attempt in params else self.changes(ledger, number)
-        return ''.join(
-            self.script(ledger.id(number), attempt, change_params(self.job_params(number), changes)))
+        record = known.get(attempt, {})
+        changes = record.get('params') if record else self.changes(ledger, number)
+        before = record.get('before', 0) if record or self.group == 1 else ledger.done_before(number)
+        return ''.join(self.script(
+            ledger.id(number), attempt, change_params(self.job_params(number), changes), before))
 
     def ledger(self, snapshot_read=None):
         """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
@@ -9723,14 +9978,14 @@ def own_end(plan, record, start, end, why):
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
         'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled', 'rerun',
-        'alone')}
+        'alone', 'retry', 'saved')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, account, why, error)
     if not event.get('executor_id'):
         event['executor_id'] = start.get('executor_id', '')
     if plan.group > 1 and event['status'] == FAILED:
-        event['done'] = read_tail(path + '.done', 1 << 20).count('\n')
+        event['done'] = event.get('before', 0) + read_tail(path + '.done', 1 << 20).count('\n')
     return event
 
 
@@ -10195,7 +10450,7 @@ def who_ordered(order, logs):
 
 #: The parameters that whoever may write the folder may change: none of them can make another command run.
 STEERED = ('cores', 'memory', 'time', 'gpus', 'queue', 'account', 'qos', 'constraint', 'reservation', 'nodes',
-           'tasks', 'penv', 'name')
+           'tasks', 'penv', 'name', 'retries')
 
 
 def refuse_others(order, logs):
@@ -11231,6 +11486,8 @@ class Reports(Part):
         event = own_end(self.plan, record, start, end, why)
         if self.driver.recall.may_rerun(number, event):    # only now it is known that it had begun
             event['rerun'] = True
+        else:
+            self.driver.recall.retries.note(number, event)
         return [event]
 
     def log(self, events):
@@ -11243,6 +11500,8 @@ class Reports(Part):
                  if not is_shared(batches[number])]
         self.driver.disk.explain(events)
         self.lease.write(events + rerun_events(self.ledger, events))
+        if any('saved' in event for event in events):
+            self.driver.recall.retries.learn()
         for task in tasks:
             self.backend.forget(task)
         for event in events:
@@ -11299,7 +11558,8 @@ class Reports(Part):
         if not self.backend.accounts_at_once:
             event['task'] = task
         if self.plan.group > 1 and event['status'] == FAILED:
-            event['done'] = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
+            done = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
+            event['done'] = event.get('before', 0) + done
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
         self._note_limit(event, end, why)
@@ -11315,6 +11575,8 @@ class Reports(Part):
         cut_off = self.driver.pools.cut_off(event, end, why)
         if self.driver.recall.may_rerun(number, event) or cut_off:
             event['rerun'] = True
+        else:
+            self.driver.recall.retries.note(number, event)
 
     def _note_limit(self, event, end, why):
         """Note in the last event of an attempt which limit it has reached, where the scheduler does not say
@@ -11898,7 +12160,7 @@ def worker_can_run(own, params):
     """Tell whether a worker that asked for `params` can run a job that asks for `own`: dicts of
     parameters."""
     for key in set(own) | set(params):
-        if key not in PARAMETERS or key in ('name', 'working_directory') or own.get(key) == params.get(key):
+        if key not in PARAMETERS or key in NOT_REQUESTED or own.get(key) == params.get(key):
             continue
         least = 1 if key == 'cores' else 0
         if key not in ('cores', 'memory', 'time') or own.get(key, least) > params.get(key, least):
@@ -12139,7 +12401,7 @@ class Pools(Part):
         room = 0 if is_fed else ahead - waiting
         if leaving:
             room = self.ledger.count_of(UNSUBMITTED)
-        params = change_params(self.plan.params, self.ledger.settings.get('params'))
+        params = self.plan.worker_params(self.ledger)
         groups, alone = self._next_jobs(max(room, Pool.LIST), params)
         self._next_of_workers, self._next_alone = bool(groups), bool(alone)
         if not leaving:
@@ -12956,8 +13218,11 @@ class Unended(Part):
 
 class Hopeless(Part):
     """The jobs that wait, and will never start, as the scheduler says. Where the profile has the setting
-    `give_up`, they have failed after that time.
+    `give_up`, they have failed after that time; those that request more since they failed, in any case.
     """
+
+    #: Seconds after which these are given up, where the profile says nothing.
+    GROWN = 600
 
     #: What the scheduler's reasons in plain words say of them.
     NEVER = 'it will never start'
@@ -12972,10 +13237,12 @@ class Hopeless(Part):
         Args:
             now: on the monotonic clock
         """
-        patience = self.backend.give_up
-        if patience is None:
+        patience, retries = self.backend.give_up, self.driver.recall.retries
+        if patience is None and not self.ledger.changes:
             return
-        keys = {number: key_of(self.ledger.live[number]) for number in self._numbers()}
+        keys = {number: key_of(self.ledger.live[number]) for number in self._numbers()
+                if patience is not None or retries.has_grown(number)}
+        patience = self.GROWN if patience is None else patience
         self._since = {key: self._since.get(key, now) for key in keys.values()}
         attempts, tasks, events = self.driver.attempts, set(), []
         for number, key in keys.items():
@@ -12984,7 +13251,8 @@ class Hopeless(Part):
                 tasks.update(self._tasks_of(record))
                 error = 'given up after {}: {}'.format(
                     time_text(patience), record.get('words') or self.NEVER)
-                events.append(dict(unbegun_end(record, 'submit', error, self.here.time()), words=''))
+                events.append(retries.explain_refusal(
+                    dict(unbegun_end(record, 'submit', error, self.here.time()), words='')))
         self.driver.reports.log(events)
         self.driver.steering.end_tasks(sorted(tasks))
 
@@ -13357,12 +13625,152 @@ class Queue(Part):
             account.update(reason='node', words='{} was rebooted while the job ran'.format(host))
 
 
+class Retries(Part):
+    """Decides which jobs that failed are retried by themselves, and what they request then."""
+
+    #: So many jobs must have been saved by the same, and such a part of those that have ended, until the
+    #: others start with that.
+    LEARN, PART = 10, 0.1
+
+    def wanted(self, number):
+        """Return how often a job is retried, as its parameters say."""
+        return self.driver.submitter.job_params(number)[0].get('retries', 0)
+
+    def chain(self, number):
+        """Return the records of a job's last attempts, each of which was followed by the next one by itself,
+        the newest first."""
+        return list(itertools.takewhile(
+            lambda record: record.get('rerun'), reversed(self.ledger.earlier(number))))
+
+    def note(self, number, event):
+        """Note in the last event of an attempt that the job is retried, and what is different then; or that
+        retries have saved it.
+
+        Args:
+            number: of the job
+            event: the end of its attempt
+        """
+        if event['status'] == COMPLETED:
+            saved = self._saved(number, event) if number in self.ledger.places.earlier else None
+            event.update({'saved': saved} if saved else {})
+            return
+        if number in self.ledger.cancelled or not self.plan.retry_rules.concern(event):
+            return
+        past = sum(map(counts_as_retry, self.chain(number)))
+        changes = self._next_request(number, event, past) if past < self.wanted(number) else None
+        if changes is not None:
+            event.update(rerun=True, retry=write_parameters(changes))
+
+    def _next_request(self, number, event, past):
+        """Return what a job requests at its next attempt, a dict of parameters that change; None where more
+        would help it, and there is no more.
+
+        Args:
+            number, event: as above
+            past: how many of its `retries` are used
+        """
+        asked, reason, changes = self.plan.params_of(event), event['error_reason'], {}
+        rungs = self.plan.rungs_of(self.ledger, number)
+        wanted = {key: values[min(past + 1, len(values) - 1)] for key, values in rungs.items()}
+        if reason in rungs:    # it may have begun with more, as others had to
+            larger = [value for value in rungs[reason][past + 1:] if value > asked.get(reason, 0)]
+            wanted[reason] = (larger or rungs[reason][-1:])[0]
+        elif reason in ('memory', 'time'):
+            if reason not in asked:
+                return None
+            wanted[reason] = grown_value(reason, asked[reason], self.plan.retry_rules.grow)
+        most = self._most(dict(asked, **wanted))
+        for key, value in wanted.items():
+            if key == 'queue':
+                changes[key] = value
+                continue
+            value, least = min(value, most.get(key, value)), asked.get(key, 0)
+            if key == reason and value <= least < wanted[key]:
+                return None
+            changes[key] = max(value, least)
+        return {key: value for key, value in changes.items() if value != asked.get(key)}
+
+    def _most(self, params):
+        """Return {'memory': bytes, 'time': seconds}: a job with these parameters can have no more."""
+        most = dict(self.backend.most(params))
+        for key, value in self.plan.retry_rules.most.items():
+            most[key] = min(value, most.get(key, value))
+        return most
+
+    def has_grown(self, number):
+        """Tell whether a live job requests something else than before, since it failed."""
+        return any(counts_as_retry(record) and record['retry'] for record in self.ledger.earlier(number)[-1:])
+
+    def explain_refusal(self, event):
+        """Return the end of an attempt that was refused: where it requests more since it failed, it is tried
+        with what can be had, once, and has failed then for its first reason."""
+        number = self.ledger.number(event['job'])
+        chain = self.chain(number)
+        first = next(filter(counts_as_retry, chain), None)
+        if first is None or not first['retry']:
+            return event
+        asked, before = self.plan.params_of(event), self.plan.params_of(first)
+        changes = {key: value for key, value in self._most(asked).items()
+                   if before.get(key, value) < value < asked.get(key, value)}
+        if changes and first is chain[0] and number not in self.ledger.cancelled:
+            event.update(rerun=True, retry=write_parameters(changes))
+            return event
+        more = ', '.join('{} = {}'.format(*item) for item in sorted(first['retry'].items()))
+        error = '{}; refused with {}: {}'.format(failure_text(first), more, event['error'])
+        return dict(event, error_reason=first['error_reason'], error=error, exit_code=first.get('exit_code'))
+
+    def _saved(self, number, event):
+        """Return what saved a job that has completed, as `saved` of its record; None for no retry."""
+        chain = self.chain(number)
+        by_retry = next(filter(counts_as_retry, chain), None)
+        last = by_retry or next(iter(chain), None)
+        if not last or not (by_retry or self.wanted(number)):
+            return None
+        reason = last['error_reason']
+        before, after = (self.plan.params_of(record).get(reason) for record in (chain[-1], event))
+        if reason not in ('memory', 'time') or not before or not after:
+            return {'reason': reason}
+        return {'reason': reason, 'parameter': reason, 'before': write_parameter(reason, before),
+                'after': write_parameter(reason, after)}
+
+    def learn(self):
+        """Let jobs that are not yet submitted start with what saved enough others."""
+        if not self.plan.retry_rules.learn:
+            return
+        least = max(self.LEARN, self.PART * (self.ledger.count - self.ledger.left()))
+        learned = copy.deepcopy(self.ledger.settings.get('learned') or {})
+        for (_, key, before, after), count in self.ledger.totals.saved.most_common():
+            if count >= least and key and before not in learned.get(key, {}):
+                learned.setdefault(key, {})[before] = after
+                self.driver.set(learned=learned, learned_reason=(
+                    'learned: {} with {} = {} were saved by {}; what is not yet submitted starts there '
+                    '(--no-learn avoids this)'.format(plural(count, 'job'), key, before, after)))
+
+
+def counts_as_retry(record):
+    """Tell whether the attempt that follows one is one of the job's `retries`: not where only the submission
+    was refused."""
+    return 'retry' in record and record.get('error_reason') != 'submit'
+
+
+def grown_value(key, value, factor):
+    """Return so many times as much memory, in whole M, or time, in whole minutes where it was some.
+
+    Args:
+        key: memory or time
+        value: bytes or seconds
+    """
+    unit = {'memory': 1024 ** 2}.get(key, 60 if value >= 60 else 1)
+    return value if factor == 1 else divide_up(int(value * factor), unit) * unit
+
+
 class Recall(Part):
     """Makes jobs unsubmitted again: those whose submission the scheduler does not have, that vanished before
     they began, and that wait on this machine while the driver leaves.
 
     Attributes:
         due: when submissions that were not answered are looked for, on the monotonic clock
+        retries: Retries
     """
 
     #: Seconds until a submission that was not answered is looked for, and looked for again; and after some of
@@ -13371,7 +13779,7 @@ class Recall(Part):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.due = float('inf')
+        self.due, self.retries = float('inf'), Retries(driver)
         self._given_up = set()    # tasks whose jobs were submitted again
         self._untraced = 0    # jobs of batches up to this one may have begun without a trace
 
@@ -13394,11 +13802,12 @@ class Recall(Part):
             number: of the job
             event: the end of its attempt
         """
-        interrupted = event['status'] == FAILED and event['error_reason'] in INTERRUPTED
-        if not interrupted or number in self.ledger.cancelled:
+        reason = event.get('error_reason')
+        if reason not in INTERRUPTED + ('lost',) or number in self.ledger.cancelled:
             return False
+        reasons = INTERRUPTED + (('lost',) if self.retries.wanted(number) else ())
         earlier = self.ledger.earlier(number)
-        return sum(record.get('error_reason') in INTERRUPTED for record in earlier) < RERUNS
+        return reason in reasons and sum(record.get('error_reason') in reasons for record in earlier) < RERUNS
 
     def rerun_left(self):
         """Let jobs run once more of which an earlier driver could only write how they ended."""
@@ -13557,8 +13966,8 @@ class Recall(Part):
         names = set(self.logs.listing())
         records = [self.ledger.live[number] for number in numbers if self.is_in(number, batch)]
         refused = [record for record in records if not self.driver.chunks.is_claimed(record, names)]
-        self.driver.reports.log([
-            dict(unbegun_end(record, 'submit', message, self.here.time()), batch=0, unheard=True)
+        self.driver.reports.log([self.retries.explain_refusal(
+            dict(unbegun_end(record, 'submit', message, self.here.time()), batch=0, unheard=True))
             for record in refused])
         if len(refused) < len(records):
             self.note_id(batch, '')
@@ -13634,7 +14043,7 @@ class Demands(Part):
     def of(self, params):
         """Return the Demand of jobs with these parameters."""
         asked = {key: value for key, value in params.items()
-                 if key in PARAMETERS and key not in ('name', 'working_directory')}
+                 if key in PARAMETERS and key not in NOT_REQUESTED}
         key = frozenset(asked.items())
         if key not in self._by_params:
             own = {name: value for name, value in asked.items() if self.plan.params.get(name) != value}
@@ -13644,7 +14053,8 @@ class Demands(Part):
 
     def of_job(self, number):
         """Return the Demand of a job that is not submitted."""
-        changes = self.ledger.settings.get('params'), len(self.ledger.changes)
+        settings = self.ledger.settings
+        changes = settings.get('params'), settings.get('learned'), len(self.ledger.changes)
         if changes != self._changes:
             self._by_number, self._changes = {}, changes
         if number not in self._by_number:
@@ -13844,7 +14254,7 @@ class Lists(Part):
         may_share = bool(workers or self.backend.starts_jobs) and self._may_share_shell(number)
         is_limited = workers and own.get('time') != params.get('time')
         limit = own.get('time', 0) if is_limited else 0
-        script = self.plan.script(id, attempt, own)
+        script = self.plan.script(id, attempt, own, self.ledger.live[number].get('before', 0))
         return ('=' * may_share + key, path[len(self.logs.path) + 1:], limit, script)
 
     def _may_share_shell(self, number):
@@ -15251,8 +15661,8 @@ class Summary:
         groups: list of Group, the failures
     """
 
-    #: So many groups of failures are shown, and so many core-seconds are worth a word.
-    SHOWN, WORTH = 10, 360
+    #: So many groups of failures are shown; so many core-seconds are worth a word, and such a part of jobs.
+    SHOWN, WORTH, PART = 10, 360, 0.1
 
     def __init__(self, execution):
         """
@@ -15355,9 +15765,56 @@ class Summary:
             yield '  and {}'.format(plural(len(self.groups) - self.SHOWN, 'more kind') + ' of failures')
         for host, why in self._excluded.items():
             yield '  left out: {} ({})'.format(host, why)
+        yield from self._about_retries()
         yield 'logs folder: {}'.format(shown_path(self._execution.path))
         for what, command in self.commands().items():
             yield '{}: {}'.format(what, command)
+
+    def saved(self):
+        """Return {reason: number of jobs that were saved by retries}, the largest first."""
+        found = collections.Counter()
+        for (reason, *_), count in self.figures.saved.items():
+            found[reason] += count
+        return collections.OrderedDict(found.most_common())
+
+    def next_request(self):
+        """Return the options with which next time no job would need a retry, such as ['-m 8G']; an empty list
+        where only few did."""
+        jobs, found = sum(self.counts.values()), collections.OrderedDict()
+        for (_, key, _, after), count in sorted(self.figures.saved.items()):
+            if key:
+                found.setdefault(key, []).append((read_parameter(key, after), count))
+        return ['{} {}'.format({'memory': '-m', 'time': '-t'}[key], write_parameter(key, max(values)[0]))
+                for key, values in found.items() if sum(count for _, count in values) >= self.PART * jobs]
+
+    def _about_retries(self):
+        """Yield what retries have done, or would have."""
+        saved, plan = self.saved(), self._execution.plan
+        if saved:
+            line = '{} saved by retries ({})'.format(plural(sum(saved.values()), 'job'), ', '.join(
+                '{:,} {}'.format(count, reason) for reason, count in saved.items()))
+            if self.figures.lost >= self.WORTH:
+                line += ', {:,.1f} core-hours lost to attempts that failed'.format(self.figures.lost / 3600)
+            more = self.next_request()
+            yield line + ('; next time {}'.format(' '.join(more)) if more else '')
+        kinds = {describe_end({'error_reason': key}): key for key in ('memory', 'time')}
+        failed = collections.Counter()
+        for group in self.groups:
+            failed[kinds.get(group.what)] += group.count
+        able = [key for key in ('memory', 'time') if failed[key] and self._requested(key)]
+        if able and not saved and not (self._execution.has_journal and plan.params.get('retries')):
+            yield '--retries 2 would have retried {}'.format(' and '.join('{} with {} = {}, then {}'.format(
+                plural(failed[key], 'job'), key, *self._grown(key)) for key in able))
+
+    def _requested(self, key):
+        return self._execution.has_journal and key in self._execution.plan.params
+
+    def _grown(self, key):
+        """Return what a first retry requests, and a second one, as texts."""
+        plan = self._execution.plan
+        once = grown_value(key, plan.params[key], plan.retry_rules.grow)
+        twice = grown_value(key, once, plan.retry_rules.grow)
+        return [write_parameter(key, once), write_parameter(key, twice)]
 
     def variables(self):
         """Return the environment variables that tell it to a command."""
@@ -15383,6 +15840,8 @@ class Summary:
             ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
             ('core_hours', {'asked': round(self.figures.requested / 3600, 6),
                             'used': round(self.figures.used / 3600, 6)}),
+            ('retries', {'saved': self.saved(), 'next': self.next_request(),
+                         'core_hours_lost': round(self.figures.lost / 3600, 6)}),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
                 ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
@@ -15812,6 +16271,8 @@ class Session(ExecutionReader):
                 event['halt_reason'], plural(self._ledger.count_of(UNSUBMITTED), 'job')))
         if event['event'] == 'set' and 'excluded' in event:
             self.news.extend(excluded_sentences(event, self.path))
+        if event['event'] == 'set' and 'learned_reason' in event:
+            self.news.append(event['learned_reason'])
         if self.on_event:
             self.on_event(event)
 
@@ -16092,7 +16553,7 @@ def parameter_texts(params, keywords):
 
 #: What `submit` takes beside parameters.
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
-                   'canary', 'halt', 'exclude')
+                   'canary', 'halt', 'exclude', *RETRY_RULES)
 
 
 def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
@@ -16126,18 +16587,20 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
             what was submitted is cancelled; 'never': whatever fails; by default where all of the first 20
             jobs that end fail alike
         exclude: whether nothing more is submitted to a host on which jobs fail that do not elsewhere
-        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', name='x',
-            working_directory='/x'...
+        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', retries=2, name='x',
+            working_directory='/x'...; and how jobs are retried: retry_on='exit', grow=2, max_memory='64G',
+            max_time='2d', learn=False
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
     is_path = isinstance(map, (bytes, os.PathLike)) or not hasattr(map, '__iter__')
+    retry = {key: str(keywords.pop(key)) for key in RETRY_RULES if keywords.get(key) is not None}
     request = Request(
         path_text('map', map) if is_path else map, max_running, group,
         None if profile is None else path_text('profile', profile),
         parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish), canary,
-        halt, exclude)
+        halt, exclude, retry)
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
     wait_at_exit(execution._session)
@@ -16197,15 +16660,18 @@ def finish_executions():
             print_message('error: {}'.format(error))
 
 
-def options_to_repeat(profile, max_running, group, keep, pull, on_finish, canary, halt, exclude):
+def options_to_repeat(
+        profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry):
     """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
     if profile and os.sep in profile:
         profile = absolute_path(profile)
     given = [('-p', profile), ('-r', max_running), ('-g', group), ('--keep', keep),
              ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish),
              ('--canary', canary), ('--halt', halt)]
-    words = [word for option, value in given if value for word in (option, str(value))]
-    return words if exclude else words + ['--no-exclude']
+    given += [('--' + key.replace('_', '-'), value) for key, value in retry.items() if key != 'learn']
+    words = [] if exclude else ['--no-exclude']
+    words += ['--no-learn'] if retry.get('learn', '').lower() not in TRUE + ('',) else []
+    return [word for option, value in given if value for word in (option, str(value))] + words
 
 
 class Request:
@@ -16219,12 +16685,13 @@ class Request:
         name: prefix of the names of the jobs
         warnings: list of sentences about what looks odd
         repeat: what has to be given again to submit a rest of the map in the same way
-        keep, pull, group, max_running, on_finish: as given, else as the profile says, else the defaults
+        keep, pull, group, max_running, on_finish, retry: as given, else as the profile says, else the
+            defaults
         backend: Backend
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
-                 on_finish=None, canary=None, halt=None, exclude=True):
+                 on_finish=None, canary=None, halt=None, exclude=True, retry=None):
         """
         Args:
             map: path of the map, '-' for standard input; or an iterable of commands
@@ -16238,6 +16705,7 @@ class Request:
             halt: after which failures it halts, as `parse_halt` has it, or 'never'; by default where all of
                 the first that end fail alike
             exclude: whether hosts are left out on which jobs fail
+            retry: dict of texts for RetryRules
 
         Raises:
             QMapError: something is wrong
@@ -16251,14 +16719,14 @@ class Request:
         self.map = self._read_map(map)
         self.warnings = self.profile.warnings + self.map.warnings
         self.repeat = options_to_repeat(
-            profile, max_running, group, keep, pull, on_finish, canary, halt, exclude)
-        self.exclude = bool(exclude)
+            profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry or {})
+        self.exclude, self.retry = bool(exclude), self._check_retry(retry or {})
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = self._files_to_keep(keep)
         self.pull = self._workers(pull)
         self.group = group or 1
         self.given = self._given_params(params or {})
-        self.params = collections.OrderedDict(self.profile.params)
+        self.params = self._profile_params()
         self.params.update(self.given)
         check_case(itertools.chain(self.params, self.map.names))
         self.map.check_line_ids()
@@ -16309,6 +16777,20 @@ class Request:
             raise QMapError('{}keep = {}: must be all or failed'.format(
                 '' if keep else 'profile {}: '.format(self.profile.name), chosen))
         return chosen
+
+    def _profile_params(self):
+        """Return the parameters that the profile has for all jobs."""
+        params = collections.OrderedDict(self.profile.params)
+        if 'retries' in self.profile.settings:
+            params.setdefault('retries', self.profile.number('retries') or 0)
+        return params
+
+    def _check_retry(self, given):
+        """Return the texts for RetryRules, from what was given or the profile says."""
+        texts = {key: text for key, text in self.profile.settings.items() if key in RETRY_RULES}
+        texts.update(given)
+        RetryRules(texts)
+        return texts
 
     def _workers(self, pull):
         """Return how many workers take the jobs from a list, from what was given or the profile says; None
@@ -16451,7 +16933,7 @@ class Request:
             ('params', write_parameters(self.params)), ('map_params', write_parameters(self.given)),
             ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
             ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
-            ('canary', self.canary), ('halt', self.halt), ('exclude', self.exclude),
+            ('canary', self.canary), ('halt', self.halt), ('exclude', self.exclude), ('retry', self.retry),
             ('repeat', self.repeat), ('jobs', self.jobs),
             ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
             ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -16648,6 +17130,12 @@ class View:
         raise NotImplementedError
 
 
+def requests_text(event):
+    """Return what a retry requests, ' with memory = 8G', '' for nothing else."""
+    changes = ', '.join('{} = {}'.format(*item) for item in sorted(event.get('retry', {}).items()))
+    return ' with ' + changes if changes else ''
+
+
 class FailureNotices:
     """What a plain view says of failures: so many in a while as one can read, and how many more there were.
 
@@ -16676,7 +17164,7 @@ class FailureNotices:
     @staticmethod
     def _kind(event):
         if runs_again(event):
-            return 'interrupted'
+            return 'retried' if 'retry' in event else 'interrupted'
         return 'cancelled' if event.get('error_reason') == 'cancelled' else 'failed'
 
     def lines(self, now, last, named):
@@ -16702,7 +17190,8 @@ class FailureNotices:
             kind, text = self._kind(event), failure_text(event)
             self._told[kind] += 1
             text = {'cancelled': text,    # it begins with that word
-                    'interrupted': text + '; runs again'}.get(kind, 'failed: ' + text)
+                    'interrupted': text + '; runs again',
+                    'retried': text + '; retried' + requests_text(event)}.get(kind, 'failed: ' + text)
             yield '{} {}'.format(named(event['job']), text)
 
 
@@ -17186,12 +17675,13 @@ def tool_submit(options):
 
 def read_request(options):
     """Return the Request that the options of `qmap submit` stand for."""
-    keys = ('cores', 'memory', 'time', 'working_directory', 'name')
+    keys = ('cores', 'memory', 'time', 'working_directory', 'name', 'retries')
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
+    retry = {key: getattr(options, key) for key in RETRY_RULES if getattr(options, key) is not None}
     request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
                       options.pull, options.on_finish, options.canary, options.halt,
-                      options.exclude)
+                      options.exclude, retry)
     if options.map == '-':
         read_keys()
     return request
@@ -17323,7 +17813,7 @@ def dry_run(request, options):
     indices = range(min(request.group, len(request.map)))
     width = len(str(len(request.map) - 1))
     id = '0' * width
-    params = dict(request.params, **(request.map.command(0)[1] if request.group == 1 else {}))
+    params = plain_values(dict(request.params, **(request.map.command(0)[1] if request.group == 1 else {})))
     path = folder.job(id, '.sh', len(request.map))
     script = ''.join(job_script(id, 1, indices, request.map, request.group, params, folder))
     submission = None
@@ -18092,13 +18582,13 @@ def add_folder(made):
 def add_profile(made):
     """Add the option for a profile."""
     made.add_argument('-p', '--profile', metavar='PROFILE',
-                      help='local, slurm, sge, lsf, or the name or path of another')
+                      help='local, slurm, sge, lsf, another name, or a path')
 
 
 def add_view_options(made, from_when=''):
     """Add what concerns an execution that is shown; from_when: of the maximum number of jobs."""
     made.add_argument('-r', '-j', '--max-running', '--jobs', metavar='N', type=number_option,
-                      help='maximum number of jobs running or pending at once' + from_when)
+                      help='maximum of jobs running or pending at once' + from_when)
     made.add_argument('--no-console', action='store_true', help='print plain lines instead of the console')
     made.add_argument('-q', '--quiet', action='store_true', help='print only failures, at the end')
     made.add_argument('--progress', choices=('json',), help='print each change as a line of JSON')
@@ -18123,6 +18613,17 @@ def describe_template(add_tool):
     made.add_argument('--force', action='store_true', help='overwrite FILE')
 
 
+def add_retries(made):
+    """Add how jobs are retried."""
+    made.add_argument('--retries', metavar='N', help='retry N times what lacks memory or time')
+    made.add_argument('--retry-on', metavar='LIST', help='other failures to retry: exit, signal, 75, 1-9')
+    made.add_argument('--grow', metavar='X', help='a retry requests X times as much (default: 2)')
+    made.add_argument('--max-memory', metavar='SIZE', help='retries request no more memory')
+    made.add_argument('--max-time', metavar='TIME', help='retries request no more time')
+    made.add_argument('--no-learn', dest='learn', action='store_const', const='no',
+                      help='start no job with what saved others')
+
+
 def describe_submit(add_tool):
     """Describe the command line of `qmap submit`."""
     made = add_tool('submit', tool_submit, 'run the commands of a jobs map file',
@@ -18132,13 +18633,13 @@ def describe_submit(add_tool):
     made.add_argument('-l', '--logs', metavar='DIR', help='logs folder (default: MAP_YYYYMMDD)')
     add_view_options(made)
     made.add_argument('-g', '--group', '--grouping', metavar='N', type=number_option,
-                      help='commands per job, run one after another (default: 1)')
+                      help='commands per job, in turn (default: 1)')
     add_resources(made)
     add_settings(made)
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
-                      help='folder in which the commands run (default: this one)')
+                      help='where the commands run (default: this folder)')
     made.add_argument('-n', '--name', metavar='NAME',
-                      help='prefix of the job names (default: the name of the map)')
+                      help='prefix of the job names (default: of the map)')
     add_profile(made)
     made.add_argument('--keep', choices=('all', 'failed'),
                       help='failed: remove most files of completed jobs')
@@ -18153,9 +18654,10 @@ def describe_submit(add_tool):
                       help='go on if the first 20 jobs all fail')
     made.add_argument('--no-exclude', dest='exclude', action='store_false',
                       help='go on using hosts on which jobs fail')
+    add_retries(made)
     made.add_argument('--detach', action='store_true', help='continue in the background')
     made.add_argument('--leave', action='store_true',
-                      help='submit all jobs to the scheduler at once, and exit')
+                      help='submit all jobs to the scheduler, and exit')
     made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
 
 

@@ -233,6 +233,33 @@ def parse_usage(nodes, jobs):
     return cluster_load(len(up), there, busy, mine)
 
 
+def partitions_argv():
+    """Return the words that list the partitions: what each allows, a line for each kind of its nodes."""
+    return ['sinfo', '-h', '-a', '-e', '-o', Slurm.SEPARATOR.join(('%P', '%l', '%m'))]
+
+
+def parse_partitions(text):
+    """Return {name of a partition, '' for the default one: {'time': seconds, 'memory': bytes of its largest
+    node}}; what has no limit is left out.
+
+    Args:
+        text: name (with a * for the default one), time limit, and MB of a node, a line for each kind of nodes
+    """
+    found = {}
+    for line in text.splitlines():
+        fields = [field.strip() for field in line.split(Slurm.SEPARATOR)]
+        if len(fields) != 3:
+            continue
+        name, limit, size = fields
+        for name in [name.rstrip('*')] + [''] * name.endswith('*'):
+            known = found.setdefault(name, {})
+            seconds = read_clock(limit if ':' in limit else '')
+            known.update({'time': int(seconds)} if seconds else {})
+            if size.isdigit():
+                known['memory'] = max(int(size) << 20, known.get('memory', 0))
+    return found
+
+
 def interactive_argv(params, command, stdin, stdout, overlap):
     """Return the words that run a shell command on a node now.
 
@@ -274,6 +301,24 @@ class FullSlurm(Slurm):
 
     #: Whether the site keeps accounts, as far as is known.
     _keeps_accounts = False
+    #: What the partitions allow, as `parse_partitions` tells it.
+    _partitions = {}
+
+    def limits(self):
+        """See `Backend.limits`. What `most` tells is asked together with them."""
+        self._partitions = parse_partitions(self.ask(partitions_argv()).out)
+        return super().limits()
+
+    def most(self, params):
+        """See `Backend.most`: what one of the partitions allows."""
+        params, found = self.requested(params), {}
+        if re.search(r'(^|\s)({})'.format(self.queue_option), params.get('extra') or ''):
+            return {}
+        known = [self._partitions.get(name, {}) for name in (params.get('queue') or '').split(',')]
+        for key, count in ('time', 1), ('memory', params.get('nodes') or 1):
+            if all(key in partition for partition in known):
+                found[key] = count * max(partition[key] for partition in known)
+        return found
 
     @property
     def proves_absence(self):

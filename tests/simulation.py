@@ -146,6 +146,12 @@ PLANTED = collections.OrderedDict([
     ('linger', 'workers stay on hosts that were left out'),
     ('many', 'all hosts may be left out'),
     ('drops', 'what is not submitted when an execution halts never runs'),
+    ('twin', 'a job that is retried has its attempt once more, and no new one'),
+    ('grown', 'who takes over forgets what retried jobs request'),
+    ('mends', 'a job is retried without end'),
+    ('first', 'a job whose request has grown, and is refused, has failed for that'),
+    ('learned', 'what was learned for the jobs that follow is not written down'),
+    ('anyhow', 'a job that somebody has cancelled is retried'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
@@ -172,6 +178,9 @@ NEEDS = {
     'overtaken': {'suspend', 'takeover'}, 'words': {'machine'}, 'silence': {'crash'},
     'canaries': {'halts', 'crash'}, 'heedless': {'halts'}, 'scared': {'halts'}, 'drops': {'halts'},
     'shunned': {'node', 'crash', 'bad'}, 'linger': {'node', 'pull', 'bad'}, 'many': {'node', 'bad'},
+    'twin': {'runner', 'retries'}, 'grown': {'runner', 'retries', 'crash'}, 'mends': {'runner', 'retries'},
+    'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'},
+    'anyhow': {'runner', 'retries', 'control', 'polite'},
 }
 
 
@@ -333,7 +342,8 @@ class Runner:
         def go():
             if self.alive and self.world.fault('runner', options.get('chance', self.RISK)):
                 self.world.say('runner of {} killed', self.word)
-                self.kill(self.world.random.choice(['signal', 'memory', 'node', '']))
+                reason = self.world.random.choice(['signal', 'memory', 'node', ''])
+                self.kill('memory' if self.world.starving else reason)
             elif self.alive:
                 step(*args)
         self.world.at(seconds, go)
@@ -1230,7 +1240,7 @@ class Simulated(module.Backend):
         asked = frozenset(params.items())
         if self.world.now < self.hush.get(asked, 0):
             raise Broken('the scheduler is asked again at once')
-        word, text = self._submit(script, name, count)
+        word, text = self._submit(script, name, count, params)
         self.world.check_asked(name, params)
         self.world.answers.setdefault(name, word)    # somebody may have looked for it before it came
         if word in ('busy', 'silent', 'unclear'):
@@ -1238,7 +1248,7 @@ class Simulated(module.Backend):
         planted = {'silent': 'silent', 'hasty': 'unclear'}.get(self.world.plant)
         return ('refused' if word == planted else word), text
 
-    def _submit(self, script, name, count):
+    def _submit(self, script, name, count, params):
         world, cluster = self.world, self.world.cluster
         world.step('submit')
         if cluster.down:
@@ -1246,7 +1256,8 @@ class Simulated(module.Backend):
         if count > world.narrow:
             return 'busy', 'too many at once'
         chance = world.random.random() if not world.calm else 1
-        if chance < 0.05:
+        grown = world.mends and params.get('memory', 0) > 1 << 30 and not world.calm
+        if chance < 0.05 or grown and world.dice.random() < 0.3:
             for word in json.loads(world.last_batch):
                 world.truth['refused', word] += 1
             return 'refused', 'no such partition'
@@ -1440,6 +1451,8 @@ class Clock:
 class World:
     """All of it, for one seed."""
 
+    #: What all jobs request where they are retried.
+    REQUEST = {'memory': '1G', 'retries': '2'}
     #: Seconds after which nothing goes wrong any more, and for which all may go on then; for which a disk is full for
     #: long; in which those who can must have ended what is to be cancelled.
     CALM, LAST, HOUR, SOON = 900, 5100, 3600, 400
@@ -1553,6 +1566,39 @@ class World:
         self.canaries, self.released = set(), False    # the jobs that come first; whether the others may come
         # How many jobs had ended and failed when all was resumed; whether some of them may run again since then.
         self.resumed, self.retried = [0, 0], False
+        self.choose_retries('retries' in needed)
+
+    def choose_retries(self, needed):
+        """Choose whether and how jobs are retried, by dice of its own."""
+        dice = random.Random('retries {}'.format(self.seed))
+        self.mends = needed or dice.random() < 0.4 * (self.seed > 0)    # the small world is the first
+        self.starving, self.dice = needed, dice
+        self.request = self.REQUEST if self.mends else {}
+        self.rules = {'retry_on': dice.choice(['', 'exit', 'exit,signal']), 'grow': dice.choice(['2', '3', '1']),
+                      'max_memory': dice.choice(['', '2G']), 'learn': dice.choice(['true', 'false'])}
+        self.rules.update({'grow': '2', 'max_memory': '', 'learn': 'true'} if needed else {})
+        if dice.random() < 0.3 and not needed:
+            self.request = dict(self.request, memory='1G, 2G, 6G') if self.request else {}
+
+    def seems_retried(self, record):
+        """Tell whether a record is of an attempt behind which a retry follows that counts."""
+        return bool(record.get('rerun')) and 'retry' in record and record.get('error_reason') != 'submit'
+
+    def check_retries(self, ledger, number):
+        """Rule: each job is retried as often as it may be, and no more."""
+        record, earlier = ledger.record(number), ledger.earlier(number)
+        past = sum(map(self.seems_retried, earlier))
+        if record['status'] != 'FAILED' or number in self.named or not self.mends or record.get('unheard'):
+            return
+        reasons = ['memory'] if (record.get('params') or {}).get('memory') != '' else []
+        reasons += ['time'] if self.limited else []
+        reasons += self.rules['retry_on'].split(',')
+        most = self.rules['max_memory'] or self.rules['grow'] == '1' or self.local or ',' in self.request['memory']
+        ordered = any(order['do'] == 'retry' for order in self.orders.values())
+        if record['error_reason'] in reasons and past < 2 and record.get('started') and not (
+                most and record['error_reason'] == 'memory') and not ordered:
+            raise Broken('{} failed for {}, and was retried {} times'.format(
+                module.key_of(record), record['error_reason'], past))
 
     # Time
 
@@ -2092,8 +2138,9 @@ class World:
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
             'settings': settings,
-            'params': dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {}),
-            'map_params': {}, 'repeat': [],
+            'params': dict(dict({'working_directory': self.folder}, **self.request),
+                           **{'time': '02:00:00'} if self.limited else {}),
+            'retry': self.rules if self.mends else {}, 'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
             'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude,
             'logs': self.logs.path, 'created_seconds': 0})
@@ -2154,7 +2201,7 @@ class World:
             self.cause(word, record)
         for attempt in [record] + ledger.earlier(number):
             self.check_own(module.key_of(attempt), attempt)
-        interrupted = [attempt.get('error_reason') in module.INTERRUPTED
+        interrupted = [attempt.get('error_reason') in module.INTERRUPTED + (('lost',) if self.mends else ())
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and number not in self.named:
             raise Broken('{} was interrupted, and does not run again'.format(word))
@@ -2163,6 +2210,7 @@ class World:
             former = '{job}.{attempt}'.format(**attempt)
             if attempt.get('alone') and self.exits.get(former) in range(256) and former not in self.signalled:
                 raise Broken('{} ended by itself, and runs once more as if its worker had been cut off'.format(former))
+        self.check_retries(ledger, number)
         if record['attempt'] > 1 + len(ledger.earlier(number)) + self.spent[record['job']]:
             raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
@@ -2186,7 +2234,7 @@ class World:
         if record.get('memory') is not None and not self.local:
             told['memory'], own['memory'] = record['memory'], self.peaks[word]
         if record['status'] == 'FAILED' and self.group > 1:
-            told['done'], own['done'] = record.get('done'), self.done_of.get(word, 0)
+            told['done'], own['done'] = record.get('done'), record.get('before', 0) + self.done_of.get(word, 0)
         if record.get('cpu') is not None and abs(record['cpu'] - self.used[word]) > 0.002:
             told['cpu'], own['cpu'] = record['cpu'], self.used[word]
         if self.old and not told['started']:
@@ -2249,9 +2297,12 @@ class World:
                     figures.add(attempt)
         if [statuses[status] for status in module.STATUSES] != ledger.counts:
             raise Broken('the counts are wrong: {}'.format(ledger.counts))
-        for kept, right in ((ledger.totals.requested, figures.requested), (ledger.totals.used, figures.used)):
+        for kept, right in ((ledger.totals.requested, figures.requested), (ledger.totals.used, figures.used),
+                            (ledger.totals.lost, figures.lost)):
             if abs(kept - right) > 0.001:
                 raise Broken('{} core-seconds are {} by the records'.format(kept, right))
+        if +ledger.totals.saved != +figures.saved:
+            raise Broken('{} are {} by the records'.format(ledger.totals.saved, figures.saved))
         if +ledger.totals.hosts != +figures.hosts:
             raise Broken('{} are {} by the records'.format(ledger.totals.hosts, figures.hosts))
 
@@ -2274,7 +2325,10 @@ class World:
             'node': killed or self.truth['node', word], 'preempted': killed or self.truth['preempted', word],
             'lost': killed or mute or word in self.exits and not known or word in self.void or not self.ran[word] and (
                 self.submitted[word] >= 4 or self.truth['launch', word] >= 4)}
-        if not happened[reason]:
+        number = int(record['job']) // self.group
+        refused = happened['submit'] and any(past.get('error_reason') == reason and self.seems_retried(past)
+                                             for past in self.ledger().earlier(number))
+        if not happened[reason] and not refused:
             raise Broken('{} is FAILED for {}, which did not happen: {}'.format(word, reason, record))
         if self.local and killed and record.get('exit_code') == 137:
             return    # this machine knows by which signal
@@ -2430,8 +2484,8 @@ REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
     'Driver', 'Lease', 'Steering', 'Halts', 'BadHosts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
-    'is_runner', 'time', 'Asker', 'Submitter', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe', 'load_backend',
-    'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
+    'is_runner', 'time', 'Asker', 'Submitter', 'Retries', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
+    'load_backend', 'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
 METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'compact'), (module.Ledger, 'verify'),
            (module.Admission, 'beats_elsewhere'), (module.Unended, 'correct'), (module.Attempts, 'claim'),
            (module.Plan, 'script_of'), (module.Words, 'hear'), (module.Words, '_count_cpu'),
@@ -2439,7 +2493,7 @@ METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'c
            (module.Session, '_undone'), (module.ExecutionReader, 'look'), (module.Plan, 'changes'),
            (module.Compaction, '_surviving'), (module.Beat, 'show')]
 REAL.update({method: getattr(*method) for method in METHODS})
-REAL.update({'returned': module.EVENTS['returned'], 'ftruncate': os.ftruncate})
+REAL.update({kind: module.EVENTS[kind] for kind in ('returned', 'retry')}, ftruncate=os.ftruncate)
 
 
 class Journal(REAL['Journal']):
@@ -2823,13 +2877,15 @@ class Driver(REAL['Driver']):
                 raise Broken('job {} is submitted with {}, where {} was set'.format(
                     number, event.get('params'), self.expected_changes(number)))
         own = {'time': '01:00:00'} if WORLD.limited and 'crew' not in event else {}
-        asked = dict({'time': '02:00:00'} if WORLD.limited else {}, **own)
+        asked = dict(module.first_texts(WORLD.request), **{'time': '02:00:00'} if WORLD.limited else {})
+        asked.update(own)
         asked.update(event.get('params', {}) if 'crew' not in event else self.ledger.settings.get('params') or {})
+        asked.update(module.raised_texts(self.ledger, asked) if 'crew' in event else {})
         WORLD.asked_for[event['name']] = {key: text for key, text in asked.items() if text}
         if WORLD.pull is None and 'crew' in event and not WORLD.short:
             raise Broken('there are workers, and the journal does not say why')
         if WORLD.pull is None and 'crew' not in event and self.ledger.settings.get('pull'):
-            params = module.change_params(self.plan.params, self.ledger.settings.get('params'))
+            params = self.plan.worker_params(self.ledger)
             for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
                 earlier = self.ledger.earlier(number)
                 fits = module.worker_can_run(self.submitter.job_params(number)[0], params)
@@ -2849,7 +2905,19 @@ class Driver(REAL['Driver']):
         """Return what is to be different from the map for a job that is submitted now, as texts."""
         own = {'time'} if WORLD.limited else set()
         found = {key: text for key, text in (self.ledger.settings.get('params') or {}).items() if key not in own}
-        return dict(found, **self.ledger.changes.get(number, {}))
+        changed, last = self.ledger.changes.get(number, {}), self.ledger.earlier(number)[-1:]
+        found.update(changed)
+        if last and last[0].get('rerun') and not last[0].get('retry', {}).items() <= found.items():
+            raise Broken('job {} is submitted with {}, and its retry was to have {}'.format(
+                number, found, last[0]['retry']))
+        learned = self.ledger.settings.get('learned')
+        is_newest = self.lease._epoch == max(self.logs.epochs())
+        if learned and is_newest and WORLD.ledger().settings.get('learned') != learned:
+            raise Broken('what was learned stands nowhere: {}'.format(learned))
+        asked = dict(module.first_texts(WORLD.request), **{'time': '01:00:00'} if WORLD.limited else {})
+        raised = module.raised_texts(self.ledger, dict(asked, **found))
+        found.update((key, text) for key, text in raised.items() if key not in changed)
+        return found
 
     def before_cancel(self, event, events):
         """Rule: nobody ends what nobody has cancelled."""
@@ -2924,6 +2992,10 @@ class Driver(REAL['Driver']):
         """Rules: what is cancelled before it ran was claimed, so that nobody runs it; what is told of an attempt is
         its own."""
         WORLD.check_own(module.key_of(event), event)
+        last = self.ledger.earlier(self.ledger.number(event['job']))[-1:]
+        by_refusal = event.get('error_reason') == 'submit' and not event.get('rerun')
+        if by_refusal and last and WORLD.seems_retried(last[0]) and last[0]['retry']:
+            raise Broken('{} has failed for the refusal of its retry'.format(module.key_of(event)))
         live = self.ledger.number(event['job']) in self.ledger.live    # else it tells once more how it ended
         path = WORLD.path((self.chunks.first_of(event) if live else '') + '.start')
         if live and event.get('error') == 'cancelled before it ran' and not os.path.exists(path):
@@ -2939,14 +3011,36 @@ class Driver(REAL['Driver']):
             ends = [other for other in events if other['event'] == 'end' and self.ledger.number(other['job']) == number]
             record, earlier = (ends or [self.ledger.record(number)])[0], self.ledger.earlier(number)
             word = module.key_of(record)
+            if 'retry' in record:
+                self.check_retry(record, earlier, number, event)
+                continue
             if record.get('alone') and number not in self.ledger.cancelled:
                 if earlier and earlier[-1].get('alone') or not isinstance(WORLD.copies[word][0], Worker):
                     raise Broken('{} had a task of its own, and runs again'.format(word))
                 continue
-            if record.get('error_reason') not in module.INTERRUPTED or number in self.ledger.cancelled:
+            reasons = module.INTERRUPTED + (('lost',) if WORLD.mends else ())
+            if record.get('error_reason') not in reasons or number in self.ledger.cancelled:
                 raise Broken('{} runs again, and was not interrupted'.format(module.key_of(record)))
-            if sum(attempt.get('error_reason') in module.INTERRUPTED for attempt in earlier) >= module.RERUNS:
+            if sum(attempt.get('error_reason') in reasons for attempt in earlier) >= module.RERUNS:
                 raise Broken('{} was interrupted too often, and runs again'.format(module.key_of(record)))
+
+    def check_retry(self, record, earlier, number, event):
+        """Rule: what is retried failed for a reason that counts, not too often, and requests what it should."""
+        word = module.key_of(record)
+        chain = list(itertools.takewhile(lambda other: other.get('rerun'), reversed(earlier)))
+        past = sum(map(WORLD.seems_retried, chain))
+        if number in self.ledger.cancelled or not WORLD.mends or (past >= 2 and record['error_reason'] != 'submit'):
+            raise Broken('{} is retried, {} times before, and cancelled or not to be'.format(word, past))
+        if record['error_reason'] not in ['memory', 'time', 'submit'] + WORLD.rules['retry_on'].split(','):
+            raise Broken('{} is retried, and failed for {}'.format(word, record['error_reason']))
+        if event.get('params', {}) != record['retry']:
+            raise Broken('{} is retried with {}, not {}'.format(word, event.get('params'), record['retry']))
+        asked = self.plan.params_of(record).get('memory')
+        right = asked and int(asked * float(WORLD.rules['grow']))
+        if record['error_reason'] == 'memory' and ',' not in WORLD.request['memory'] and asked:
+            most = module.parse_memory(WORLD.rules['max_memory'] or '1000G')
+            if min(right, most) != module.parse_memory(record['retry'].get('memory', module.exact_memory(asked))):
+                raise Broken('{} requests {} at its retry, after {}'.format(word, record['retry'], asked))
 
     def after_cancel(self, event):
         WORLD.cancelled.update(map(module.key_of, map(self.ledger.live.get, self.ledger.cancelled)))
@@ -3067,7 +3161,7 @@ class Driver(REAL['Driver']):
             raise Broken('nothing goes on since {:.0f}, and nobody says why'.format(self.moved))
 
     def set(self, **settings):
-        if WORLD.plant == 'decided' and 'pull' in settings:
+        if {'decided': 'pull', 'learned': 'learned'}.get(WORLD.plant) in settings:
             self.ledger.settings.update(settings)
         else:
             super().set(**settings)
@@ -3327,6 +3421,25 @@ class Submitter(REAL['Submitter']):
         return self._array_limit if WORLD.plant == 'half' else super().largest(demand)
 
 
+class Retries(REAL['Retries']):
+    """What is retried."""
+
+    LEARN, PART = 1, 0
+
+    def wanted(self, number):
+        return super().wanted(number) and 100 if WORLD.plant == 'mends' else super().wanted(number)
+
+    def note(self, number, event):
+        cancelled = self.ledger.cancelled
+        if WORLD.plant == 'anyhow' and number in cancelled:
+            self.ledger.cancelled = {}
+        super().note(number, event)
+        self.ledger.cancelled = cancelled
+
+    def explain_refusal(self, event):
+        return event if WORLD.plant == 'first' else super().explain_refusal(event)
+
+
 class Recall(REAL['Recall']):
     """What is taken back."""
 
@@ -3366,6 +3479,8 @@ class Recall(REAL['Recall']):
         super().take_over()
         if WORLD.plant == 'traceless':
             self._untraced = 0
+        if WORLD.plant == 'grown':
+            self.ledger.changes.clear()
 
     def may_rerun(self, number, event):
         if WORLD.plant == 'reruns':
@@ -3657,6 +3772,13 @@ def apply_returned(ledger, event, place):
             ledger.attempts[ledger.number(task.partition('.')[0])] += 1
 
 
+def apply_retry(ledger, event, place):
+    REAL['retry'].apply(ledger, event, place)
+    if WORLD.plant == 'twin':
+        for number in module.numbers_in(event['numbers']):
+            ledger.attempts[number] -= 1
+
+
 def script_of(plan, ledger, number, attempt=None):
     if WORLD.plant == 'script':
         params = module.change_params(plan.job_params(number), plan.changes(ledger, number))
@@ -3724,8 +3846,8 @@ def install():
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
                      Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares, read_words, sound_end,
-                     Processes, birth, send, Asker, Submitter, Recall, Copies, Queue, Reports, Scribe, selected_jobs,
-                     chunk_sizes, why_outdated):
+                     Processes, birth, send, Asker, Submitter, Retries, Recall, Copies, Queue, Reports, Scribe,
+                     selected_jobs, chunk_sizes, why_outdated):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (
@@ -3739,6 +3861,7 @@ def install():
     module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
     module.Plan.script_of = script_of
     module.Words.hear, module.Words._count_cpu, module.Logs.close_batch = hear, count_cpu, close_batch
+    module.EVENTS['retry'] = REAL['retry']._replace(apply=apply_retry)
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)
     module.Pool.LIST = 4
     module.ShortJobs.FIRST, module.ShortJobs.MANY, module.ShortJobs.PART = 2, 1, 0.5

@@ -109,8 +109,6 @@ SLIPS = [
     ('submit a.map --resume', '--resume: unknown option; resume an execution: qmap reattach DIR'),
     ('submit a.map --resume-failed',
      '--resume-failed: unknown option; retry failed jobs: qmap control DIR retry, then qmap reattach DIR'),
-    ('submit a.map --retries 3',
-     '--retries: unknown option; retry failed jobs: qmap control DIR retry, then qmap reattach DIR'),
     ('submit a.map --halt now,done=1',
      '--halt: now,done=1: must be fail=N or fail=N%, or now,fail=N to cancel running jobs as well '
      '(see qmap submit --help)'),
@@ -152,7 +150,7 @@ SLIPS = [
     ('submit a.map --rerun-incomplete',
      '--rerun-incomplete: unknown option; resume an execution: qmap reattach DIR'),
     ('submit a.map --restart-times 3',
-     '--restart-times: unknown option; retry failed jobs: qmap control DIR retry, then qmap reattach DIR'),
+     '--restart-times: unknown option; retries: --retries N'),
     ('submit a.map --executor slurm', '--executor: unknown option; scheduler: -p slurm'),
     ('submit a.map --use-conda', '--use-conda: unknown option; conda environment: qmap template --conda-env ENV'),
     ('submit a.map --forceall',

@@ -767,6 +767,20 @@ def test_the_exit_statuses_for_which_a_site_runs_jobs_again():
     assert 'requeues' not in Slurm.parse_limits('RequeueExit             = (null)\nRequeueExitHold         = (null)\n')
 
 
+def test_retries_know_what_a_partition_allows(monkeypatch, tmp_path):
+    lines = [('short*', '3:00:00', '64000'), ('short*', '3:00:00', '128000'), ('long', '7-00:00:00', '64000'),
+             ('free', 'infinite', '64000')]
+    backend = load_backend('slurm', {'[queues]': 'long = time>3h'})
+    backend._partitions = slurm.parse_partitions('\n'.join(Slurm.SEPARATOR.join(line) for line in lines) + '\nodd\n')
+    large, small = 128000 << 20, 64000 << 20
+    assert backend.most({}) == {'time': 10800, 'memory': large}
+    assert backend.most({'queue': 'long', 'nodes': 2}) == {'time': 604800, 'memory': 2 * small}
+    assert backend.most({'queue': 'short,long'}) == {'time': 604800, 'memory': large}
+    assert backend.most({'queue': 'short,free'}) == {'memory': large} and backend.most({'queue': 'other'}) == {}
+    assert backend.most({'time': 20000}) == {'time': 604800, 'memory': small}    # the rules of the profile say where
+    assert backend.most({'extra': '-p long'}) == {}
+
+
 def test_limits_are_asked_once_and_again_after_an_array_was_refused(monkeypatch, tmp_path):
     command(tmp_path, monkeypatch, 'scontrol', squeue('scontrol down'))
     command(tmp_path, monkeypatch, 'sbatch', squeue('sbatch array'))

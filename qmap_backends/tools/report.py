@@ -1115,13 +1115,15 @@ class Report:
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
         info = self.plan.info
-        retried = sum(1 for attempts in self.ledger.attempts if attempts > 1)
+        numbers = [number for number, attempts in enumerate(self.ledger.attempts) if attempts > 1]
+        retried, saved = len(numbers), sum('saved' in self.ledger.record(number) for number in numbers)
         facts = [
             ('map', info.get('map')), ('commands', '{:,}'.format(len(self.plan.map))),
             ('commands per job', info['group'] if info['group'] > 1 else None),
             ('max running', self.ledger.settings.get('max_running') or info.get('max_running')),
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
             ('retried', plural(retried, 'job') if retried else None),
+            ('saved by retries', plural(saved, 'job') if saved else None),
             ('submitted', moment_text(info['created_seconds']) if info.get('created_seconds') else None),
             ('submitted from', info.get('host')), ('logs folder', info.get('logs')),
             ('qmap', info.get('version'))]

@@ -59,13 +59,14 @@ OPTIONS = {
     # GNU parallel, xargs
     '-P': RUNNING, '--max-procs': RUNNING, '--dryrun': DRY,
     '--joblog': 'afterwards: qmap info DIR -s all FIELD...', '--results': OUTPUT, '--resume': RESUME,
-    '--resume-failed': RETRY, '--retry-failed': RETRY, '--retries': RETRY,
+    '--resume-failed': RETRY, '--retry-failed': RETRY,
     '--bar': PROGRESS, '--eta': PROGRESS, '--timeout': TIME, '--memfree': MEMORY, '--keep-order': ORDERED,
     '--tag': ORDERED, '--line-buffer': ORDERED, '--workdir': FOLDER, '--wd': FOLDER, '--colsep': COLUMNS,
     '--header': COLUMNS, '--arg-file': LISTS, '-I': LISTS, '--link': LISTS,
     '--sshlogin': 'hosts are chosen by a scheduler: -p slurm, sge or lsf',
     # Snakemake, Nextflow
-    '-k': GOES_ON, '--keep-going': GOES_ON, '--rerun-incomplete': RESUME, '--restart-times': RETRY,
+    '-k': GOES_ON, '--keep-going': GOES_ON, '--rerun-incomplete': RESUME,
+    '--restart-times': 'retries: --retries N',
     '--use-conda': CONDA, '--conda': CONDA, '--executor': PROFILE, '--cluster': PROFILE, '--forceall': AGAIN,
     '-F': AGAIN, '--force': AGAIN, '--resources': MEMORY, '--default-resources': MEMORY,
     '--printshellcmds': 'commands of the map: cat MAP', '-resume': RESUME, '-profile': PROFILE,

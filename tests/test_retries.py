@@ -1,0 +1,195 @@
+"""Jobs that failed are retried by themselves, with what they need, and the others are not."""
+
+import json
+import os
+
+import pytest
+from module_submit import ended, prepare, write_journal
+from test_driver import choosy, pass_time, say
+
+import qmap as module
+
+
+def retried(qmap, text, reply=lambda params: 'ok', **rules):
+    """Return a driver that leads, with rules for retries; the scheduler answers as `reply` says."""
+    driver = choosy(qmap, text, reply)
+    driver.plan.retry_rules = module.RetryRules(rules)
+    driver.tick()
+    return driver
+
+
+def end(driver, key, **words):
+    """Let an attempt begin and end."""
+    say(driver, key + '.start', executor_id='1.1')
+    say(driver, key + '.end', **dict({'exit_code': 1, 'memory': 0}, **words))
+    pass_time(driver, 12)
+
+
+def starve(driver, key):
+    """Let an attempt end for lack of memory."""
+    end(driver, key, oom_kills=1)
+
+
+def follow(driver):
+    """Return a driver that takes over."""
+    driver.lease.release()
+    following = module.Driver(driver.logs, driver.plan, driver.backend, driver.here)
+    following.lead(foreign=None, idle=True)
+    return following
+
+
+def memory_of(driver, number=0):
+    return module.memory_text(driver.plan.params_of(driver.ledger.record(number))['memory'])
+
+
+@pytest.mark.parametrize('text, rules, requests', [
+    ('memory=4G retries=2', {}, ['4G', '8G', '16G']),
+    ('memory=4G retries=1', {'grow': '1.5'}, ['4G', '6G']),
+    ('memory=4G retries=5', {'max_memory': '10G'}, ['4G', '8G', '10G']),
+    ('memory=4G,6G,32G retries=4', {}, ['4G', '6G', '32G', '32G', '32G']),
+    ('memory=4G,6G,32G retries=4', {'max_memory': '20G'}, ['4G', '6G', '20G']),
+    ('memory=4G retries=2', {'grow': '1'}, ['4G', '4G', '4G']),
+    ('memory=4G', {}, ['4G'])])
+def test_what_lacks_memory_requests_more_as_often_as_it_may(qmap, text, rules, requests):
+    driver = retried(qmap, 'true ## {}\n'.format(text), **rules)
+    for attempt, request in enumerate(requests, 1):
+        assert (driver.ledger.attempts[0], memory_of(driver)) == (attempt, request)
+        starve(driver, '0.{}'.format(attempt))
+        driver = follow(driver)    # whoever drives by then
+        pass_time(driver, 12)
+    record = driver.ledger.record(0)
+    assert (record['status'], record['error_reason'], record['attempt']) == ('FAILED', 'memory', len(requests))
+
+
+def test_each_attempt_has_its_value_of_each_list(qmap):
+    driver = retried(qmap, 'true ## time=1h,6h "queue=short, long" memory=1G retries=2\n')
+    assert driver.plan.job_params(0)['queue'] == 'short' and driver.plan.job_params(0)['time'] == 3600
+    starve(driver, '0.1')
+    assert driver.ledger.live[0]['params'] == {'memory': '2G', 'queue': 'long', 'time': '06:00:00'}
+    assert 'QMAP_TIME=06:00:00' in driver.plan.script_of(driver.ledger, 0)
+    assert 'QMAP_QUEUE=short\n' in driver.plan.script_of(driver.ledger, 0, 1)
+
+
+@pytest.mark.parametrize('retry_on, again', [
+    ('', False), ('exit', True), ('75', False), ('3', True), ('1-5,75', True), ('signal', False)])
+def test_other_failures_are_retried_only_if_they_are_named(qmap, retry_on, again):
+    driver = retried(qmap, 'true ## memory=1G retries=1\n', retry_on=retry_on)
+    end(driver, '0.1', exit_code=3)
+    assert driver.ledger.attempts[0] == 1 + again and memory_of(driver) == '1G'
+
+
+def test_what_requests_no_memory_cannot_request_more(qmap):
+    driver = retried(qmap, 'true ## retries=3\n')
+    starve(driver, '0.1')
+    assert driver.ledger.record(0)['status'] == 'FAILED'
+
+
+def test_who_is_cancelled_is_not_retried(qmap):
+    driver = retried(qmap, 'true ## memory=1G retries=3\n', retry_on='exit')
+    driver.steering.cancel([0])
+    end(driver, '0.1', exit_code=3)
+    assert (driver.ledger.record(0)['status'], driver.ledger.attempts[0]) == ('FAILED', 1)
+
+
+def test_a_retry_that_is_withdrawn_leaves_its_first_end(qmap):
+    driver = retried(qmap, 'true ## memory=1G retries=3\n')
+    driver.set(halted=True)
+    starve(driver, '0.1')
+    assert driver.counts()['UNSUBMITTED'] == 1
+    driver.lease.write(module.Cancel.obey(driver, {'do': 'cancel', 'ids': [[0, 0]]}).events)
+    record = driver.ledger.record(0)
+    assert (record['status'], record['error_reason']) == ('FAILED', 'memory')
+    driver.lease.write(module.Retry.obey(driver, {'do': 'retry', 'ids': [[0, 0]]}).events)
+    assert not driver.recall.retries.chain(0)    # and somebody's own retry gives it all of them anew
+
+
+def test_a_larger_request_that_is_refused_leaves_the_first_reason(qmap):
+    driver = retried(qmap, 'true ## memory=4G retries=3\n',
+                     lambda params: 'refused' if params['memory'] > 4 << 30 else 'ok')
+    starve(driver, '0.1')
+    record = driver.ledger.record(0)
+    assert (record['status'], record['error_reason']) == ('FAILED', 'memory')
+    assert record['error'].endswith('; refused with memory = 8G: strange words')
+
+
+def test_it_is_tried_once_with_the_most_that_can_be_had(qmap):
+    def reply(params):
+        if params['memory'] == 8 << 30:    # and only now it tells why
+            driver.backend.most = lambda params: {'memory': 6 << 30}
+        return 'refused' if params['memory'] > 4 << 30 else 'ok'
+
+    driver = retried(qmap, 'true ## memory=4G retries=3\n', reply)
+    starve(driver, '0.1')
+    assert [asked for _, asked in driver.backend.asked] == [4, 8, 6]
+    assert driver.ledger.record(0)['error_reason'] == 'memory' and driver.ledger.attempts[0] == 3
+
+
+def test_a_larger_request_that_will_never_start_is_given_up(qmap):
+    driver = retried(qmap, 'true ## memory=4G retries=3\ntrue ## memory=1G\n')
+    starve(driver, '0.1')
+    never = ('PENDING', '', 'PartitionNodeLimit: it will never start')
+    driver.backend.queue = {(batch['id'], index): never for batch in driver.ledger.batches.values() for index in (0, 1)}
+    pass_time(driver, 900, 30)
+    record = driver.ledger.record(0)
+    assert record['error_reason'] == 'memory' and 'given up after 00:10:00' in record['error']
+    assert 1 in driver.ledger.live    # nobody asked for that
+
+
+@pytest.mark.parametrize('learn', ['true', 'false'])
+def test_what_follows_starts_with_what_saved_ten(qmap, learn):
+    driver = retried(qmap, 'true ## memory=4G retries=1\n' * 19 + 'true ## memory=2G\n', learn=learn)
+    for number in range(10):
+        id = '{:02d}'.format(number)
+        starve(driver, id + '.1')
+        end(driver, id + '.2', exit_code=0)
+    driver = follow(driver)
+    pass_time(driver, 20)
+    assert driver.ledger.settings.get('learned') == ({'memory': {'4G': '8G'}} if learn == 'true' else None)
+    driver.plan.info['max_running'] = 20
+    pass_time(driver, 20)
+    assert [memory_of(driver, number) for number in (18, 19)] == ['8G' if learn == 'true' else '4G', '2G']
+    assert driver.ledger.attempts[18] == 1
+    assert driver.plan.worker_params(driver.ledger) == driver.plan.params    # which request nothing
+
+
+def test_a_group_runs_only_what_did_not_end_well(qmap):
+    qmap.write('a.map', 'echo a >>ran\necho b >>ran; [ -e ok ] || { touch ok; exit 75; }\necho c >>ran\n')
+    result = qmap('submit', 'a.map', '--logs', 'out', '-g', '3', '--retries', '2', '--retry-on', '75')
+    assert result.code == 0 and '0 exit 75; retried' in result.out
+    assert qmap.read('ran').split() == ['a', 'b', 'b', 'c']
+    assert '1 job saved by retries (1 exit)' in result.out
+    saved = json.loads(qmap('info', 'out', '--summary', '--format', 'json').out)['retries']
+    assert (saved['saved'], saved['next']) == ({'exit': 1}, []) and saved['core_hours_lost'] >= 0
+
+
+def test_the_summary_says_what_retries_would_have_done(qmap):
+    path = prepare(qmap, '[params]\nmemory = 4G\n[jobs]\n' + 'true\n' * 3, qmap.path('out'))
+    batch = {'event': 'batch', 'batch': 1, 'name': 'a', 'tasks': ['0.1', '1.1', '2.1'], 'time': 1000.0}
+    failed = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'too much', 'exit_code': 137}
+    write_journal(path, [batch, ended('0', 60, **failed), ended('1', 60, **failed), ended('2', 60)])
+    assert '--retries 2 would have retried 2 jobs with memory = 8G, then 16G' in qmap(
+        'info', 'out', '--summary').out
+
+
+@pytest.mark.parametrize('words, message', [
+    (['--retries', 'x'], 'retries = x: must be a positive integer or 0'),
+    (['--grow', '0.5'], 'grow = 0.5: must be a number of 1 or more'),
+    (['--retry-on', 'memory'], 'retry_on = memory: must be exit, signal, or exit statuses such as 75 or 130-139'),
+    (['--max-memory', 'much'], 'max_memory = much: invalid memory size'),
+    (['-m', '8G,4G'], 'memory = 8G,4G: each attempt must request more than the one before')])
+def test_what_is_wrong_is_said_before_a_folder_is_made(qmap, words, message):
+    qmap.write('a.map', 'true\n')
+    result = qmap('submit', 'a.map', '--logs', 'out', *words)
+    assert result.code == 2 and message in result.err and not os.path.exists(qmap.path('out'))
+
+
+def test_a_profile_and_a_program_say_the_same(qmap):
+    qmap.write('mine.conf', 'executor = local\nretries = 3\nretry_on = exit\nmax_time = 2d\nlearn = no\n')
+    qmap.write('a.map', 'true\n')
+    request = module.Request(qmap.path('a.map'), profile=qmap.path('mine.conf'), retry={'grow': '3'})
+    rules = module.RetryRules(request.retry)
+    assert (request.params['retries'], rules.retry_on, rules.grow, rules.most, rules.learn) == (
+        3, {'exit'}, 3, {'time': 172800}, False)
+    assert request.repeat == ['-p', qmap.path('mine.conf'), '--grow', '3']
+    with pytest.raises(module.QMapError, match='unknown keyword retry_one'):
+        module.submit(qmap.path('a.map'), retry_one=2)
