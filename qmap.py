@@ -6716,7 +6716,9 @@ class SlurmAnswers:
     @staticmethod
     def parse_limits(text):
         """Return from `scontrol show config`, as far as it says so: `array` and `requeues` as `limits` does,
-        and `remembered`, the seconds for which a job that has ended is listed at least.
+        `remembered`, the seconds for which a job that has ended is listed at least, and `caches`, True where
+        the memory in the accounts may be that of caches of files: cgroups of version 2 since 23.11, but for
+        no_file_cache of 25.11 (cgroup_v2.c; slurm.conf(5), JobAcctGatherParams).
 
         MaxArraySize limits the index: the greatest is one less. `max_array_tasks` limits the tasks.
         slurm.conf(5) RequeueExit holds for jobs of --no-requeue too, as seen with 22.05.
@@ -6726,6 +6728,12 @@ class SlurmAnswers:
         limits = {'array': max(1, min(found))} if found else {}
         for seconds in re.findall(r'^MinJobAge\s*=\s*(\d+)', text, re.M):
             limits['remembered'] = int(seconds)
+        release = re.search(r'^SLURM_VERSION\s*=\s*(\d+)\.(\d+)', text, re.M)
+        by_cgroup = re.search(r'^JobAcctGatherType\s*=\s*(jobacct_gather/)?cgroup', text, re.M)
+        without = r'^JobAcctGatherParams\s*=.*no_file_cache|^CgroupPlugin\s*=\s*(cgroup/)?v1'
+        if by_cgroup and release and not re.search(without, text, re.M):
+            if tuple(map(int, release.groups())) >= (23, 11):
+                limits['caches'] = True
         again = re.findall(r'^RequeueExit(?:Hold)?\s*=\s*(\d[\d,-]*)', text, re.M)
         if again:
             limits['requeues'] = list(read_ranges(','.join(again)))

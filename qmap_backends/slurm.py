@@ -387,6 +387,10 @@ class FullSlurm(Slurm):
                 return None
             self._keeps_accounts = True
             found.update(parse_accounts(answer.out, self.token))
+        if self.read_limits().get('caches'):
+            for job in found.values():
+                if 'memory' in job:
+                    job['memory_below'] = job.pop('memory')
         return found
 
     def _since(self):

@@ -198,7 +198,7 @@ def test_a_submission_is_looked_for_on_the_clusters_that_it_may_be_on(several, e
 
 
 def test_what_a_job_calls_itself_is_asked_for_on_every_cluster_of_the_execution(several):
-    assert several.claimed_ids('7', {'1;there', '2;there', '3'}) == ['7;there', '7']
+    assert sorted(several.claimed_ids('7', {'1;there', '2;there', '3'})) == ['7', '7;there']
     assert several.claimed_ids('7', set()) == several.claimed_ids('7', {'3'}) == ['7']
 
 
@@ -749,6 +749,25 @@ def test_the_largest_array():
                               'SchedulerParameters     = bf_interval=5,max_array_tasks=500\n') == {'array': 500}
     assert Slurm.parse_limits('MaxArraySize            = 0\n') == {'array': 1}
     assert Slurm.parse_limits('') == {}
+
+
+@pytest.mark.parametrize('release, plugin, params, by, caches', [
+    ('24.11.5', 'autodetect', '(null)', 'cgroup', True), ('23.11.0', 'cgroup/v2', 'UsePss', 'cgroup', True),
+    ('24.11.5', 'cgroup/v1', '(null)', 'cgroup', False), ('25.11.1', 'autodetect', 'no_file_cache', 'cgroup', False),
+    ('23.02.7', 'autodetect', '(null)', 'cgroup', False), ('26.05.5', 'autodetect', '(null)', 'linux', False)])
+def test_memory_that_may_be_that_of_caches_of_files_is_an_upper_bound(monkeypatch, tmp_path, release, plugin, params,
+                                                                      by, caches):
+    command(tmp_path, monkeypatch, 'scontrol', "echo '{}'\n".format('\n'.join('{:24}= {}'.format(*pair) for pair in (
+        ('JobAcctGatherType', 'jobacct_gather/' + by), ('JobAcctGatherParams', params), ('SLURM_VERSION', release),
+        ('CgroupPlugin', plugin)))))
+    rows = [['9', 'COMPLETED', '0:0', '2026-11-30T10:00:00', '00:00:09', '00:01', '', 'n1', 'a.3.0a1b2c3d',
+             str(os.getuid()), '9', ''], ['9.batch', 'COMPLETED', '0:0', '2026-11-30T10:00:00', '00:00:09', '00:01',
+                                          '2048K', 'n1', 'batch', '', '9.batch', '1']]
+    command(tmp_path, monkeypatch, 'sacct', "echo '{}'\n".format('\n'.join(map('\x1f'.join, rows))))
+    backend = load_backend('slurm')
+    backend.token = '0a1b2c3d'
+    job = backend.accounts([('9', 0)])[('9', 0)]
+    assert (job.get('memory'), job.get('memory_below')) == ((None, 2 << 20) if caches else (2 << 20, None))
 
 
 @pytest.mark.parametrize('age, proves', [('300 sec', True), ('60 sec', False), ('', False)])
