@@ -123,6 +123,8 @@ REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'preempted',
 
 #: Those that are nothing the job did: another attempt follows by itself, so many times for a job.
 INTERRUPTED, RERUNS = ('node', 'preempted'), 5
+#: The exit status of a job that has saved its state, and wants to go on: so many times for a job.
+AGAIN, AGAIN_MOST = 85, 100
 
 #: This file, and its folder: qmap_backends lies beside it.
 FILE = os.path.realpath(__file__)
@@ -571,6 +573,24 @@ def parse_halt(text):
     if not 0 < number <= (100 if is_part else 10 ** 9):
         raise ValueError('must be fail=N or fail=N%, or now,fail=N to cancel running jobs as well')
     return HaltRule(match.group(1) == 'now', None if is_part else int(number), number if is_part else None)
+
+
+#: The signals that the script of a job survives (see `forewarning_lines`, GUARD).
+FOREWARNINGS = ('USR1', 'USR2', 'TERM', 'INT', 'HUP', 'QUIT', 'ALRM', 'XCPU')
+
+
+def parse_signal(text):
+    """Return 'USR2@120' for that, 'usr2 @ 120' or 'SIGUSR2@120': a signal, and the seconds before the end of
+    a job's time at which it is sent.
+
+    Raises:
+        ValueError: it is nothing of the kind
+    """
+    match = re.match(r'(?:SIG)?([A-Z]+[12]?)\s*@\s*(0*[1-9]\d{0,8})$', text.strip().upper())
+    if not match or match.group(1) not in FOREWARNINGS:
+        raise ValueError('invalid signal; write USR2@120, the seconds before the time limit; signals: '
+                         + ' '.join(FOREWARNINGS))
+    return '{}@{}'.format(match.group(1), int(match.group(2)))
 
 
 def iso_time(seconds):
@@ -1117,6 +1137,8 @@ PARAMETERS = collections.OrderedDict([
     ('nodes', (parse_count, str, 'number of nodes')),
     ('tasks', (parse_count, str, 'number of tasks (processes)')),
     ('penv', (str, str, 'parallel environment (Grid Engine)')),
+    ('signal', (parse_signal, str, 'signal so many seconds before the time is over (USR2@120)')),
+    ('again', (parse_number, str, 'how often a job may end with 85, and go on')),
     ('name', (str, str, 'prefix of the job names')),
     ('working_directory', (str, str, 'folder in which the commands run')),
     ('extra', (str, str, 'options for the scheduler, as on its command line')),
@@ -1124,7 +1146,7 @@ PARAMETERS = collections.OrderedDict([
 ])
 
 #: Those for which jobs are submitted together that have others: the scheduler is not asked for them.
-NOT_REQUESTED = ('name', 'working_directory', 'retries')
+NOT_REQUESTED = ('name', 'working_directory', 'signal', 'again', 'retries')
 
 #: What other tools, and qmap 0.4, call some of them.
 SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
@@ -1137,7 +1159,7 @@ CHECKED = ('cores', 'gpus', 'qos')
 #: No parameter has one of these names: QMap gives QMAP_LINE and so on to jobs itself, reads it, or uses it in
 #: the scripts of jobs.
 RESERVED = ('line', 'job', 'attempt', 'logs', 'status', 'done', 'wait', 'task', 'profile', 'home',
-            'template_base', 'commands', 'i', 'ids', 'post', 'set', 'told')
+            'template_base', 'commands', 'i', 'ids', 'post', 'set', 'told', 'state')
 
 SECTIONS = ('pre', 'post', 'params', 'jobs')
 
@@ -3064,7 +3086,7 @@ START_FIELDS = {
     'driver': int, 'time': NUMBER, 'void': int}
 END_FIELDS = {
     'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'memory_below': int, 'before': str, 'left': int,
-    'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int}
+    'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int, 'forewarned': str}
 
 #: What execution.info says.
 EXECUTION_FIELDS = {
@@ -4804,9 +4826,16 @@ def runs_again(event):
     return is_failure(event) and bool(event.get('rerun'))
 
 
+def asks_again(event):
+    """Tell whether an attempt ended with the exit status that says: run me again."""
+    return event.get('error_reason') == 'exit' and event.get('exit_code') == AGAIN
+
+
 def is_retried(record):
-    """Tell whether an attempt was the last but for a retry that counts: see `Retries`."""
-    return bool(record.get('rerun')) and 'retry' in record
+    """Tell whether an attempt was the last but for a retry that counts (see `Retries`), or for one that it
+    asked for."""
+    is_wanted = 'retry' in record or asks_again(record)
+    return is_wanted and bool(record.get('rerun'))
 
 
 def rerun_events(ledger, events):
@@ -5192,7 +5221,7 @@ qmap_begin() {  # LOGS, the batch, when that was written, the scheduler's id, if
     done
     qmap_logs=$1 qmap_number=$2 qmap_made=$3 qmap_id=$4
     qmap_run=$qmap_logs/.qmap/run qmap_batch=$qmap_logs/.qmap/batch/$qmap_number.list
-    qmap_born= qmap_worker= qmap_over= qmap_count=0 qmap_longest=0 qmap_timer= qmap_status=
+    qmap_born= qmap_worker= qmap_over= qmap_count=0 qmap_longest=0 qmap_timer= qmap_bell= qmap_status=
     exec {qmap_err}>&2 2>/dev/null    # what fails below is looked at, and need not be told
     # $HOSTNAME may be that of the machine which the environment came from.
     read -r qmap_host </proc/sys/kernel/hostname
@@ -5255,6 +5284,8 @@ qmap_load() {  # read the next job, or the one so many lines further on, and mak
     [[ ${qmap_lines[2]} = *$'\n' ]] || return    # the list is gone
     qmap_job=(${qmap_lines[0]})
     qmap_task=${qmap_job[0]} qmap_base=$qmap_logs/${qmap_job[1]} qmap_limit=${qmap_job[2]}
+    qmap_signals= qmap_state=
+    [[ ${qmap_job[3]} != @* ]] || qmap_signals=${qmap_job[3]#@} qmap_state=yes
     qmap_key=${qmap_task#=}
     qmap_said=$qmap_run/$qmap_key
     printf -v qmap_text '%b%b%b%b' \
@@ -5311,6 +5342,29 @@ qmap_time_out() {  # beside a job with a time of its own: end it when that is ov
     kill -TERM -- -$qmap_job
     read -t 10 -u $qmap_tick
     kill -KILL -- -$qmap_job
+}
+qmap_forewarn() {  # tell the job before its time is over, its own or that of what runs it
+    local end=$qmap_limit
+    if [ $end = 0 ]; then
+        [ $qmap_within != 0 ] || return
+        end=$qmap_within
+        [ -z "$qmap_id" ] || ((end -= SECONDS))    # that began with this runner
+    fi
+    qmap_after=$((end - ${qmap_signals#*@}))
+    [ $qmap_after -gt 0 ] || qmap_after=1
+    qmap_bell=$(qmap_ring >/dev/null & echo $!)
+}
+qmap_ring() {  # beside a job that is to be told
+    exec 3>&- 4>&- 6>&- 7>&- {qmap_tick}<> <(:)
+    read -t $qmap_after -u $qmap_tick
+    ! kill -0 $$ || kill -${qmap_signals%@*} -- -$qmap_job
+}
+qmap_forewarned() {  # after the job: did that end it?
+    kill -KILL $qmap_bell
+    if [ $qmap_status = $((128 + $(kill -l ${qmap_signals%@*}))) ] && [ $qmap_seconds -ge $qmap_after ]; then
+        [ $qmap_limit = 0 ] && qmap_used+=',"forewarned":"task"' || qmap_used+=',"forewarned":"job"'
+    fi
+    qmap_bell=
 }
 qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
     # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
@@ -5378,11 +5432,13 @@ while :; do
     set +m
     qmap_unbegun= qmap_job=$!
     [ $qmap_limit = 0 ] || qmap_timer=$(qmap_time_out >/dev/null & echo $!)
+    [ -z "$qmap_signals" ] || qmap_forewarn
     qmap_wait
     [ -z "$qmap_unbegun" ] || exit 254
     [ -z "$qmap_timer" ] || kill -KILL $qmap_timer
     qmap_timer= qmap_seconds=$((${qmap_time%.*} - qmap_began + 1)) qmap_used='"memory":0'
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
+    [ -z "$qmap_bell" ] || qmap_forewarned
     [ -z "$qmap_group$qmap_events$qmap_nodes" ] || qmap_memory
     printf -v qmap_end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
         "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
@@ -5390,6 +5446,9 @@ while :; do
     [ -z "$qmap_id" ] && times >&7 && read -r -u 7 qmap_line && read -r -u 7 qmap_spent &&
         echo -n "$qmap_line"$'\n'"$qmap_spent"$'\n'"e $qmap_key $qmap_end ."$'\n' ||
         qmap_say e $qmap_key "$qmap_end"
+    # What it had saved is of no use once it has ended well, and that is said.
+    [ -z "$qmap_state" ] || [ "$qmap_status$qmap_told" != 0 ] || [ -e "$qmap_said.why" ] ||
+        rm -rf -- "$qmap_base.state"
 done
 """
 
@@ -5502,6 +5561,8 @@ qmap_leaves() {  # whether to begin no other job, for which qmap_over says why
             qmap_over='its host is left out'
     fi
     need=$((qmap_limit > 0 ? qmap_limit : qmap_longest + qmap_longest / 10))
+    # A job that is to be told earlier than that would be told at once.
+    [[ -z $qmap_signals || $qmap_limit != 0 ]] || ((need += ${qmap_signals#*@}))
     [ $qmap_within = 0 ] || [ $qmap_longest = 0 ] ||
         [ $((qmap_since + qmap_within - ${qmap_time%.*})) -ge $((need + 5)) ] ||
         qmap_over='its time is nearly over'
@@ -5615,9 +5676,10 @@ def job_list(crew, last, sizes, jobs):
         crew: number of the batch whose workers it is for, 0 for none
         last: whether no list will follow for them
         sizes: list of pairs: how many jobs are in a chunk, and how many such chunks follow
-        jobs: list of (task, path, limit, JobScript): '<id>.<attempt>', marked with = where a subshell will
+        jobs: list of (task, path, limits, JobScript): '<id>.<attempt>', marked with = where a subshell will
             do; the path of the job's files in the logs folder without suffix; the seconds that it may run, 0
-            for as long as what runs it
+            for as long as what runs it, and behind a blank, where it has a folder for its state, @ and its
+            parameter `signal`
     """
     whose = 'crew {}{}'.format(crew, ' last' if last else '') if crew else 'jobs'
     common, heads, place = jobs[0][-1], [], 0    # jobs of a batch have the same parameters
@@ -5626,8 +5688,9 @@ def job_list(crew, last, sizes, jobs):
         place += size * many
     lines = ['# ' + whose, ' '.join('{}x{}'.format(*pair) for pair in sizes), ' '.join(heads),
              in_one_line(common.setup), in_one_line(common.end)]
-    for task, path, limit, script in jobs:
-        lines += ['{} {} {}'.format(task, path, limit), in_one_line(script.own), in_one_line(script.commands)]
+    for task, path, limits, script in jobs:
+        lines.append('{} {} {}'.format(task, path, limits))
+        lines += [in_one_line(script.own), in_one_line(script.commands)]
     return '\n'.join(lines + ['# end', ''])
 
 
@@ -5689,8 +5752,8 @@ def outer_environment():
 
 
 #: What a job's script and its runner say in variables, beside the parameters.
-OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATUS', 'QMAP_DONE', 'QMAP_TASK',
-                 'QMAP_WAIT', 'QMAP_SCRIPT')
+OWN_VARIABLES = ('QMAP_JOB', 'QMAP_ATTEMPT', 'QMAP_LOGS', 'QMAP_LINE', 'QMAP_STATE', 'QMAP_STATUS',
+                 'QMAP_DONE', 'QMAP_TASK', 'QMAP_WAIT', 'QMAP_SCRIPT')
 
 
 def exported_variables(params):
@@ -5706,6 +5769,30 @@ def exported_variables(params):
 #: otherwise; what is set for all of them, and [pre]; its commands; what runs them, where that is not clear by
 #: itself, and [post].
 JobScript = collections.namedtuple('JobScript', 'own setup commands end')
+
+
+def keeps_state(texts, sections, params):
+    """Tell whether a job has a folder for what it saves between its attempts: where a command or a section
+    names it, or where it is told before its time is over, or may run again.
+
+    Args:
+        texts: of its commands
+        sections: of the map
+        params: the job's parameters
+    """
+    named = any('QMAP_STATE' in text for lines in (texts, *sections.values()) for text in lines)
+    return named or 'signal' in params or bool(params.get('again'))
+
+
+def state_lines(path):
+    """Return the lines of bash that make the folder for what a job saves between its attempts."""
+    return export_lines(QMAP_STATE=path) + ['builtin [ -d "$QMAP_STATE" ] || mkdir -p -- "$QMAP_STATE"']
+
+
+def forewarning_lines(params):
+    """Return the lines of bash by which a job's own shell survives what tells its command that the time is
+    nearly over."""
+    return ['trap : {}'.format(params['signal'].partition('@')[0])] if 'signal' in params else []
 
 
 def job_script(id, attempt, indices, map, group, params, logs, before=0):
@@ -5729,7 +5816,10 @@ def job_script(id, attempt, indices, map, group, params, logs, before=0):
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
     lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=(line_ids or [first])[0])
     names = {'QMAP_' + name.upper() for name in map.names}
-    own = as_lines(lines + export_lines(**{key: export.pop(key) for key in list(export) if key in names}))
+    lines += export_lines(**{key: export.pop(key) for key in list(export) if key in names})
+    if keeps_state(texts, sections, params):
+        lines += state_lines(logs.job(id, '.state', len(map)))
+    own = as_lines(lines + forewarning_lines(params))
     lines = export_lines(QMAP_LOGS=logs.path, **export)
     lines.append('builtin cd -- "$QMAP_WORKING_DIRECTORY" || builtin exit')
     if group == 1 and not sections['post']:
@@ -5807,6 +5897,7 @@ for QMAP_I in "${!QMAP_COMMANDS[@]}"; do
     [[ $QMAP_STATUS = 0 ]] || break
     (
         export QMAP_LINE="${QMAP_IDS[QMAP_I]}"
+        [[ -z ${QMAP_SIGNAL-} ]] || trap : "${QMAP_SIGNAL%@*}"
         [[ $QMAP_SET != *e* ]] || set -e
         builtin eval "${QMAP_COMMANDS[QMAP_I]}"
     )
@@ -9625,7 +9716,8 @@ def sound_end(text):
     """Return what a job says at its end: exit_code (None where that is not known), time (in seconds since
     1970), memory and memory_below (bytes, 0 where not known), left (whether it left something running), signal (the
     name of the one that told it to end), oom_kills (how many of its processes the kernel killed for lack of
-    memory). None where it is not that.
+    memory), forewarned (it was ended by the signal that tells it that its time is nearly over: its own, job,
+    or that of the task which ran it). None where it is not that.
     """
     try:
         end = json.loads(text)
@@ -9774,7 +9866,8 @@ def exit_status(value):
 def ended_unexplained(end):
     """Tell whether a job's own words leave open why it ended: by a signal, whatever it answered to that, or
     its status is not known."""
-    return end['exit_code'] is None or end['exit_code'] - 128 in SIGNALS or bool(end.get('signal'))
+    by_signal = end['exit_code'] is not None and end['exit_code'] - 128 in SIGNALS and 'forewarned' not in end
+    return end['exit_code'] is None or by_signal or bool(end.get('signal'))
 
 
 def seconds_of(line):
@@ -9903,6 +9996,8 @@ def why_failed(code, end, account, why):
         return 'memory', LACKED_MEMORY
     if code is None:
         return 'lost', 'ended; its exit status is unknown'
+    if end.get('forewarned'):
+        return 'time', 'ended by signal {}, sent before its time limit'.format(signal_name(code - 128))
     # A shell says 128 + n where a command was ended by signal n (bash(1), EXIT STATUS).
     return 'signal' if code - 128 in SIGNALS else 'exit', ''
 
@@ -10458,7 +10553,7 @@ def who_ordered(order, logs):
 
 #: The parameters that whoever may write the folder may change: none of them can make another command run.
 STEERED = ('cores', 'memory', 'time', 'gpus', 'queue', 'account', 'qos', 'constraint', 'reservation', 'nodes',
-           'tasks', 'penv', 'name', 'retries')
+           'tasks', 'penv', 'signal', 'again', 'name', 'retries')
 
 
 def refuse_others(order, logs):
@@ -11584,6 +11679,8 @@ class Reports(Part):
         if self.driver.recall.may_rerun(number, event) or cut_off:
             event['rerun'] = True
         else:
+            if asks_again(event) and self.driver.recall.times_again(number):
+                event['error'] = 'asked to run again, as often as --again allows'
             self.driver.recall.retries.note(number, event)
 
     def _note_limit(self, event, end, why):
@@ -11595,7 +11692,7 @@ class Reports(Part):
             end: its own words, None where there are none
             why: why this execution ended it, None where it did not
         """
-        if event.get('error_reason') == 'exit':
+        if event.get('error_reason') == 'exit' and not asks_again(event):
             try:
                 text = read_tail(self.plan.path(event['job'], '.err'))
             except OSError:    # a job may have done anything to its own output
@@ -12597,7 +12694,8 @@ class Pools(Part):
             record: of the job
             end: its own words, None where there are none
         """
-        return 'crew' in self.ledger.batch_of(record) and bool(end) and 'signal' not in end
+        by_worker = not end or 'signal' in end or end.get('forewarned') == 'task'
+        return 'crew' in self.ledger.batch_of(record) and not by_worker
 
     def cut_off(self, event, end, why):
         """Tell whether an attempt failed only because its worker ended: for lack of time, or of memory for
@@ -13731,7 +13829,7 @@ class Retries(Part):
         """Return what saved a job that has completed, as `saved` of its record; None for no retry."""
         chain = self.chain(number)
         by_retry = next(filter(counts_as_retry, chain), None)
-        last = by_retry or next(iter(chain), None)
+        last = by_retry or next(itertools.filterfalse(asks_again, chain), None)
         if not last or not (by_retry or self.wanted(number)):
             return None
         reason = last['error_reason']
@@ -13810,12 +13908,19 @@ class Recall(Part):
             number: of the job
             event: the end of its attempt
         """
+        if asks_again(event) and number not in self.ledger.cancelled:
+            return self.times_again(number) < self.plan.params_of(event).get('again', AGAIN_MOST)
         reason = event.get('error_reason')
         if reason not in INTERRUPTED + ('lost',) or number in self.ledger.cancelled:
             return False
         reasons = INTERRUPTED + (('lost',) if self.retries.wanted(number) else ())
         earlier = self.ledger.earlier(number)
         return reason in reasons and sum(record.get('error_reason') in reasons for record in earlier) < RERUNS
+
+    def times_again(self, number):
+        """Return how many times a job has run again since somebody last had it run, because it ended with the
+        exit status that asks for it."""
+        return sum(map(asks_again, self.retries.chain(number)))
 
     def rerun_left(self):
         """Let jobs run once more of which an earlier driver could only write how they ended."""
@@ -14261,9 +14366,11 @@ class Lists(Part):
         # On clusters a bash of its own is not what costs time, but for workers.
         may_share = bool(workers or self.backend.starts_jobs) and self._may_share_shell(number)
         is_limited = workers and own.get('time') != params.get('time')
-        limit = own.get('time', 0) if is_limited else 0
+        limits = [str(own.get('time', 0) if is_limited else 0)]
         script = self.plan.script(id, attempt, own, self.ledger.live[number].get('before', 0))
-        return ('=' * may_share + key, path[len(self.logs.path) + 1:], limit, script)
+        if 'export QMAP_STATE=' in script.own:
+            limits.append('@' + own.get('signal', ''))
+        return ('=' * may_share + key, path[len(self.logs.path) + 1:], ' '.join(limits), script)
 
     def _may_share_shell(self, number):
         """Tell whether a subshell will do for a job."""
@@ -16852,6 +16959,12 @@ class Request:
     def _check_requests(self):
         """Look for what jobs ask for, and do not get."""
         self.warnings += self.backend.request_warnings(self.params) + self.backend.queue_warnings(self.params)
+        names, before = {*self.params, *self.map.names}, self.params.get('signal', '').partition('@')[2]
+        if 'signal' in names and 'time' not in names:
+            self.warnings.append('signal: no signal is sent to jobs without a time limit; give --time')
+        elif before and int(before) >= self.params.get('time', int(before) + 1):
+            self.warnings.append('signal = {}: sent as soon as a job begins, because its time is {}'.format(
+                self.params['signal'], time_text(self.params['time'])))
         for (key, value), line in self.map.own_values().items() if self.group == 1 else ():
             where = '{}, line {}: '.format(self.map.title, line)
             self.warnings += self.backend.request_warnings({key: value}, where)
@@ -17683,7 +17796,7 @@ def tool_submit(options):
 
 def read_request(options):
     """Return the Request that the options of `qmap submit` stand for."""
-    keys = ('cores', 'memory', 'time', 'working_directory', 'name', 'retries')
+    keys = ('cores', 'memory', 'time', 'signal', 'again', 'working_directory', 'name', 'retries')
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
     retry = {key: getattr(options, key) for key in RETRY_RULES if getattr(options, key) is not None}
@@ -18644,6 +18757,10 @@ def describe_submit(add_tool):
                       help='commands per job, in turn (default: 1)')
     add_resources(made)
     add_settings(made)
+    made.add_argument('--signal', metavar='NAME@SECONDS',
+                      help='send jobs a signal so long before their time is over: USR2@120')
+    made.add_argument('--again', metavar='N',
+                      help='how often a job may end with 85, "run me again" (default: 100)')
     made.add_argument('-w', '--working-directory', '--working_directory', metavar='DIR',
                       help='where the commands run (default: this folder)')
     made.add_argument('-n', '--name', metavar='NAME',

@@ -75,6 +75,8 @@ PLANTED = collections.OrderedDict([
     ('half', 'a scheduler that takes fewer tasks at once is offered as many again'),
     ('dropped', 'what somebody has taken out of the queue is submitted again'),
     ('rerun', 'a job that was interrupted does not run again'),
+    ('saved', 'a job that asks to run again does not'),
+    ('recount', 'how often a job has asked to run again is forgotten where another drives'),
     ('unended', 'a cancelled job whose node is dead is waited for'),
     ('cut', 'a job that only the end of its worker cut off has failed'),
     ('decided', 'that jobs are short, and workers run them, is not written down'),
@@ -158,6 +160,7 @@ PLANTED = collections.OrderedDict([
 #: `chunk`: they claim several jobs at once; `local`: it runs on this machine; `group`: its jobs have several commands;
 #: `brief`: its queue lists for seconds what has ended.
 NEEDS = {
+    'saved': {'saves'}, 'recount': {'saves', 'crash', 'takeover'},
     'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'},
     'anew': {'late', 'forget', 'launch', 'outage'},
     'begun': {'narrow', 'twice'}, 'behind': {'local'}, 'check': {'crash', 'suspend'}, 'copy': {'hand', 'twice'},
@@ -497,7 +500,8 @@ class Runner:
         if not self.alive:
             return    # it went on without its runner
         fate, self.signal = world.fate(word), 'TERM' if self.stopped else ''
-        code = fate[1] if fate else world.random.choice([0, 0, 0, 0, 1, 3, 137])
+        code = fate[1] if fate else world.random.choice(
+            [0, 1, 85, 85, 85] if 'saves' in world.kinds else [0, 0, 0, 0, 1, 3, 137])
         if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
         self.count_done(code)
@@ -1526,6 +1530,7 @@ class World:
         self.kinds.update(kind for kind in ('hour', 'endless', 'dead') if self.rate and self.random.random() < 0.05)
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
+        self.kinds.update(['saves'] if self.rate and seed % 16 == 11 else [])
         needed = NEEDS.get(plant, set())
         self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad'}
         self.rate = self.rate or int(bool(needed))
@@ -1555,6 +1560,7 @@ class World:
         # Each job has less time than a worker.
         self.limited = 'over time' in self.kinds and self.group == 1 and not self.local
         module.RERUNS = self.random.choice([0, 1, 5])
+        module.AGAIN_MOST = seed % 4    # how often a job may save its state and run again
         self.compacting = self.random.random() < 0.3    # the journal, at every start
         own = random.Random('halts {}'.format(seed))    # what it draws changes nothing else in the world
         halts = own.random() < 0.3 or 'halts' in needed
@@ -2205,6 +2211,8 @@ class World:
                        for attempt in [record] + ledger.earlier(number)]
         if interrupted[0] and record.get('started') and sum(interrupted) <= module.RERUNS and number not in self.named:
             raise Broken('{} was interrupted, and does not run again'.format(word))
+        if module.asks_again(record) and number not in self.named and times_again(ledger, number) < module.AGAIN_MOST:
+            raise Broken('{} asks to run again, and does not'.format(word))
         # Where words come late, it may have been judged without them.
         for attempt in ledger.earlier(number) if not self.kinds & {'late', 'tardy'} else ():
             former = '{job}.{attempt}'.format(**attempt)
@@ -3018,6 +3026,10 @@ class Driver(REAL['Driver']):
                 if earlier and earlier[-1].get('alone') or not isinstance(WORLD.copies[word][0], Worker):
                     raise Broken('{} had a task of its own, and runs again'.format(word))
                 continue
+            if module.asks_again(record) and number not in self.ledger.cancelled:
+                if times_again(self.ledger, number) >= module.AGAIN_MOST:
+                    raise Broken('{} has asked to run again too often, and does'.format(word))
+                continue
             reasons = module.INTERRUPTED + (('lost',) if WORLD.mends else ())
             if record.get('error_reason') not in reasons or number in self.ledger.cancelled:
                 raise Broken('{} runs again, and was not interrupted'.format(module.key_of(record)))
@@ -3485,7 +3497,15 @@ class Recall(REAL['Recall']):
     def may_rerun(self, number, event):
         if WORLD.plant == 'reruns':
             return event.get('error_reason') in module.INTERRUPTED
+        if WORLD.plant == 'saved' and module.asks_again(event):
+            return False
         return WORLD.plant != 'rerun' and super().may_rerun(number, event)
+
+    def times_again(self, number):
+        if WORLD.plant != 'recount':
+            return super().times_again(number)
+        return sum(module.asks_again(record) for record in self.ledger.earlier(number)
+                   if record.get('batch', 0) > self.driver.submitter._last_batch)
 
     def _names_to_find(self):
         if WORLD.plant != 'flight':
@@ -3707,6 +3727,16 @@ def effects_of(events):
         elif event['event'] == 'end':    # of a retry that was taken back
             found.setdefault('end', set()).add(int(event['job']) // WORLD.group)
     return found
+
+
+def times_again(ledger, number):
+    """Return how many attempts of a job before the last one asked to run again, since somebody had it run."""
+    count = 0
+    for record in reversed(ledger.earlier(number)):
+        if not record.get('rerun'):
+            break
+        count += module.asks_again(record)
+    return count
 
 
 def counts_in(said):

@@ -1,4 +1,4 @@
-"""Jobs that are interrupted by nothing that they did: they run again by themselves."""
+"""Jobs that are interrupted by nothing that they did, or ask for it: they run again by themselves."""
 
 import os
 import subprocess
@@ -107,3 +107,89 @@ def test_who_is_heard_of_late_runs_again_too(qmap):
     result = qmap('reattach', '-l', 'out', '--takeover')
     assert result.code == 0, result
     assert qmap.info('out', '0')['retries'] == 1 and qmap.info('out', '0')['attempts'][0]['error_reason'] == 'preempted'
+
+
+@pytest.mark.parametrize('earlier, again, goes_on', [
+    ([], None, True), ([85] * 99, None, True), ([85] * 100, None, False), ([], 0, False), ([85], 1, False),
+    # What somebody has had run since counts anew; other reruns do not count.
+    ([85, 'end', 85], 2, True), ([85, None, 85], 2, False), ([None] * 9, 1, True)])
+def test_who_asks_to_run_again_does_so_a_hundred_times_at_the_most(qmap, earlier, again, goes_on):
+    path = prepare(qmap, 'true{}\n'.format('' if again is None else ' ## again={}'.format(again)), 'out')
+    logs = module.Logs(path)
+    journal = module.Journal(logs.journal(1), {'event': 'open', 'host': 'login', 'pid': 1, 'born': 'x/1'})
+    for attempt, code in enumerate(earlier, 1):
+        rerun = {} if code == 'end' else {'rerun': True}
+        journal.write([asking(attempt, **rerun) if code else interrupted(attempt, **rerun),
+                       {'event': 'retry', 'numbers': [[0, 0]]}])
+    journal.close()
+    driver = module.Driver(logs, module.Plan(logs), module.Local(), module.Host())
+    assert driver.lead()
+    assert driver.recall.may_rerun(0, asking(len(earlier) + 1)) == goes_on
+    driver.lease.release()
+
+
+def asking(attempt, **more):
+    """Return the end of an attempt of job 0 that asks to run again."""
+    return dict(interrupted(attempt, 'exit', **more), exit_code=85)
+
+
+def test_what_it_saved_is_there_until_it_completes(qmap):
+    qmap.write('a.map', 'echo x >>$QMAP_STATE/x; [ $(wc -l <$QMAP_STATE/x) = 3 ] || exit 85\n'
+                        'echo y >$QMAP_STATE/y; exit 85 ## again=1\n'
+                        'echo "${QMAP_STATE-none}"; exit 85 ## again=0\n'
+                        'echo "${HOME:+${QMAP_STATE:-none}}"\n')
+    result = qmap('submit', 'a.map', '-p', 'local', '--logs', 'out')
+    assert result.code == 1
+    assert [qmap.info('out', id)['retries'] for id in '0123'] == [2, 1, 0, 0]
+    assert [name for name in sorted(os.listdir(qmap.path('out'))) if name.endswith('.state')] == ['1.state', '2.state']
+    assert qmap.read('out/1.state/y') == 'y\n'
+    assert qmap.info('out', '1')['error'] == 'asked to run again, as often as --again allows'
+    assert '0 exit 85; runs again' in result.out
+    # Somebody who has it run again finds what it saved.
+    assert qmap('control', '-l', 'out', 'retry', '1').code == 0
+    assert qmap('reattach', '-l', 'out').code == 1
+    assert qmap.info('out', '1')['retries'] == 3
+
+
+def test_in_a_group_too(qmap):
+    qmap.write('a.map', 'echo a >>a\necho b >>b; [ $(wc -l <b) = 2 ] || exit 85\n')
+    assert qmap('submit', 'a.map', '-p', 'local', '-g', '2', '--logs', 'out').code == 0
+    # The command that ended well is not run again.
+    assert (qmap.read('a'), qmap.read('b')) == ('a\n', 'b\nb\n') and qmap.info('out', '0')['retries'] == 1
+
+
+@pytest.mark.parametrize('end, cut_off', [
+    ({'exit_code': 140, 'forewarned': 'task'}, True), ({'exit_code': 140, 'forewarned': 'job'}, False),
+    ({'exit_code': 140}, False), ({'exit_code': 143, 'signal': 'TERM'}, True)])
+def test_who_is_told_that_only_its_worker_has_no_time_left_runs_again_by_itself(qmap, end, cut_off):
+    path = prepare(qmap, 'true\n', 'out')
+    logs = module.Logs(path)
+    driver = module.Driver(logs, module.Plan(logs), module.Local(), module.Host())
+    assert driver.lead()
+    driver.lease.commit([{'event': 'batch', 'batch': 1, 'name': 'x', 'tasks': ['0.1'], 'time': 1000, 'crew': 1,
+                          'workers': 1, 'id': '7', 'with': {}}])
+    event = dict(interrupted(1, 'time'), batch=1)
+    assert driver.pools.cut_off(event, dict(end, time=1005), None) == cut_off
+    driver.lease.release()
+
+
+@pytest.mark.parametrize('text, value', [
+    ('USR2@120', 'USR2@120'), ('sigusr1 @ 060', 'USR1@60'), ('TERM@1', 'TERM@1'), ('USR2', None), ('KILL@9', None),
+    ('USR2@0', None), ('USR2@2m', None), ('B:USR1@300', None), ('12@60', None)])
+def test_a_signal_is_a_name_and_seconds(text, value):
+    if value:
+        assert module.read_parameter('signal', text) == value
+    else:
+        with pytest.raises(ValueError, match=r'signal = .*write USR2@120, the seconds before the time limit'):
+            module.read_parameter('signal', text)
+
+
+@pytest.mark.parametrize('options, own, warning', [
+    (['--signal', 'USR2@60'], '', 'signal: no signal is sent to jobs without a time limit; give --time'),
+    (['--signal', 'USR2@60'], ' ## time=1h', ''), ([], ' ## signal=USR2@60', 'signal: no signal is sent'),
+    (['--signal', 'USR2@60', '-t', '1m'], '', 'signal = USR2@60: sent as soon as a job begins, because its time is'),
+    (['--signal', 'USR2@60', '-t', '61s'], '', '')])
+def test_a_signal_that_cannot_come_is_said(qmap, options, own, warning):
+    qmap.write('a.map', 'true{}\n'.format(own))
+    result = qmap('submit', 'a.map', '-p', 'local', '--dry-run', *options)
+    assert result.code == 0 and (warning in result.err if warning else 'signal' not in result.err)

@@ -28,7 +28,7 @@ def script_of(command):
     return command if isinstance(command, module.JobScript) else module.JobScript('', '', command, '')
 
 
-def prepare(logs, how, *commands, chunk=False, **options):
+def prepare(logs, how, *commands, chunk=False, limits=0, **options):
     """Write the list and the script of a batch with jobs 0, 1...: those of a share are one chunk, which goes on behind
     a single one; those of a worker are if `chunk` says so.
 
@@ -37,6 +37,7 @@ def prepare(logs, how, *commands, chunk=False, **options):
         how: one of RUNNERS
         commands: texts, or JobScripts
         chunk: see above
+        limits: of each job, see `job_list`
         options: for `batch_script`
 
     Returns:
@@ -44,7 +45,7 @@ def prepare(logs, how, *commands, chunk=False, **options):
     """
     if how == 'share' and len(commands) == 1:
         commands += 'true\n',
-    jobs = [('{}.1'.format(number), str(number), 0, script_of(command)) for number, command in enumerate(commands)]
+    jobs = [('{}.1'.format(number), str(number), limits, script_of(command)) for number, command in enumerate(commands)]
     crew = 1 if how == 'worker' else 0
     sizes = [(len(jobs), 1)] if how == 'share' or chunk else [(1, len(jobs))]
     module.write_text(logs.batch(1, '.list'), module.job_list(crew, True, sizes, jobs))
@@ -58,11 +59,11 @@ def start(script, **environ):
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def begin(folder, how, command, **environ):
-    """Start a runner with one job in a new folder, and return its process and its Logs."""
+def begin(folder, how, command, options=(), **environ):
+    """Start a runner with one job in a new folder, and return its process and its Logs; `options` as of `prepare`."""
     logs = module.Logs(str(folder))
     logs.create()
-    return start(prepare(logs, how, command), **environ), logs
+    return start(prepare(logs, how, command, **dict(options)), **environ), logs
 
 
 def heard(logs, kind, key='0.1'):
@@ -782,7 +783,11 @@ def test_the_scheduler_is_told_the_status_of_a_job_unless_it_means_more(tmp_path
     ({'exit_code': 0, 'oom_kills': 1}, None, 'COMPLETED', None),
     ({'exit_code': 1, 'oom_kills': 1}, None, 'FAILED', 'memory'),
     ({'exit_code': 137, 'oom_kills': 2}, {'reason': 'signal', 'words': ''}, 'FAILED', 'memory'),
-    ({'exit_code': 1, 'oom_kills': 0}, None, 'FAILED', 'exit')])
+    ({'exit_code': 1, 'oom_kills': 0}, None, 'FAILED', 'exit'),
+    # Who does not answer the signal that the time is nearly over needs more of it.
+    ({'exit_code': 140, 'forewarned': 'job'}, None, 'FAILED', 'time'),
+    ({'exit_code': 140, 'forewarned': 'job'}, {'reason': 'signal', 'words': ''}, 'FAILED', 'time'),
+    ({'exit_code': 140}, None, 'FAILED', 'signal')])
 def test_what_ended_a_job(end, account, status, reason):
     event = module.end_event({'job': '0', 'attempt': 1}, None, dict(end, time=5), account, None, '')
     assert (event['status'], event.get('error_reason')) == (status, reason)
@@ -844,3 +849,54 @@ HINT = 'last (probably out of memory'
 def test_what_stderr_tells_of_a_lack_of_memory(name, text, reason, error):
     changes = module.load_backend(name).lack_of_memory(text, 'last')
     assert (changes.get('error_reason'), changes.get('error')) == (reason, error)
+
+
+#: A job that begins with what keeps its own shell, and says what it is told.
+TOLD = """import os, signal, sys, time
+signal.signal(signal.SIGUSR2, lambda *_: (print('told', flush=True), os._exit(int(sys.argv[1]))))
+print('ready', flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('options', [
+    dict(limits='3 @USR2@2'), dict(limits='0 @USR2@2', within=3)], ids=['own', 'task'])
+@pytest.mark.parametrize('how, environ', [('task', {}), ('task', {'NO_ID': '7'}), ('worker', {'NO_ID': '7'})])
+@pytest.mark.parametrize('answer', [0, 85, None])
+def test_a_job_is_told_before_its_time_is_over(tmp_path, how, environ, options, answer):
+    program = tmp_path / 'told.py'
+    program.write_text(TOLD)
+    command = '{} {} {}\n'.format(shlex.quote(sys.executable), program, answer) if answer is not None else 'sleep 30\n'
+    own = module.as_lines(module.state_lines(str(tmp_path / 'out' / '0.state'))
+                          + module.forewarning_lines({'signal': 'USR2@2'}))
+    process, logs = begin(
+        tmp_path / 'out', how, module.JobScript(own, '', 'touch "$QMAP_STATE/x"\n' + command, ''), options, **environ)
+    assert until(lambda: os.path.exists(os.path.join(logs.path, '0.state', 'x')))
+    process.wait(timeout=60)
+    end = end_of(logs)
+    if answer is None:
+        assert end['exit_code'] == 140 and end['forewarned'] == ('task' if options.get('within') else 'job')
+    else:
+        assert text(logs.path, '0.out') == 'ready\ntold\n' and end['exit_code'] == answer and 'forewarned' not in end
+    assert 'signal' not in end
+    assert os.path.isdir(os.path.join(logs.path, '0.state')) == (answer != 0)
+
+
+@pytest.mark.once
+def test_no_signal_comes_where_no_time_is_known(tmp_path):
+    process, logs = begin(tmp_path / 'out', 'task', 'sleep 2\n', dict(limits='0 @USR2@9'))
+    process.wait(timeout=60)
+    assert end_of(logs)['exit_code'] == 0
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('how', RUNNERS)
+def test_what_a_job_saved_stays_where_it_was_told_to_end(tmp_path, how):
+    state = tmp_path / 'out' / '0.state'
+    command = 'mkdir {}; trap "exit 0" TERM; echo ready; sleep 30 & wait\n'.format(state)
+    process, logs = begin(tmp_path / 'out', how, command, dict(limits='0 @'))
+    until(lambda: text(logs.path, '0.out'))
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert end_of(logs)['exit_code'] == 0 and state.is_dir()
