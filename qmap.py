@@ -4026,7 +4026,7 @@ class JournalState(JobTable):
         self.failures = Failures()
         self.totals = totals
         self.settings = {}
-        self.changes = {}
+        self.changes, self._same_changes = {}, {}
         self.cancelled = {}
         self.obeyed = {}
         self.unsaved = set()
@@ -4223,7 +4223,9 @@ class JournalState(JobTable):
                 self.failures.remove(record)
             self.places.set_aside(number)
             if params:
-                self.changes[number] = dict(self.changes.get(number, {}), **params)
+                changes = dict(self.changes.get(number, {}), **params)
+                # Thousands of jobs may have the same.
+                self.changes[number] = self._same_changes.setdefault(tuple(sorted(changes.items())), changes)
             # In a snapshot the job may live: the end of an attempt whose retry was taken back is read later.
             self._release(number)
             self.unsaved.add(number)
