@@ -503,6 +503,16 @@ class FullGridEngine(GridEngine):
             self._queues[queue] = parse_queue(self.ask(['qconf', '-sq', queue]).out)
         return self._queues[queue]
 
+    def most(self, params):
+        """See `Backend.most`: the limits of the queue that it requests, if they were asked for, as a job has
+        reached one."""
+        limits, found = self._queues.get(self.requested(params).get('queue', ''), {}), {}
+        if limits.get('h_rt'):
+            found['time'] = int(read_clock(limits['h_rt']) or 0)
+        if limits.get('h_vmem') and self.memory_resource() == 'h_vmem':
+            found['memory'] = (params.get('cores') or 1) * int(size(limits['h_vmem']))
+        return {key: value for key, value in found.items() if value}
+
     def _records(self, name='', ids=()):
         """Return the user's accounting records, the oldest first, of a name or of ids; [] without accounts,
         None without an answer.

@@ -661,6 +661,14 @@ def test_a_limit_of_the_queue_is_named(backend, monkeypatch):
     assert backend._queue_limits(dict(record, failed='0', exit_status='1')) == {}
 
 
+def test_retries_know_what_the_queue_allows_in_which_a_job_was_killed():
+    backend = sge.FullGridEngine({'memory_per': 'slot'})
+    limits = sge.parse_queue('h_rt  1:0:0,[node1=2:0:0]\nh_vmem  4G\ns_rt  INFINITY\n')
+    backend._queues = {'short.q': limits, 'all.q': {}}
+    assert backend.most({'queue': 'short.q', 'cores': 2}) == {'time': 3600, 'memory': 8 << 30}
+    assert backend.most({'queue': 'all.q'}) == backend.most({'queue': 'other.q'}) == backend.most({}) == {}
+
+
 def test_no_end_yet():
     assert sge.verdict({'failed': '25  : rescheduling', 'exit_status': '0'}) is None
     assert sge.verdict({'failed': '24', 'exit_status': '0'}) is None
