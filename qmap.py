@@ -1935,13 +1935,14 @@ class RetryRules:
         self.retry_on, self.grow, self.learn = found['retry_on'] or set(), found['grow'], found['learn']
         self.most = {key: found['max_' + key] for key in ('memory', 'time') if found['max_' + key]}
 
-    def concern(self, record):
+    def concern(self, reason, record):
         """Tell whether a job is retried that failed so, as far as that depends on the reason alone.
 
         Args:
+            reason: see `Retries.reason_of`
             record: of the attempt
         """
-        reason, code = record.get('error_reason'), record.get('exit_code')
+        code = record.get('exit_code')
         if reason in ('memory', 'time') or reason in self.retry_on:
             return True
         codes = {code, 128 + (record.get('signal') or 0)} if reason in ('exit', 'signal') else set()
@@ -13750,6 +13751,13 @@ class Retries(Part):
         return list(itertools.takewhile(
             lambda record: record.get('rerun'), reversed(self.ledger.earlier(number))))
 
+    def reason_of(self, record):
+        """Return why an attempt failed: for lack of memory also where it says so itself, and then ends by
+        itself, as a limit of the address space makes it."""
+        hint, reason = self.backend.memory_hint, record['error_reason']
+        is_short = reason in ('exit', 'signal') and hint and hint in (record.get('error') or '')
+        return 'memory' if is_short and 'memory' in self.plan.params_of(record) else reason
+
     def note(self, number, event):
         """Note in the last event of an attempt that the job is retried, and what is different then; or that
         retries have saved it.
@@ -13762,7 +13770,8 @@ class Retries(Part):
             saved = self._saved(number, event) if number in self.ledger.places.earlier else None
             event.update({'saved': saved} if saved else {})
             return
-        if number in self.ledger.cancelled or not self.plan.retry_rules.concern(event):
+        reason = self.reason_of(event)
+        if number in self.ledger.cancelled or not self.plan.retry_rules.concern(reason, event):
             return
         past = sum(map(counts_as_retry, self.chain(number)))
         changes = self._next_request(number, event, past) if past < self.wanted(number) else None
@@ -13777,7 +13786,7 @@ class Retries(Part):
             number, event: as above
             past: how many of its `retries` are used
         """
-        asked, reason, changes = self.plan.params_of(event), event['error_reason'], {}
+        asked, reason, changes = self.plan.params_of(event), self.reason_of(event), {}
         rungs = self.plan.rungs_of(self.ledger, number)
         wanted = {key: values[min(past + 1, len(values) - 1)] for key, values in rungs.items()}
         if reason in rungs:    # it may have begun with more, as others had to
@@ -13834,7 +13843,7 @@ class Retries(Part):
         last = by_retry or next(itertools.filterfalse(asks_again, chain), None)
         if not last or not (by_retry or self.wanted(number)):
             return None
-        reason = last['error_reason']
+        reason = self.reason_of(last)
         before, after = (self.plan.params_of(record).get(reason) for record in (chain[-1], event))
         if reason not in ('memory', 'time') or not before or not after:
             return {'reason': reason}

@@ -78,6 +78,15 @@ def test_other_failures_are_retried_only_if_they_are_named(qmap, retry_on, again
     assert driver.ledger.attempts[0] == 1 + again and memory_of(driver) == '1G'
 
 
+def test_what_says_itself_that_it_lacks_memory_requests_more(qmap):
+    driver = retried(qmap, 'true ## memory=1G retries=1\n')
+    qmap.write(os.path.join('out', '0.err'), 'terminate called after throwing std::bad_alloc\n')
+    end(driver, '0.1', exit_code=1)
+    assert memory_of(driver) == '2G'
+    end(driver, '0.2', exit_code=0)
+    assert driver.ledger.totals.saved == {('memory', 'memory', '1G', '2G'): 1}
+
+
 def test_what_requests_no_memory_cannot_request_more(qmap):
     driver = retried(qmap, 'true ## retries=3\n')
     starve(driver, '0.1')
