@@ -18,7 +18,7 @@ The words: a *map* holds *commands*; a *job* is a command or a group of them; an
 job; a *batch* is what one submission hands over; an *execution* is all of it. The one process that submits is
 the *driver*, any other that looks is a *viewer*. What they share lies in the logs folder:
 
-    LOGS/qmap_input            the map, as submitted
+    LOGS/qmap_input            the map, as submitted first
     LOGS/execution.info        JSON: all that concerns the whole execution
     LOGS/<id>.sh               what the job runs; `bash <id>.sh` repeats it by hand
     LOGS/<id>.out  <id>.err    its output, live
@@ -44,6 +44,7 @@ the *driver*, any other that looks is a *viewer*. What they share lies in the lo
     LOGS/.qmap/run/cancel.<crew>.<k>
                                the attempt that this worker is to end
     LOGS/.qmap/excluded        the hosts on which workers take no more jobs
+    LOGS/.qmap/map.2.<hex>     the map that took the place of the first one, and begins with its commands
     LOGS/.qmap/inbox/          what others tell the driver: a file each, dropped whole, taken once
 
 Nothing that was not written here first is ever done. The driver writes its intent to the journal, and that to
@@ -117,9 +118,13 @@ STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
 UNSUBMITTED, PENDING, RUNNING, COMPLETED, FAILED, OTHER = STATUSES
 STATUS_CODES = {status: code for code, status in enumerate(STATUSES)}
 ENDED_CODES = (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED])
+UNLIVE_CODES = (STATUS_CODES[UNSUBMITTED],) + ENDED_CODES
 
 #: Why a job is FAILED.
 REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'preempted', 'submit', 'lost')
+
+#: What is asked for as if it were a status: jobs that are no longer in the map.
+GONE = 'gone'
 
 #: Those that are nothing the job did: another attempt follows by itself, so many times for a job.
 INTERRUPTED, RERUNS = ('node', 'preempted'), 5
@@ -1387,8 +1392,12 @@ class CommandPlaces:
 
     def line_id(self, index):
         """Return the identifier of a command; see `Map.line_id`."""
+        return self.own_id(index) or '{:0{}d}'.format(index, self.width)
+
+    def own_id(self, index):
+        """Return the identifier that a command has of its own, '' for none."""
         number = self._ids[index] if index < len(self._ids) else 0
-        return str(number)[1:] if number else '{:0{}d}'.format(index, self.width)
+        return str(number)[1:] if number else ''
 
     def same_id(self):
         """Return the indices of two commands with the same identifier, None where there are none."""
@@ -1716,6 +1725,23 @@ class Map:
                 line = line[:-1] + more.rstrip(b'\r\n')
         return decode(line)
 
+    def raws(self):
+        """Yield all commands as `raw` returns them, but as bytes."""
+        with open_regular(self.path) as source:
+            for place in self._places.offsets:
+                source.seek(place)
+                line = source.readline().rstrip(b'\r\n')
+                while line[-1:] == b'\\' and is_continued(line):
+                    more = source.readline()
+                    if not more:
+                        break
+                    line = line[:-1] + more.rstrip(b'\r\n')
+                yield line
+
+    def own_id(self, index):
+        """Return the identifier that a command has of its own, '' for none."""
+        return self._places.own_id(index)
+
     def _command(self, index):
         """Return a command and the dict of its own parameters."""
         text = self.raw(index)
@@ -1746,14 +1772,24 @@ class Map:
                 yield ''
         yield '[jobs]'
         for index in indices:
-            command, pairs = self.raw(index), []
-            more = own(index) if own else None
-            if ' ## ' in command:
-                command, pairs = split_own(command)
-            pairs = collections.OrderedDict(pairs, **more or {})
-            pairs.pop('line', None)
-            words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
-            yield '{} ## {}'.format(command, ' '.join(words + ['line=' + self.line_id(index)]))
+            yield identified_line(self.raw(index), self.line_id(index), own(index) if own else None)
+
+
+def identified_line(text, line_id, more=None):
+    """Return the line of a map with a command and its identifier.
+
+    Args:
+        text: the command with its own parameters, as it stands in a map
+        line_id: its identifier, which takes the place of another
+        more: dict of texts, which join its own parameters; None for none
+    """
+    pairs = []
+    if ' ## ' in text:
+        text, pairs = split_own(text)
+    pairs = collections.OrderedDict(pairs, **more or {})
+    pairs.pop('line', None)
+    words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
+    return '{} ## {}'.format(text, ' '.join(words + ['line=' + line_id]))
 
 
 def is_pipe(path):
@@ -2895,6 +2931,7 @@ class Logs:
         self.messages = os.path.join(self.path, 'execution.log')
         self.driver = os.path.join(self.qmap, 'driver.json')
         self.lock = os.path.join(self.qmap, 'lock')
+        self.inbox = os.path.join(self.qmap, 'inbox')
         self.most = 1 << 30    # files in run/; Plan knows how many jobs there are
 
     def create(self):
@@ -2958,8 +2995,8 @@ class Logs:
     def taken(self):
         """Return what to say where the folder is not empty."""
         if os.path.isdir(self.qmap):
-            return '{0}: contains an execution already; resume it with reattach -l {0}, or give another ' \
-                'folder with --logs'.format(shown_path(self.path))
+            return '{0}: contains an execution already; resume it with reattach -l {0}, with an edited map ' \
+                'by --resume, or give another folder with --logs'.format(shown_path(self.path))
         return '{}: the logs folder is {}; give another one with --logs'.format(
             self.path, 'not empty' if os.path.isdir(self.path) else 'a file')
 
@@ -2970,6 +3007,14 @@ class Logs:
     def snapshot(self, epoch):
         """Return the path of the file that stands for all segments up to this one."""
         return os.path.join(self.qmap, 'snapshot.{:04d}'.format(epoch))
+
+    def has_other_maps(self):
+        """Tell whether another map may have taken the place of the first one.
+
+        Raises:
+            OSError: that cannot be read
+        """
+        return any(map(MAP_NAME.match, os.listdir(self.qmap)))
 
     def epochs(self, kind='journal'):
         """Return the sorted numbers of all journal segments, or snapshots."""
@@ -3002,8 +3047,10 @@ class Logs:
         return any(os.path.exists(self.batch(number, suffix)) for suffix in ('.list', ''))
 
     def job(self, id, suffix, count):
-        """Return the path of a job's file, in a subfolder for each thousand where there are many commands."""
-        folder = os.path.join(self.path, id[:-3]) if count > FLAT else self.path
+        """Return the path of a job's file, in a subfolder for each thousand where there were many commands at
+        first, and for jobs that came later and make them many."""
+        is_deep = count > FLAT or len(id) > len(str(FLAT - 1))
+        folder = os.path.join(self.path, id[:-3]) if is_deep else self.path
         return os.path.join(folder, id + suffix)
 
     def listing(self):
@@ -3097,6 +3144,14 @@ EXECUTION_FIELDS = {
     'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
     'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str,
     'exclude': bool}
+
+#: What a map event says; the names of maps in the folder .qmap; and how many commands one may add.
+MAP_FIELDS = {
+    'file': str, 'number': int, 'commands': int, 'owns': bool, 'params': dict, 'gone': list, 'time': NUMBER}
+MAP_NAME = re.compile(r'map\.\d{1,9}\.[0-9a-f]{16}\Z')
+MOST_COMMANDS = 1 << 30
+#: The names of maps of the user that wait in the inbox, each for an order.
+STAGED_NAME = re.compile(r'[0-9a-f]{16}\.map\Z')
 
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
@@ -3365,6 +3420,7 @@ class UsageTotals:
         requested, used: core-seconds that they had reserved, and CPU seconds that they used
         lost: core-seconds of those that were retried
         saved: {(reason, parameter, text before, text after): number of jobs that a retry saved}, a Counter
+        alike: whether all reserved the same cores whose records tell of no parameters
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
         node_failures: {host: number of those whose node failed}
@@ -3374,12 +3430,12 @@ class UsageTotals:
         """
         Args:
             cores: that a job reserves
-            alike: whether all do whose records tell of no parameters
+            alike: see above
             other: function of a record that returns the cores of its job, for all others
         """
         self.requested = self.used = self.lost = self.last = 0
         self.hosts, self.node_failures, self.saved = (collections.Counter() for _ in range(3))
-        self._cores, self._alike, self._other = cores, alike, other
+        self._cores, self.alike, self._other = cores, alike, other
 
     def add(self, record, sign=1):
         """Count the last record of an attempt, or no more, with sign -1.
@@ -3389,7 +3445,7 @@ class UsageTotals:
         """
         started, finished, host = record.get('started'), record.get('finished'), record.get('host')
         if started and finished:
-            cores = self._cores if self._alike and 'params' not in record else self._other(record)
+            cores = self._cores if self.alike and 'params' not in record else self._other(record)
             cpu = record.get('cpu') or 0
             if not -SECONDS < started <= finished + SECONDS < 2 * SECONDS or not -SECONDS < cpu < SECONDS:
                 raise ValueError(record)
@@ -3702,6 +3758,8 @@ class JobTable:
         counts: list with the number of jobs of each status, in the order of STATUSES
         again: deque of the numbers of jobs that come before those which were never submitted; some may not be
             UNSUBMITTED any more
+        gone: set of the numbers of jobs that are no longer in the map: none of them is submitted, and
+            `counts` leaves them out, but for those that are still live
     """
 
     def __init__(self, commands, group):
@@ -3718,7 +3776,24 @@ class JobTable:
         self.attempts = array.array('H', bytes(2 * self.count))
         self.counts = [self.count, 0, 0, 0, 0, 0]
         self.again = collections.deque()
+        self.gone = set()
         self._next = 0
+
+    def extend(self, commands):
+        """Take in that the map has so many commands by now, whose first ones are those that it had."""
+        more = -(-commands // self.group) - self.count
+        self.commands, self.count = commands, self.count + more
+        self.status.extend(bytes(more))
+        self.attempts.frombytes(bytes(2 * more))
+        self.counts[0] += more
+
+    def set_gone(self, numbers):
+        """Note which jobs are no longer in the map; all others are."""
+        for change, changed in (-1, numbers - self.gone), (1, self.gone - numbers):
+            for number in changed:
+                if self.status[number] in UNLIVE_CODES:
+                    self.counts[self.status[number]] += change
+        self.gone, self._next = numbers, 0
 
     def id(self, number):
         """Return the id of a job: the place of its first command in the map, padded with zeros."""
@@ -3730,7 +3805,9 @@ class JobTable:
         Raises:
             ValueError: there is none
         """
-        if len(id) != self.width or not id.isdigit():    # int() takes more: ' 1', '+1', '1_0'
+        is_short = len(id) < self.width
+        is_overlong = len(id) > self.width and id[0] == '0'
+        if is_short or is_overlong or not id.isdigit():    # int() takes more: ' 1', '+1', '1_0'
             raise ValueError(id)
         number = int(id)
         if self.group > 1:
@@ -3769,12 +3846,16 @@ class JobTable:
     def next_job(self):
         """Return the number of the next job to submit, without taking it; None where there is none."""
         while self.again:
-            if self.status[self.again[0]] == 0:
+            if self._waits(self.again[0]):
                 return self.again[0]
             self.again.popleft()
-        while self._next < self.count and self.status[self._next]:
+        while self._next < self.count and not self._waits(self._next):
             self._next += 1
         return self._next if self._next < self.count else None
+
+    def _waits(self, number):
+        """Tell whether a job is to be submitted."""
+        return not self.status[number] and number not in self.gone
 
     def following(self, limit):
         """Return the numbers of the next jobs to submit, at most `limit`."""
@@ -3786,16 +3867,16 @@ class JobTable:
             return
         taken = set()    # a job that was returned twice stands there twice
         for number in self.again:
-            if not self.status[number] and number not in taken:
+            if self._waits(number) and number not in taken:
                 taken.add(number)
                 yield number
         for number in range(self._next, self.count):
-            if not self.status[number] and number not in taken:
+            if self._waits(number) and number not in taken:
                 yield number
 
     def left(self):
         """Return how many jobs have not reached a final status."""
-        return self.count - self.count_of(COMPLETED) - self.count_of(FAILED)
+        return sum(self.counts) - self.count_of(COMPLETED) - self.count_of(FAILED)
 
     def count_of(self, status):
         """Return how many jobs have a status."""
@@ -3804,9 +3885,10 @@ class JobTable:
     def set_status(self, number, status):
         """Note a job's status."""
         code = STATUS_CODES[status]
-        self.counts[self.status[number]] -= 1
+        counted = number not in self.gone
+        self.counts[self.status[number]] -= counted or self.status[number] not in UNLIVE_CODES
+        self.counts[code] += counted or code not in UNLIVE_CODES
         self.status[number] = code
-        self.counts[code] += 1
 
     def set_unsubmitted(self, number):
         """Note that a job is to be submitted again, before those that never were."""
@@ -3832,6 +3914,10 @@ class Places:
         self.newest = array.array('Q', bytes(8 * count))
         self.earlier = {}
         self.submitted = array.array('Q')
+
+    def extend(self, count):
+        """Make room for so many jobs in all."""
+        self.newest.frombytes(bytes(8 * (count - len(self.newest))))
 
     def tell(self, number, place):
         """Tell whether the newest record of a job, or one of an earlier attempt, stands at a place."""
@@ -3991,6 +4077,19 @@ def sound_settings(settings):
     return settings
 
 
+def dropped_record(state, number, event):
+    """Return the record of a job that was cancelled before it was submitted.
+
+    Args:
+        state: JournalState
+        number: of the job
+        event: dict, by which it was
+    """
+    error = 'no longer in the map' if number in state.gone else 'cancelled before it was submitted'
+    return {'job': state.id(number), 'attempt': state.attempts[number], 'status': FAILED,
+            'error_reason': 'cancelled', 'error': error, 'finished': event['time']}
+
+
 class JournalState(JobTable):
     """All jobs of an execution, as the events of a journal tell them: a few bytes a job, and the whole record
     only of live ones.
@@ -4010,12 +4109,13 @@ class JournalState(JobTable):
         places: Places
         segments: Segments
         records_read: how many records of single jobs were taken in
+        map, on_map: the newest `map` event, {} for none; function that is called with each of them first
     """
 
     def __init__(self, commands, group, segments, totals=None):
         """
         Args:
-            commands: number of commands in the map
+            commands: number of commands in the map as it was submitted
             group: commands in a job
             segments: Segments, where the events stand
             totals: UsageTotals to keep; None for none
@@ -4034,7 +4134,7 @@ class JournalState(JobTable):
         self.drivers = DriverHosts()
         self.places = Places(self.count)
         self.segments = segments
-        self.records_read = 0
+        self.records_read, self.map, self.on_map = 0, {}, None
 
     # What events change. A method raises one of UNSOUND where an event is not what it should be.
 
@@ -4125,7 +4225,9 @@ class JournalState(JobTable):
         if status != COMPLETED and status != FAILED:
             raise ValueError(status)
         if self.status[number] == STATUS_CODES[FAILED]:    # it was called failed too soon
-            self.failures.remove(self._uncount(number))
+            record = self._uncount(number)
+            if number not in self.gone:
+                self.failures.remove(record)
         counted = False
         if not self.status[number] and number in self.places.earlier:
             if event['attempt'] == self.attempts[number]:
@@ -4141,7 +4243,7 @@ class JournalState(JobTable):
         self._release(number)
         if self.totals and not counted:
             self.totals.add(event)
-        if status == FAILED:
+        if status == FAILED and number not in self.gone:
             self.failures.add(event)
 
     def apply_usage(self, event, place):
@@ -4205,14 +4307,9 @@ class JournalState(JobTable):
 
     def _drop(self, number, event, place):
         self.places.newest[number] = place
-        if self.status[number] != STATUS_CODES[FAILED]:    # a snapshot may say it twice
-            self.failures.add(self._dropped(number, event))
+        if self.status[number] != STATUS_CODES[FAILED] and number not in self.gone:    # twice in a snapshot
+            self.failures.add(dropped_record(self, number, event))
         self.set_status(number, FAILED)
-
-    def _dropped(self, number, event):
-        return {'job': self.id(number), 'attempt': self.attempts[number], 'status': FAILED,
-                'error_reason': 'cancelled', 'error': 'cancelled before it was submitted',
-                'finished': event['time']}
 
     def apply_retry(self, event, place):
         """Jobs that have ended shall run once more."""
@@ -4220,7 +4317,7 @@ class JournalState(JobTable):
         change_params({}, params)
         for number in self.numbers(event['numbers']):
             record = self.record(number)
-            if record['status'] == FAILED:
+            if record['status'] == FAILED and number not in self.gone:
                 self.failures.remove(record)
             self.places.set_aside(number)
             if params:
@@ -4247,14 +4344,19 @@ class JournalState(JobTable):
         """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
 
         Args:
-            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it
+            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it; and GONE, without which jobs
+                that are no longer in the map are left out
             numbers: of the jobs to choose from, all by default
         """
-        codes = {STATUS_CODES[word] for word in wanted if word not in REASONS}
+        codes = {STATUS_CODES[word] for word in wanted if word in STATUS_CODES}
         reasons = {word for word in wanted if word in REASONS}
         failed = STATUS_CODES[FAILED] if reasons else None
         for number in range(self.count) if numbers is None else numbers:
             code = self.status[number]
+            if number in self.gone and code in UNLIVE_CODES:
+                if GONE in wanted:
+                    yield number
+                continue
             if code in codes:
                 yield number
             elif code == failed and self.record(number).get('error_reason') in reasons:
@@ -4273,7 +4375,7 @@ class JournalState(JobTable):
         if record is None and place:
             record = self.segments.event_at(place)
             if record and record['event'] in ('dropped', 'returned'):
-                return self._dropped(number, record)
+                return dropped_record(self, number, record)
             if record and 'job' not in record:    # the driver is just changing it
                 record = self.live.get(number)
         return record or {'job': self.id(number), 'attempt': self.attempts[number],
@@ -4323,6 +4425,39 @@ class JournalState(JobTable):
         return str((event or {}).get('job_cmd', ''))
 
 
+def replace_map(state, event, place):
+    """Take in that the map is another from here on, which begins with the commands that it had.
+
+    Args:
+        state: JournalState
+        event: dict, a `map` event
+        place: where it stands
+    """
+    commands, gone = event['commands'], event['gone']
+    if set(of_types(event, MAP_FIELDS)) != set(MAP_FIELDS) or not MAP_NAME.match(event['file']):
+        raise ValueError(event)
+    jobs = -(-commands // state.group)
+    is_in_it = all(0 <= first <= last < jobs for first, last in gone)
+    if not is_in_it or not 0 <= commands - state.commands < MOST_COMMANDS:
+        raise ValueError(event)
+    read_parameters(event['params'])
+    if state.on_map:
+        state.on_map(event)
+    if state.totals:
+        state.totals.alike = state.totals.alike and not event['owns']
+    state.extend(commands)
+    state.places.extend(state.count)
+    former, gone = state.gone, set(numbers_in(gone))
+    for number in gone - former:
+        if state.status[number] == STATUS_CODES[FAILED]:
+            state.failures.remove(state.record(number))
+    state.set_gone(gone)
+    for number in former - gone:
+        if state.status[number] == STATUS_CODES[FAILED]:
+            state.failures.add(state.record(number))
+    state.map = event
+
+
 class Ledger(JournalState):
     """What the journal says, as it is read from the logs folder.
 
@@ -4359,6 +4494,10 @@ class Ledger(JournalState):
         retry       these jobs shall run once more: numbers, params
         saved       all .info files are up to date with what stands above, but not those of these jobs: but,
                     numbers as spans
+        map         the map is another from here on, and begins with the commands that it had: file, its name
+                    in the folder .qmap, number (how many there were, with this one), commands, owns (whether
+                    commands have parameters of their own), params of all its jobs as texts, gone: the jobs
+                    that are no longer in it, as spans; time
         torn        the line before was not written whole, and has been written again
         sum         crc, of the lines since the last sum or torn, which nothing has changed (zlib's CRC-32)
         state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch,
@@ -4652,7 +4791,7 @@ class Ledger(JournalState):
         def told(ledger):
             return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches,
                     ledger.settings, ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved,
-                    ledger.last_batch, vars(ledger.drivers),
+                    ledger.last_batch, vars(ledger.drivers), ledger.map, ledger.gone,
                     {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.snapshot},
                     sorted({number for number in ledger.again if not ledger.status[number]}))
 
@@ -4803,6 +4942,7 @@ EVENTS = {
     'cancel': EventKind(Ledger.apply_cancel, Compaction.keep_whole),
     'dropped': EventKind(Ledger.apply_dropped, Compaction.keep_dropped),
     'retry': EventKind(Ledger.apply_retry, Compaction.keep_whole),
+    'map': EventKind(replace_map, Compaction.keep_whole),
     'saved': EventKind(Ledger.apply_saved, None),
     'torn': EventKind(None, None),
     'sum': EventKind(None, None),
@@ -9356,7 +9496,7 @@ def parse_statuses(texts):
     for text in texts:
         for word in text.split(','):
             found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
-            found += [reason for reason in REASONS if word.lower() == reason]
+            found += [reason for reason in REASONS + (GONE,) if word.lower() == reason]
             if word.lower() in ('all', 'a'):
                 found = STATUSES
             if not found:
@@ -9392,9 +9532,9 @@ class Plan:
 
     Attributes:
         info: dict of execution.info
-        map: Map
+        first: number of commands in the map as it was submitted
         group: commands in a job
-        params: dict of the parameters of all jobs
+        params: dict of the parameters of all jobs, as it was submitted
         rungs: {parameter: list of its values, one for each attempt}, of those that have several
         retry_rules: RetryRules
     """
@@ -9421,8 +9561,11 @@ class Plan:
         if not isinstance(self.info, dict) or 'token' not in self.info:
             raise NoExecution(logs.path)
         self._check()
-        self.map = map or Map(logs.input, submitted=True)
-        self.group = self.info['group']
+        self._map = map or Map(logs.input, submitted=True)
+        self._event, self._loaded = {}, {}    # the newest map event, and that of the map that was read
+        # A map of the user that was kept: its name, Map, and the MapMatch with the map that there was.
+        self._loading, self._staged = threading.Lock(), ('', None, {})
+        self.first, self.group = len(self._map), self.info['group']
         try:
             given = read_parameters(self.info['params'])
             read_parameters(self.info['map_params'])
@@ -9430,11 +9573,94 @@ class Plan:
             raise QMapError('{}: damaged: {}; restore it from a backup'.format(logs.execution, error))
         self.params, self.rungs = plain_values(given), rungs_of(given)
         self.retry_rules = RetryRules(self.info.get('retry') or {})
-        logs.most = 100000 + 8 * len(self.map)
-        if self.info.get('commands') not in (None, len(self.map)):
+        self._accept(self._map, self.info.get('commands'))
+
+    def _accept(self, map, commands):
+        """Take a Map that was read for the right one.
+
+        Raises:
+            QMapError: it has not this number of commands, which is None where it is not known
+        """
+        if commands not in (None, len(map)):
             raise QMapError('{}: was changed: it contains {}, but {:,} were submitted; restore it from a '
-                            'backup'.format(
-                                logs.input, plural(len(self.map), 'command'), self.info['commands']))
+                            'backup'.format(map.path, plural(len(map), 'command'), commands))
+        self.logs.most = 100000 + 8 * len(map)
+        self._map = map
+
+    @property
+    def map(self):
+        """The Map: as it was submitted, or as the newest `resume` left it."""
+        if self._loaded is not self._event:
+            with self._loading:
+                event = self._event
+                if self._loaded is not event:
+                    path = os.path.join(self.logs.qmap, event['file']) if event else self.logs.input
+                    commands = event['commands'] if event else self.first
+                    self._accept(Map(path, submitted=True), commands)
+                    self._loaded = event
+        return self._map
+
+    @property
+    def width(self):
+        """Digits of an id, at least."""
+        return len(str(self.first - 1))
+
+    def note_map(self, event):
+        """Take in that a ledger comes to a `map` event. Older ones may be read again, and newer maps begin
+        with the commands of older ones: hence the newest is right for all."""
+        newest = self._event.get('number', 0)
+        is_other = event['number'] == newest and event['file'] != self._event['file']
+        if event['number'] > newest or is_other:
+            self._event = event
+
+    def stage_map(self, map):
+        """Keep a copy of a map of the user where a driver takes it, read it there, and return its name.
+
+        Raises:
+            QMapError: it has changed since it was read
+            OSError: it cannot be copied
+        """
+        name = os.urandom(8).hex() + '.map'
+        path = os.path.join(self.logs.inbox, name)
+        try:
+            map.copy(path)
+            os.chmod(path, 0o644)    # the driver may be another user
+            bring_to_disk(path)
+        except BaseException:
+            remove_file(path)
+            raise
+        self._staged = name, map, {}
+        return name
+
+    def staged_map(self, name):
+        """Return the Map that was kept under a name.
+
+        Raises:
+            QMapError: it is no map, or may be that of another user
+            ValueError: it is no such name
+        """
+        if not STAGED_NAME.match(name):
+            raise ValueError(name)
+        if self._staged[0] != name:
+            path = os.path.join(self.logs.inbox, name)
+            there = status_of((path, False))
+            if there and there.st_uid not in (os.geteuid(), 0, os.stat(self.logs.qmap).st_uid):
+                raise QMapError('{}: belongs to {}'.format(path, user_name(there.st_uid)))
+            self._staged = name, Map(path), {}
+        return self._staged[1]
+
+    def match_of(self, map, gone):
+        """Return the MapMatch of the map with another, which is made once; gone: as for that."""
+        known = self._staged[2] if self._staged[1] is map else {}
+        if self.map not in known:
+            known[self.map] = MapMatch(self.map, map, self.group, gone)
+        return known[self.map]
+
+    def settle_map(self, ledger):
+        """Have the map of a ledger that was read to its end, whatever an overtaken driver said."""
+        if ledger.map.get('file') != self._event.get('file'):
+            self._event = ledger.map
+        return self.map
 
     def _check(self):
         """See that execution.info says what everything else builds on.
@@ -9532,7 +9758,7 @@ class Plan:
 
     def path(self, id, suffix=''):
         """Return the path of a job's file."""
-        return self.logs.job(id, suffix, len(self.map))
+        return self.logs.job(id, suffix, self.first)
 
     def script(self, id, attempt, params, before=0):
         """Return the JobScript of an attempt, given its parameters, and how many of the commands it leaves
@@ -9560,9 +9786,11 @@ class Plan:
 
     def ledger(self, snapshot_read=None):
         """Return a Ledger of this execution with UsageTotals, not read yet; `snapshot_read` as for Ledger."""
-        return Ledger(self.logs, len(self.map), self.group, snapshot_read, UsageTotals(
+        ledger = Ledger(self.logs, self.first, self.group, snapshot_read, UsageTotals(
             cores_of(self.params, self.on_cluster), self.alike,
             lambda record: cores_of(self.params_of(record), self.on_cluster)))
+        ledger.on_map = self.note_map
+        return ledger
 
     def params_of(self, record):
         """Return the parameters with which the attempt of a record was submitted."""
@@ -10099,6 +10327,373 @@ SIGNALS = {int(number) for number in signal.Signals}
 
 
 ##############################################################################################################
+# Another map for an execution: which of its commands are new, and which jobs are no longer in it
+##############################################################################################################
+
+#: A map that takes the place of another begins with all commands of that, in their order: so jobs keep their
+#: ids. It fills up the last job of several commands with this one.
+FILLER = b':    # nothing'
+#: Own parameters of a command that are its identifier and nothing else.
+ONLY_LINE = re.compile(rb'line=\d{1,18}\s*\Z')
+
+
+class CommandKeys:
+    """What tells the commands of a map apart: some bytes for each, however long they are.
+
+    Attributes:
+        high, low: arrays, by command: the halves of a hash of its text, and of those of its free own
+            parameters (of names that QMap does not know) that it reads
+        own: array, by command: a hash of its own parameters, 0 for none; empty where no command has any
+        free: the same of the free ones
+        fillers: set of the commands that are no commands of the user
+    """
+
+    def __init__(self, map, group):
+        """
+        Args:
+            map: Map
+            group: commands in a job; where there are several, own parameters count for nothing
+        """
+        from hashlib import blake2b
+        digests, count = array.array('Q'), len(map) if map.owns and group == 1 else 0
+        self.own, self.free = array.array('Q', bytes(8 * count)), array.array('Q', bytes(8 * count))
+        self.fillers = set()
+        for index, raw in enumerate(map.raws()):
+            command, mark, tail = raw.rpartition(b' ## ')
+            if not mark:
+                command = raw
+            elif not ONLY_LINE.match(tail):
+                command = self._without_own(index, decode(raw))
+            elif group > 1 and command == FILLER:
+                self.fillers.add(index)
+            digests.frombytes(blake2b(command.strip(), digest_size=16).digest())
+        self.high, self.low = digests[::2], digests[1::2]
+
+    def _without_own(self, index, text):
+        """Note the own parameters of a command, and return what else tells it apart, as bytes."""
+        command, pairs = split_own(text)
+        if not self.own:
+            return encode(command)
+        own = {key: value for key, value in pairs if key != 'line'}
+        free = {key: value for key, value in own.items() if key not in PARAMETERS}
+        self.own[index], self.free[index] = hash_of(own), hash_of(free)
+        used = {key: free[key] for key in free if 'QMAP_' + key.upper() in command}
+        return encode(command.strip() + ('\0' + json.dumps(sorted(used.items())) if used else ''))
+
+    def portions(self):
+        """Return a list of arrays of commands: equal ones are in the same array, as they stand in the map."""
+        found = [array.array('L') for _ in range(256)]
+        for index, key in enumerate(self.high):
+            found[key >> 56].append(index)
+        return found
+
+    def by_key(self, indices):
+        """Return {first half of a key: the first such command}, and {the same: list} where there are several.
+        """
+        first, several, high = {}, {}, self.high
+        for index in indices:
+            other = first.setdefault(high[index], index)
+            if other != index:
+                several.setdefault(high[index], [other]).append(index)
+        return first, several
+
+
+def hash_of(pairs):
+    """Return a number that stands for a dict of texts, 0 for an empty one."""
+    from hashlib import blake2b
+    text = encode(json.dumps(sorted(pairs.items())))
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), 'little') if pairs else 0
+
+
+class MapMatch:
+    """Which commands of a map are in another. Of equal ones, those with equal free parameters belong
+    together, and the first with the first.
+
+    Attributes:
+        pairs: array, by command of the old map: its place in the new one, -1 for none
+        fresh: bytearray, by command of the new map: 1 where it is not in the old one
+        changed: bytearray, by command of the old map: 1 where its own parameters are others in the new one
+        fillers: set of the commands of the old map that are none of the user
+    """
+
+    def __init__(self, old, new, group, gone=()):
+        """
+        Args:
+            old, new: Map
+            group: commands in a job
+            gone: set of the numbers of jobs that the old map has no longer; of equal commands theirs are last
+        """
+        self.pairs = array.array('l', itertools.repeat(-1, len(old)))
+        self.fresh, self.changed = bytearray(b'\1' * len(new)), bytearray(len(old))
+        self._before, self._now = CommandKeys(old, group), CommandKeys(new, group)
+        self.fillers = self._before.fillers
+        lows, others = self._before.low, self._now.low
+        for olds, news in zip(self._before.portions(), self._now.portions()):
+            here, several_here = self._before.by_key(olds)
+            there, several_there = self._now.by_key(news)
+            for key, index in here.items():
+                other = there.get(key)
+                if other is None:
+                    continue
+                if key in several_here or key in several_there:
+                    alike = several_here.get(key, [index])
+                    alike.sort(key=lambda index: (index // group in gone, index))
+                    self._pair_several(alike, several_there.get(key, [other]))
+                elif lows[index] == others[other]:
+                    self._pair(index, other)
+        del self._before, self._now
+
+    def _pair(self, index, other):
+        before, now = self._before.own, self._now.own
+        self.pairs[index], self.fresh[other] = other, 0
+        if before or now:
+            self.changed[index] = (before[index] if before else 0) != (now[other] if now else 0)
+
+    def _pair_several(self, olds, news):
+        """Pair commands of which half of the key is equal."""
+        before, now = self._before, self._now
+        waiting = collections.defaultdict(collections.deque)
+        for other in news:
+            waiting[now.low[other], now.free[other] if now.free else 0].append(other)
+        for index in olds:
+            others = waiting.get((before.low[index], before.free[index] if before.free else 0))
+            if others:
+                self._pair(index, others.popleft())
+
+
+class Renewal:
+    """What becomes of the jobs of an execution when another map takes the place of its own.
+
+    Attributes:
+        map: Map, the new one
+        match: MapMatch
+        gone: set of the numbers of jobs that are no longer in the map
+        again: list of those that have ended, and run once more
+        counts: Counter: done, changed (and done), failed, running, waiting, new, gone
+        changes: dict of texts, the parameters of all jobs that are others now, '' for those that are gone
+    """
+
+    def __init__(self, plan, ledger, map, params, strict=False):
+        """
+        Args:
+            plan: Plan
+            ledger: Ledger
+            map: Map
+            params: dict of texts, the parameters of all jobs from now on
+            strict: whether jobs run again of which something else has changed than the command
+        """
+        self._plan, self._ledger, self.map, self._params = plan, ledger, map, params
+        self.match = plan.match_of(map, ledger.gone)
+        self.gone, self.again, self.counts = set(), [], collections.Counter()
+        self._fresh = bytearray(self.match.fresh)
+        self.changes = self._changed_params()
+        self._retaken = bytearray(ledger.count)    # jobs that have their line from the new map
+        self._sections = [name for name in ('pre', 'post') if plan.map.sections[name] != map.sections[name]]
+        done, pairs, changed = 0, self.match.pairs, self.match.changed
+        usual = STATUS_CODES[COMPLETED] if plan.group == 1 and not strict else None
+        for number, code in enumerate(ledger.status):
+            if code == usual and pairs[number] >= 0 and not changed[number]:
+                done += 1    # most are, of many
+            else:
+                self._sort(number, strict)
+        self.counts['done'] += done
+        self.counts['new'] = -(-self._fresh.count(1) // plan.group)
+
+    def notes(self):
+        """Return a list of sentences about what has changed beside commands."""
+        former = self.former_params()
+        notes = ['[{}] changed'.format(name) for name in self._sections]
+        notes += ['{} = {} (was {})'.format(key, text or '(none)', former.get(key, '(none)'))
+                  for key, text in self.changes.items()]
+        changed = plural(self.counts['changed'], 'completed job')
+        return notes + (['own parameters of {} changed'.format(changed)] if self.counts['changed'] else [])
+
+    def former_params(self):
+        """Return the parameters of all jobs up to now, as texts."""
+        return self._ledger.map.get('params') or self._plan.info['params']
+
+    def _changed_params(self):
+        """Return the parameters that are others now as texts, '' for those that are gone."""
+        former = self.former_params()
+        found = collections.OrderedDict(
+            (key, text) for key, text in self._params.items() if former.get(key) != text)
+        found.update((key, '') for key in former if key not in self._params)
+        return found
+
+    def _all_changed(self):
+        """Tell whether something of all jobs is different."""
+        return bool(self._sections or self.changes)
+
+    def _sort(self, number, strict):
+        """Find out what becomes of a job."""
+        ledger, match = self._ledger, self.match
+        places = [index for index in self._plan.commands(number) if index not in match.fillers]
+        found = sum(match.pairs[index] >= 0 for index in places)
+        status, is_live = STATUSES[ledger.status[number]], number in ledger.live
+        needed = 1 if is_live or status == COMPLETED else len(places)    # commands that must be there
+        if found < needed:
+            self.gone.add(number)
+            self.counts['gone'] += 1
+            for index in places:
+                if match.pairs[index] >= 0:
+                    self._fresh[match.pairs[index]] = 1
+            return
+        changed = any(match.changed[index] for index in places)
+        is_other = changed or self._all_changed()
+        rerun = strict and is_other
+        if is_live:
+            self.counts['running'] += 1
+        elif status == COMPLETED and not rerun:
+            self.counts['done'] += 1
+            self.counts['changed'] += changed
+        elif status in (COMPLETED, FAILED):
+            self.again.append(number)
+            self.counts['failed' if status == FAILED else 'rerun'] += 1
+            self._retaken[number] = changed
+        else:
+            self.counts['waiting'] += 1
+            self._retaken[number] = changed
+
+    def refuse_strange(self):
+        """Raise QMapError where no command of the map was in the one before: it is another's."""
+        if all(self._fresh):
+            raise QMapError(
+                '{}: none of its commands is in the map of {}; submit it without --resume, with another logs '
+                'folder'.format(self.map.title, shown_path(self._plan.logs.path)))
+
+    def has_new_map(self):
+        """Tell whether anything is different from the map that the execution has."""
+        has_other_jobs = bool(self.counts['new']) or self.gone != self._ledger.gone
+        return has_other_jobs or self._all_changed() or any(self._retaken)
+
+    def sentence(self):
+        """Return what becomes of the jobs, for people."""
+        words = [('done', 'done'), ('rerun', 'changed and run again'), ('failed', 'failed and run again'),
+                 ('running', 'submitted already'), ('waiting', 'not yet submitted'), ('new', 'new')]
+        total = sum(self.counts[key] for key, _ in words)
+        parts = ['{:,} {}'.format(self.counts[key], text) for key, text in words if self.counts[key]]
+        gone = '; {:,} no longer in the map'.format(self.counts['gone']) if self.counts['gone'] else ''
+        return '{}: {}{}'.format(plural(total, 'job'), ', '.join(parts), gone)
+
+    def lines(self):
+        """Yield the lines of the map that takes the place of the old one, as bytes."""
+        plan, match = self._plan, self.match
+        for line in self.map.text(()):
+            yield encode(line)
+        for index, raw in enumerate(plan.map.raws()):
+            if match.changed[index] and self._retaken[index // plan.group]:
+                raw = encode(self.map.raw(match.pairs[index]))
+            yield with_line_id(raw, plan.map.line_id(index))
+        if not self.counts['new']:
+            return
+        taken, following = self._taken_ids()
+        for _ in range(-len(plan.map) % plan.group):
+            yield with_line_id(FILLER, str(following))
+            following += 1
+        for index, raw in enumerate(self.map.raws()):
+            if self._fresh[index]:
+                own = self.map.own_id(index)
+                yield with_line_id(raw, own if own and own not in taken else str(following))
+                following += 1
+
+    def _taken_ids(self):
+        """Return the identifiers that commands have already, where new ones have some of their own, and a
+        number above all of them."""
+        old, new = self._plan.map, self.map
+        own = [new.own_id(index) for index in range(len(new)) if self._fresh[index] and new.own_id(index)]
+        highest = max(map(int, own), default=0)
+        if old.own_id(0):    # else they are their places
+            highest = max(highest, max(int(old.line_id(index)) for index in range(len(old))))
+        taken = {old.line_id(index) for index in range(len(old))} if own else ()
+        return taken, max(highest + 1, len(old))
+
+    def commands(self):
+        """Return how many commands there are in the map that takes the place of the old one."""
+        old, fresh = len(self._plan.map), self._fresh.count(1)
+        return old + fresh + (-old % self._plan.group if fresh else 0)
+
+    def write(self, now):
+        """Write that map, bring it to the disk, and return the event by which it counts.
+
+        Args:
+            now: seconds since 1970
+
+        Raises:
+            OSError: it could not be written
+        """
+        logs, number = self._plan.logs, self._ledger.map.get('number', 1) + 1
+        name = 'map.{}.{}'.format(number, os.urandom(8).hex())
+        path = os.path.join(logs.qmap, name)
+        try:
+            with open(path, 'xb') as target:
+                target.writelines(line + b'\n' for line in self.lines())
+            bring_to_disk(path)
+            bring_to_disk(logs.qmap)
+        except OSError:
+            remove_file(path)
+            raise
+        return {'event': 'map', 'file': name, 'number': number, 'commands': self.commands(),
+                'owns': bool(self._plan.map.owns or self.map.owns), 'params': self._params,
+                'gone': as_spans(sorted(self.gone)), 'time': now}
+
+    def events(self, now):
+        """Return the events that let it be so, the map's own first.
+
+        Args:
+            now: seconds since 1970
+
+        Raises:
+            OSError: the map could not be written
+        """
+        ledger, events = self._ledger, []
+        if self.has_new_map():
+            events.append(self.write(now))
+        if self.changes:
+            params = dict(ledger.settings.get('params') or {}, **self.changes)
+            events.append({'event': 'set', 'params': params, 'time': now})
+        waiting = [number for number in sorted(self.gone) if not ledger.status[number]]
+        back = {number: event for number, event in zip(waiting, map(ledger.before_retry, waiting)) if event}
+        events += back.values()
+        dropped = [number for number in waiting if number not in back]
+        if dropped:
+            events.append({'event': 'dropped', 'numbers': as_spans(dropped), 'time': now})
+        pending = [number for number in self.gone if ledger.status[number] == STATUS_CODES[PENDING]]
+        return events + cancel_events(pending, now) + self._retry_events()
+
+    def _retry_events(self):
+        """Return the events that let jobs run again: apart those whose earlier retries changed parameters."""
+        groups = collections.OrderedDict()
+        for number in self.again:
+            groups.setdefault(tuple(self._overrides(number)), []).append(number)
+        events = []
+        for params, numbers in groups.items():
+            events.append({'event': 'retry', 'numbers': as_spans(numbers)})
+            if params:
+                events[-1]['params'] = dict(params)
+        return events
+
+    def _overrides(self, number):
+        """Yield (parameter, text) of what an earlier retry of a job changed, and the map says anew."""
+        former = self._ledger.changes.get(number)
+        if former:
+            is_alone = self._plan.group == 1    # else own parameters count for nothing
+            own = self.map.command(self.match.pairs[number])[1] if is_alone else {}
+            for key in sorted(former):
+                if key in own and self._retaken[number]:
+                    yield key, write_parameter(key, own[key])
+                elif key in self.changes and key not in own:
+                    yield key, self.changes[key]
+
+
+def with_line_id(raw, line_id):
+    """Return the line of a map with a command and its identifier, as bytes; see `identified_line`."""
+    command, mark, tail = raw.rpartition(b' ## ')
+    if not mark or ONLY_LINE.match(tail):
+        return b'%s ## line=%s' % (command if mark else raw, line_id.encode())
+    return encode(identified_line(decode(raw), line_id))
+
+
+##############################################################################################################
 # Orders: what the driver is told
 ##############################################################################################################
 
@@ -10428,6 +11023,40 @@ class Include(Order):
             ', '.join(sorted(hosts))), '')
 
 
+class Add(Order):
+    """Put another map in the place of the execution's."""
+
+    name, summary, options = 'add', 'go on with a map that was edited or extended', '(--strict)'
+
+    @staticmethod
+    def add_options(parser):
+        """See Order."""
+        parser.add_argument('map', metavar='MAP', help='jobs map file: new commands are added, others stay')
+        parser.add_argument('--strict', action='store_true',
+                            help='run completed jobs again of which [pre], [post] or a parameter changed')
+
+    @staticmethod
+    def read(options, plan):
+        """See Order; the map is kept until the driver has taken it."""
+        reader = ExecutionReader(plan.logs.path)
+        request = renewed_request(reader, options.map)
+        print_warnings(request.warnings)
+        return order_to_add(reader.plan, request, options.strict)
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        plan, ledger, params, now = driver.plan, driver.ledger, order['params'], driver.here.time()
+        read_parameters(params)
+        renewal = Renewal(plan, ledger, plan.staged_map(order['map']), params, bool(order.get('strict')))
+        renewal.refuse_strange()
+        driver.steering.refuse(renewal.changes)
+        events = renewal.events(now)
+        if order.get('go') and driver.halted:
+            events.append(set_event(driver, **resumed_settings(ledger)))
+        return Reply(events, renewal.sentence(), '')
+
+
 class Stop(Order):
     """Let the driver go."""
 
@@ -10462,7 +11091,7 @@ class Stop(Order):
 
 #: All orders, by their names.
 ORDERS = collections.OrderedDict((order.name, order) for order in (
-    Pause, Resume, MaxRunning, Cancel, Retry, Set, Include, Stop))
+    Pause, Resume, MaxRunning, Cancel, Retry, Set, Include, Add, Stop))
 
 
 def set_event(driver, **settings):
@@ -10492,7 +11121,7 @@ def selected_jobs(ledger, order):
         failed = list(ledger.chosen({FAILED}))
         cancelled = set(ledger.chosen({'cancelled'}, failed) if ledger.failures.cancelled else ())
         return [number for number in failed if number not in cancelled]
-    return list(ledger.chosen(statuses or STATUSES, numbers))
+    return list(ledger.chosen(set(statuses or STATUSES) - {GONE}, numbers))
 
 
 def parse_ids(text, plan):
@@ -10514,9 +11143,10 @@ def parse_ids(text, plan):
                 part.strip(), *match.group(2, 1)))
         within_a_group = first == last and first % plan.group
         if last >= len(plan.map) or within_a_group:
-            width, ids = len(str(len(plan.map) - 1)), range(0, len(plan.map), plan.group)
-            shown = ['{:0{}d}'.format(id, width) for id in (ids if len(ids) < 5 else [*ids[:3], ids[-1]])]
-            shown[3:3] = ['...'] * (len(ids) > 4)
+            ids = range(0, len(plan.map), plan.group)
+            ids, several = ids if len(ids) < 5 else [*ids[:3], ids[-1]], len(ids) > 4
+            shown = ['{:0{}d}'.format(id, plan.width) for id in ids]
+            shown[3:3] = ['...'] * several
             raise QMapError('{}: no such job; ids: {}'.format(part.strip(), ', '.join(shown)))
         found.append([first, last])
     return found
@@ -10531,7 +11161,7 @@ def parse_id(text, plan, option):
     spans = parse_ids(text, plan)
     if len(spans) != 1 or spans[0][0] != spans[0][1]:
         raise QMapError('{}: {} takes the id of one job, such as 17'.format(text, option))
-    return '{:0{}d}'.format(spans[0][0], len(str(len(plan.map) - 1)))
+    return '{:0{}d}'.format(spans[0][0], plan.width)
 
 
 def check_attempt(attempt, id, last):
@@ -10567,6 +11197,8 @@ def refuse_others(order, logs):
     """
     if not is_by_others(order, logs):
         return
+    if order.get('do') == Add.name:
+        raise QMapError('add: only the user of the driver may change the map, because it changes what runs')
     for key in order.get('params') or ():
         if key not in STEERED:
             raise QMapError(
@@ -10977,6 +11609,7 @@ class Lease:
 
     def _begin(self):
         """Say in the journal, and to those who look, that this process drives."""
+        self.plan.settle_map(self.ledger)
         self.write([dict(
             process_record(self.here, self.logs), event='lead', epoch=self._epoch,
             read=self.ledger.read_so_far(), version=__version__, time=self.here.time())])
@@ -14761,7 +15394,8 @@ class Halts(Part):
             return []
         if 'canaries' not in settings:
             self.driver.set(canaries=self._choose_canaries(count))
-        return [number for number in settings['canaries'] if 0 <= number < self.ledger.count]
+        return [number for number in settings['canaries']
+                if 0 <= number < self.ledger.count and number not in self.ledger.gone]
 
     def _choose_canaries(self, count):
         """Return the numbers of so many jobs spread over the map: the first, the last, the one that requests
@@ -14906,13 +15540,13 @@ class Steering(Part):
             if id not in self.ledger.obeyed:
                 self._obey(id, order)
             self.lease.commit()
-            self.inbox.remove(id)
+            self.inbox.remove(id, order.get('map', ''))
         for id in self.inbox.junk:
             self.inbox.remove(id)
 
     def _obey(self, id, order):
         """Do what an order asks for, and write down what it came to."""
-        if self.backend.takes_back and order.get('do') in ('pause', 'max-running', 'set'):
+        if self.backend.takes_back and order.get('do') in ('pause', 'max-running', 'set', 'add'):
             self.driver.recall.withdraw()    # what waits in a chunk is as good as not submitted
         refused = False
         try:
@@ -15252,6 +15886,7 @@ class Driver:
             self.lease.sync()
             write_json(self.logs.execution, dict(
                 self.plan.info, finished='' if self.ledger.left() else iso_time(self.here.time()),
+                jobs=sum(self.ledger.counts),
                 counts=self.counts(), cancelled=self.ledger.failures.cancelled), lasting=True)
             self.lease.show_beat(released=True)
         except OSError as error:
@@ -15403,8 +16038,10 @@ class Inbox:
         self.junk.append(id)
         return None
 
-    def remove(self, id):
-        """Take an order away."""
+    def remove(self, id, map=''):
+        """Take an order away, with the map that lies there for it."""
+        if STAGED_NAME.match(str(map)):
+            remove_file(os.path.join(self._folder, map))
         remove_file(self._path(id))
 
 
@@ -15580,6 +16217,7 @@ class ExecutionReader:
                 ledger.accept()
                 break
         ledger.miss(driver)
+        self.plan.settle_map(ledger)
         self._ledger = ledger
 
     def _take(self, ledger):
@@ -16679,18 +17317,17 @@ def parameter_texts(params, keywords):
 
 #: What `submit` takes beside parameters.
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
-                   'canary', 'halt', 'exclude', *RETRY_RULES)
+                   'canary', 'halt', 'exclude', 'resume', *RETRY_RULES)
 
 
 def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
            max_running: 'typing.Optional[int]' = None,
-           logs: 'typing.Union[str, os.PathLike[str], None]' = None,
-           group: 'typing.Optional[int]' = None,
+           logs: 'typing.Union[str, os.PathLike[str], None]' = None, group: 'typing.Optional[int]' = None,
            profile: 'typing.Union[str, os.PathLike[str], None]' = None, keep: 'typing.Optional[str]' = None,
            pull: 'typing.Optional[int]' = None, on_finish: 'typing.Optional[str]' = None,
            params: 'typing.Optional[typing.Mapping[str, typing.Any]]' = None,
            canary: 'typing.Optional[int]' = None, halt: 'typing.Optional[str]' = None,
-           exclude: bool = True,
+           exclude: bool = True, resume: 'typing.Union[bool, str]' = False,
            **keywords: 'typing.Any') -> 'Execution':
     """Submit a jobs map file, or a list of commands, and return its Execution, already at work.
 
@@ -16713,24 +17350,46 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
             what was submitted is cancelled; 'never': whatever fails; by default where all of the first 20
             jobs that end fail alike
         exclude: whether nothing more is submitted to a host on which jobs fail that do not elsewhere
-        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', retries=2, name='x',
-            working_directory='/x'...; and how jobs are retried: retry_on='exit', grow=2, max_memory='64G',
-            max_time='2d', learn=False
+        resume: True, or 'strict': go on in the logs folder with an edited map, as `qmap submit --resume`
+        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', retries=2, name='x'...; and how
+            jobs are retried: retry_on='exit', grow=2, max_memory='64G', max_time='2d', learn=False
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
     is_path = isinstance(map, (bytes, os.PathLike)) or not hasattr(map, '__iter__')
     retry = {key: str(keywords.pop(key)) for key in RETRY_RULES if keywords.get(key) is not None}
-    request = Request(
+    given = (
         path_text('map', map) if is_path else map, max_running, group,
-        None if profile is None else path_text('profile', profile),
-        parameter_texts(params, keywords), keep, pull, None if on_finish is None else str(on_finish), canary,
-        halt, exclude, retry)
+        None if profile is None else path_text('profile', profile), parameter_texts(params, keywords), keep,
+        pull, None if on_finish is None else str(on_finish), canary, halt, exclude, retry)
+    if resume:
+        return submit_again(logs, resume, *given)
+    request = Request(*given)
     execution = Execution(request.create(None if logs is None else path_text('logs', logs)), map=request.map)
     execution.warnings += request.warnings
     wait_at_exit(execution._session)
     return execution.start()
+
+
+def submit_again(logs, resume, map, max_running, group, profile, params, keep, pull, on_finish, canary, halt,
+                 exclude, retry):
+    """Go on with another map, as `submit` does with `resume`, and return the Execution.
+
+    Args:
+        logs, resume: as for `submit`
+        map, max_running, ...: as for `Request`
+    """
+    given = dict(zip(FIXED, (group, keep, pull, on_finish, canary, halt)), **retry)
+    if logs is None or resume not in (True, 'strict'):
+        raise QMapError(
+            'resume = {!r}: must be True or \'strict\', and logs the logs folder'.format(resume))
+    session = Session(path_text('logs', logs))
+    request = renewed_request(session, map, max_running, params, profile, given)
+    resume_with_map(session, request, resume == 'strict')
+    execution = reattach(session.path, max_running)
+    execution.warnings += request.warnings
+    return execution
 
 
 def reattach(logs: 'typing.Union[str, os.PathLike[str]]' = '.', max_running: 'typing.Optional[int]' = None,
@@ -16817,7 +17476,7 @@ class Request:
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
-                 on_finish=None, canary=None, halt=None, exclude=True, retry=None):
+                 on_finish=None, canary=None, halt=None, exclude=True, retry=None, earlier=None):
         """
         Args:
             map: path of the map, '-' for standard input; or an iterable of commands
@@ -16832,6 +17491,7 @@ class Request:
                 the first that end fail alike
             exclude: whether hosts are left out on which jobs fail
             retry: dict of texts for RetryRules
+            earlier: dict of texts, the parameters where neither the map nor the command line says anything
 
         Raises:
             QMapError: something is wrong
@@ -16851,7 +17511,7 @@ class Request:
         self.keep = self._files_to_keep(keep)
         self.pull = self._workers(pull)
         self.group = group or 1
-        self.given = self._given_params(params or {})
+        self.given = self._given_params(params or {}, earlier or {})
         self.params = self._profile_params()
         self.params.update(self.given)
         check_case(itertools.chain(self.params, self.map.names))
@@ -16931,13 +17591,15 @@ class Request:
             self.profile.number('pull')    # or it is wrong
         return 0
 
-    def _given_params(self, texts):
-        """Return the parameters of the map with those given: a dict of texts, None for what is left open."""
+    def _given_params(self, texts, earlier):
+        """Return the parameters of the map with those given: dicts of texts, None for what is left open."""
         given = collections.OrderedDict(self.map.params)
         for key, value in texts.items():
             if value is not None:
                 given[key] = parse_parameter(key, value)
                 self.warnings += foreign_parameters([key])
+        for key, value in earlier.items():
+            given.setdefault(key, parse_parameter(key, value))
         folder = given.get('working_directory') or self.profile.params.get('working_directory') or os.curdir
         folder = absolute_path(os.path.expanduser(file_name(folder)))
         if not os.path.isdir(folder):
@@ -17075,6 +17737,93 @@ class Request:
         for path in (folder.path, os.path.dirname(folder.path)):
             with contextlib.suppress(OSError):    # not everybody may read it
                 bring_to_disk(path)
+
+
+#: What was given as an execution began, and stays, beside the rules for retries.
+FIXED = ('group', 'keep', 'pull', 'on_finish', 'canary', 'halt')
+
+
+def renewed_request(reader, map, max_running=None, params=None, profile=None, given=None):
+    """Return the Request by which an execution goes on with another map.
+
+    Args:
+        reader: ExecutionReader
+        map, max_running, params: as for `Request`
+        profile: its name or path, None for that of the execution
+        given: dict of what else was given, by the names in FIXED and RETRY_RULES; None for what was not
+
+    Raises:
+        QMapError: something is wrong, or cannot be changed any more
+    """
+    plan = reader.plan
+    info, before = plan.info, plan.map.params
+    fixed = dict(info.get('retry') or {}, **{key: info.get(key) for key in FIXED})
+    for key, value in (given or {}).items():
+        if value is not None and value != fixed.get(key):
+            raise QMapError(
+                '--{} {}: was {} when the execution began, and stays; leave it out with --resume'.format(
+                    key.replace('_', '-'), value, fixed.get(key)))
+    own = info['repeat'][info['repeat'].index('-p') + 1] if '-p' in info['repeat'] else info['profile']
+    former = reader.ledger.map.get('params') or info['params']
+    earlier = {key: text for key, text in former.items()
+               if key not in before or write_parameter(key, before[key]) != text}
+    request = Request(map, max_running, plan.group, profile or own, params, info.get('keep'), earlier=earlier)
+    if request.profile.executor != info['executor']:
+        raise QMapError(
+            'profile {}: submits to {}, but this execution uses {}; leave -p out with --resume'.format(
+                request.profile.name, request.profile.executor, info['executor']))
+    return request
+
+
+def order_to_add(plan, request, strict=False, go=False):
+    """Return the order to go on with another map, a dict, and keep the map for whoever obeys it.
+
+    Args:
+        plan: Plan of the execution
+        request: Request
+        strict: whether jobs run again of which something else has changed than the command
+        go: whether to submit again where that was paused
+
+    Raises:
+        QMapError: the map cannot be kept
+    """
+    try:
+        name = plan.stage_map(request.map)
+    except OSError as error:
+        raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
+            shown_path(plan.logs.path), error.strerror))
+    return {'do': Add.name, 'by': whoami(), 'map': name, 'params': write_parameters(request.params),
+            'strict': strict, 'go': go}
+
+
+def resume_with_map(reader, request, strict, tell=None):
+    """Have an execution go on with another map, by whoever drives it or by this process.
+
+    Returns:
+        what was said of it
+
+    Args:
+        reader: Session that does not work yet
+        request: Request
+        strict: whether jobs run again of which something else has changed than the command
+        tell: function of the Renewal, before anything is done, which tells whether to do it; None for nobody
+
+    Raises:
+        QMapError: it cannot be done
+    """
+    order = order_to_add(reader.plan, request, strict, True)
+    staged = os.path.join(reader.logs.inbox, order['map'])
+    try:
+        renewal = Renewal(reader.plan, reader.ledger, request.map, order['params'], strict)
+        renewal.refuse_strange()
+        if tell and not tell(renewal):
+            return ''
+        reply = send_order(reader.logs, order, reader)
+        reader.leaving = ''
+        reader.news.clear()    # that was said
+        return reply
+    finally:
+        remove_file(staged)
 
 
 ##############################################################################################################
@@ -17776,6 +18525,8 @@ def tool_submit(options):
     if options.logs and RESOURCE.match(options.logs) and not os.path.exists(options.logs):
         raise QMapError('-l {}: -l is the logs folder; memory per job: -m SIZE, wall time: -t TIME, '
                         'cores: -c N'.format(options.logs))
+    if options.resume:
+        return submit_rest(options)
     request = read_request(options)
     print_warnings(request.warnings)
     if options.leave:
@@ -17805,15 +18556,67 @@ def tool_submit(options):
     return follow_session(session, options)
 
 
-def read_request(options):
-    """Return the Request that the options of `qmap submit` stand for."""
+def submit_rest(options):
+    """Run `qmap submit MAP -l LOGS --resume`."""
+    if not options.logs:
+        raise QMapError('--resume: give the logs folder of the execution with -l DIR')
+    if made_by_04(options.logs):
+        raise QMapError('{}: made by qmap 0.4, without a journal; submit without --resume'.format(
+            options.logs))
+    session = Session(options.logs, options.max_running)
+    print_warnings(session.warnings)
+    request = read_request(options, session)
+    print_warnings(request.warnings)
+    if options.leave:
+        check_leave(request, options)
+
+    told = []
+
+    def tell(renewal):
+        """Say what is about to be done, and return whether to do it."""
+        notes = renewal.notes()
+        told.append(renewal.sentence())
+        lines = told + notes
+        if notes and renewal.counts['done'] and options.resume != 'strict':
+            lines[-1] += '; completed jobs stay (--resume=strict runs them again)'
+        if not (options.quiet or options.progress):
+            for line in lines:
+                print_notice(line)
+        return not options.dry_run
+
+    reply = resume_with_map(session, request, options.resume == 'strict', tell)
+    if not reply:
+        print_notice('dry run: nothing was changed')
+        return 0
+    if reply not in told and not (options.quiet or options.progress):    # jobs have ended meanwhile
+        print_notice(reply)
+    note_lone_file(request.profile.executor, options.quiet)
+    if options.detach:
+        return detach_driver(session.path, options)
+    if options.leave:
+        session.stop('hand over')
+    return follow_session(session, options)
+
+
+def read_request(options, resumed=None):
+    """Return the Request that the options of `qmap submit` stand for.
+
+    Args:
+        options: of the command line
+        resumed: Session that is to go on with it; None for none
+    """
     keys = ('cores', 'memory', 'time', 'signal', 'again', 'working_directory', 'name', 'retries')
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
     retry = {key: getattr(options, key) for key in RETRY_RULES if getattr(options, key) is not None}
-    request = Request(options.map, options.max_running, options.group, options.profile, params, options.keep,
-                      options.pull, options.on_finish, options.canary, options.halt,
-                      options.exclude, retry)
+    if resumed:
+        given = {key: getattr(options, key) for key in FIXED}
+        request = renewed_request(
+            resumed, options.map, options.max_running, params, options.profile, dict(given, **retry))
+    else:
+        request = Request(
+            options.map, options.max_running, options.group, options.profile, params, options.keep,
+            options.pull, options.on_finish, options.canary, options.halt, options.exclude, retry)
     if options.map == '-':
         read_keys()
     return request
@@ -18226,22 +19029,38 @@ def give_order(options):
     """
     logs = Logs(options.logs)
     plan = Plan(logs)
+    if logs.has_other_maps():
+        plan = ExecutionReader(logs.path).plan
     order = dict(ORDERS[options.do].read(options, plan), do=options.do, by=whoami())
     if options.do == 'retry':
         print_warnings(map_changed(plan))
+    return send_order(logs, order)
+
+
+def send_order(logs, order, session=None):
+    """Give an order to the driver, or obey it where there is none; return the reply.
+
+    Args:
+        logs: Logs
+        order: dict, with do and by
+        session: Session with which it is obeyed; by default one that is made then
+
+    Raises:
+        QMapError: it was refused, or nobody answers
+    """
     inbox = Inbox(logs, Host())
     try:
         id = inbox.drop(order)
     except OSError as error:
         raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
             shown_path(logs.path), error.strerror))
-    since, named, answer, session = time.monotonic(), False, None, None
+    since, named, answer, obeys, given = time.monotonic(), False, None, False, session
     try:
         while answer is None:
-            if session is None and not is_driven(logs):
-                session = Session(options.logs)
-            if session and session.obey_orders():
-                session.plan = Plan(logs)
+            if not obeys and not is_driven(logs):
+                session, obeys = session or Session(logs.path), True
+            if obeys and session.obey_orders():
+                session.plan = session.plan if given else Plan(logs)
             elif time.monotonic() - since > SLOW and not named:
                 driver = logs.driver_now()
                 print_warnings(['waiting for the driver (pid {} on {})'.format(
@@ -18252,9 +19071,9 @@ def give_order(options):
                 if time.monotonic() - since > WITHDRAWN:
                     raise QMapError('{}: the driver does not answer; the order was withdrawn'.format(
                         shown_path(logs.path)))
-                time.sleep(1 if session else 0.1)
+                time.sleep(1 if obeys else 0.1)
     finally:
-        inbox.remove(id)
+        inbox.remove(id, order.get('map', ''))
     if answer.get('refused'):
         raise QMapError(answer['said'])
     return answer['said']
@@ -18265,11 +19084,14 @@ def map_changed(plan):
     import filecmp
     path = plan.info.get('map')
     try:
+        if plan.logs.has_other_maps():    # it was resumed with another
+            return
         if isinstance(path, str) and os.path.isfile(file_name(path)) and not filecmp.cmp(
                 file_name(path), plan.logs.input, shallow=False):
             shown = shown_path(file_name(path))
             yield ('{}: changed since it was submitted; retry runs the commands as submitted; to run the map '
-                   'as it is now: {} submit {}'.format(shown, qmap_command(), quote_shown(shown)))
+                   'as it is now: {} submit {} -l {} --resume'.format(
+                       shown, qmap_command(), quote_shown(shown), quote_shown(shown_path(plan.logs.path))))
     except (OSError, ValueError):    # it is not for this user to read, or its name is no path here
         pass
 
@@ -18758,6 +19580,7 @@ def add_retries(made):
 
 def describe_submit(add_tool):
     """Describe the command line of `qmap submit`."""
+    import argparse
     made = add_tool('submit', tool_submit, 'run the commands of a jobs map file',
                     '  qmap submit jobs.map\n  qmap submit jobs.map -r 50 -c 4 -m 16G -t 2h --logs out\n',
                     'qmap submit MAP [OPTION]...')
@@ -18795,6 +19618,10 @@ def describe_submit(add_tool):
     made.add_argument('--leave', action='store_true',
                       help='submit all jobs to the scheduler, and exit')
     made.add_argument('--dry-run', action='store_true', help='print what would be submitted, and exit')
+    made.add_argument('--resume', action='store_const', const='commands',
+                      help='go on with an edited map in the folder of -l')
+    made.add_argument('--resume=strict', dest='resume', action='store_const', const='strict',
+                      help=argparse.SUPPRESS)
 
 
 def describe_reattach(add_tool):

@@ -154,6 +154,10 @@ PLANTED = collections.OrderedDict([
     ('first', 'a job whose request has grown, and is refused, has failed for that'),
     ('learned', 'what was learned for the jobs that follow is not written down'),
     ('anyhow', 'a job that somebody has cancelled is retried'),
+    ('shrunk', 'a journal that was compacted does not know that the map is another'),
+    ('former map', 'who looks on keeps the map that was before'),
+    ('renumbered', 'commands that a map had have other places in the next one'),
+    ('withdrawn', 'what is no longer in the map is submitted all the same'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
@@ -184,6 +188,7 @@ NEEDS = {
     'twin': {'runner', 'retries'}, 'grown': {'runner', 'retries', 'crash'}, 'mends': {'runner', 'retries'},
     'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'},
     'anyhow': {'runner', 'retries', 'control', 'polite'},
+    'shrunk': {'edit', 'crash'}, 'former map': {'edit'}, 'renumbered': {'edit'}, 'withdrawn': {'edit'},
 }
 
 
@@ -844,6 +849,7 @@ class Worker(Runner):
         """Come to a chunk."""
         if self.closed():
             return self.next_chunk()
+        self.left_out = False    # that was the last one of another chunk
         self.claim(chunk)
 
     def cannot_claim(self, chunk):
@@ -1505,6 +1511,8 @@ class World:
         self.batches, self.handed = {}, {}    # events, by number; by (id, name): the Batch that was submitted so
         self.named = set()    # jobs that somebody has ordered to end
         self.told = {}    # by id of an order: the answer that somebody got
+        self.lines, self.edits = [], {}    # of the map as somebody has it; by name: of those that were to be taken
+        self.maps = {}    # by name of a map in the folder: (all commands that it is to have, those of the user)
         self.limits = [(0, 0)]    # (since when, how many may run)
         self.written_at, self.asked_for = {}, {}    # of batches: when they were written; what each asks for
         self.hosts_of, self.ids_of, self.peaks, self.done_of = {}, {}, {}, {}    # of attempts, as they are
@@ -1531,6 +1539,7 @@ class World:
         self.kinds.update(['node'] if 'dead' in self.kinds else [])
         self.kinds.update(['resume'] if self.rate and seed % 16 == 5 else [])
         self.kinds.update(['saves'] if self.rate and seed % 16 == 11 else [])
+        self.kinds.update(['edit'] if self.rate and seed % 16 == 9 else [])
         needed = NEEDS.get(plant, set())
         self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad'}
         self.rate = self.rate or int(bool(needed))
@@ -1766,7 +1775,7 @@ class World:
         driver = self.newest()
         try:
             record = driver and driver.ledger.record(driver.ledger.number(word.partition('.')[0]))
-        except module.QMapError:    # another driver compacts the journal
+        except (module.QMapError, ValueError):    # another driver compacts the journal, or it has not read all
             return None
         return record if record and module.key_of(record) == word else None
 
@@ -1816,6 +1825,7 @@ class World:
         self.often('control', self.command, 30, 200)
         self.often('hand', self.cluster.take_out, 5, 60)
         self.often('hand', self.cluster.put_back, 30, 200)
+        self.often('edit', self.edit, 30, 200)
         self.often('halt', lambda: [actor.kill() for actor in self.actors], 60, 300)
         self.cluster.save()
 
@@ -1944,6 +1954,22 @@ class World:
         if do == 'pause':
             self.at(self.random.choice([5, 100]), lambda: self.drop(host, {'do': 'resume'}))
 
+    def edit(self):
+        """Somebody changes the map, and has the execution go on with it."""
+        first = self.maps[''][0]
+        lines = [line for line in self.lines if self.random.random() < 0.8] or self.lines[:1]
+        others = ['true {}'.format(self.random.randrange(3 * self.jobs)) for _ in range(self.random.randint(0, 3))]
+        lines += sorted({*others, self.random.choice(first)} - set(lines))
+        self.random.shuffle(lines)
+        name, host = '{:016x}.map'.format(self.random.getrandbits(64)), self.random.choice(self.hosts)
+        params = dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {})
+        if self.random.random() < 0.2:
+            params['memory'] = '1G'
+        self.put(os.path.join(self.logs.inbox, name), ''.join(line + self.own + '\n' for line in lines))
+        self.lines = self.edits[name] = lines
+        self.drop(host, {'do': 'add', 'by': 'somebody@' + host, 'map': name, 'params': params,
+                         'strict': self.random.random() < 0.2})
+
     def drop(self, host, command):
         """Put a command into the inbox, while somebody may look into it."""
         if self.over:
@@ -2018,12 +2044,17 @@ class World:
     def check_view(self, reader, since):
         """Rules: what somebody sees was so at some time since they looked last, and adds up; and `info` says the
         same."""
-        ledger, told = reader.ledger, list(reader.jobs())
+        ledger, told = reader.ledger, {info['id']: info for info in reader.jobs()}
+        commands, _ = self.maps[ledger.map.get('file', '')]
         for number in range(ledger.count):
             record = ledger.record(number)
             word = module.key_of(record)
-            if (told[number]['status'], told[number]['id']) != (record['status'], record['job']):
-                raise Broken('{} is told as {}, and is {}'.format(word, told[number], record))
+            if record['job'] not in told and number in ledger.gone:
+                continue
+            info, first = told[record['job']], number * self.group
+            right = record['status'], '\n'.join(commands[first:first + self.group])
+            if (info['status'], info['command']) != right:
+                raise Broken('{} is told as {}, and is {}'.format(word, info, right))
             said = word in self.exits and record['status'] in Life.OVER or (
                 word in self.reached and record['status'] == 'RUNNING')
             if not self.life.was(number, (record['status'], record['attempt']), since) and not said:
@@ -2136,7 +2167,10 @@ class World:
 
     def prepare(self):
         path = os.path.join(self.folder, 'a.map')
-        self.put(path, 'true{}\n'.format(' ## time=01:00:00' if self.limited else '') * self.jobs)
+        self.own = ' ## time=01:00:00' if self.limited else ''
+        self.lines = ['true {}'.format(number) if 'edit' in self.kinds else 'true' for number in range(self.jobs)]
+        self.maps[''] = self.lines, self.lines
+        self.put(path, ''.join(line + self.own + '\n' for line in self.lines))
         self.logs = module.Logs(os.path.join(self.folder, 'out'))
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
@@ -2160,6 +2194,7 @@ class World:
         for number in range(ledger.count):
             self.check_job(ledger, number)
         self.check_sums(ledger)
+        self.check_map(ledger)
         for word, count in self.ran.items():
             if count > 1:
                 raise Broken('{} ran {} times'.format(word, count))
@@ -2171,6 +2206,13 @@ class World:
         forgotten = set(self.orders) - set(ledger.obeyed)
         if forgotten:
             raise Broken('nobody obeyed {}'.format([self.orders[id] for id in forgotten]))
+
+    def check_map(self, ledger):
+        """Rule: there is a job for each command of the map that was taken last, and for no other."""
+        commands, lines = self.maps[ledger.map.get('file', '')]
+        wanted = [command for index, command in enumerate(commands) if index // self.group not in ledger.gone]
+        if self.group == 1 and sorted(wanted) != sorted(lines):
+            raise Broken('there are jobs for {}, and in the map are {}'.format(wanted, lines))
 
     def check_left(self):
         """Rule: nothing is left in the folder that nobody needs any more."""
@@ -2191,7 +2233,7 @@ class World:
         word = '{}.{}'.format(record['job'], record['attempt'])
         if word in self.unsure:
             return
-        if record.get('error') == 'cancelled before it was submitted':
+        if record.get('error') in ('cancelled before it was submitted', 'no longer in the map'):
             if number not in self.named:
                 raise Broken('{} was dropped, and nobody asked for it'.format(word))
             return
@@ -2254,7 +2296,11 @@ class World:
         """Check that the script of a job's last attempt, as map and journal tell it, is the one that ran; and that it
         is there where the attempt failed."""
         word, path = module.key_of(record), os.path.join(self.logs.path, record['job'] + '.sh')
-        script = module.Plan(self.logs).script_of(ledger, number)
+        plan = module.Plan(self.logs)
+        plan.settle_map(ledger)
+        if ledger.map and self.group > 1:    # what was too few commands for a job may have been filled up
+            return
+        script = plan.script_of(ledger, number)
         if self.scripts[word] != script:
             raise Broken('{} ran another script than its parameters make'.format(word))
         if record['status'] == 'FAILED':
@@ -2299,7 +2345,7 @@ class World:
         statuses, figures = collections.Counter(), module.UsageTotals(1, other=lambda record: 1)
         for number in range(ledger.count):
             record = ledger.record(number)
-            statuses[record['status']] += 1
+            statuses[record['status']] += number not in ledger.gone or record['status'] in Life.LIVE
             for attempt in [record] + ledger.earlier(number):
                 if attempt['status'] in ('COMPLETED', 'FAILED'):
                     figures.add(attempt)
@@ -2499,7 +2545,8 @@ METHODS = [(module.Logs, 'listing'), (module.Ledger, 'load'), (module.Ledger, 'c
            (module.Plan, 'script_of'), (module.Words, 'hear'), (module.Words, '_count_cpu'),
            (module.Logs, 'close_batch'), (module.Ledger, 'outdated'), (module.Ledger, '_read_segment'),
            (module.Session, '_undone'), (module.ExecutionReader, 'look'), (module.Plan, 'changes'),
-           (module.Compaction, '_surviving'), (module.Beat, 'show')]
+           (module.Compaction, '_surviving'), (module.Beat, 'show'), (module.Plan, 'note_map'),
+           (module.Renewal, 'lines')]
 REAL.update({method: getattr(*method) for method in METHODS})
 REAL.update({kind: module.EVENTS[kind] for kind in ('returned', 'retry')}, ftruncate=os.ftruncate)
 
@@ -2785,7 +2832,7 @@ class Inbox(REAL['Inbox']):
                 module.remove_file(self._path(id))
         return found
 
-    def remove(self, id):
+    def remove(self, id, map=''):
         """Rule: an order is taken away only when it stands in the journal for sure."""
         driver = WORLD.actor.driver
         if id not in driver.ledger.obeyed or WORLD.plant != 'fsync' and driver.lease.unsynced():
@@ -2793,7 +2840,7 @@ class Inbox(REAL['Inbox']):
         if WORLD.fault('crash', 0.1):
             WORLD.actor.dead = True
             raise Crash()
-        super().remove(id)
+        super().remove(id, map)
 
 
 class Lease(REAL['Lease']):
@@ -2881,6 +2928,8 @@ class Driver(REAL['Driver']):
         if WORLD.canary and not WORLD.released and not (WORLD.canaries and numbers <= WORLD.canaries):
             raise Broken('{} are submitted, and no canary has completed'.format(sorted(numbers - WORLD.canaries)))
         for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
+            if number in self.ledger.gone:
+                raise Broken('job {} is submitted, and is no longer in the map'.format(number))
             if event.get('params', {}) != self.expected_changes(number):
                 raise Broken('job {} is submitted with {}, where {} was set'.format(
                     number, event.get('params'), self.expected_changes(number)))
@@ -3069,6 +3118,9 @@ class Driver(REAL['Driver']):
         if found != right:
             raise Broken('the order {} does {}, and not {}'.format(order, found, right))
         WORLD.named.update(right.get('cancel', ()), right.get('dropped', ()), right.get('end', ()))
+        for other in events:
+            if other['event'] == 'map':
+                WORLD.maps[other['file']] = right['map'][0], WORLD.edits[order['map']]
         told, true = counts_in(event['said']), self.counts_of_order(order, right)
         if told != true:
             raise Broken('the order {} is answered: {}; and it is {}'.format(order, event['said'], true))
@@ -3107,11 +3159,14 @@ class Driver(REAL['Driver']):
             return {'max_running': order['number']}
         if do == 'set':
             return {'params': dict(settings.get('params') or {}, **order['params'])}
+        if do == 'add':
+            return {key: value for key, value in self.effects_of_map(order)[0].items() if value}
         unnamed = do == 'retry' and not order.get('statuses') and not order.get('ids')
         statuses = ['FAILED'] if unnamed else order.get('statuses') or module.STATUSES
         ids = order.get('ids') or [[0, ledger.commands]]
         named = [number for number in range(ledger.count) if module.STATUSES[ledger.status[number]] in statuses
-                 and any(first <= number * ledger.group <= last for first, last in ids)]
+                 and any(first <= number * ledger.group <= last for first, last in ids)
+                 and not (number in ledger.gone and number not in ledger.live)]
         if unnamed:    # who cancels jobs does not want them again by the way
             named = [number for number in named if ledger.record(number).get('error_reason') != 'cancelled']
         live = {number for number in named if number in ledger.live}
@@ -3127,9 +3182,46 @@ class Driver(REAL['Driver']):
                 right['retry params'] = order['params']
         return {key: value for key, value in right.items() if value}
 
+    def effects_of_map(self, order):
+        """Return what comes of another map, as `effects_of` tells it, and the numbers that the answer tells."""
+        ledger, lines, size = self.ledger, WORLD.edits[order['map']], WORLD.group
+        commands, user = WORLD.maps[ledger.map.get('file', '')]
+        former = ledger.map.get('params') or self.plan.info['params']
+        changes = {key: order['params'].get(key, '') for key in {**former, **order['params']}
+                   if former.get(key) != order['params'].get(key)}
+        jobs, gone, kept, places = collections.defaultdict(set), set(), set(), {}
+        for index in sorted(range(len(commands)), key=lambda index: (index // size in ledger.gone, index)):
+            places.setdefault(commands[index], index)
+        here = {places[line]: line for line in lines if line in places}
+        for number in range(ledger.count):
+            own = {index for index in range(number * size, min(number * size + size, len(commands)))
+                   if commands[index] != module.FILLER.decode()}
+            status, live = module.STATUSES[ledger.status[number]], number in ledger.live
+            if not (own <= set(here) or own & set(here) and (live or status == 'COMPLETED')):
+                gone.add(number)
+                continue
+            kept.update(here[index] for index in own & set(here))
+            again = status == 'COMPLETED' and order['strict'] and changes
+            jobs['live' if live else 'again' if again else status].add(number)
+        fresh = [line for line in lines if line not in kept]
+        waiting = {number for number in gone if not ledger.status[number]}
+        back = set(filter(ledger.before_retry, waiting))
+        right = {'retry': jobs['FAILED'] | jobs['again'], 'end': back, 'dropped': waiting - back,
+                 'cancel': {number for number in gone if ledger.status[number] == 1}}
+        if changes:
+            right['params'] = dict(ledger.settings.get('params') or {}, **changes)
+        if fresh or gone != ledger.gone or changes:
+            filler = [module.FILLER.decode()] * (-len(commands) % size if fresh else 0)
+            right['map'] = commands + filler + fresh, gone
+        told = [len(jobs[key]) for key in ('COMPLETED', 'again', 'FAILED', 'live', 'UNSUBMITTED')]
+        told.append(-(-len(fresh) // size))
+        return right, [sum(told)] + [number for number in told + [len(gone)] if number]
+
     def counts_of_order(self, order, right):
         """Return the numbers that an answer to an order tells, in their order."""
         do, ledger = order['do'], self.ledger
+        if do == 'add':
+            return self.effects_of_map(order)[1]
         unsubmitted, live = ledger.count_of(module.UNSUBMITTED), len(ledger.live)
         if do == 'cancel':
             over = sum(module.STATUSES[ledger.status[number]] in Life.OVER for number in selected_jobs(ledger, order))
@@ -3203,6 +3295,8 @@ class Steering(REAL['Steering']):
                                            for event in reply.events])
         if WORLD.plant == 'stop' and order['do'] == 'stop':
             reply = reply._replace(events=[])
+        if WORLD.plant == 'withdrawn' and order['do'] == 'add':
+            reply = reply._replace(events=[event for event in reply.events if event['event'] != 'dropped'])
         if WORLD.plant == 'answer' and order['do'] == 'cancel':
             reply = reply._replace(text=re.sub(r'\d+', lambda match: str(int(match.group()) + 1), reply.text, 1))
         self.driver.last_events = reply.events
@@ -3724,6 +3818,9 @@ def effects_of(events):
             found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
             if event.get('params'):
                 found['retry params'] = event['params']
+        elif event['event'] == 'map':
+            map = module.Map(os.path.join(WORLD.logs.qmap, event['file']), submitted=True)
+            found['map'] = [map.command(index)[0] for index in range(len(map))], set(module.numbers_in(event['gone']))
         elif event['event'] == 'end':    # of a retry that was taken back
             found.setdefault('end', set()).add(int(event['job']) // WORLD.group)
     return found
@@ -3856,10 +3953,22 @@ def as_spans(numbers):
 
 
 def surviving(compaction, event, place):
+    if is_planted('shrunk') and event['event'] == 'map':
+        return []
     number = compaction.ledger.number(event['job']) if event['event'] == 'end' else None
     if is_planted('condensed') and number is not None and compaction.ledger.places.newest[number] != place:
         return []
     return REAL[module.Compaction, '_surviving'](compaction, event, place)
+
+
+def note_map(plan, event):
+    if not is_planted('former map'):
+        REAL[module.Plan, 'note_map'](plan, event)
+
+
+def renewal_lines(renewal):
+    lines = list(REAL[module.Renewal, 'lines'](renewal))
+    return lines[:-2] + lines[:-3:-1] if is_planted('renumbered') else lines
 
 
 def show_beat(beat, *args, **options):
@@ -3889,7 +3998,7 @@ def install():
     module.Compaction._surviving, module.Beat.show = surviving, show_beat
     module.Logs.listing, module.Admission.beats_elsewhere = listing, beats_elsewhere
     module.Ledger.load, module.Unended.correct, module.Attempts.claim = load, correct, claim
-    module.Plan.script_of = script_of
+    module.Plan.script_of, module.Plan.note_map, module.Renewal.lines = script_of, note_map, renewal_lines
     module.Words.hear, module.Words._count_cpu, module.Logs.close_batch = hear, count_cpu, close_batch
     module.EVENTS['retry'] = REAL['retry']._replace(apply=apply_retry)
     module.EVENTS['returned'] = REAL['returned']._replace(apply=apply_returned)

@@ -182,7 +182,8 @@ SLIPS = [
     ('submit a.map -m 900T',
      'each job requests 900T of memory; this machine has ...; request less (jobs at once: --max-running)'),
     ('submit a.map -l out',
-     'out: contains an execution already; resume it with reattach -l out, or give another folder with --logs'),
+     'out: contains an execution already; resume it with reattach -l out, with an edited map by '
+     '--resume, or give another folder with --logs'),
     ('submit a.map -l a.map', 'HERE/a.map: the logs folder is a file; give another one with --logs'),
     ('submit a.map -l names.txt/x', 'HERE/names.txt/x: Not a directory; give another logs folder with --logs'),
     ('submit a.map jobs.map', 'jobs.map: only one map per submit; join maps with cat, or submit each'),

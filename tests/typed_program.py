@@ -20,8 +20,8 @@ def run_map(jobs_map: str, logs: str) -> qmap.Execution:
     """Run a map to its end, with all that `submit` takes."""
     execution: qmap.Execution = qmap.submit(
         pathlib.Path(jobs_map), max_running=2, logs=logs, group=1, profile='local', keep='all', pull=0,
-        on_finish=None, params={'sample': 's1'}, canary=1, halt='fail=5', exclude=True, cores=1, retries=2,
-        max_memory='8G')
+        on_finish=None, params={'sample': 's1'}, canary=1, halt='fail=5', exclude=True, resume=False, cores=1,
+        retries=2, max_memory='8G')
     for event in execution:
         print(event['job'], event['status'])
     ended: bool = execution.wait(timeout=60.0)

@@ -121,6 +121,17 @@ class Usage:
         self.sets, self.hosts, self.earlier = Shared(), Shared([''], 65535), []
         self._same = None, 0
 
+    def extend_for(self, plan, event):
+        """Take in that the map is another from here on, with more jobs, as a `map` event says."""
+        plan.note_map(event)
+        count = -(-event['commands'] // self._group)
+        more, self.count = count - self.count, count
+        other = Usage(more, self._group, [])
+        for own, added in (self, other), (self.times, other.times), (self.used, other.used):
+            for name, column in vars(added).items():
+                if isinstance(column, (bytearray, array.array)):
+                    getattr(own, name).extend(column)
+
     def add(self, record, params, on_cluster=True):
         """Take the record of a job that has ended in place of what was known of the job.
 
@@ -189,8 +200,9 @@ def read(path):
     """
     logs = Logs(path)
     plan = Plan(logs)
-    ledger = Ledger(logs, len(plan.map), plan.group)
+    ledger = Ledger(logs, plan.first, plan.group)
     usage = Usage(ledger.count, plan.group, REASONS)
+    ledger.on_map = lambda event: usage.extend_for(plan, event)
 
     def add_record(record):
         record = sound_record(record)
@@ -208,6 +220,7 @@ def read(path):
         driver = logs.driver_now()
         ledger.load(on_event)
         ledger.miss(driver)
+        plan.settle_map(ledger)
         ledger = with_unmerged(plan, ledger)
         for event in ledger.unwritten:
             on_event(event)

@@ -21,7 +21,7 @@ class Folder04:
         self.map = Map(os.path.join(path, 'qmap_input'), submitted=True)
         info = of_types(read_json(os.path.join(path, 'execution.info')), {'groups': (int, str), 'token': str})
         self.group = max(1, int(info['groups'])) if str(info.get('groups', '')).isdigit() else 1
-        self.params = self.map.params
+        self.params, self.width = self.map.params, len(str(len(self.map) - 1))
         self.name, self.repeat, self.created = os.path.basename(absolute_path(path)), [], 0
         self.warnings = ['{}: the journal is missing; only the .info files are read'.format(
             os.path.join(path, '.qmap'))] if 'token' in info else []

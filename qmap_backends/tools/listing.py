@@ -69,9 +69,17 @@ class Walk:
 class Masks:
     """Sets of jobs: a byte for each job, 1 for those in the set. All bytes at once take next to no time."""
 
-    def __init__(self, count):
+    def __init__(self, count, gone=()):
+        """
+        Args:
+            count: number of jobs
+            gone: numbers of those that are no longer in the map, and in no set
+        """
         self._count = count
-        self.all, self.none = b'\1' * count, bytes(count)
+        self.none, every = bytes(count), bytearray(b'\1' * count)
+        for number in gone:
+            every[number] = 0
+        self.all = bytes(every)
 
     def of(self, codes, wanted):
         """Return the mask of the jobs whose byte is one of those that are wanted."""
@@ -264,11 +272,12 @@ class TextSearch:
             session: Session
             text: to be found in any case, or ids
         """
-        self._plan = plan = session.plan
+        plan = session.plan
+        self._map, self._group = plan.map, plan.group    # another may take its place
         self.text, self.hits = text, None
         self._pattern, self._at = encode(text).lower(), 0
         if not text:
-            self._at = len(plan.map)
+            self._at = len(self._map)
             return
         self.hits = bytearray(session.ledger.count)
         try:
@@ -276,13 +285,13 @@ class TextSearch:
         except QMapError:
             found = []
         for first, last in found:
-            first, last = first // plan.group, last // plan.group
+            first, last = first // plan.group, min(last // plan.group, len(self.hits) - 1)
             self.hits[first:last + 1] = b'\1' * (last + 1 - first)
 
     @property
     def unfinished(self):
         """Whether there is more to look through."""
-        return self._at < len(self._plan.map)
+        return self._at < len(self._map)
 
     def seek(self, seconds):
         """Search on for a while."""
@@ -292,10 +301,10 @@ class TextSearch:
 
     def _seek_slice(self):
         """Search the text of the next commands as it stands in the file: that is faster than to read each."""
-        plan, pattern, hits = self._plan, self._pattern, self.hits
-        places, group, first = plan.map.places(), plan.group, self._at
+        map, pattern, hits = self._map, self._pattern, self.hits
+        places, group, first = map.places(), self._group, self._at
         last = max(first + 1, bisect.bisect_right(places, places[first] + 64 * 1024, first))
-        with open_regular(plan.map.path) as source:
+        with open_regular(map.path) as source:
             source.seek(places[first])
             data = source.read(places[last] - places[first] if last < len(places) else -1).lower()
         start, index, found = places[first], first, data.find(pattern)
@@ -305,7 +314,7 @@ class TextSearch:
                 index = bisect.bisect_right(places, start + found, index, last) - 1
             # What stands behind a command, comments say, is not part of it.
             if data.find(b'\n', places[index] - start, found) < 0 or \
-                    pattern in encode(plan.map.raw(index)).lower():
+                    pattern in encode(map.raw(index)).lower():
                 hits[index // group] = 1
             following = places[index + 1] - start if index + 1 < last else len(data)
             found = data.find(pattern, following)
@@ -364,19 +373,22 @@ class Listing:
     def __init__(self, session):
         self._session = session
         ledger = session.ledger
-        self.count = ledger.count
+        self.count, self._gone = ledger.count, ledger.gone
         self.statuses, self.by_id = set(), False
-        self._masks = Masks(self.count)
+        self._masks = Masks(self.count, self._gone)
         self.reasons = Reasons(session, self._masks)
         self.marks = bytearray(self.count)
         self._search = TextSearch(session)
-        self._seen = bytes(ledger.status)
+        self._seen = bytes(ledger.status)[:self.count]
         self._order = NewestFirst(ledger.by_newest(), self.count)
         self._rows = Remade(self._make)
 
     def look(self):
         """Take in which jobs have changed their status since the last time, and return whether any has."""
-        now = bytes(self._session.ledger.status)
+        if self._session.ledger.count > self.count or self._session.ledger.gone != self._gone:
+            self._begin_anew()
+            return True
+        now = bytes(self._session.ledger.status)[:self.count]
         self.reasons.look()
         if now == self._seen:
             return False
@@ -392,6 +404,14 @@ class Listing:
         self._seen = now
         self._rows.expire()
         return True
+
+    def _begin_anew(self):
+        """Begin anew with other jobs, where the map is another."""
+        statuses, by_id, text, marks = self.statuses, self.by_id, self.text, self.marks
+        self.__init__(self._session)
+        self.statuses, self.by_id = statuses, by_id
+        self.marks[:len(marks)] = marks
+        self.search(text)
 
     def choose(self, statuses=None, by_id=None):
         """List other statuses, or in another order."""
@@ -450,12 +470,12 @@ class Listing:
 
     def _mask(self):
         """Return a byte a job, 1 for each that is wanted; None for all."""
-        if not self.filtered:
+        if not self.filtered and not self._gone:
             return None
         masks, mask = self._masks, self._masks.all
         if self.statuses:
             letters = self.statuses.intersection(LETTERS)
-            mask = masks.of(self._seen, {LETTERS.index(letter) for letter in letters})
+            mask = masks.both(mask, masks.of(self._seen, {LETTERS.index(letter) for letter in letters}))
         if ('F' in self.statuses) != (CANCELLED in self.statuses):
             cancelled = self.reasons.cancelled(self._failed())
             mask = (masks.without if 'F' in self.statuses else masks.either)(mask, cancelled)
