@@ -5938,7 +5938,7 @@ def forewarning_lines(params):
     return ['trap : {}'.format(params['signal'].partition('@')[0])] if 'signal' in params else []
 
 
-def job_script(id, attempt, indices, map, group, params, logs, before=0):
+def job_script(id, attempt, indices, map, group, params, logs, before=0, state=''):
     """Return the JobScript of an attempt of a job.
 
     Args:
@@ -5950,18 +5950,20 @@ def job_script(id, attempt, indices, map, group, params, logs, before=0):
         params: the job's parameters
         logs: Logs
         before: how many of the commands have ended well in earlier attempts, and are left out
+        state: path of the folder for what it saves, where that is not beside the others of its map
     """
     export, sections = exported_variables(params), map.sections
-    first, indices = map.line_id(indices[0]), indices[before:]
     cores, line_ids = export['QMAP_CORES'], [map.line_id(index) for index in indices]
     texts = [map.command(index)[0].replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for index, line_id in zip(indices, line_ids)]
+    saves, first = keeps_state(texts, sections, params), line_ids[0]
+    line_ids, texts = line_ids[before:], texts[before:]
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
     lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=(line_ids or [first])[0])
     names = {'QMAP_' + name.upper() for name in map.names}
     lines += export_lines(**{key: export.pop(key) for key in list(export) if key in names})
-    if keeps_state(texts, sections, params):
-        lines += state_lines(logs.job(id, '.state', len(map)))
+    if saves:
+        lines += state_lines(state or logs.job(id, '.state', len(map)))
     own = as_lines(lines + forewarning_lines(params))
     lines = export_lines(QMAP_LOGS=logs.path, **export)
     lines.append('builtin cd -- "$QMAP_WORKING_DIRECTORY" || builtin exit')
@@ -9764,7 +9766,8 @@ class Plan:
         """Return the JobScript of an attempt, given its parameters, and how many of the commands it leaves
         out."""
         indices = self.commands(int(id) // self.group)
-        return job_script(id, attempt, indices, self.map, self.group, params, self.logs, before)
+        return job_script(id, attempt, indices, self.map, self.group, params, self.logs, before,
+                          self.path(id, '.state'))
 
     def script_of(self, ledger, number, attempt=None):
         """Return the text of the script that an attempt of a job runs or ran, as the journal knows it.

@@ -193,3 +193,9 @@ def test_a_signal_that_cannot_come_is_said(qmap, options, own, warning):
     qmap.write('a.map', 'true{}\n'.format(own))
     result = qmap('submit', 'a.map', '-p', 'local', '--dry-run', *options)
     assert result.code == 0 and (warning in result.err if warning else 'signal' not in result.err)
+
+
+def test_the_folder_for_its_state_is_the_same_in_each_attempt_of_a_group(qmap):
+    qmap.write('a.map', 'touch $QMAP_STATE/x\n[ -e c ] || { touch c; exit 85; }\n')
+    assert qmap('submit', 'a.map', '-p', 'local', '-g', '2', '--logs', 'out').code == 0
+    assert not os.path.exists(qmap.path('out/0.state'))
