@@ -110,6 +110,7 @@ PLANTED = collections.OrderedDict([
     ('orphan', 'what a runner of this machine ran that was killed goes on beside the next attempt'),
     ('traceless', 'an attempt of which a machine may have lost the trace with its power has the next one\'s name'),
     ('behind', 'what waits behind a long job is given to others while the list of its share is there'),
+    ('gpus', 'what a job of an earlier driver has of the GPUs is not known'),
     ('inherited', 'what another machine has begun is not waited for, when its shares are closed'),
     ('throttle', 'this machine runs as many jobs as it can, whatever max-running says'),
     ('stay', 'workers stay where fewer may run'),
@@ -162,7 +163,7 @@ PLANTED = collections.OrderedDict([
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
 #: `chunk`: they claim several jobs at once; `local`: it runs on this machine; `group`: its jobs have several commands;
-#: `brief`: its queue lists for seconds what has ended.
+#: `brief`: its queue lists for seconds what has ended; `gpus`: each job has one of three to itself.
 NEEDS = {
     'saved': {'saves'}, 'recount': {'saves', 'crash', 'takeover'},
     'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'},
@@ -170,7 +171,8 @@ NEEDS = {
     'begun': {'narrow', 'twice'}, 'behind': {'local'}, 'check': {'crash', 'suspend'}, 'copy': {'hand', 'twice'},
     'deaf': {'accounts', 'slow', 'brief'}, 'doubled': {'disk'}, 'driver': {'control', 'pull', 'chunk'},
     'dropped': {'hand'},
-    'early': {'crash'}, 'hole': {'hole', 'pull'}, 'inherited': {'local', 'late', 'crash'}, 'late': {'tardy'},
+    'early': {'crash'}, 'gpus': {'local', 'crash', 'gpus'}, 'hole': {'hole', 'pull'},
+    'inherited': {'local', 'late', 'crash'}, 'late': {'tardy'},
     'lie': {'lie'}, 'list': {'torn', 'pull'}, 'moved': {'pull', 'chunk', 'nap', 'forget'},
     'obedient': {'polite', 'preempt'}, 'onward': {'control', 'pull', 'chunk'},
     'open': {'pull', 'chunk', 'nap', 'forget'}, 'orphan': {'local', 'runner'}, 'ours': {'control', 'pull', 'chunk'},
@@ -318,6 +320,7 @@ class Runner:
         self.born = 'boot{}/{}'.format(world.boots[host], self.pid)
         self.alive, self.stopped, self.forgotten, self.running = True, False, False, False
         self.starter = None    # on this machine, the process that waits for its end
+        self.devices = []    # its GPUs
         self.began = None    # when the attempt at hand began, as it says
         self.signal = ''    # by which its job was told to end
         self.told = set()    # attempts that were told to end, and not their runner
@@ -1333,6 +1336,7 @@ class Machine(module.Local):
         self.world, self.actor, self.host = world, world.actor, world.actor.host
         self._room.cores = self._room._free_cores = world.cores
         self._room.memory = self._room._free_memory = 4 << 30
+        self._room._devices = world.devices
 
     def submit(self, script, name, count, params, output):
         self.world.step('submit')
@@ -1381,7 +1385,7 @@ class Machine(module.Local):
         except FileNotFoundError:    # bash finds none either
             return self._over(task, dict(running.verdict, cpu=0, memory=0), running)
         runner = batch.runner(world, task[1] or 1, self.host, '', lambda *_: self.over(task, running, runner))
-        runner.starter = self.actor
+        runner.starter, runner.devices = self.actor, running.devices
         running.pid = runner.pid
 
     def over(self, task, running, runner):
@@ -1431,6 +1435,14 @@ def birth(pid, host=None):
                 return runner.born if runner.alive else ''
             return runner.running and '{}/{}'.format(runner.born, runner.word)
     return ''
+
+
+def devices_of(pid):
+    """Return the GPUs that a runner was given."""
+    if WORLD.plant == 'gpus':
+        return []
+    return next((runner.devices for runner in WORLD.runners
+                 if runner.pid == pid and runner.host == WORLD.actor.host), [])
 
 
 def send(pids, number):
@@ -1541,7 +1553,7 @@ class World:
         self.kinds.update(['saves'] if self.rate and seed % 16 == 11 else [])
         self.kinds.update(['edit'] if self.rate and seed % 16 == 9 else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad'}
+        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad', 'gpus'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
@@ -1556,6 +1568,9 @@ class World:
         self.own_disk = self.local and self.random.random() < {'traceless': 1, 'inherited': 0}.get(plant, 0.5)
         self.hosts = ['login1'] * 2 if self.own_disk else self.hosts
         self.cores = self.random.choice([1, 1, 2, 3])
+        self.cores = 3 if 'gpus' in needed else self.cores
+        gpus = 3 if 'gpus' in needed else random.Random(seed).choice([0, 0, 2, 3])
+        self.devices = ['0', '1', '2'][:gpus] if self.local else []    # each job asks for one
         self.cluster = Cluster(self)
         self.jobs = self.random.randint(20, 80) if self.local else self.random.randint(1, 9)
         self.jobs += 12 if 'bad' in needed else 0
@@ -1754,12 +1769,15 @@ class World:
             waits = other.starter and not other.starter.dead and other.host == runner.host
             if other.running and waits and other.word.partition('.')[0] == job:
                 raise Broken('{} begins, and {} still runs'.format(runner.word, other.word))
+            if other.running and other.host == runner.host and set(other.devices) & set(runner.devices):
+                raise Broken('{} begins on a GPU of {}'.format(runner.word, other.word))
         if self.local and runner.said_at - self.halted > (30 if self.kinds & {'disk', 'hour', 'torn'} else 3):
             raise Broken('{} begins, and all is paused'.format(runner.word))
 
     def check_asked(self, name, params):
         """Rule: what is asked of the scheduler is what the map says, and what was set since."""
-        asked = {key: text for key, text in module.write_parameters(params).items() if key != 'working_directory'}
+        asked = {key: text for key, text in module.write_parameters(params).items()
+                 if key not in ('working_directory', 'gpus')}
         right = {key: text for key, text in module.write_parameters(
             module.read_parameters(self.asked_for[name])).items()}
         if asked != right:
@@ -2175,11 +2193,13 @@ class World:
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
         settings, most = {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])}, self.random.randint(1, 4)
+        most = 3 if self.plant == 'gpus' else most
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
             'settings': settings,
             'params': dict(dict({'working_directory': self.folder}, **self.request),
-                           **{'time': '02:00:00'} if self.limited else {}),
+                           **dict({'time': '02:00:00'} if self.limited else {},
+                                  **{'gpus': '1'} if self.devices else {})),
             'retry': self.rules if self.mends else {}, 'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
             'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude,
@@ -3983,10 +4003,10 @@ def claim(attempts, record):
 def install():
     """Put the world in its place."""
     write_json.real, read_json.real = REAL['write_json'], REAL['read_json']
-    for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock, Inbox,
-                     Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares, read_words, sound_end,
-                     Processes, birth, send, Asker, Submitter, Retries, Recall, Copies, Queue, Reports, Scribe,
-                     selected_jobs, chunk_sizes, why_outdated):
+    for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock,
+                     Inbox, Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares,
+                     read_words, sound_end, Processes, birth, devices_of, send, Asker, Submitter, Retries,
+                     Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes, why_outdated):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (
