@@ -11,6 +11,7 @@ import collections
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -125,14 +126,16 @@ class Chaos:
             return
         self.done['scheduler stopped'] += 1
         self.down = time.monotonic() + self.random.choice([1, 5, 15])
-        subprocess.call([os.path.join(CLUSTERS, self.executor + '-down'),
-                         {'slurm': 'slurmctld', 'sge': 'qmaster'}[self.executor]], stdout=subprocess.DEVNULL)
+        subprocess.call([os.path.join(CLUSTERS, self.executor + '-down')] + {
+            'slurm': ['--dir', SLURM, 'slurmctld'], 'sge': ['qmaster']}[self.executor], stdout=subprocess.DEVNULL)
 
     def start(self):
         """Start the scheduler again."""
-        self.down = 0
-        subprocess.call([os.path.join(CLUSTERS, self.executor + '-up')] + (
-            ['--accounting'] if self.executor == 'slurm' else []), stdout=subprocess.DEVNULL)
+        self.down, options = 0, []
+        if self.executor == 'slurm':
+            with open(os.path.join(SLURM, 'etc', 'options')) as source:
+                options = shlex.split(source.read())
+        subprocess.call([os.path.join(CLUSTERS, self.executor + '-up')] + options, stdout=subprocess.DEVNULL)
 
     def check(self):
         """See it to its end, undisturbed, and look."""
