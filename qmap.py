@@ -15890,7 +15890,8 @@ class Driver:
             write_json(self.logs.execution, dict(
                 self.plan.info, finished='' if self.ledger.left() else iso_time(self.here.time()),
                 jobs=sum(self.ledger.counts),
-                counts=self.counts(), cancelled=self.ledger.failures.cancelled), lasting=True)
+                counts=self.counts(), cancelled=self.ledger.failures.cancelled,
+                halted=self.halted), lasting=True)
             self.lease.show_beat(released=True)
         except OSError as error:
             self._complain(error)

@@ -44,7 +44,9 @@ def test_where_the_first_jobs_all_fail_alike_it_halts_once(qmap):
     assert re.match('to go on: .* control -l out resume && .* reattach -l out$', result.lines[-1])
     again = qmap('reattach', '-l', 'out')
     assert again.code == 4 and again.lines[1] == paused.group(1) and counts(qmap)[0] == left
+    assert re.search(r'^out .* paused .* control -l out resume && .* reattach out *$', qmap().out, re.MULTILINE)
     assert qmap('control', '-l', 'out', 'resume').out.startswith('resumed: ')
+    assert ' no driver ' in qmap().out and 'resume' not in qmap().out
     assert qmap('reattach', '-l', 'out', '-q').code == 1 and counts(qmap) == (0, 0, 40)
 
 

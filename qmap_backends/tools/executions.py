@@ -105,7 +105,7 @@ class Found:
             info = read_json(self._logs.execution)
         except OSError as error:
             raise unreadable_error(error, path)
-        self._info = of_types(info, dict(EXECUTION_FIELDS, counts=dict, cancelled=int))
+        self._info = of_types(info, dict(EXECUTION_FIELDS, counts=dict, cancelled=int, halted=bool))
         if 'token' not in self._info:
             raise NoExecution(path)
         self.created, self.jobs = self._info.get('created_seconds', 0), self._info.get('jobs', 0)
@@ -146,7 +146,7 @@ class Found:
         if counts[FAILED] and 'cancelled' not in self._info:    # an early release wrote it
             return False
         self.counts = collections.OrderedDict((status, counts[status]) for status in STATUSES)
-        self.cancelled = self._info.get('cancelled', 0)
+        self.cancelled, self.paused = self._info.get('cancelled', 0), self._info.get('halted', False)
         return True
 
     def _size(self):
@@ -177,8 +177,10 @@ class Found:
         """What goes on with it, in a word or two."""
         if self.trouble:
             return 'unreadable'
+        if self.paused and self.left:
+            return 'paused'
         if self.driven:
-            return 'paused' if self.paused and self.left else 'running'
+            return 'running'
         return 'finished' if self.left == 0 else 'no driver'
 
     def _failures(self):
@@ -190,6 +192,8 @@ class Found:
         """Return the command that a person wants next: to look on or resume, or to see how it ended."""
         where = quote_shown(shown_path(self.path))
         over = self.state in ('finished', 'unreadable')
+        if self.state == 'paused' and not self.driven:
+            return '{0} control -l {1} resume && {0} reattach {1}'.format(qmap_command(), where)
         return '{} {}'.format(qmap_command(), ('info {} --summary' if over else 'reattach {}').format(where))
 
     def advice(self):
