@@ -3423,7 +3423,7 @@ class UsageTotals:
         alike: whether all reserved the same cores whose records tell of no parameters
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
-        node_failures: {host: number of those whose node failed}
+        node_failures: {(host, minute): number of those whose node failed then}: together they are one failure
     """
 
     def __init__(self, cores, alike=True, other=None):
@@ -3457,7 +3457,8 @@ class UsageTotals:
                 self.last = finished
         if host:
             self.hosts[host] += sign
-            self.node_failures[host] += sign * (record.get('error_reason') == 'node')
+            if record.get('error_reason') == 'node':
+                self.node_failures[host, int(finished or 0) // 60] += sign
         if 'saved' in record:
             saved = record['saved']
             key = tuple(str(saved.get(part, '')) for part in ('reason', 'parameter', 'before', 'after'))
@@ -13461,9 +13462,10 @@ class BadHosts(Part):
     def _suspects(self):
         """Yield hosts on which jobs fail that would not elsewhere, each with what happened there."""
         totals = self.ledger.totals
-        for host, count in totals.node_failures.most_common():
+        failures = collections.Counter(host for host, _ in +totals.node_failures)
+        for host, count in failures.most_common():
             if count >= self.FAILED:
-                yield host, 'node failed under {}'.format(plural(count, 'job'))
+                yield host, 'node failed {} times'.format(count)
         if not self.ledger.count_of(COMPLETED):
             return
         for group in self.ledger.failures.groups():

@@ -89,12 +89,13 @@ def test_node_failures_and_at_most_one_of_twenty_hosts(qmap, drive):
     driver.lead()
     bad_hosts, totals = driver.attempts.launches.bad_hosts, driver.ledger.totals
     totals.hosts.update({'n{}'.format(number): 9 for number in range(39)})
-    totals.node_failures.update({'n1': 2})
+    totals.node_failures.update({('n1', 1): 12, ('n1', 7): 1, ('n2', 1): 9})
     bad_hosts.look()
     assert bad_hosts.excluded() == set()
-    totals.node_failures.update({'n1': 3, 'n2': 3, 'n3': 4, 'a b': 9})
+    totals.node_failures.update({(host, minute): 1 for host in ('n1', 'n2', 'n3', 'a b') for minute in range(7, 10)})
     bad_hosts.look()
     assert bad_hosts.excluded() == {'n1'}    # 1 of 39
+    assert driver.ledger.settings['excluded']['n1'][1] == 'node failed 4 times'
     totals.hosts.update({'n{}'.format(number): 9 for number in range(60)})
     bad_hosts.look()
     assert bad_hosts.excluded() == {'n1', 'n2', 'n3'}

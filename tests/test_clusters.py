@@ -252,3 +252,25 @@ def test_ctrl_c_ends_what_run_runs(cluster):
     os.close(terminal)
     assert b'tty' in seen
     assert os.WEXITSTATUS(status) != 0 or cluster.executor == 'sge'    # qrsh says 0 then
+
+
+@pytest.mark.slow
+def test_a_night_that_mends_itself(cluster):
+    """Of 60 jobs, 10 want twice the memory, 5 twice the time, 5 have a bug, and a node is lost: all others complete."""
+    if cluster.executor == 'lsf':
+        pytest.skip('LSF enforces memory only where the site wants it: see test_lsf_fake.py')
+    minutes = cluster.executor == 'slurm'    # Slurm counts in these
+    cluster.write('eat.py', 'x = bytearray(150 << 20)\nimport time\ntime.sleep(3)\n')
+    cluster.write('a.map', 'sleep 2\n' * 40 + '{} eat.py ## memory={}\n'.format(
+        cluster.program[0], '100M' if cluster.executor != 'sge' else '180M') * 10 + (
+        'sleep 100 ## time=1m\n' if minutes else 'sleep 5 ## time=3s\n') * 5 + 'exit 3\n' * 5)
+    process = cluster.start('submit', 'a.map', '--logs', 'out', '-m', '200M', '-t', '10m', '--retries', '2', '-r', '32')
+    if cluster.executor == 'slurm':
+        until(lambda: any(cluster.statuses('out').count(status) for status in ('RUNNING', 'COMPLETED')))
+        node = cluster('info', '-l', 'out', '-s', 'all', 'host').lines[1].split('\t')[1]
+        update = ['scontrol', 'update', 'nodename=' + node, 'reason=test', 'state=']
+        subprocess.check_call(update[:-1] + ['state=down'], env=cluster.environ)
+        until(lambda: 'node' in cluster('info', '-l', 'out', '-s', 'all', 'attempts').out)
+        subprocess.check_call(update[:-1] + ['state=resume'], env=cluster.environ)
+    assert process.wait(600) == 1
+    assert cluster.statuses('out') == ['COMPLETED'] * 55 + ['FAILED'] * 5
