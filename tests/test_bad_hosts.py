@@ -105,6 +105,7 @@ def test_node_failures_and_at_most_one_of_twenty_hosts(qmap, drive):
     assert told.startswith('n1: no more jobs there: node failed; use it again with: ') and told.endswith('include n1')
 
 
-def test_the_schedulers_are_told_and_what_is_repeated_says_so():
-    assert module.options_to_repeat(None, None, None, None, None, None, None, 'never', False) == [
-        '--halt', 'never', '--no-exclude']
+def test_a_rest_of_the_map_is_submitted_in_the_same_way(qmap):
+    qmap.write('a.map', 'true\n')
+    request = module.Request(qmap.path('a.map'), profile='local', halt='never', exclude=False)
+    assert request.repeat == ['-p', 'local', '--halt', 'never', '--no-exclude']
