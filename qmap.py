@@ -14409,7 +14409,8 @@ class Retries(Part):
             event.update({'saved': saved} if saved else {})
             return
         reason = self.reason_of(event)
-        if number in self.ledger.cancelled or not self.plan.retry_rules.concern(reason, event):
+        is_unwanted = number in self.ledger.cancelled or number in self.ledger.gone
+        if is_unwanted or not self.plan.retry_rules.concern(reason, event):
             return
         past = sum(map(counts_as_retry, self.chain(number)))
         changes = self._next_request(number, event, past) if past < self.wanted(number) else None
@@ -14557,6 +14558,8 @@ class Recall(Part):
             number: of the job
             event: the end of its attempt
         """
+        if number in self.ledger.gone:
+            return False
         if asks_again(event) and number not in self.ledger.cancelled:
             return self.times_again(number) < self.plan.params_of(event).get('again', AGAIN_MOST)
         reason = event.get('error_reason')

@@ -1980,9 +1980,7 @@ class World:
         lines += sorted({*others, self.random.choice(first)} - set(lines))
         self.random.shuffle(lines)
         name, host = '{:016x}.map'.format(self.random.getrandbits(64)), self.random.choice(self.hosts)
-        params = dict({'working_directory': self.folder}, **{'time': '02:00:00'} if self.limited else {})
-        if self.random.random() < 0.2:
-            params['memory'] = '1G'
+        params = dict(self.params, **{'memory': '1G'} if self.random.random() < 0.2 else {})
         self.put(os.path.join(self.logs.inbox, name), ''.join(line + self.own + '\n' for line in lines))
         self.lines = self.edits[name] = lines
         self.drop(host, {'do': 'add', 'by': 'somebody@' + host, 'map': name, 'params': params,
@@ -2192,14 +2190,15 @@ class World:
         self.logs = module.Logs(os.path.join(self.folder, 'out'))
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
+        self.params = dict(dict({'working_directory': self.folder}, **self.request),
+                           **dict({'time': '02:00:00'} if self.limited else {},
+                                  **{'gpus': '1'} if self.devices else {}))
         settings, most = {'show_usage': self.random.choice(['no', 'no', 'no', 'yes'])}, self.random.randint(1, 4)
         most = 3 if self.plant == 'gpus' else most
         module.write_json.real(self.logs.execution, {
             'version': module.__version__, 'map': path, 'name': 'a', 'profile': 'simulated', 'executor': 'local',
             'settings': settings,
-            'params': dict(dict({'working_directory': self.folder}, **self.request),
-                           **dict({'time': '02:00:00'} if self.limited else {},
-                                  **{'gpus': '1'} if self.devices else {})),
+            'params': self.params,
             'retry': self.rules if self.mends else {}, 'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
             'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude,
@@ -2958,7 +2957,7 @@ class Driver(REAL['Driver']):
         asked.update(own)
         asked.update(event.get('params', {}) if 'crew' not in event else self.ledger.settings.get('params') or {})
         asked.update(module.raised_texts(self.ledger, asked) if 'crew' in event else {})
-        WORLD.asked_for[event['name']] = {key: text for key, text in asked.items() if text}
+        WORLD.asked_for[event['name']] = {key: text.partition(',')[0] for key, text in asked.items() if text}
         if WORLD.pull is None and 'crew' in event and not WORLD.short:
             raise Broken('there are workers, and the journal does not say why')
         if WORLD.pull is None and 'crew' not in event and self.ledger.settings.get('pull'):
@@ -2981,7 +2980,8 @@ class Driver(REAL['Driver']):
     def expected_changes(self, number):
         """Return what is to be different from the map for a job that is submitted now, as texts."""
         own = {'time'} if WORLD.limited else set()
-        found = {key: text for key, text in (self.ledger.settings.get('params') or {}).items() if key not in own}
+        found = {key: text.partition(',')[0] for key, text in (self.ledger.settings.get('params') or {}).items()
+                 if key not in own}    # of several values the first one
         changed, last = self.ledger.changes.get(number, {}), self.ledger.earlier(number)[-1:]
         found.update(changed)
         if last and last[0].get('rerun') and not last[0].get('retry', {}).items() <= found.items():
@@ -3140,6 +3140,7 @@ class Driver(REAL['Driver']):
         WORLD.named.update(right.get('cancel', ()), right.get('dropped', ()), right.get('end', ()))
         for other in events:
             if other['event'] == 'map':
+                WORLD.named.update(right['map'][1])    # nobody wants what becomes of these
                 WORLD.maps[other['file']] = right['map'][0], WORLD.edits[order['map']]
         told, true = counts_in(event['said']), self.counts_of_order(order, right)
         if told != true:
