@@ -15009,7 +15009,7 @@ class Lists(Part):
             workers: how many take it from the list, 0 for a task of its own
         """
         id, attempt = split_key(key)
-        own = self.driver.submitter.job_params(number)[0] if workers else params
+        own = self.driver.submitter.job_params(number)[0]
         path = self.driver.scribe.place(id, '')
         if attempt > 1:
             for suffix in ('out', 'err'):
@@ -15155,7 +15155,8 @@ class Submitter(Part):
         groups = collections.OrderedDict()
         for number in numbers:
             params, changes = self.job_params(number)
-            groups.setdefault((tuple(params.items()), tuple(changes.items())), []).append(number)
+            asked = tuple(item for item in params.items() if item[0] in PARAMETERS)    # others are the job's affair
+            groups.setdefault((asked, tuple(changes.items())), []).append(number)
         # What was not taken the last time comes after what was never tried: it may hold up all others.
         for (params, changes), members in sorted(
                 groups.items(), key=lambda item: self.demands.of(dict(item[0][0])).taken is False):

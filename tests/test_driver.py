@@ -575,6 +575,15 @@ def test_jobs_that_ask_for_different_things_are_submitted_in_one_look(qmap):
     assert len(driver.ledger.live) == 4 and len(driver.ledger.batches) == 3
 
 
+def test_jobs_that_differ_in_parameters_of_the_user_only_are_submitted_together(qmap):
+    driver = still(qmap, 'true ## sample=a\ntrue ## sample=b\ntrue ## sample=c memory=2G\ntrue\n', Told())
+    driver.tick()
+    assert [len(batch['tasks']) for batch in driver.ledger.batches.values()] == [3, 1]
+    texts = [qmap.read(driver.logs.batch(number, '.list')) for number in driver.ledger.batches]
+    assert [text.count('QMAP_SAMPLE') for text in texts] == [2, 1]
+    assert all('QMAP_SAMPLE=' + name in text for name, text in zip('abc', [texts[0], *texts]))
+
+
 def test_a_scheduler_that_takes_fewer_tasks_at_once_is_offered_fewer(qmap):
     backend = Scripted()
     driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 10, backend)
