@@ -1154,7 +1154,8 @@ PARAMETERS = collections.OrderedDict([
 NOT_REQUESTED = ('name', 'working_directory', 'signal', 'again', 'retries')
 
 #: What other tools, and qmap 0.4, call some of them.
-SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'walltime': 'time',
+SYNONYMS = {'prefix': 'name', 'cpus': 'cores', 'threads': 'cores', 'ram': 'memory', 'mem': 'memory',
+            'walltime': 'time', 'acct': 'account',
             'partition': 'queue', 'cwd': 'working_directory', 'workdir': 'working_directory', 'gpu': 'gpus',
             'ngpus': 'gpus', 'accelerator': 'gpus'}
 
@@ -1279,10 +1280,10 @@ def foreign_parameters(keys):
 def meant_parameter(key, known):
     """Return ' (did you mean that one?)' for a name like a known one, or that other tools have; else ''."""
     near = SYNONYMS.get(key.lower().replace('_', ''))
-    return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known)
+    return ' (did you mean {}?)'.format(near) if near else did_you_mean(key.lower(), known, likeness=0.75)
 
 
-def did_you_mean(word, known, mark='', kind=''):
+def did_you_mean(word, known, mark='', kind='', likeness=0.61):
     """Return ' (did you mean that one?)' where there is a word like this among those that are known, else ''.
 
     Args:
@@ -1290,11 +1291,12 @@ def did_you_mean(word, known, mark='', kind=''):
         known: iterable of texts
         mark: what stands before the word that is meant
         kind: of what the words are names: tool, order, status or field; other tools have other names for them
+        likeness: at least, from 0 to 1
     """
     from difflib import get_close_matches
     slips = load_tool('slips') if kind else None
     near = slips.SYNONYMS[kind].get(word.lower(), '') if slips else ''
-    near = near or ''.join(get_close_matches(word, known, 1, 0.61))
+    near = near or ''.join(get_close_matches(word, known, 1, likeness))
     return ' (did you mean {}{}?)'.format(mark, near) if near else ''
 
 
@@ -1316,6 +1318,12 @@ def split_own(text):
     if not all('=' in word and KEY.match(word.partition('=')[0]) for word in words):
         return text, []
     return command, [tuple(word.split('=', 1)) for word in words]
+
+
+def parameter_word(key, value):
+    """Return a command's own parameter as `split_own` reads it: on one line, and without the mark in it."""
+    text = shlex.quote('{}={}'.format(key, re.sub(r'[\0-\x1f\x7f]', ' ', value)))
+    return re.sub(' ##(?= )', """ '"##"'""", text)
 
 
 def open_for(owner, path):
@@ -1788,7 +1796,7 @@ def identified_line(text, line_id, more=None):
         text, pairs = split_own(text)
     pairs = collections.OrderedDict(pairs, **more or {})
     pairs.pop('line', None)
-    words = [shlex.quote('{}={}'.format(*pair)) for pair in pairs.items()]
+    words = [parameter_word(*pair) for pair in pairs.items()]
     return '{} ## {}'.format(text, ' '.join(words + ['line=' + line_id]))
 
 
@@ -1992,11 +2000,13 @@ class RetryRules:
 # One command line with groups and wildcards stands for many commands:
 #
 #   {{a,b,c}}          a list: blanks around the items are dropped, an item may be empty, \, is a comma of one
+#   {{1..22}}          numbers; {{01..22}} of two digits, {{1..99..2}} every other one, {{1..22,X}} in a list
 #   {{file}}           its lines, without blank ones and comments, each as one word
 #   {{raw:file}}       the same, as they are typed
 #   {{*.txt}}          the paths that match; so does any word with a wildcard, as in a shell
-#   {{?name:...}}      any of these, with a name
-#   {{?=name}}         its value once more, anywhere in the command
+#   {{?column}}        a column of the table, as one word; {{?column!}} as it is typed
+#   {{?name:...}}      any of these, with a name; {{?name!:file}} a raw file
+#   {{?=name}}         its value once more, anywhere in the command; {{?=name:stem}} a part of that path
 #   \{{                two braces of the command's own
 #
 # Lists and raw files go in as they are typed. Then a word with a wildcard is matched whole, as a shell would.
@@ -2006,9 +2016,18 @@ class RetryRules:
 # not set here or that the command sets; also [[ ]], case and (( )) without wildcards in groups.
 
 GROUP = re.compile(r'\{\{(?!\{)((?:\{[^{}]*\}|[^{}]|\}(?!\}))*)\}\}')
-NAMED = re.compile(r'(?:\?([A-Za-z_]\w*):)?\s*(.*?)\s*', re.DOTALL)
-REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)')
+NAMED = re.compile(r'(?:\?([A-Za-z_]\w*)(!?):)?\s*(.*?)\s*', re.DOTALL)
+REFERENCE = re.compile(r'\?=([A-Za-z_]\w*)(?::(\w+))?')
 RAW = 'raw:'
+#: NumberRange: the first, the last, and the step.
+NUMBER_RANGE = re.compile(r'(-?[0-9]+)\.\.(-?[0-9]+)(?:\.\.(-?[0-9]+))?')
+#: What can be had of a path, and the end of a name that is its extension: with .gz and so on, two.
+PARTS = ('name', 'stem', 'dir', 'ext')
+EXTENSION = re.compile(r'(?<=.)(?:(?:\.[A-Za-z]\w*)?\.(?:gz|bz2|xz|zst|Z)|\.[^.]*)\Z', re.DOTALL)
+#: Commands that a template makes without being forced to.
+MANY = 10 ** 7
+#: Lines of a list that are kept; a longer file is read each time.
+KEPT_LINES = 10000
 #: What a list is made of: a comma parts it, unless it stands behind a backslash, in quotes or in braces.
 ITEMS = re.compile(r"""\\.|\{[^{}]*\}|(?<!\w)"(?:\\.|[^"\\])*"(?!\w)|(?<!\w)'[^']*'(?!\w)|(?P<comma>,)|.""",
                    re.DOTALL)
@@ -2027,7 +2046,7 @@ UNSET = re.compile(r'\bset\s(?:[^#;|&]*\s)?([-+])(?:[A-Za-z]*u[A-Za-z]*\b|[A-Za-
 SUSPECT = re.compile(r'\{\{|[*?]|\[[^\s[]')
 
 #: What a command is made of, by the quote that is open.
-VALUES = r'(?P<value>\ud801\w+\ud802)|(?P<group>' + GROUP.pattern
+VALUES = r'(?P<value>\ud801[\w:]+\ud802)|(?P<group>' + GROUP.pattern
 #: What begins a stretch of text of which wildcards mean something else.
 OPENING = re.compile(r'\$?\(|\$[{[]|\[\[|\w+|#')
 SPECIAL = VALUES + r""")|(?P<closed>`[^`]*`)|(?P<var>\$[A-Za-z_]\w*|\$\{\w+\})|(?P<unknown>
@@ -2045,8 +2064,8 @@ TOKENS = {quote: re.compile(pattern, re.VERBOSE | re.DOTALL) for quote, pattern 
 }.items()}
 
 #: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such
-#: a group; value, the line of a file; unknown, which only the shell can read. value: what it means. name: of
-#: a group, ref or value. start, end: its place in the command. before, after: the quote that is open there.
+#: a group; value, the line of a file or a cell; unknown, which only the shell can read. value: what it means;
+#: of a ref or value, which of PARTS. name: of a group, ref or value. start, end: its place in the command. before, after: the quote that is open there.
 Piece = collections.namedtuple('Piece', 'kind value name start end before after')
 
 #: Any number of folders, in a pattern for `glob`.
@@ -2057,11 +2076,11 @@ GLOB = re.compile(r"""(?:(?<=[/\0])|\A)(?P<deep>\*\*(?:\0\0)?(?:/|\Z))|(?P<name>
     (?P<star>\*+)|(?P<one>\?)|(?P<text>.)""", re.VERBOSE | re.DOTALL)
 
 
-def template_lines(command, params=None, base=None, conda_env=None, modules=None):
-    """Return the lines of a map with every command that a template stands for.
+def template_lines(command, params=None, base=None, conda_env=None, modules=None, **ways):
+    """Yield the lines of a map with every command that a template stands for.
 
-    All combinations are made, the first group varying slowest: lists and files first, in the order of the
-    command, then the wildcards, sorted.
+    All combinations are made, the first group varying slowest: the rows of the table first, then lists and
+    files in the order of the command, then the wildcards, sorted.
 
     Args:
         command: the command, or the path of a file of commands: a list, or a map, whose sections are kept;
@@ -2071,6 +2090,7 @@ def template_lines(command, params=None, base=None, conda_env=None, modules=None
         conda_env: name or path of a conda environment; by default the active one, and Python's active virtual
             environment; '' is none
         modules: list of Environment Modules; by default the loaded ones
+        ways: table, link and most, as for `expand_all`
 
     Raises:
         QMapError: nothing matches, a file is missing, a group is ill-formed
@@ -2080,7 +2100,7 @@ def template_lines(command, params=None, base=None, conda_env=None, modules=None
     if command is not None and os.path.isfile(command):
         own = Map(command)
         maps.append(own)
-        commands = [(own.line(index), file_name(own.raw(index))) for index in range(len(own))]
+        commands = ((own.line(index), file_name(own.raw(index))) for index in range(len(own)))
     elif command is not None:
         check_program(command)
     activating = map(decode_name, environment_lines(conda_env, modules))
@@ -2090,12 +2110,11 @@ def template_lines(command, params=None, base=None, conda_env=None, modules=None
     for part in [part.params for part in maps] + [params or {}]:
         merged.update(part)
     settings = ['{} = {}'.format(key, write_parameter(key, value)) for key, value in merged.items()]
-    jobs = expand_all(commands, command)
-    lines = []
     for section, content in (('pre', pre), ('post', post), ('params', settings)):
         if content:
-            lines += ['[{}]'.format(section)] + content + ['']
-    return lines + ['[jobs]'] + jobs
+            yield from ['[{}]'.format(section)] + content + ['']
+    yield '[jobs]'
+    yield from expand_all(commands, command, **ways)
 
 
 def added_lines(activating, pre):
@@ -2106,24 +2125,29 @@ def added_lines(activating, pre):
     return lines
 
 
-def expand_all(commands, path):
-    """Return the list of all commands that templates stand for.
+def expand_all(commands, path, table=None, link=False, most=None):
+    """Yield all commands that templates stand for.
 
     Args:
-        commands: list of (number of the line, template); the number is None for one that stands in no file
+        commands: iterable of (number of the line, template); the number is None for one that stands in no file
         path: of the file
+        table: Table of which each row is taken, or None
+        link: whether lists are taken side by side, not in all combinations
+        most: how many there may be, None for any number
 
     Raises:
         QMapError: as for `template_lines`; it names the line
     """
-    jobs, cache = [], {}
+    count, cache = 0, {}
     for number, text in commands:
         try:
-            jobs += [decode_name(line) for line in expand_command(text.replace('\\\n', ''), cache)]
+            left = None if most is None else most - count
+            for line in expand_command(text.replace('\\\n', ''), cache, table, link, left):
+                count += 1
+                yield decode_name(line)
         except QMapError as error:
             place = '{}, line {}: '.format(path, number) if number else ''
             raise QMapError(place + str(error).replace('\n', '\\n'))
-    return jobs
 
 
 def check_program(command):
@@ -2134,72 +2158,191 @@ def check_program(command):
                         '"command {0}"'.format(decode_name(command)))
 
 
-def expand_command(command, cache):
-    """Yield every command that a template stands for. cache: dict of what each pattern has matched so far."""
+def expand_command(command, cache, table=None, link=False, most=None):
+    """Yield every command that a template stands for.
+
+    Args:
+        command: the template
+        cache: dict of what each pattern has matched so far
+        table, link, most: as for `expand_all`
+    """
     pieces = GROUP.split(OWN_BRACES.sub(lambda match: match.group(1) + BRACES, command))
-    lists = read_groups(pieces)
-    values = {}
-    for combination in itertools.product(*(items for items, _, _ in lists)):
-        for item, (_, places, name) in zip(combination, lists):
-            if name:
-                values[name] = item
-            for index, which in places:
-                pieces[index] = item[which]
+    sources = read_groups(pieces, table)
+    check_count(sources, link, most)
+    count, values = 0, {}
+    for combination in combine([source.items for source in sources], link):
+        for source, item in zip(sources, combination):
+            source.put(item, pieces, values)
         text = ''.join(pieces)
-        for line in match_all(text, values, cache) if values or SUSPECT.search(text) else [text]:
+        suspect = values or SUSPECT.search(text)
+        for line in match_all(text, values, cache, link and sources) if suspect else [text]:
             line = line.replace(BRACES, '{{')
             check_line(line)
-            yield line
+            count += 1
+            if most is not None and count > most:
+                raise too_many('more than')
+            yield table.with_params(line, combination[0]) if table else line
 
 
-def read_groups(pieces):
+def check_count(sources, link, most):
+    """Raise QMapError where lists cannot be taken side by side, or give too many commands."""
+    if link and len({len(source.items) for source in sources}) > 1:
+        raise QMapError('--link: different lengths: ' + ', '.join(
+            '{} has {:,}'.format(as_typed(source.written), len(source.items)) for source in sources))
+    count = 1
+    for source in sources[:1] if link else sources:
+        count *= len(source.items)
+    if most is not None and count > most:
+        raise too_many(format(count, ','))
+
+
+def too_many(count):
+    """Return the error that there are too many commands; count: how many, as text."""
+    return QMapError('{} commands, where {:,} are a large map; to make them all, give --force'.format(
+        count, MANY))
+
+
+def combine(lists, link):
+    """Yield tuples with an item of each list: all combinations, or, to link, those of equal places."""
+    if not lists:
+        yield ()
+    elif link:
+        yield from zip(*lists)
+    else:    # itertools.product would keep all items
+        for item in lists[0]:
+            for others in combine(lists[1:], link):
+                yield (item,) + others
+
+
+class Source:
+    """Values that a command takes one after the other: of a list, the lines of a file, the rows of a table.
+
+    Attributes:
+        items: the values, an iterable with a length that can be read again
+        written: as what it is known to the user
+        mark: name of the mark that stands for its value, '' where there is none
+    """
+
+    def __init__(self, items, written, mark=''):
+        self.items, self.written, self.mark = items, written, mark
+        self._texts, self._values = [], {}
+        if mark:
+            self._values[mark] = str
+
+    def put(self, item, pieces, values):
+        """Put an item where it belongs, in the pieces of a command, and in the dict of values of marks."""
+        for index, text in self._texts:
+            pieces[index] = text(item)
+        for name, value in self._values.items():
+            values[name] = value(item)
+
+    def add_text(self, index, text):
+        """Note that a piece of the command is the text that a function makes of an item."""
+        self._texts.append((index, text))
+
+    def add_value(self, name, value):
+        """Note that a mark stands for the value that a function makes of an item; return the mark's name."""
+        self._values[name] = value
+        return name
+
+
+def read_groups(pieces, table=None):
     """Find out what the groups of a command stand for.
 
     Args:
         pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is written,
-            or by a mark where it stands for the lines of a file
+            or by a mark where it stands for a value
+        table: Table, or None
 
     Returns:
-        list of (items, places, name) of lists and files: of each item of a list what stands in its places,
-        (index, 0), and where it is referred to, (index, 1), name ''; the lines of a file, no places, and the
-        name of the mark
+        list of Source, that of the table first
     """
-    names = {}      # of lists and files: their place in lists; of others None
-    lists, references = [], []
+    rows = [Source(table, table.path)] if table else []
+    sources, references = list(rows), []
+    names = dict.fromkeys(table.columns, *rows) if table else {}    # {name: Source}, None for paths
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
             check_braces(piece)
             continue
         pieces[index] = written = '{{' + piece + '}}'
-        if REFERENCE.fullmatch(piece):
-            references.append((piece[2:], index))
-            continue
-        name, body = read_group(piece, written, names)
-        found, as_lines = read_items(body, as_typed(written))
-        if name:
-            names[name] = None if found is None else len(lists)
-        if found and as_lines:
-            pieces[index] = LINE_OF.format(name or index)
-            lists.append((found, [], name or str(index)))
-        elif found:
-            lists.append(([list_item(item, name) for item in found], [(index, 0)], ''))
-    for name, index in references:
-        if name not in names:
-            raise QMapError('{{{{?={0}}}}}: no group is named {0}; name one with {{{{?{0}:...}}}}'.format(
-                name))
-        place = names[name]
-        if place is not None and lists[place][2]:
-            pieces[index] = LINE_OF.format(name)
-        elif place is not None:
-            lists[place][1].append((index, 1))
-    return lists
+        if piece.startswith('?='):
+            references.append((piece, index))
+        elif table and piece.startswith('?') and ':' not in piece:
+            pieces[index] = table.place(piece[1:].strip(), written, index, *rows) or written
+        else:
+            name, raw, body = read_group(piece, written, names)
+            found, as_lines = read_items(body, as_typed(written), raw)
+            source = None if found is None else Source(found, written, (name or str(index)) * as_lines)
+            if name:
+                names[name] = source
+            if source and as_lines:
+                pieces[index] = LINE_OF.format(source.mark)
+            elif source:
+                source.add_text(index, lambda item, name=name: list_item(item, name))
+            sources += [source] if source else []
+    for piece, index in references:
+        name, part = read_reference(piece, pieces[index], names)
+        if table and name in table.columns:
+            pieces[index] = table.place(name, pieces[index], index, *rows, part=part)
+        elif names[name] and names[name].mark:
+            pieces[index] = LINE_OF.format(name + ':' * bool(part) + part)
+        elif names[name]:
+            names[name].add_text(
+                index, lambda item, name=name, part=part: list_reference(item, name, part))
+    return sources
+
+
+def read_reference(piece, written, names):
+    """Return the name that a reference speaks of, and which of PARTS it wants, '' for the whole.
+
+    Args:
+        piece: what stands between the braces
+        written: the same, with the braces
+        names: those that are known
+    """
+    name, mark, part = (text.strip() for text in piece[2:].partition(':'))
+    if not name or part not in PARTS + ('',) or bool(mark) != bool(part):
+        raise QMapError('{}: invalid reference; write {{{{?=name}}}}, or a part of that path: {}'.format(
+            as_typed(written), ' '.join('{{{{?={}:{}}}}}'.format(name or 'name', each) for each in PARTS)))
+    if name not in names:
+        raise QMapError('{{{{?={0}}}}}: no group is named {0}{1}; name one with {{{{?{0}:...}}}}'.format(
+            name, did_you_mean(name, names)))
+    return name, part
 
 
 def list_item(item, name):
-    """Return how an item of a list is written, and a reference to it: a path with wildcards as a group."""
-    if name and PATTERN.fullmatch(item):
-        return '{{?' + name + ':' + item + '}}', '{{?=' + name + '}}'
-    return item, item
+    """Return how an item of a list is written: a path with wildcards that has a name as a group."""
+    return '{{?' + name + ':' + item + '}}' if name and PATTERN.fullmatch(item) else item
+
+
+def list_reference(item, name, part):
+    """Return how an item of a list is written where it is referred to, or one of PARTS of it."""
+    if PATTERN.fullmatch(item):
+        return '{{?=' + name + ':' * bool(part) + part + '}}'
+    if not part:
+        return item
+    try:
+        words = shlex.split(item)
+    except ValueError:
+        words = []
+    found = path_part(words[0], part) if len(words) == 1 else '$'
+    if shlex.quote(item) == item:
+        return found
+    if '$' in found or '`' in found:
+        raise QMapError('{{{{?={}:{}}}}}: {} is not the path of a file, as far as can be seen here'.format(
+            name, part, as_typed(item)))
+    return quote_word(found)
+
+
+def path_part(path, part):
+    """Return one of PARTS of a path, all of it for ''. The stem and the extension together are the name."""
+    path = path.rstrip('/') or path
+    if part == 'dir':
+        return os.path.dirname(path) or '.'
+    name = os.path.basename(path)
+    end = EXTENSION.search(name)
+    place = end.start() if end else len(name)
+    return {'name': name, 'stem': name[:place], 'ext': name[place:]}[part]
 
 
 def check_braces(text):
@@ -2210,33 +2353,85 @@ def check_braces(text):
 
 
 def read_group(group, written, names):
-    """Return the name of a group, '' for none, and what stands in it.
+    """Return the name of a group, '' for none, whether it goes in as it is, and what stands in it.
 
     Args:
         group: what stands between the braces
         written: the same, with the braces
         names: those of the groups before
     """
-    name, body = NAMED.fullmatch(group).groups('')
+    name, raw, body = NAMED.fullmatch(group).groups('')
+    if re.fullmatch(r'\?[A-Za-z_]\w*!?', body):
+        raise QMapError('{}: a column, but no table is given; add --table FILE'.format(as_typed(written)))
     misnamed = body.startswith('?') and not name
     if misnamed or not body:
         raise QMapError('{}: invalid group; write {{{{a,b}}}}, {{{{file}}}}, {{{{*}}}}, {{{{?name:...}}}} or '
                         '{{{{?=name}}}} (names: letters, digits and _)'.format(as_typed(written)))
     if name in names:
-        raise QMapError('{}: the name {} is used twice; refer to the first group with {{{{?={}}}}}'.format(
-            as_typed(written), name, name))
-    return name, body
+        raise QMapError('{}: the name {} is used twice; refer to the first one with {{{{?={}}}}}'.format(
+            as_typed(written), name, name + ':' * (body in PARTS) + body * (body in PARTS)))
+    return name, bool(raw), body
 
 
-def read_items(body, written):
-    """Return what a group stands for, None for paths; and whether that is lines of a file, a word each."""
+def read_items(body, written, raw):
+    """Return what a group stands for, None for paths; and whether that is lines of a file, a word each.
+
+    Args:
+        body: what stands in the group
+        written: the group
+        raw: whether it goes in as it is
+    """
     found = split_items(body)
-    if len(found) > 1:
-        return found, False
+    if len(found) > 1 or NUMBER_RANGE.fullmatch(body):
+        return ListItems(found, written), False
     if WILDCARD.search(body):
+        if raw:
+            raise QMapError('{}: paths are always quoted; leave out the !'.format(written))
         return None, False
-    as_lines = not body.startswith(RAW)
-    return read_list(body[0 if as_lines else len(RAW):].strip(), written, as_lines), as_lines
+    in_front = body.startswith(RAW)
+    as_lines = not in_front and not raw
+    return read_list(body[len(RAW) * in_front:].strip(), written, as_lines), as_lines
+
+
+class ListItems:
+    """The items of a list, among which numbers such as 1..22 stand for many."""
+
+    def __init__(self, items, written):
+        self._parts = [self._numbers(item, written) or [item] for item in items]
+        self._length = sum(map(len, self._parts))
+
+    def __iter__(self):
+        return itertools.chain.from_iterable(self._parts)
+
+    def __len__(self):
+        return self._length
+
+    @staticmethod
+    def _numbers(item, written):
+        """Return the NumberRange that an item stands for, None where it is no such item."""
+        match = NUMBER_RANGE.fullmatch(item)
+        if not match:
+            return None
+        first, last, step = match.groups('1')
+        if not int(step):
+            raise QMapError('{}: the step is 0'.format(written))
+        return NumberRange(first, last, abs(int(step)))
+
+
+class NumberRange:
+    """NumberRange as text, from the first to the last, down too; of equal width where one begins with a 0."""
+
+    def __init__(self, first, last, step):
+        padded = any(re.match('-?0[0-9]', text) for text in (first, last))
+        self._width = max(len(first), len(last)) if padded else 0
+        first, last = int(first), int(last)
+        self._numbers = range(first, last + 1, step) if first <= last else range(first, last - 1, -step)
+
+    def __iter__(self):
+        return map(('{:0%dd}' % self._width if self._width else '{}').format, self._numbers)
+
+    def __len__(self):
+        return len(self._numbers)
 
 
 def check_line(line):
@@ -2253,11 +2448,11 @@ def check_line(line):
 def as_typed(text, values=None):
     """Return text as it was typed, for people: without marks, or with what they stand for."""
     def typed(match):
-        name = match.group(1)
+        name, _, part = match.group(1).partition(':')
         if values:
-            return values[name]
-        return '{{...}}' if name.isdigit() else '{{?=' + name + '}}'
-    return re.sub(LINE_OF.format(r'(\w+)'), typed, text).replace(BRACES, '\\{{')
+            return path_part(values[name], part) if part else values[name]
+        return '{{...}}' if name.isdigit() else '{{?=' + match.group(1) + '}}'
+    return re.sub(LINE_OF.format(r'([\w:]+)'), typed, text).replace(BRACES, '\\{{')
 
 
 def split_items(body):
@@ -2279,23 +2474,64 @@ def read_list(path, written, as_lines):
         written: the group in which it stands
         as_lines: whether each is to be one word of the command
     """
-    path = path.replace(BRACES, '{{')
+    path, count, kept = path.replace(BRACES, '{{'), 0, []
+    lines = ListFile(path)
     try:
-        with open(os.path.expanduser(os.path.expandvars(path)), 'rb') as source:
-            text = source.read()
+        for number, line in lines.numbered():
+            if '\0' in line:
+                raise QMapError('{}: the file {}'.format(written, NUL_BYTE))
+            if as_lines and '\t' in line:
+                raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; for a table, give '
+                                '--table {} and write {{{{?COLUMN}}}}'.format(written, path, number, path))
+            count += 1
+            if count <= KEPT_LINES or not lines.lasts:
+                kept.append(line)
     except OSError as error:
         raise QMapError('{}: {} (a list needs a comma, a pattern a wildcard; to pass braces to the command, '
                         'write \\{{{{)'.format(written, error.strerror))
-    lines = [(number, os.fsdecode(line.strip()))
-             for number, line in enumerate(text[text_start(text, path):].splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith('#')]
-    if not lines or any('\0' in line for _, line in lines):
-        raise QMapError('{}: the file {}'.format(written, NUL_BYTE if lines else 'is empty'))
-    tab = next((number for number, line in lines if '\t' in line), None)
-    if as_lines and tab:
-        raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; keep one column, as '
-                        'with cut -f 1'.format(written, path, tab))
-    return [line for _, line in lines]
+    if not count:
+        raise QMapError('{}: the file is empty'.format(written))
+    lines.length = count
+    return kept if count == len(kept) else lines
+
+
+class ListFile:
+    """The lines of a file, without blank ones and comments, read anew each time.
+
+    Attributes:
+        lasts: whether it can be read again; a pipe cannot
+        length: how many there are, once that is known
+    """
+
+    def __init__(self, path):
+        """
+        Args:
+            path: of the file, with ~ and variables
+        """
+        self._name, self._path = path, os.path.expanduser(os.path.expandvars(path))
+        self.lasts, self.length = os.path.isfile(self._path), 0
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return (line for _, line in self.numbered())
+
+    def numbered(self):
+        """Yield (number, line), from 1.
+
+        Raises:
+            OSError: it cannot be read
+        """
+        with open(self._path, 'rb') as source:
+            first = source.readline()
+            whole = itertools.chain([first[text_start(first, self._name):]], source)
+            # some end their lines with a carriage return only
+            lines = itertools.chain.from_iterable(line.splitlines() for line in whole)
+            for number, line in enumerate(lines, 1):
+                line = os.fsdecode(line.strip())
+                if line and not line.startswith('#'):
+                    yield number, line
 
 
 def read_variable(name, text):
@@ -2350,7 +2586,8 @@ def read_token(kind, value, text, literal):
     if kind == 'group':
         return read_path_group(value)
     if kind == 'value':
-        return kind, value, value[1:-1]
+        name, _, part = value[1:-1].partition(':')
+        return kind, part, name
     if kind == 'var':
         return read_variable(value.strip('${}'), text) + ('',)
     if kind in ('closed', 'ansi'):
@@ -2367,11 +2604,13 @@ def read_token(kind, value, text, literal):
 
 def read_path_group(written):
     """Return the kind, the value and the name of the piece that a group of paths stands for."""
-    if REFERENCE.fullmatch(written[2:-2]):
-        return 'ref', written, written[4:-2]
+    reference = REFERENCE.fullmatch(written[2:-2])
+    if reference:
+        name, part = reference.groups('')
+        return 'ref', part, name
     if not WILDCARD.search(written):
         return 'text', written, ''
-    name, pattern = NAMED.fullmatch(written[2:-2]).groups('')
+    name, _, pattern = NAMED.fullmatch(written[2:-2]).groups('')
     return 'group', os.path.expanduser(os.path.expandvars(pattern)), name
 
 
@@ -2422,6 +2661,9 @@ def take_apart(text, values, cache):
             references.setdefault(part[0].name, []).append((len(cells) - 1, part[0]))
         else:
             own, others = ({piece.name for piece in part if piece.kind == kind} for kind in ('group', 'ref'))
+            if any(piece.kind == 'ref' and piece.value and piece.name in own for piece in part):
+                raise QMapError('{}: a part of a path cannot stand in the same word as the path'.format(
+                    as_typed(text[part[0].start:part[-1].end], values)))
             waiting.append((len(cells) - 1, part, own, others - own))
     cells.append(text[position:])
     if not waiting and len(cache) < 10000:    # else it is not the same with other lines of the files
@@ -2429,11 +2671,63 @@ def take_apart(text, values, cache):
     return cells, references, waiting
 
 
-def match_all(text, values, cache):
-    """Yield the commands that the wildcards of one command stand for. values: {name: line} of files."""
+def match_all(text, values, cache, link=False):
+    """Yield the commands that the wildcards of one command stand for.
+
+    Args:
+        text: the command
+        values: {name: value} of marks
+        cache: as for `expand_command`
+        link: False for all combinations; else the list of Source beside which wildcards stand, an empty one
+            where wildcards are to be taken side by side
+    """
     cells, references, waiting = take_apart(text, values, cache)
-    cells, waiting = list(cells), list(waiting)
-    order, known = [], set()
+    cells, values, order = list(cells), dict(values), in_order(waiting)
+
+    def put(names):
+        for name in names:
+            for place, piece in references.get(name, ()):
+                cells[place] = quote_within(as_referred(piece, names), piece.before, piece.after)
+
+    def matches(part):
+        found = match_paths(part, values, cache)
+        if not found:
+            raise QMapError('{}: no file matches; to pass the wildcard to the command, quote it'.format(
+                typed_part(text, part, values)))
+        return found
+
+    def fill(depth, turn=None):
+        if depth == len(order):
+            yield ''.join(cells)
+            return
+        cell, part, _, needs = order[depth]
+        found = matches(part)
+        for path, captured in found if needs or turn is None else found[turn:turn + 1]:
+            cells[cell] = quote_within(path, part[0].before, part[-1].after)
+            values.update(captured)
+            put(captured)
+            yield from fill(depth + 1, turn)
+
+    put(values)
+    if link is False or not order:
+        return fill(0)
+    if link:
+        raise QMapError('--link: {}: wildcards stand side by side with other wildcards only; write the paths '
+                        'to a file'.format(typed_part(text, order[0][1], values)))
+    counts = [(typed_part(text, part, values), len(matches(part))) for _, part, _, needs in order if not needs]
+    if len({count for _, count in counts}) > 1:
+        raise QMapError('--link: different lengths: ' + ', '.join('{} has {:,}'.format(*each) for each in counts))
+    return itertools.chain.from_iterable(fill(0, turn) for turn in range(counts[0][1]))
+
+
+def typed_part(text, part, values):
+    """Return a part of a command, a list of pieces, as it was typed."""
+    return as_typed(text[part[0].start:part[-1].end], values)
+
+
+def in_order(waiting):
+    """Return the parts with wildcards, as `take_apart` has them, each behind those that it needs."""
+    waiting, order, known = list(waiting), [], set()
     while waiting:
         ready = [entry for entry in waiting if entry[3] <= known]
         if not ready:
@@ -2442,29 +2736,7 @@ def match_all(text, values, cache):
         order.append(ready[0])
         waiting.remove(ready[0])
         known |= ready[0][2]
-    values = dict(values)
-    for name, value in values.items():
-        for place, piece in references.get(name, ()):
-            cells[place] = quote_within(value, piece.before, piece.after)
-
-    def fill(depth):
-        if depth == len(order):
-            yield ''.join(cells)
-            return
-        cell, part, _, _ = order[depth]
-        found = match_paths(part, values, cache)
-        if not found:
-            raise QMapError('{}: no file matches; to pass the wildcard to the command, quote it'.format(
-                as_typed(text[part[0].start:part[-1].end], values)))
-        for path, captured in found:
-            cells[cell] = quote_within(path, part[0].before, part[-1].after)
-            values.update(captured)
-            for name, value in captured.items():
-                for place, piece in references.get(name, ()):
-                    cells[place] = quote_within(value, piece.before, piece.after)
-            yield from fill(depth + 1)
-
-    return fill(0)
+    return order
 
 
 def match_paths(part, values, cache):
@@ -2474,6 +2746,8 @@ def match_paths(part, values, cache):
     """
     import glob
     own = {piece.name: piece.value for piece in part if piece.kind == 'group' and piece.name}
+    if any(piece.kind == 'ref' and piece.value and piece.name in own for piece in part):
+        return []    # a pattern cannot say that
     pattern, names = '', set()      # see GLOB
     for piece in part:
         if piece.name in names:
@@ -2482,7 +2756,7 @@ def match_paths(part, values, cache):
             names.add(piece.name)
             pattern += '\0{}\0{}\0\0'.format(piece.name, own[piece.name])
         elif piece.kind in ('ref', 'value'):
-            pattern += glob.escape(values[piece.name]) if piece.name in values else '*'
+            pattern += glob.escape(as_referred(piece, values)) if piece.name in values else '*'
         else:
             pattern += piece.value if piece.kind in ('wild', 'group') else glob.escape(piece.value)
     pattern = pattern.replace(BRACES, '{{')
@@ -2495,10 +2769,18 @@ def match_paths(part, values, cache):
         except re.error as error:
             raise QMapError('{}: {}'.format(wanted, error))
         matches = [(path, regex.fullmatch(path)) for path in found]
+        if len(cache) >= 10000:    # they may be as many as a table has rows
+            cache.clear()
         cache[pattern] = [(path, {name: folder_text(value) if own[name].endswith('**') else value
                                   for name, value in match.groupdict().items()})
                           for path, match in matches if match]
     return cache[pattern]
+
+
+def as_referred(piece, values):
+    """Return the value, of {name: value}, to which a piece refers, or the part of it."""
+    value = values[piece.name]
+    return path_part(value, piece.value) if piece.value else value
 
 
 def folder_text(matched):
@@ -2564,6 +2846,240 @@ def quote_within(value, before, after):
     if plain and before == after and re.fullmatch(plain, value):
         return value
     return before + quote_word(value) + after
+
+
+class Table:
+    """The rows of a table with a header: TSV, or CSV by its ending, as the `csv` module reads them. They are
+    read anew each time.
+
+    Attributes:
+        path: of the file
+        columns: names of the columns
+    """
+
+    #: What parts the fields, if the first of it stands in the header at all; CSV files first have commas.
+    DELIMITERS = '\t,;'
+    #: How a file begins that is no text, and what to do then.
+    BINARY = {b'PK\x03\x04': 'an Excel workbook, or another archive; save the table as CSV or TSV',
+              b'\xd0\xcf\x11\xe0': 'an Excel workbook; save the table as CSV or TSV',
+              b'\x1f\x8b': 'compressed; give --table <(zcat FILE)'}
+    CONDITION = re.compile(r'(.*?)\s*(!=|==?)(.*)', re.DOTALL)
+
+    def __init__(self, path, conditions=(), own_params=True):
+        """Read a table from end to end.
+
+        Args:
+            path: of the file, '-' for standard input
+            conditions: iterable of texts, COLUMN=VALUE or COLUMN!=VALUE; rows for which one does not hold are
+                left out
+            own_params: whether its columns are parameters of the jobs
+
+        Raises:
+            QMapError: it cannot be read or is wrong, with the number of the line
+        """
+        self.path = path
+        try:
+            self._source = self._open(path)
+        except OSError as error:
+            raise QMapError('{}: {}{}'.format(path, error.strerror, near_file(path)))
+        self._delimiter = self._find_delimiter()
+        number, cells = next(self._numbered(), (1, []))
+        self.columns = self._read_header(number, cells)
+        self._conditions = [self._read_condition(text) for text in conditions]
+        self._params = self._name_params(number) if own_params else []
+        self._last = None, ''    # the last row of which the parameters were asked for, and these as text
+        self._length = sum(1 for _ in self._rows())
+        if not self._length:
+            raise QMapError('{}: no rows {}'.format(
+                path, 'with ' + ' and '.join(conditions) if conditions else 'below the header'))
+
+    def __len__(self):
+        return self._length
+
+    def __iter__(self):
+        return (cells for _, cells in self._rows())
+
+    @staticmethod
+    def _open(path):
+        """Return a file of bytes that can be read again; that of a pipe is a copy."""
+        source = sys.stdin.buffer if path == '-' else open(path, 'rb')
+        if source.seekable():
+            return source
+        import shutil
+        import tempfile
+        with source:
+            copy = tempfile.TemporaryFile()
+            shutil.copyfileobj(source, copy)
+            return copy
+
+    def _wrong(self, number, text):
+        return QMapError('{}, line {}: {}'.format(self.path, number, text))
+
+    def _lines(self):
+        """Yield its lines as text."""
+        self._source.seek(0)
+        first = self._source.readline()
+        for start, text in self.BINARY.items():
+            if first.startswith(start):
+                raise self._wrong(1, text)
+        whole = itertools.chain([first[text_start(first, self.path):]], self._source)
+        # some end their lines with a carriage return only
+        lines = itertools.chain.from_iterable(line.splitlines(True) for line in whole)
+        for number, line in enumerate(lines, 1):
+            if b'\0' in line:
+                raise self._wrong(number, 'contains a NUL byte, and is no table; save it as CSV or TSV')
+            try:
+                yield line.decode('utf-8')
+            except UnicodeDecodeError:
+                raise self._wrong(number, 'not UTF-8; save the table as UTF-8')
+
+    def _find_delimiter(self):
+        """Return what parts the fields: what its ending says, another one if the header has none of it."""
+        header = next((line for line in self._lines() if line.strip()), '')
+        usual = ',' if self.path.lower().endswith('.csv') else '\t'
+        return next((sign for sign in usual + self.DELIMITERS if sign in header), usual)
+
+    def _numbered(self):
+        """Yield (number of the line on which it begins, list of its fields) of each row that is not blank."""
+        import csv
+        reader, number = csv.reader(self._lines(), delimiter=self._delimiter, strict=True), 1
+        try:
+            for cells in reader:
+                if any(cells):
+                    yield number, cells
+                number = reader.line_num + 1
+        except csv.Error as error:
+            raise self._wrong(number, '{}; a field that begins with a " ends with one, and "" stands for one in '
+                                      'it'.format(error))
+
+    def _read_header(self, number, cells):
+        """Return the names of the columns."""
+        names = [name.strip() for name in cells]
+        if names:
+            names[0] = names[0].lstrip('#').lstrip()
+        files = [name for name in names if re.search('[./]', name) and os.path.isfile(name)]
+        twice = sorted(name for name in set(names) if names.count(name) > 1 and name)
+        if not any(names):
+            raise QMapError('{}: the table is empty'.format(self.path))
+        if files:
+            raise self._wrong(number, '{} is a file, and no name of a column; add a line with the names of the '
+                                      'columns'.format(files[0]))
+        if twice:
+            raise self._wrong(number, 'the column {} is there twice; rename one'.format(twice[0]))
+        if '' in names:
+            raise self._wrong(number, 'column {} has no name'.format(names.index('') + 1))
+        return names
+
+    def _rows(self):
+        """Yield (number of the line, list of fields) of each row for which all conditions hold.
+
+        Raises:
+            QMapError: a row is wrong
+        """
+        rows = self._numbered()
+        next(rows)
+        for number, cells in rows:
+            if len(cells) != len(self.columns):
+                raise self._wrong(number, '{} field{} where the header has {}'.format(
+                    len(cells), 's' * (len(cells) != 1), len(self.columns)))
+            if all((cells[index] == value) == wanted for index, wanted, value in self._conditions):
+                self._check_params(number, cells)
+                yield number, cells
+
+    def _read_condition(self, text):
+        """Return the place of the column, whether it is to be the value, and the value, of a condition."""
+        match = self.CONDITION.fullmatch(text)
+        if not match:
+            raise QMapError('--where {}: write COLUMN=VALUE or COLUMN!=VALUE'.format(text))
+        name, sign, value = match.groups()
+        return self.index(name.strip(), '--where ' + text), sign != '!=', value
+
+    def index(self, name, place):
+        """Return the place of a column in a row.
+
+        Args:
+            name: of the column
+            place: where it is asked for, as it was typed
+
+        Raises:
+            QMapError: there is no such column
+        """
+        if name in self.columns:
+            return self.columns.index(name)
+        raise QMapError('{}: {} has no column {}{}; its columns: {}'.format(
+            place, self.path, name, did_you_mean(name, self.columns), ', '.join(self.columns)))
+
+    def place(self, name, written, index, source, part=''):
+        """Put a column into a command.
+
+        Args:
+            name: of the column, with a ! behind it to have it as it is typed
+            written: the group in which it stands
+            index: of the group among the pieces of the command
+            source: Source of the rows
+            part: which of PARTS, '' for the whole
+
+        Returns:
+            the mark that stands for it, '' where it goes in as it is
+        """
+        import operator
+        raw = name.endswith('!') and name not in self.columns and not part
+        number = self.index(name[:-1].strip() if raw else name, as_typed(written))
+        if raw:
+            source.add_text(index, operator.itemgetter(number))
+            return ''
+        mark = name if KEY.match(name) else str(10 ** 6 + number)    # others are those of unnamed groups
+        return LINE_OF.format(source.add_value(mark, operator.itemgetter(number)) + ':' * bool(part) + part)
+
+    def _name_params(self, number):
+        """Return the names of the parameters that the columns are, in their order."""
+        names, seen = [column_parameter(column) for column in self.columns], {}
+        for column, name in zip(self.columns, names):
+            other = seen.setdefault(name.upper(), column)
+            if other != column:
+                raise self._wrong(number, 'the columns {} and {} are both the parameter {} of jobs; rename one, or '
+                                          'give --no-params'.format(other, column, name))
+        return names
+
+    def _check_params(self, number, cells):
+        """Raise QMapError where a field is no value of the parameter that it is."""
+        for name, cell in zip(self._params, cells):
+            if name in PARAMETERS and cell:
+                try:
+                    read_parameter(name, cell)
+                except ValueError as error:
+                    raise self._wrong(number, '{} (the column is what the job requests; if it is not meant so, '
+                                              'rename it, or give --no-params)'.format(error))
+
+    def requests(self):
+        """Return the names of the columns that are requests of the jobs."""
+        return [name for name in self._params if name in PARAMETERS]
+
+    def with_params(self, line, cells):
+        """Return a command with the parameters that a row gives it; those that it has itself go before."""
+        if not self._params:
+            return line
+        own = {key.lower() for key, _ in split_own(line)[1]} if ' ## ' in line else ()
+        if own:
+            return '{} {}'.format(line, self._param_words(cells, own)).rstrip()
+        if self._last[0] is not cells:
+            self._last = cells, self._param_words(cells)
+        return '{} ## {}'.format(line, self._last[1]) if self._last[1] else line
+
+    def _param_words(self, cells, own=()):
+        """Return the parameters that a row gives a command, as text; own: those that it has itself."""
+        return ' '.join(parameter_word(name, decode_name(cell)) for name, cell in zip(self._params, cells)
+                        if (cell or name not in PARAMETERS) and name.lower() not in own)
+
+
+def column_parameter(column):
+    """Return the name of the parameter of jobs that a column of a table is: its own, if that is none that
+    QMap has for itself. `name`, which is the prefix of the names of jobs, is mostly the name of a sample."""
+    name = re.sub('[^A-Za-z0-9_]', '_', column)
+    name = '_' * name[0].isdigit() + name
+    if name.lower() in RESERVED + ('name',):
+        return name + '_'
+    return name.lower() if name.lower() in PARAMETERS else name
 
 
 # What the job's shell has to do to stand where this one stands. It is no login shell and has read no start-up
@@ -18513,14 +19029,82 @@ def tool_template(options):
     given = ((key, getattr(options, key)) for key in ('cores', 'memory', 'time'))
     params = collections.OrderedDict((key, parse_parameter(key, text))
                                      for key, text in given if text is not None)
-    overwrite_nothing(options.output, options.force)
-    lines = template_lines(options.command, params, options.base, options.conda_env, options.module)
-    try:
-        os.makedirs(os.path.dirname(options.output or '') or '.', exist_ok=True)
-    except OSError as error:
-        raise QMapError('{}: {}'.format(options.output, error.strerror))
-    write_output(options.output, lines)
+    output = None if options.output == '-' else options.output
+    overwrite_nothing(output, options.force)
+    table = table_option(options)
+    lines = template_lines(options.command, params, options.base, options.conda_env, options.module, table=table,
+                           link=options.link, most=None if options.force or options.sample else MANY)
+    if options.sample:
+        lines = sample_lines(lines, options.sample)
+    if output is None or special_file(output):
+        write_output(output, spooled_lines(lines))
+    else:
+        with made_folder(output):
+            write_output(output, lines)
+    requests = table.requests() if table else []
+    if requests:
+        print_message('columns that QMap takes as the jobs\' own parameters: {} (to avoid it: --no-params)'.format(
+            ', '.join(requests)))
     return 0
+
+
+def table_option(options):
+    """Return the Table that is given to `qmap template`, None where there is none."""
+    if options.table is None:
+        for name in ('where', 'no_params'):
+            if getattr(options, name):
+                raise QMapError('--{}: needs a table; add --table FILE'.format(name.replace('_', '-')))
+        return None
+    if options.command is None:
+        raise QMapError('--table: needs a command, such as \'echo {{?COLUMN}}\'')
+    return Table(options.table, options.where or (), not options.no_params)
+
+
+def sample_lines(lines, count):
+    """Yield the lines of a map as far as its first commands, so many of them."""
+    for line in lines:
+        yield line
+        if line == '[jobs]':
+            yield from itertools.islice(lines, count)
+            return
+
+
+def spooled_lines(lines):
+    """Yield lines once the last one is known: where one of them cannot be made, there are none."""
+    import tempfile
+    try:
+        with tempfile.SpooledTemporaryFile(1 << 20) as file:
+            for line in lines:
+                file.write(encode(line) + b'\n')
+            file.seek(0)
+            for line in file:
+                yield decode(line[:-1])
+    except OSError as error:
+        raise QMapError('{}: {}'.format(tempfile.gettempdir(), error.strerror))
+
+
+@contextlib.contextmanager
+def made_folder(path):
+    """Make the folder of a file, and take it away again where the file cannot be made.
+
+    Raises:
+        QMapError: it cannot be made
+    """
+    folder, made = os.path.dirname(path), []
+    while folder and not os.path.exists(folder):
+        made.append(folder)
+        folder = os.path.dirname(folder)
+    try:
+        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    except OSError as error:
+        raise QMapError('{}: {}'.format(path, error.strerror))
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        raise
 
 
 #: What stands behind -l in Grid Engine and PBS.
@@ -19563,18 +20147,26 @@ def describe_template(add_tool):
     """Describe the command line of `qmap template`."""
     made = add_tool('template', tool_template, 'write a jobs map file from a command with wildcards',
                     "  qmap template 'gzip -k {{?f:*.txt}}' -f gzip.map\n"
-                    "  qmap template 'echo {{a,b}} {{1,2,3}}'\n")
+                    "  qmap template 'echo {{a,b}} {{1..22}}'\n"
+                    "  qmap template 'sort {{?reads}} > {{?sample}}.txt' --table samples.tsv\n")
     made.add_argument('command', nargs='?',
                       help='command with wildcards, or file of such commands (default: an empty map)')
     made.add_argument('-f', '-o', '--output', metavar='FILE',
-                      help='write the map to FILE (default: standard output)')
+                      help='write the map to FILE (default, or -: standard output)')
+    made.add_argument('--table', metavar='FILE',
+                      help='a job for each row of this TSV or CSV file, with {{?column}}')
+    made.add_argument('--where', metavar='COLUMN=VALUE', action='append',
+                      help='only rows with this value; COLUMN!=VALUE: without; repeatable')
+    made.add_argument('--no-params', action='store_true', help='the columns are no parameters of jobs')
+    made.add_argument('--link', action='store_true', help='lists side by side, not all combinations')
+    made.add_argument('--sample', metavar='N', type=number_option, help='only the first N commands')
     add_resources(made)
     made.add_argument('--conda-env', metavar='ENV', help='conda environment (default: the active one)')
     made.add_argument('--module', metavar='M', action='append',
                       help='module to load, repeatable (default: those loaded)')
     made.add_argument('-b', '--base', metavar='FILE', default=os.environ.get('QMAP_TEMPLATE_BASE') or None,
                       help='copy the sections of this map (default: QMAP_TEMPLATE_BASE)')
-    made.add_argument('--force', action='store_true', help='overwrite FILE')
+    made.add_argument('--force', action='store_true', help='overwrite FILE; make more than 10 million commands')
 
 
 def add_retries(made):

@@ -42,7 +42,7 @@ def write(name, text):
 def template(command, environ=None, **options):
     """The lines of the map, in an environment."""
     with unittest.mock.patch.dict(os.environ, environ or {}, clear=True):
-        return module.template_lines(command, **options)
+        return list(module.template_lines(command, **options))
 
 
 def jobs(command, environ=None, **options):
