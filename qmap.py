@@ -1323,7 +1323,7 @@ def split_own(text):
 def parameter_word(key, value):
     """Return a command's own parameter as `split_own` reads it: on one line, and without the mark in it."""
     text = shlex.quote('{}={}'.format(key, re.sub(r'[\0-\x1f\x7f]', ' ', value)))
-    return re.sub(' ##(?= )', """ '"##"'""", text)
+    return re.sub(' ##(?= )', """ '"##"'""", text) if '##' in text else text
 
 
 def open_for(owner, path):
@@ -2065,7 +2065,8 @@ TOKENS = {quote: re.compile(pattern, re.VERBOSE | re.DOTALL) for quote, pattern 
 
 #: A piece of a word. kind: text; split, where a word may be parted; wild; group, with wildcards; ref, to such
 #: a group; value, the line of a file or a cell; unknown, which only the shell can read. value: what it means;
-#: of a ref or value, which of PARTS. name: of a group, ref or value. start, end: its place in the command. before, after: the quote that is open there.
+#: of a ref or value, which of PARTS. name: of a group, ref or value. start, end: its place in the command.
+#: before, after: the quote that is open there.
 Piece = collections.namedtuple('Piece', 'kind value name start end before after')
 
 #: Any number of folders, in a pattern for `glob`.
@@ -2129,7 +2130,7 @@ def expand_all(commands, path, table=None, link=False, most=None):
     """Yield all commands that templates stand for.
 
     Args:
-        commands: iterable of (number of the line, template); the number is None for one that stands in no file
+        commands: iterable of (number of the line, template); None where it stands in no file
         path: of the file
         table: Table of which each row is taken, or None
         link: whether lists are taken side by side, not in all combinations
@@ -2167,7 +2168,7 @@ def expand_command(command, cache, table=None, link=False, most=None):
         table, link, most: as for `expand_all`
     """
     pieces = GROUP.split(OWN_BRACES.sub(lambda match: match.group(1) + BRACES, command))
-    sources = read_groups(pieces, table)
+    sources = Groups(pieces, table).sources
     check_count(sources, link, most)
     count, values = 0, {}
     for combination in combine([source.items for source in sources], link):
@@ -2186,14 +2187,20 @@ def expand_command(command, cache, table=None, link=False, most=None):
 
 def check_count(sources, link, most):
     """Raise QMapError where lists cannot be taken side by side, or give too many commands."""
-    if link and len({len(source.items) for source in sources}) > 1:
-        raise QMapError('--link: different lengths: ' + ', '.join(
-            '{} has {:,}'.format(as_typed(source.written), len(source.items)) for source in sources))
+    if link:
+        check_lengths([(as_typed(source.written), source.items) for source in sources])
     count = 1
     for source in sources[:1] if link else sources:
         count *= len(source.items)
     if most is not None and count > most:
         raise too_many(format(count, ','))
+
+
+def check_lengths(lists):
+    """Raise QMapError where lists, pairs of how they are written and what is in them, differ in length."""
+    if len({len(items) for _, items in lists}) > 1:
+        raise QMapError('--link: different lengths: ' + ', '.join(
+            '{} has {:,}'.format(written, len(items)) for written, items in lists))
 
 
 def too_many(count):
@@ -2220,14 +2227,12 @@ class Source:
     Attributes:
         items: the values, an iterable with a length that can be read again
         written: as what it is known to the user
-        mark: name of the mark that stands for its value, '' where there is none
+        mark: name of the mark that stands for its items, '' where there is none
     """
 
-    def __init__(self, items, written, mark=''):
-        self.items, self.written, self.mark = items, written, mark
+    def __init__(self, items, written):
+        self.items, self.written, self.mark = items, written, ''
         self._texts, self._values = [], {}
-        if mark:
-            self._values[mark] = str
 
     def put(self, item, pieces, values):
         """Put an item where it belongs, in the pieces of a command, and in the dict of values of marks."""
@@ -2241,55 +2246,87 @@ class Source:
         self._texts.append((index, text))
 
     def add_value(self, name, value):
-        """Note that a mark stands for the value that a function makes of an item; return the mark's name."""
+        """Note that a mark stands for the value that a function makes of an item."""
         self._values[name] = value
-        return name
 
 
-def read_groups(pieces, table=None):
-    """Find out what the groups of a command stand for.
+class Groups:
+    """The groups of a command.
 
-    Args:
-        pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is written,
-            or by a mark where it stands for a value
-        table: Table, or None
-
-    Returns:
-        list of Source, that of the table first
+    Attributes:
+        sources: list of the Source of each table, list and file, the table first
     """
-    rows = [Source(table, table.path)] if table else []
-    sources, references = list(rows), []
-    names = dict.fromkeys(table.columns, *rows) if table else {}    # {name: Source}, None for paths
-    for index, piece in enumerate(pieces):
-        if index % 2 == 0:
-            check_braces(piece)
-            continue
-        pieces[index] = written = '{{' + piece + '}}'
-        if piece.startswith('?='):
-            references.append((piece, index))
-        elif table and piece.startswith('?') and ':' not in piece:
-            pieces[index] = table.place(piece[1:].strip(), written, index, *rows) or written
+
+    def __init__(self, pieces, table=None):
+        """Find out what they stand for.
+
+        Args:
+            pieces: list of texts and what stands in groups, in turn; a group's is replaced by how it is
+                written, or by a mark where it stands for a value
+            table: Table, or None
+        """
+        self._pieces, self._table = pieces, table
+        self.sources = [Source(table, table.path)] if table else []
+        self._names = dict.fromkeys(table.columns, self.sources[0]) if table else {}    # None is paths
+        references = []
+        for index, piece in enumerate(pieces):
+            if index % 2 == 0:
+                check_braces(piece)
+                continue
+            pieces[index] = '{{' + piece + '}}'
+            if piece.startswith('?='):
+                references.append((piece, index))
+            elif table and piece.startswith('?') and ':' not in piece:
+                self._put_column(piece[1:].strip(), index)
+            else:
+                self._read(piece, index)
+        for piece, index in references:
+            self._refer(*read_reference(piece, pieces[index], self._names), index=index)
+
+    def _put_column(self, name, index, part=''):
+        """Put a column of the table into the command; with a ! behind its name as it is typed."""
+        import operator
+        raw = name.endswith('!') and name not in self._table.columns and not part
+        place = self._table.index(name[:-1].strip() if raw else name, as_typed(self._pieces[index]))
+        if raw:
+            self.sources[0].add_text(index, operator.itemgetter(place))
+            return
+        mark = name if KEY.match(name) else str(10 ** 6 + place)    # not a group's
+        self.sources[0].add_value(mark, operator.itemgetter(place))
+        self._pieces[index] = mark_of(mark, part)
+
+    def _read(self, piece, index):
+        """Find out what a group stands for that is no reference."""
+        written = self._pieces[index]
+        name, raw, body = read_group(piece, written, self._names)
+        found, as_lines = read_items(body, as_typed(written), raw)
+        source = None if found is None else Source(found, written)
+        if name:
+            self._names[name] = source
+        if not source:
+            return
+        self.sources.append(source)
+        if as_lines:
+            source.mark = name or str(index)
+            source.add_value(source.mark, str)
+            self._pieces[index] = mark_of(source.mark)
         else:
-            name, raw, body = read_group(piece, written, names)
-            found, as_lines = read_items(body, as_typed(written), raw)
-            source = None if found is None else Source(found, written, (name or str(index)) * as_lines)
-            if name:
-                names[name] = source
-            if source and as_lines:
-                pieces[index] = LINE_OF.format(source.mark)
-            elif source:
-                source.add_text(index, lambda item, name=name: list_item(item, name))
-            sources += [source] if source else []
-    for piece, index in references:
-        name, part = read_reference(piece, pieces[index], names)
-        if table and name in table.columns:
-            pieces[index] = table.place(name, pieces[index], index, *rows, part=part)
-        elif names[name] and names[name].mark:
-            pieces[index] = LINE_OF.format(name + ':' * bool(part) + part)
-        elif names[name]:
-            names[name].add_text(
-                index, lambda item, name=name, part=part: list_reference(item, name, part))
-    return sources
+            source.add_text(index, lambda item: list_item(item, name))
+
+    def _refer(self, name, part, index):
+        """Put the value of a group, or a part of it, where it is referred to."""
+        source = self._names[name]
+        if self._table and name in self._table.columns:
+            self._put_column(name, index, part)
+        elif source and source.mark:
+            self._pieces[index] = mark_of(name, part)
+        elif source:
+            source.add_text(index, lambda item: list_reference(item, name, part))
+
+
+def mark_of(name, part=''):
+    """Return the mark that stands in a command for a value, or for one of PARTS of it."""
+    return LINE_OF.format(name + ':' + part if part else name)
 
 
 def read_reference(piece, written, names):
@@ -2369,7 +2406,7 @@ def read_group(group, written, names):
                         '{{{{?=name}}}} (names: letters, digits and _)'.format(as_typed(written)))
     if name in names:
         raise QMapError('{}: the name {} is used twice; refer to the first one with {{{{?={}}}}}'.format(
-            as_typed(written), name, name + ':' * (body in PARTS) + body * (body in PARTS)))
+            as_typed(written), name, name + ':' + body if body in PARTS else name))
     return name, bool(raw), body
 
 
@@ -2481,8 +2518,9 @@ def read_list(path, written, as_lines):
             if '\0' in line:
                 raise QMapError('{}: the file {}'.format(written, NUL_BYTE))
             if as_lines and '\t' in line:
-                raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; for a table, give '
-                                '--table {} and write {{{{?COLUMN}}}}'.format(written, path, number, path))
+                raise QMapError('{}: {}, line {}: contains a tab, but each line is one value; for a table, '
+                                'give --table {} and write {{{{?COLUMN}}}}'.format(
+                                    written, path, number, path))
             count += 1
             if count <= KEPT_LINES or not lines.lasts:
                 kept.append(line)
@@ -2661,7 +2699,7 @@ def take_apart(text, values, cache):
             references.setdefault(part[0].name, []).append((len(cells) - 1, part[0]))
         else:
             own, others = ({piece.name for piece in part if piece.kind == kind} for kind in ('group', 'ref'))
-            if any(piece.kind == 'ref' and piece.value and piece.name in own for piece in part):
+            if needs_own_part(part, own):
                 raise QMapError('{}: a part of a path cannot stand in the same word as the path'.format(
                     as_typed(text[part[0].start:part[-1].end], values)))
             waiting.append((len(cells) - 1, part, own, others - own))
@@ -2714,10 +2752,9 @@ def match_all(text, values, cache, link=False):
     if link:
         raise QMapError('--link: {}: wildcards stand side by side with other wildcards only; write the paths '
                         'to a file'.format(typed_part(text, order[0][1], values)))
-    counts = [(typed_part(text, part, values), len(matches(part))) for _, part, _, needs in order if not needs]
-    if len({count for _, count in counts}) > 1:
-        raise QMapError('--link: different lengths: ' + ', '.join('{} has {:,}'.format(*each) for each in counts))
-    return itertools.chain.from_iterable(fill(0, turn) for turn in range(counts[0][1]))
+    alone = [part for _, part, _, needs in order if not needs]
+    check_lengths([(typed_part(text, part, values), matches(part)) for part in alone])
+    return itertools.chain.from_iterable(fill(0, turn) for turn in range(len(matches(alone[0]))))
 
 
 def typed_part(text, part, values):
@@ -2746,7 +2783,7 @@ def match_paths(part, values, cache):
     """
     import glob
     own = {piece.name: piece.value for piece in part if piece.kind == 'group' and piece.name}
-    if any(piece.kind == 'ref' and piece.value and piece.name in own for piece in part):
+    if needs_own_part(part, own):
         return []    # a pattern cannot say that
     pattern, names = '', set()      # see GLOB
     for piece in part:
@@ -2775,6 +2812,11 @@ def match_paths(part, values, cache):
                                   for name, value in match.groupdict().items()})
                           for path, match in matches if match]
     return cache[pattern]
+
+
+def needs_own_part(part, names):
+    """Tell whether a part of a command refers to one of PARTS of a path of its own; names: of its groups."""
+    return any(piece.kind == 'ref' and piece.value and piece.name in names for piece in part)
 
 
 def as_referred(piece, values):
@@ -2929,9 +2971,10 @@ class Table:
             if b'\0' in line:
                 raise self._wrong(number, 'contains a NUL byte, and is no table; save it as CSV or TSV')
             try:
-                yield line.decode('utf-8')
+                line.decode('utf-8')
             except UnicodeDecodeError:
                 raise self._wrong(number, 'not UTF-8; save the table as UTF-8')
+            yield os.fsdecode(line)    # as file names and arguments are
 
     def _find_delimiter(self):
         """Return what parts the fields: what its ending says, another one if the header has none of it."""
@@ -2949,8 +2992,8 @@ class Table:
                     yield number, cells
                 number = reader.line_num + 1
         except csv.Error as error:
-            raise self._wrong(number, '{}; a field that begins with a " ends with one, and "" stands for one in '
-                                      'it'.format(error))
+            raise self._wrong(number, '{}; a field that begins with a " ends with one, and "" stands for one '
+                                      'in it'.format(error))
 
     def _read_header(self, number, cells):
         """Return the names of the columns."""
@@ -2962,8 +3005,8 @@ class Table:
         if not any(names):
             raise QMapError('{}: the table is empty'.format(self.path))
         if files:
-            raise self._wrong(number, '{} is a file, and no name of a column; add a line with the names of the '
-                                      'columns'.format(files[0]))
+            raise self._wrong(number, '{} is a file, and no name of a column; add a line with the names of '
+                                      'the columns'.format(files[0]))
         if twice:
             raise self._wrong(number, 'the column {} is there twice; rename one'.format(twice[0]))
         if '' in names:
@@ -3009,36 +3052,14 @@ class Table:
         raise QMapError('{}: {} has no column {}{}; its columns: {}'.format(
             place, self.path, name, did_you_mean(name, self.columns), ', '.join(self.columns)))
 
-    def place(self, name, written, index, source, part=''):
-        """Put a column into a command.
-
-        Args:
-            name: of the column, with a ! behind it to have it as it is typed
-            written: the group in which it stands
-            index: of the group among the pieces of the command
-            source: Source of the rows
-            part: which of PARTS, '' for the whole
-
-        Returns:
-            the mark that stands for it, '' where it goes in as it is
-        """
-        import operator
-        raw = name.endswith('!') and name not in self.columns and not part
-        number = self.index(name[:-1].strip() if raw else name, as_typed(written))
-        if raw:
-            source.add_text(index, operator.itemgetter(number))
-            return ''
-        mark = name if KEY.match(name) else str(10 ** 6 + number)    # others are those of unnamed groups
-        return LINE_OF.format(source.add_value(mark, operator.itemgetter(number)) + ':' * bool(part) + part)
-
     def _name_params(self, number):
         """Return the names of the parameters that the columns are, in their order."""
         names, seen = [column_parameter(column) for column in self.columns], {}
         for column, name in zip(self.columns, names):
             other = seen.setdefault(name.upper(), column)
             if other != column:
-                raise self._wrong(number, 'the columns {} and {} are both the parameter {} of jobs; rename one, or '
-                                          'give --no-params'.format(other, column, name))
+                raise self._wrong(number, 'the columns {} and {} are both the parameter {} of jobs; rename '
+                                          'one, or give --no-params'.format(other, column, name))
         return names
 
     def _check_params(self, number, cells):
@@ -3048,7 +3069,7 @@ class Table:
                 try:
                     read_parameter(name, cell)
                 except ValueError as error:
-                    raise self._wrong(number, '{} (the column is what the job requests; if it is not meant so, '
+                    raise self._wrong(number, '{} (the column is what the job requests; to avoid it, '
                                               'rename it, or give --no-params)'.format(error))
 
     def requests(self):
@@ -3068,8 +3089,8 @@ class Table:
 
     def _param_words(self, cells, own=()):
         """Return the parameters that a row gives a command, as text; own: those that it has itself."""
-        return ' '.join(parameter_word(name, decode_name(cell)) for name, cell in zip(self._params, cells)
-                        if (cell or name not in PARAMETERS) and name.lower() not in own)
+        given = [(name, cell) for name, cell in zip(self._params, cells) if cell or name not in PARAMETERS]
+        return ' '.join(parameter_word(name, cell) for name, cell in given if name.lower() not in own)
 
 
 def column_parameter(column):
@@ -15666,12 +15687,12 @@ class Submitter(Part):
         return ended and not self.driver.asker.under_way('submit')
 
     def submit_jobs(self, numbers):
-        """Submit jobs, those that ask for the same together."""
+        """Submit jobs, those that ask for the same together, whatever parameters of the user they have."""
         self.unfinished, left = False, len(numbers)
         groups = collections.OrderedDict()
         for number in numbers:
             params, changes = self.job_params(number)
-            asked = tuple(item for item in params.items() if item[0] in PARAMETERS)    # others are the job's affair
+            asked = tuple(item for item in params.items() if item[0] in PARAMETERS)
             groups.setdefault((asked, tuple(changes.items())), []).append(number)
         # What was not taken the last time comes after what was never tried: it may hold up all others.
         for (params, changes), members in sorted(
@@ -19032,8 +19053,9 @@ def tool_template(options):
     output = None if options.output == '-' else options.output
     overwrite_nothing(output, options.force)
     table = table_option(options)
-    lines = template_lines(options.command, params, options.base, options.conda_env, options.module, table=table,
-                           link=options.link, most=None if options.force or options.sample else MANY)
+    lines = template_lines(
+        options.command, params, options.base, options.conda_env, options.module, table=table,
+        link=options.link, most=None if options.force or options.sample else MANY)
     if options.sample:
         lines = sample_lines(lines, options.sample)
     if output is None or special_file(output):
@@ -19043,8 +19065,8 @@ def tool_template(options):
             write_output(output, lines)
     requests = table.requests() if table else []
     if requests:
-        print_message('columns that QMap takes as the jobs\' own parameters: {} (to avoid it: --no-params)'.format(
-            ', '.join(requests)))
+        print_message("columns that QMap takes as the jobs' own parameters: {} (to avoid it: "
+                      '--no-params)'.format(', '.join(requests)))
     return 0
 
 
@@ -20166,7 +20188,8 @@ def describe_template(add_tool):
                       help='module to load, repeatable (default: those loaded)')
     made.add_argument('-b', '--base', metavar='FILE', default=os.environ.get('QMAP_TEMPLATE_BASE') or None,
                       help='copy the sections of this map (default: QMAP_TEMPLATE_BASE)')
-    made.add_argument('--force', action='store_true', help='overwrite FILE; make more than 10 million commands')
+    made.add_argument('--force', action='store_true',
+                      help='overwrite FILE; make more than 10 million commands')
 
 
 def add_retries(made):

@@ -125,8 +125,7 @@ SLIPS = [
      ':::: belongs to GNU parallel; write {{a,b}} or {{FILE}} in the command of qmap template'),
     ("template -I {} 'gzip {}'", '-I: unknown option; write {{a,b}} or {{FILE}} in the command of qmap template'),
     ("template 'gzip {1}' --colsep ,",
-     '--colsep: unknown option; keep one column of the file, such as with cut -f 1, and write {{FILE}} in the '
-     'command of qmap template'),
+     '--colsep: unknown option; give --table FILE to qmap template, and write {{?COLUMN}} in its command'),
     ('template gzip a b', 'unrecognised: a b (put the command in quotes; see qmap template --help)'),
     ('template nope.txt',
      'nope.txt: no such file or program; to use a program that only the jobs find, write "command nope.txt"'),
@@ -134,7 +133,16 @@ SLIPS = [
      '{{nope.txt}}: No such file or directory (a list needs a comma, a pattern a wildcard; to pass braces to '
      'the command, write \\{{)'),
     ("template 'x {{s.tsv}}'",
-     '{{s.tsv}}: s.tsv, line 1: contains a tab, but each line is one value; keep one column, as with cut -f 1'),
+     '{{s.tsv}}: s.tsv, line 1: contains a tab, but each line is one value; for a table, give --table s.tsv and '
+     'write {{?COLUMN}}'),
+    ("template 'x {{?sample}}'", '{{?sample}}: a column, but no table is given; add --table FILE'),
+    ("template 'x {{?file}}' --table s.tsv", '{{?file}}: s.tsv has no column file; its columns: a, b'),
+    ("template 'x {{?=f:base}} {{?f:a,b}}'",
+     '{{?=f:base}}: invalid reference; write {{?=name}}, or a part of that path: {{?=f:name}} {{?=f:stem}} '
+     '{{?=f:dir}} {{?=f:ext}}'),
+    ('template x --where type=tumor', '--where: needs a table; add --table FILE'),
+    ('template --table s.tsv', "--table: needs a command, such as 'echo {{?COLUMN}}'"),
+    ('template x --table s.txv', 's.txv: No such file or directory (did you mean s.tsv?)'),
     ("template 'x {{*.none}}'", '{{*.none}}: no file matches; to pass the wildcard to the command, quote it'),
     ("template 'x {{a,b'", '{{a,b: unclosed or nested braces; to pass braces to the command, write \\{{'),
     ("template 'x {{?=n}}'", '{{?=n}}: no group is named n; name one with {{?n:...}}'),

@@ -250,7 +250,7 @@ def test_where_the_line_of_a_file_cannot_stand_the_error_shows_what_was_typed(qm
 def test_a_file_of_several_columns_is_an_error_that_says_what_to_do():
     write('s.tsv', '# no\nsample\tfile\nA\ta.txt\n')
     for command in ('gzip -c {{?x:s.tsv}} > {{?=x}}.gz', 'x {{s.tsv}}'):
-        wrong(command, 's.tsv, line 2: contains a tab', 'one column')
+        wrong(command, 's.tsv, line 2: contains a tab', '--table s.tsv')
     assert jobs('x {{raw:s.tsv}}') == ['x sample\tfile', 'x A\ta.txt']
 
 
@@ -530,6 +530,222 @@ def test_a_hundred_thousand_combinations_take_about_a_second(command):
     # five times what it takes, for slow machines; one by one through the lexer it would be far more
     assert time.process_time() - started < 5
     assert len(lines) == len(set(lines)) == 100000
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{1..3}}', ['x 1', 'x 2', 'x 3']),
+    ('x {{08..10}}', ['x 08', 'x 09', 'x 10']),
+    ('x {{1..010}}', ['x {:03}'.format(number) for number in range(1, 11)]),
+    ('x {{1..9..4}} {{ 3..1..-2 }}', ['x 1 3', 'x 1 1', 'x 5 3', 'x 5 1', 'x 9 3', 'x 9 1']),
+    ('x {{-1..1}}', ['x -1', 'x 0', 'x 1']),
+    ('x {{?c:1..2,X,"3..4",5..5}}.{{?=c}}', ['x 1.1', 'x 2.2', 'x X.X', 'x "3..4"."3..4"', 'x 5.5']),
+    ('x {{./1..2}}', ['x line']),
+])
+def test_numbers(command, expected):
+    write('1..2', 'line')
+    assert jobs(command) == expected
+
+
+def test_a_range_that_goes_nowhere_is_an_error():
+    wrong('x {{1..2..0}}', '{{1..2..0}}: the step is 0')
+    wrong('x {{1..}}', '{{1..}}')
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{?f:in/*.gz}} {{?=f:name}} {{?=f:dir}}/{{?=f:stem}}{{?=f:ext}}',
+     ["x in/'a b.fq.gz' 'a b.fq.gz' in/'a b'.fq.gz", 'x in/c.gz c.gz in/c.gz']),
+    ('x "{{?f:in/*.gz}}" "{{?=f:stem}}.txt"', ['x "in/a b.fq.gz" "a b.txt"', 'x "in/c.gz" "c.txt"']),
+    ('x --in={{?f:in/*.gz}},{{?=f:stem}}', ["x --in=in/'a b.fq.gz','a b'", 'x --in=in/c.gz,c']),
+    ('x {{?f:list}} {{?=f:stem}} {{?=f}}', ["x '/d/e f.tar.xz' 'e f' '/d/e f.tar.xz'"]),
+    ('x {{?f!:list}} {{?=f}} {{?=f:ext}}', None),
+    ('x {{?f:raw:names}} {{?=f:stem}}', ['x v.1.bam v.1', 'x .hidden .hidden']),
+    ('x {{?f!:names}} {{?=f:ext}}.', ['x v.1.bam .bam.', 'x .hidden .']),
+    ('x {{?f:a/b.c/,"d e/f g.h",z}} {{?=f:dir}} {{?=f:stem}}', [
+        'x a/b.c/ a b', 'x "d e/f g.h" \'d e\' \'f g\'', 'x z . z']),
+    ('x {{?f:in/c.*,z.y}} {{?=f:stem}}', ['x z.y z', 'x in/c.gz c']),
+    ('x {{?f:in/c.*}} {{?=f:dir}}/{{?=f:stem}}.*', ['x in/c.gz in/c.gz']),
+])
+def test_parts_of_a_path(command, expected):
+    touch('in/a b.fq.gz', 'in/c.gz')
+    write('list', '/d/e f.tar.xz')
+    write('names', 'v.1.bam\n.hidden\n')
+    if expected is None:
+        return wrong(command, '{{?=f:ext}}')
+    assert jobs(command) == sorted(expected, key=expected.index)
+
+
+def test_a_part_that_there_cannot_be_is_an_error():
+    touch('a.txt')
+    wrong('x {{?f:a,b}} {{?=f:base}}', '{{?=f:stem}}')
+    wrong('x {{?f:*.txt}}{{?=f:stem}}', 'same word')
+    wrong('x {{?f:$HOME/x,y}} {{?=f:dir}}', '$HOME/x')
+    wrong('x {{?f!:*.txt}}', 'always quoted')
+    wrong('x {{?f:a,b}} {{?=g}}', 'no group is named g')
+
+
+def test_lists_side_by_side():
+    write('list', 'a b\nc\n')
+    touch('1_R1', '2_R1', '1_R2', '2_R2')
+    assert jobs('x {{1,2}} {{?f:list}} {{03..04}} {{?=f}}', link=True) == ["x 1 'a b' 03 'a b'", 'x 2 c 04 c']
+    assert jobs('x {{?a:*}}_R1 *_R2 {{?=a}}', link=True) == ['x 1_R1 1_R2 1', 'x 2_R1 2_R2 2']
+    assert jobs('x {{?a:*}}_R1 {{?=a}}_*', link=True) == [
+        'x 1_R1 1_R1', 'x 1_R1 1_R2', 'x 2_R1 2_R1', 'x 2_R1 2_R2']
+    assert jobs('x', link=True) == ['x'] and jobs('x {{1,2}}', link=True) == ['x 1', 'x 2']
+    wrong('x {{1,2}} {{1..3}}', '{{1,2}} has 2', '{{1..3}} has 3', link=True)
+    wrong('x *_R1 1*2', '*_R1 has 2', '1*2 has 1', link=True)
+    wrong('x {{1,2}} *_R1', '*_R1', 'to a file', link=True)
+
+
+def table(text, *conditions, name='s.tsv', own_params=False):
+    write(name, text)
+    return module.Table(name, conditions, own_params)
+
+
+SHEET = ('\ufeffsample\treads\tSample ID\t1st\r\nS1\tin/a b.fq.gz\tx;y\t-n 3\r\n\t\t\t\r\n'
+         '"S ""2"""\tit\'s\t\t"a\tb"\r\n\r\n')
+
+
+@pytest.mark.parametrize('command, expected', [
+    ('x {{?sample}} "{{?reads}}"', ['x S1 "in/a b.fq.gz"', 'x \'S "2"\' "it\'s"']),
+    ('x {{?=sample}} {{?=reads:stem}}.bam {{?sample}}',
+     ["x S1 'a b'.bam S1", 'x \'S "2"\' \'it\'"\'"\'s\'.bam \'S "2"\'']),
+    ('x {{?Sample ID}} {{?1st!}}', ["x 'x;y' -n 3", "x '' a\tb"]),
+    ('x', ['x', 'x']),
+    ('x {{?sample}} {{1,2}}', ['x S1 1', 'x S1 2', 'x \'S "2"\' 1', 'x \'S "2"\' 2']),
+])
+def test_a_table_makes_a_job_for_each_row(command, expected):
+    assert jobs(command, table=table(SHEET)) == expected
+
+
+def test_rows_and_lists_side_by_side():
+    sheet = table('a\nx\ny\n')
+    assert jobs('x {{?a}} {{1,2}}', table=sheet, link=True) == ['x x 1', 'x y 2']
+    wrong('x {{?a}} {{1,2,3}}', 's.tsv has 2', table=sheet, link=True)
+
+
+@pytest.mark.parametrize('name, text', [
+    ('s.csv', 'a,b\n"1,2",3\n'), ('s.CSV', 'a;b\n1,2;3\n'), ('s.txt', 'a\tb\r1,2\t3\r'),
+    ('s.tsv', 'a,b\n"1,2",3'),
+    ('s.csv', 'a\tb\n1,2\t3\n'), ('s', '#a \t b\n1,2\t3\n')])
+def test_what_parts_the_fields(name, text):
+    assert jobs('x {{?a}} {{?b}}', table=table(text, name=name)) == ['x 1,2 3']
+
+
+@pytest.mark.parametrize('conditions, expected', [
+    (['type=tumor'], 'ac'), (['type!=tumor'], 'bd'), (['reads!='], 'abd'), (['type=tumor', 'reads!='], 'a'),
+    (['reads='], 'c'), (['type == normal'], ''), (['type ==normal'], 'b')])
+def test_conditions_choose_rows(conditions, expected):
+    text = 'sample\ttype\treads\na\ttumor\t1\nb\tnormal\t2\nc\ttumor\t\nd\t\t4\n'
+    if not expected:
+        with pytest.raises(module.QMapError, match='no rows with type == normal'):
+            table(text, *conditions)
+    else:
+        assert jobs('{{?sample}}', table=table(text, *conditions)) == list(expected)
+
+
+@pytest.mark.parametrize('text, words', [
+    ('', 's.tsv: the table is empty'),
+    ('a\tb\n', 's.tsv: no rows below the header'),
+    ('a\tb\n1\t2\n\n1\n', 's.tsv, line 4: 1 field where the header has 2'),
+    ('a\tb\n1\t"2\n2"\n1\t2\t3\n', 's.tsv, line 4: 3 fields where the header has 2'),
+    ('a\ta\n1\t2\n', 's.tsv, line 1: the column a is there twice'),
+    ('a\t\tb\n1\t2\t3\n', 's.tsv, line 1: column 2 has no name'),
+    ('S1\tdata.txt\nS2\tx\n', 's.tsv, line 1: data.txt is a file, and no name of a column'),
+    ('a\tb\n1\t2\n1\t"2\n3\t4\n', 's.tsv, line 3: unexpected end of data'),
+    ('a\tb\n1\t"2"3\n', 's.tsv, line 2: '),
+    ('a\tb\n1\t\udcff\n', 's.tsv, line 2: not UTF-8'),
+    ('a\tb\n1\t\0\n', 's.tsv, line 2: contains a NUL byte'),
+    ('PK\x03\x04\0\n', 's.tsv, line 1: an Excel workbook'),
+    ('\x1f\udc8b\x08', 's.tsv, line 1: compressed'),
+    ('a\tA\n1\t2\n', 's.tsv, line 1: the columns a and A are both the parameter A'),
+    ('a\tmemory\n1\t\n2\tlots\n', 's.tsv, line 3: memory = lots: invalid memory size'),
+], ids=ascii)
+def test_a_bad_sheet_is_an_error_with_the_line_and_no_map_is_left(qmap, text, words):
+    qmap.write('data.txt', '')
+    write('s.tsv', text)
+    done = qmap('template', 'x {{?a}}', '--table', 's.tsv', '-o', 'new/x.map')
+    assert (done.code, done.out) == (2, '') and done.err.startswith('qmap: error: ' + words), done.err
+    assert done.err.count('\n') == 1 and not os.path.exists('new')
+
+
+def test_columns_are_parameters_of_their_jobs(qmap):
+    qmap.write('s.tsv', 'sample\tstatus\tname\tMemory\tSample ID\tnote\n'
+                        "it's\tnew\tn\t1G\ta\tx ## y=z ## ##\n" 'S2\t\t\t\t\t"two\nlines"\n')
+    done = qmap('template', 'printf "%s|" "$QMAP_SAMPLE" "$QMAP_STATUS_" "$QMAP_NAME_" "$QMAP_MEMORY" '
+                '"$QMAP_SAMPLE_ID" '
+                '"$QMAP_NOTE" {{?note}}', '--table', 's.tsv', '-o', 'x.map', '-m', '2G')
+    assert done.code == 0 and 'own parameters: memory' in done.err
+    done = qmap('submit', 'x.map', '--no-console', '-l', 'out')
+    assert done.code == 0 and 'warning' not in done.out + done.err
+    note = 'x ## y=z ## ##'
+    assert qmap.read('out', '0.out') == "it's|new|n|1G|a|{0}|{0}|".format(note)
+    assert qmap.read('out', '1.out') == 'S2|||2G||two lines|two\nlines|'
+    rows = qmap('info', 'out', '-s', 'all', '--format', 'json', 'params.sample', 'params.memory', 'sample')
+    assert '"params.sample": "it\'s"' in rows.out and '"params.memory": "2G"' in rows.out
+    assert qmap('info', 'out', '-s', 'all', '-o', 'again.map').code == 0
+    assert qmap('submit', 'again.map', '--no-console', '-l', 'again').code == 0
+    assert [qmap.read('again', name) for name in ('0.out', '1.out')] == [
+        qmap.read('out', name) for name in ('0.out', '1.out')]
+
+
+def test_parameters_of_the_command_go_before_those_of_its_row():
+    sheet = table('sample\tmemory\nS1\t8G\nS2\t\n', own_params=True)
+    assert jobs('x {{?sample}} ## memory=1G', table=sheet) == [
+        'x S1 ## memory=1G sample=S1', 'x S2 ## memory=1G sample=S2']
+    assert jobs('x ## sample={{?sample}}x {{?memory}}', table=sheet)[0] == \
+        'x ## sample=S1x 8G ## sample=S1 memory=8G'
+    assert jobs('x', table=sheet) == ['x ## sample=S1 memory=8G', 'x ## sample=S2']
+
+
+def test_a_table_from_a_pipe_and_a_file_of_commands():
+    write('commands', 'a {{?s}}\nb {{?s}}\n')
+    end, start = os.pipe()
+    os.write(start, b's\n1\n2\n')
+    os.close(start)
+    sheet = module.Table('/dev/fd/{}'.format(end), (), False)
+    os.close(end)
+    assert jobs('commands', table=sheet) == ['a 1', 'a 2', 'b 1', 'b 2']
+
+
+@pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
+def test_a_table_in_any_locale(qmap, locale):
+    qmap.write('s.tsv', 'größe\tb\né\t日本\n')
+    qmap.environ.update(LC_ALL=locale)
+    done = qmap('template', b'x {{?gr\xc3\xb6\xc3\x9fe}} {{?b}} \xc3\xa9', '--table', 's.tsv')
+    assert done.code == 0 and done.lines[1].startswith("x 'é' '日本' é ## "), done
+    assert qmap('template', b'x', '--table', 's.tsv', '--where', b'gr\xc3\xb6\xc3\x9fe=\xc3\xa9').code == 0
+
+
+def test_a_map_of_any_size_takes_no_more_memory_and_a_huge_one_wants_force(qmap):
+    import tracemalloc
+    write('list', ''.join('in/{}.txt\n'.format(number) for number in range(20000)))
+    write('s.tsv', 'a\tb\n' + ''.join('{0}\t{0}\n'.format(number) for number in range(20000)))
+    tracemalloc.start()
+    try:
+        for command in ('x {{?f:list}} {{?=f:stem}}', 'x {{1..150}} {{1..150}}', 'x {{?a}}'):
+            sheet = module.Table('s.tsv') if 'a' in command else None
+            lines = module.template_lines(command, table=sheet, conda_env='', modules=[])
+            next(lines)
+            tracemalloc.clear_traces()
+            assert sum(1 for _ in lines) > 19999
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20, command
+    finally:
+        tracemalloc.stop()
+    wrong('x {{1..5}} {{1..5}}', '25 commands', '--force', most=24)
+    assert len(jobs('x {{1..5}} {{1..5}}', most=25)) == 25
+    touch('1', '2')
+    wrong('x {{a,b}} [12]', 'more than', '--force', most=3)
+    done = qmap('template', 'x {{1..10000}} {{1..1001}}', '-o', 'new/x.map')
+    assert done.code == 2 and '10,010,000 commands' in done.err and not os.path.exists('new')
+    done = qmap('template', 'x {{1..10000}} {{1..1001}}', '--sample', '2', '-o', '-')
+    assert done.lines == ['[jobs]', 'x 1 1', 'x 1 2']
+
+
+def test_of_a_map_that_cannot_be_made_nothing_is_printed(qmap):
+    qmap.write('commands', 'x {{1..100000}}\nx *.nope\n')
+    for words in (['-o', '-'], ['-f', '/dev/stdout'], []):
+        done = qmap('template', 'commands', *words)
+        assert (done.code, done.out) == (2, '') and 'line 2' in done.err
 
 
 @pytest.mark.parametrize('option', ['-f', '-o', '--output'])
