@@ -1272,7 +1272,8 @@ def write_parameter(key, value):
 
 def foreign_parameters(keys):
     """Return the warnings about parameters that QMap does not know, and that look like ones that it does."""
-    hints = ((key, meant_parameter(key, PARAMETERS)) for key in keys if key not in PARAMETERS)
+    hints = ((key, meant_parameter(key, PARAMETERS)) for key in keys
+             if key not in PARAMETERS and not key.endswith('_'))    # as `name_`, which is not meant to be `name`
     return ['unknown parameter {}{}; passed to jobs as QMAP_{}'.format(key, hint, key.upper())
             for key, hint in hints if hint]
 
