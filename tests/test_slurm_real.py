@@ -460,6 +460,8 @@ def other(tmp_path_factory):
     subprocess.check_call([os.path.join(CLUSTERS, 'slurm-up'), '--dir', place, '--port', '28820', '--nodes', '1',
                            '--node', 'there-' + HOST, '--cluster', 'there', '--accounts-of', DIR],
                           stdout=subprocess.DEVNULL)
+    conf = os.path.join(DIR, 'etc', 'slurm.conf')
+    assert wait(lambda: call_scheduler(['squeue', '-M', 'there'], SLURM_CONF=conf).code == 0, 60)
     yield
     subprocess.check_call([os.path.join(CLUSTERS, 'slurm-down'), '--dir', place, '--purge'])
 
@@ -479,7 +481,7 @@ def test_jobs_on_another_cluster_of_the_same_slurm(other, qmap):
     qmap.environ['PATH'] = qmap.path('bin') + ':' + qmap.environ['PATH']
     words = ['-p', './mine.conf', '--pull', '0', '--logs', 'out']
     process = qmap.start('submit', 'a.map', *words)
-    until(lambda: all(os.path.exists(qmap.path('ran_' + id)) for id in '01234'))
+    until(lambda: all(os.path.exists(qmap.path('ran_' + id)) for id in '01234'), 180)
     process.kill()    # another driver knows the clusters as well
     process.communicate()
     process = qmap.start('reattach', '--logs', 'out')
