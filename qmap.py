@@ -121,7 +121,7 @@ ENDED_CODES = (STATUS_CODES[COMPLETED], STATUS_CODES[FAILED])
 UNLIVE_CODES = (STATUS_CODES[UNSUBMITTED],) + ENDED_CODES
 
 #: Why a job is FAILED.
-REASONS = ('exit', 'signal', 'memory', 'time', 'cancelled', 'node', 'preempted', 'submit', 'lost')
+REASONS = ('exit', 'signal', 'output', 'memory', 'time', 'cancelled', 'node', 'preempted', 'submit', 'lost')
 
 #: What is asked for as if it were a status: jobs that are no longer in the map.
 GONE = 'gone'
@@ -1128,6 +1128,9 @@ def plain_values(params):
     return {key: value.rungs[0] if getattr(value, 'rungs', ()) else value for key, value in params.items()}
 
 
+#: The parameters of a job that name files, with commas between them: what it makes, and of what.
+PATHS = OUTPUTS, INPUTS = ('out', 'in')
+
 #: What a job may ask for: how its value is read and written, and what it is.
 PARAMETERS = collections.OrderedDict([
     ('cores', (parse_number, str, 'cores for the job')),
@@ -1268,6 +1271,38 @@ def write_parameter(key, value):
     if key not in PARAMETERS:
         return value
     return ', '.join(map(PARAMETERS[key][1], getattr(value, 'rungs', ()) or [value]))
+
+
+def split_paths(text):
+    """Return the list of the paths in the value of a parameter in PATHS: `\\,` is a comma within one."""
+    parts = re.split(r'(?<!\\),', text)
+    return [part.strip().replace('\\,', ',') for part in parts if part.strip()]
+
+
+def check_paths(key, value):
+    """Raise ValueError where the value of a parameter in PATHS is one for a shell, which never sees it."""
+    text = value.replace('${QMAP_LINE}', '')
+    if '$' in text or '`' in text or any(path.startswith('~') for path in split_paths(text)):
+        raise ValueError('{} = {}: no shell reads this; write paths without variables and ~ (${{QMAP_LINE}} '
+                         'is known)'.format(key, value))
+
+
+def is_made(outputs, inputs):
+    """Tell whether files are there that are not empty, or folders with something in them, and none is older
+    than one of the inputs, which are all there.
+
+    Args:
+        outputs, inputs: lists of paths
+    """
+    try:
+        made = [os.stat(file_name(path)) for path in outputs]
+        for path, there in zip(outputs, made):
+            if not (os.listdir(file_name(path)) if stat.S_ISDIR(there.st_mode) else there.st_size):
+                return False
+        newest = max((os.stat(file_name(path)).st_mtime_ns for path in inputs), default=0)
+    except (OSError, ValueError):
+        return False
+    return all(there.st_mtime_ns >= newest for there in made)
 
 
 def foreign_parameters(keys):
@@ -1594,6 +1629,8 @@ class MapScan:
             if key not in self.names and not self._submitted:
                 check_name(key)
                 check_case(list(self.names) + [key])
+            if key in PATHS and not self._submitted:
+                check_paths(key, value)
             given = read_parameter(key, value)
         except (QMapError, ValueError) as error:
             raise self._wrong(number, str(error))
@@ -1903,6 +1940,8 @@ def parse_parameter(key, text):
     """
     try:
         check_name(key)
+        if key in PATHS:
+            check_paths(key, text)
         return read_parameter(key, text)
     except ValueError as error:
         raise QMapError(str(error))
@@ -3672,7 +3711,8 @@ START_FIELDS = {
     'driver': int, 'time': NUMBER, 'void': int}
 END_FIELDS = {
     'time': NUMBER, 'cpu': NUMBER, 'memory': int, 'memory_below': int, 'before': str, 'left': int,
-    'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int, 'forewarned': str}
+    'group_cpu': int, 'steps': int, 'nodes': int, 'signal': str, 'oom_kills': int, 'forewarned': str,
+    'lacks': int}
 
 #: What execution.info says.
 EXECUTION_FIELDS = {
@@ -3681,7 +3721,8 @@ EXECUTION_FIELDS = {
     'pull': int,
     'on_finish': str, 'repeat': list, 'jobs': int, 'commands': int, 'working_directory': str, 'logs': str,
     'inode': int, 'host': str, 'token': str, 'created_seconds': NUMBER, 'canary': int, 'halt': str,
-    'exclude': bool}
+    'exclude': bool,
+    'outputs': bool, 'skip': str, 'after': dict}
 
 #: What a map event says; the names of maps in the folder .qmap; and how many commands one may add.
 MAP_FIELDS = {
@@ -3892,7 +3933,7 @@ class Failures:
 
     @staticmethod
     def _key(record):
-        if record.get('error_reason') in ('memory', 'time'):    # whoever tells it, and in whatever words
+        if record.get('error_reason') in ('memory', 'time', 'output'):    # in whatever words
             return describe_end(record), ''
         return describe_end(record), NUMBERS.sub('#', error_line(record))
 
@@ -4136,7 +4177,7 @@ def describe_end(record):
     if reason == 'signal' and record.get('signal'):
         return 'signal {}'.format(signal_name(record['signal']))
     return {'memory': 'memory limit exceeded', 'time': 'time limit exceeded', 'node': 'node failed',
-            'submit': 'submission refused'}.get(reason, reason or 'failed')
+            'submit': 'submission refused', 'output': 'no output'}.get(reason, reason or 'failed')
 
 
 ##############################################################################################################
@@ -4421,6 +4462,10 @@ class JobTable:
         """Return how many jobs have a status."""
         return self.counts[STATUS_CODES[status]]
 
+    def is_skipped(self, number):
+        """Tell whether a job is COMPLETED without an attempt."""
+        return self.status[number] == STATUS_CODES[COMPLETED] and not self.attempts[number]
+
     def set_status(self, number, status):
         """Note a job's status."""
         code = STATUS_CODES[status]
@@ -4593,8 +4638,8 @@ def sound_settings(settings):
     Raises:
         ValueError, TypeError, AttributeError: it is nothing of the kind
     """
-    numbers = [settings.get(key, 1) for key in ('max_running', 'pull')]
-    is_sound = isinstance(settings.get('halted', False), bool) and all(
+    numbers = [settings.get(key, 1) for key in ('max_running', 'pull', 'skipped')]
+    is_sound = isinstance(settings.get('halted', False) | settings.get('waited', False), bool) and all(
         is_of_type(number, int) and number > 0 for number in numbers)
     texts, numbers = settings.get('pull_reason', '') + settings.get('learned_reason', ''), []
     for key in ('canaries', 'halt_from'):
@@ -5027,7 +5072,8 @@ class Ledger(JournalState):
                     (numbers of the jobs that come first, while the others wait for them), halt_reason (why
                     it is halted by itself, '' where it is not; halt_kind: by what), halt_from (how many jobs
                     had ended and failed when that was resumed), excluded ({host: [since when nothing more is
-                    submitted to it, why; '' where somebody wants it used again]}), time
+                    submitted to it, why; '' where somebody wants it used again]}), waited (other executions
+                    are waited for no longer), skipped (how many jobs were, at last), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -6048,6 +6094,33 @@ qmap_forewarned() {  # after the job: did that end it?
     fi
     qmap_bell=
 }
+qmap_check_outputs() {  # which output of the job is missing or empty: its number, in qmap_lacks
+    local path number=0 try=0 most=1
+    # What other nodes have written may be seen a minute late.
+    [ -z "$qmap_id" ] || most=$((${qmap_nodes:-1} > 1 ? 65 : 3))
+    for path in ${qmap_lines[0]}; do
+        [ "${path:0:1}" = '>' ] || continue
+        printf -v path %b "${path:1}"
+        ((number += 1))
+        until qmap_has_content "$path"; do
+            if [ $((try++)) = $most ] || [ -n "$qmap_signal" ]; then
+                qmap_lacks=$number
+                return
+            fi
+            sleep 1
+        done
+    done
+}
+qmap_has_content() {  # whether there is a file that is not empty, or a folder with something in it
+    local name
+    if [ -d "$1" ]; then
+        for name in "$1"/* "$1"/.[!.]*; do [ ! -e "$name" ] || return 0; done
+        return 1
+    fi
+    [ ! -s "$1" ] || return 0
+    set -- "${1%/*}"/.[q]*    # opening the folder asks a server anew
+    return 1
+}
 qmap_repeats() {  # whether a scheduler may run a job again, or hold it, that ends with this status
     # 75 says here that an attempt is another's, 254 that there was no process for it. Grid Engine runs a job
     # again for 99, and holds it for 100. LSF tells in the variable what its queue has as REQUEUE_EXIT_VALUES
@@ -6122,14 +6195,17 @@ while :; do
     [ $qmap_seconds -le $qmap_longest ] || qmap_longest=$qmap_seconds
     [ -z "$qmap_bell" ] || qmap_forewarned
     [ -z "$qmap_group$qmap_events$qmap_nodes" ] || qmap_memory
-    printf -v qmap_end '{"exit_code":%d,"time":%s,%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
-        "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}"
+    qmap_lacks=
+    [[ $qmap_status != 0 || ${qmap_lines[0]} != *' >'* ]] || qmap_check_outputs
+    printf -v qmap_end '{"exit_code":%d,"time":%s,%s%s%s%s}' $qmap_status "$qmap_time" "$qmap_used" \
+        "${qmap_left:+,\"left\":1}" "${qmap_told:+,\"signal\":\"$qmap_told\"}" \
+        "${qmap_lacks:+,\"lacks\":$qmap_lacks}"
     # On this machine in one piece: each line of printf is a write, and each write may cost a millisecond.
     [ -z "$qmap_id" ] && times >&7 && read -r -u 7 qmap_line && read -r -u 7 qmap_spent &&
         echo -n "$qmap_line"$'\n'"$qmap_spent"$'\n'"e $qmap_key $qmap_end ."$'\n' ||
         qmap_say e $qmap_key "$qmap_end"
     # What it had saved is of no use once it has ended well, and that is said.
-    [ -z "$qmap_state" ] || [ "$qmap_status$qmap_told" != 0 ] || [ -e "$qmap_said.why" ] ||
+    [ -z "$qmap_state" ] || [ "$qmap_status$qmap_told$qmap_lacks" != 0 ] || [ -e "$qmap_said.why" ] ||
         rm -rf -- "$qmap_base.state"
 done
 """
@@ -6360,8 +6436,8 @@ def job_list(crew, last, sizes, jobs):
         sizes: list of pairs: how many jobs are in a chunk, and how many such chunks follow
         jobs: list of (task, path, limits, JobScript): '<id>.<attempt>', marked with = where a subshell will
             do; the path of the job's files in the logs folder without suffix; the seconds that it may run, 0
-            for as long as what runs it, and behind a blank, where it has a folder for its state, @ and its
-            parameter `signal`
+            for as long as what runs it, and behind blanks, where it has a folder for its state, @ and its
+            parameter `signal`, and for each file that it has to make > and `in_one_word` of its path
     """
     whose = 'crew {}{}'.format(crew, ' last' if last else '') if crew else 'jobs'
     common, heads, place = jobs[0][-1], [], 0    # jobs of a batch have the same parameters
@@ -6374,6 +6450,11 @@ def job_list(crew, last, sizes, jobs):
         lines.append('{} {} {}'.format(task, path, limits))
         lines += [in_one_line(script.own), in_one_line(script.commands)]
     return '\n'.join(lines + ['# end', ''])
+
+
+def in_one_word(path):
+    """Return a path as printf has it for %b (bash(1)), in characters that mean nothing to bash."""
+    return re.sub(rb'[^\w./-]', lambda byte: b'\\0%03o' % ord(byte.group()), encode(path)).decode()
 
 
 def in_one_line(text):
@@ -6497,9 +6578,11 @@ def job_script(id, attempt, indices, map, group, params, logs, before=0, state='
              for index, line_id in zip(indices, line_ids)]
     saves, first = keeps_state(texts, sections, params), line_ids[0]
     line_ids, texts = line_ids[before:], texts[before:]
+    paths = ['QMAP_' + key.upper() for key in PATHS if key in params]
+    export.update((name, export[name].replace('${QMAP_LINE}', first)) for name in paths)
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
     lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=(line_ids or [first])[0])
-    names = {'QMAP_' + name.upper() for name in map.names}
+    names = {'QMAP_' + name.upper() for name in map.names}.union(paths)
     lines += export_lines(**{key: export.pop(key) for key in list(export) if key in names})
     if saves:
         lines += state_lines(state or logs.job(id, '.state', len(map)))
@@ -10240,7 +10323,8 @@ class Plan:
             own = self.map.command(int(id))[1]
         except QMapError:    # the map was damaged
             return id
-        shown = ' '.join('{}={}'.format(key, value) for key, value in own.items() if key not in PARAMETERS)
+        shown = ' '.join('{}={}'.format(key, value) for key, value in own.items()
+                         if key not in PARAMETERS and key not in PATHS)
         return '{} {}'.format(id, shown if len(shown) <= 60 else shown[:57] + '...') if shown else id
 
     def line_ids(self, number):
@@ -10407,6 +10491,41 @@ class Plan:
     def _commands(self, record, ledger):
         count = len(self.commands(int(record['job']) // self.group))
         return {'count': count, 'done': count if record['status'] == COMPLETED else record.get('done', 0)}
+
+
+def paths_in(plan, number, params, key):
+    """Return the paths that a parameter in PATHS of a job names, a list.
+
+    Args:
+        plan: Plan
+        number: of the job
+        params: its parameters
+        key: OUTPUTS or INPUTS
+    """
+    text = params.get(key) if plan.info.get('outputs') else None    # earlier versions did not look there
+    return split_paths(text.replace('${QMAP_LINE}', plan.line_ids(number)[0])) if text else []
+
+
+def absolute_paths(plan, number, params, key):
+    """Return the same as absolute paths."""
+    return [os.path.join(params['working_directory'], path) for path in paths_in(plan, number, params, key)]
+
+
+def output_verdict(plan, record, end):
+    """Return why an attempt has failed that ended with 0 while one of its outputs was missing or empty, as a
+    .why tells such things; None for any other.
+
+    Args:
+        plan: Plan
+        record: its record
+        end: its own words, None where there are none
+    """
+    lacks = (end or {}).get('lacks', 0)
+    if lacks < 1 or end['exit_code'] != 0:
+        return None
+    paths = paths_in(plan, int(record['job']) // plan.group, plan.params_of(record), OUTPUTS)
+    path = paths[lacks - 1] if lacks <= len(paths) else 'an output'
+    return {'reason': 'output', 'words': path + ' is missing or empty', 'time': end['time']}
 
 
 class JobField:
@@ -10849,7 +10968,7 @@ def own_end(plan, record, start, end, why):
         why: as for `end_event`
     """
     path = os.path.join(plan.logs.run, attempt_key(record['job'], record['attempt']))
-    account = None
+    why, account = why or output_verdict(plan, record, end), None
     if end.get('signal') and record.get('unheard') and record.get('error_reason') in FINAL:
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
@@ -11345,9 +11464,9 @@ def resumed_settings(ledger):
 
 def ends_and_failures(ledger):
     """Return how many jobs have ended, and how many of these failed, as a list: without those that were
-    cancelled."""
+    cancelled or skipped."""
     failed = ledger.count_of(FAILED) - ledger.failures.cancelled
-    return [ledger.count_of(COMPLETED) + failed, failed]
+    return [max(0, ledger.count_of(COMPLETED) - ledger.settings.get('skipped', 0)) + failed, failed]
 
 
 class Pause(Order):
@@ -11372,6 +11491,20 @@ class Resume(Order):
     def obey(driver, order):
         """See Order."""
         return Reply([set_event(driver, **resumed_settings(driver.ledger))], 'resumed: {} to submit'.format(
+            plural(driver.ledger.count_of(UNSUBMITTED), 'job')), '')
+
+
+class Start(Order):
+    """Wait for no other execution."""
+
+    name, summary = 'start', 'wait no longer for other executions (submit --after)'
+
+    @staticmethod
+    def obey(driver, order):
+        """See Order."""
+        if not driver.steering.gate.waits():
+            return Reply([], 'not waiting for other executions', '')
+        return Reply([set_event(driver, waited=True)], 'no longer waiting: {} to submit'.format(
             plural(driver.ledger.count_of(UNSUBMITTED), 'job')), '')
 
 
@@ -11633,7 +11766,7 @@ class Stop(Order):
 
 #: All orders, by their names.
 ORDERS = collections.OrderedDict((order.name, order) for order in (
-    Pause, Resume, MaxRunning, Cancel, Retry, Set, Include, Add, Stop))
+    Pause, Resume, MaxRunning, Cancel, Retry, Set, Include, Add, Start, Stop))
 
 
 def set_event(driver, **settings):
@@ -12896,9 +13029,11 @@ class Reports(Part):
         cancelled = why_noted(self.ledger, number)
         timed = self.backend.limits_time or 'crew' in self.ledger.batch_of(record)
         has_limit = timed and 'time' in self.plan.params_of(record)
-        if end and end['exit_code'] == 0 and not cancelled and not has_limit:
-            return None    # nothing was noted of it, and so nothing is read
-        return standing_verdict(end, read_why(self.driver.attempts.status_path(record, '.why')) or cancelled)
+        noted = None
+        if not end or end['exit_code'] != 0 or cancelled or has_limit:    # else nothing was noted of it
+            why = read_why(self.driver.attempts.status_path(record, '.why'))
+            noted = standing_verdict(end, why or cancelled)
+        return noted or output_verdict(self.plan, record, end)
 
     def reason_noted(self, record, end):
         """Return the reason for an end that the scheduler wrote into the output of a task, None for none."""
@@ -15560,6 +15695,7 @@ class Lists(Part):
         script = self.plan.script(id, attempt, own, self.ledger.live[number].get('before', 0))
         if 'export QMAP_STATE=' in script.own:
             limits.append('@' + own.get('signal', ''))
+        limits += ['>' + in_one_word(path) for path in absolute_paths(self.plan, number, own, OUTPUTS)]
         return ('=' * may_share + key, path[len(self.logs.path) + 1:], ' '.join(limits), script)
 
     def _may_share_shell(self, number):
@@ -15942,7 +16078,8 @@ class Halts(Part):
         if 'canaries' not in settings:
             self.driver.set(canaries=self._choose_canaries(count))
         return [number for number in settings['canaries']
-                if 0 <= number < self.ledger.count and number not in self.ledger.gone]
+                if 0 <= number < self.ledger.count
+                and number not in self.ledger.gone and not self.ledger.is_skipped(number)]
 
     def _choose_canaries(self, count):
         """Return the numbers of so many jobs spread over the map: the first, the last, the one that requests
@@ -15967,7 +16104,8 @@ class Halts(Part):
 
     def look(self):
         """Halt the execution where there is a reason to."""
-        if self.driver.halted or self.driver.leaving or not self.ledger.left():
+        is_open = self.driver.steering.gate.is_open and not self.driver.halted and not self.driver.leaving
+        if not is_open or not self.ledger.left():
             return
         waiting = self.ledger.count_of(UNSUBMITTED)
         if self.backend.takes_back:
@@ -16055,7 +16193,7 @@ class Steering(Part):
 
     Attributes:
         inbox: Inbox
-        unended, hopeless, halts: Unended, Hopeless, Halts
+        unended, hopeless, halts, gate: Unended, Hopeless, Halts, Gate
     """
 
     #: Seconds between two orders to the scheduler to end the same jobs.
@@ -16064,7 +16202,7 @@ class Steering(Part):
     def __init__(self, driver):
         super().__init__(driver)
         self.inbox, self.unended = Inbox(self.logs, self.here), Unended(driver)
-        self.hopeless, self.halts = Hopeless(driver), Halts(driver)
+        self.hopeless, self.halts, self.gate = Hopeless(driver), Halts(driver), Gate(driver)
         self._cancel_now = False    # jobs have still to be cancelled
         self._tasks = []    # that the backend is to be told to end, once it has heard the last order
         self._inbox_due = self.cancel_due = 0    # cancel_due: when the backend is told once more
@@ -16216,6 +16354,85 @@ class Steering(Part):
             self.driver.queue.look_soon()
 
 
+#: What is said of a job that never ran, because what it makes was there.
+SKIPPED = 'skipped: its outputs exist'
+
+
+class Gate(Part):
+    """What comes before the first submission: other executions have to end (`--after`), and jobs are looked
+    for whose outputs are there (`--skip existing`).
+
+    Attributes:
+        others: list of Awaited, the executions that have to end
+        is_open: whether jobs may be submitted
+        searches: whether it has still to look for jobs whose outputs are there
+    """
+
+    #: Seconds between two looks at other executions, and for which jobs are looked for at once.
+    LOOK, SEARCH = 5, 0.5
+
+    def __init__(self, driver):
+        super().__init__(driver)
+        self.others, self.is_open, self.searches = [], False, False
+        self._due = self._next = self._skipped = 0    # _next: number of the next job that is looked for
+
+    def opens(self):
+        """Do what is still to be done, and tell whether jobs may be submitted now."""
+        if not self.is_open:
+            self.is_open = self._are_over() and self._is_searched()
+        return self.is_open
+
+    def waits(self):
+        """Tell whether other executions are waited for."""
+        return bool(self.others) and not self.ledger.settings.get('waited')
+
+    def _are_over(self):
+        """Tell whether the other executions are over, or somebody has ended the waiting."""
+        if self.waits():
+            now = self.here.monotonic()
+            if now < self._due:
+                return False
+            self._due = now + self.LOOK
+            found = list(filter(None, [other.hindrance() for other in self.others]))
+            more = ['{} more'.format(len(found) - 3)] if len(found) > 3 else []
+            self.driver.note_trouble('after', '; '.join(found[:3] + more))
+            if found:
+                return False
+            self.driver.set(waited=True)    # so that no later driver waits for what is run once more
+        self.driver.note_trouble('after', '')
+        return True
+
+    def _is_searched(self):
+        """Look for some more of the jobs whose outputs are there, and tell whether there is nothing left to
+        look for."""
+        if self.plan.info.get('skip') != 'existing':
+            return True
+        end, found, count = self.here.monotonic() + self.SEARCH, [], self.ledger.count
+        while self._next < count and self.here.monotonic() < end:
+            some = range(self._next, min(self._next + 100, count))
+            found += filter(self._is_made, some)
+            self._next = some.stop
+        now = self.here.time()
+        self.lease.write([{'event': 'end', 'job': self.ledger.id(number), 'attempt': 0, 'status': COMPLETED,
+                           'words': SKIPPED, 'finished': now} for number in found])
+        self._skipped += len(found)
+        self.searches = self._next < count
+        self.driver.note_trouble('skip', self.searches and 'looking for outputs: {:,} of {}'.format(
+            self._next, plural(count, 'job')))
+        if not self.searches and self._skipped:
+            self.driver.set(skipped=self._skipped + self.ledger.settings.get('skipped', 0))
+        return not self.searches
+
+    def _is_made(self, number):
+        """Tell whether the outputs of a job are there which was never submitted, nor is to run once more."""
+        ledger = self.ledger
+        if ledger.status[number] or ledger.attempts[number] or number in ledger.places.earlier:
+            return False
+        params = self.driver.submitter.job_params(number)[0]
+        outputs, inputs = (absolute_paths(self.plan, number, params, key) for key in PATHS)
+        return bool(outputs) and is_made(outputs, inputs)
+
+
 class Driver:
     """The one process that submits. Its parts do the work; here stands in which order, and when it ends.
 
@@ -16345,6 +16562,8 @@ class Driver:
         now = self.here.monotonic()
         if self.submitter.ended_lately(now) > 20:
             self.here.rest(0.02)    # so many jobs end that each look should find some
+        if self.steering.gate.searches:
+            return 0
         if self._may_submit():
             return max(0, min(self.LOOK, self.submitter.timer.due - now))
         if self.scribe.has_work():
@@ -16355,7 +16574,8 @@ class Driver:
 
     def _may_submit(self):
         """Tell whether this machine has a place for a job that waits."""
-        return self.backend.ahead and not self.leaving and not self.halted and self.submitter.room() > 0 \
+        wanted = not self.leaving and not self.halted and self.steering.gate.is_open
+        return self.backend.ahead and wanted and self.submitter.room() > 0 \
             and self.ledger.next_job() is not None
 
     def tick(self):
@@ -16405,7 +16625,7 @@ class Driver:
     def _submit_or_leave(self, now):
         """Submit more, or do once what somebody who wants to leave asks for."""
         if self.leaving in ('', 'hand over'):
-            if not self.halted and self.disk.has_space(now):
+            if not self.halted and self.disk.has_space(now) and self.steering.gate.opens():
                 self.submitter.submit()
             if self.leaving and self.submitter.has_handed_over():
                 self.leaving = 'leave'
@@ -16852,6 +17072,18 @@ class ExecutionReader:
         """Why it halted by itself, '' where it did not."""
         return self.ledger.settings.get('halt_reason', '') if self.halted else ''
 
+    @property
+    def awaited(self):
+        """Paths of the executions that have to end before anything is submitted, a list."""
+        over = self.ledger.settings.get('waited') or not self.ledger.count_of(UNSUBMITTED)
+        return [] if over else list(self.plan.info.get('after') or ())
+
+    def skipped(self):
+        """Return how many jobs never ran, because their outputs were there."""
+        if not self.plan.info.get('skip'):
+            return 0
+        return sum(map(self.ledger.is_skipped, range(self.ledger.count)))
+
     def figures(self):
         """Return the UsageTotals so far."""
         return self.ledger.totals
@@ -16914,6 +17146,51 @@ class ExecutionReader:
         except OSError:
             return {'pid': 'unknown', 'host': 'unknown'}
         return {} if driver.get('released') or not {'host', 'pid', 'born'} <= set(driver) else driver
+
+
+class Awaited:
+    """Another execution that has to end before this one begins.
+
+    Attributes:
+        path: of its logs folder
+        completely: whether all of its jobs have to be COMPLETED
+    """
+
+    def __init__(self, path, completely):
+        self.path, self.completely = path, completely
+        self._reader = None
+
+    def hindrance(self):
+        """Return why it is to be waited for, as a sentence; '' where it is over."""
+        where = quote_shown(shown_path(self.path))
+        try:
+            if self._reader:
+                self._reader.look()
+            else:
+                self._reader = ExecutionReader(self.path)
+            state = self._state(where)
+        except (OSError, QMapError) as error:
+            self._reader, state = None, str(error)
+        return state and 'waiting for {}: {}'.format(where, state)
+
+    def _state(self, where):
+        reader, counts, left = self._reader, self._reader.counts(), self._reader.left()
+        if not left and not (self.completely and counts[FAILED]):
+            return ''
+        parts = ['{:,} of {} completed'.format(counts[COMPLETED], plural(sum(counts.values()), 'job'))]
+        parts += ['{:,} failed'.format(counts[FAILED])] if counts[FAILED] else []
+        if not left:
+            parts[-1] += ': retry (control -l {} retry), or wait no longer (control start)'.format(where)
+        elif reader.halted:
+            parts.append('paused')
+        elif not is_driven(reader.logs):
+            parts.append('no driver is running (resume with reattach -l {})'.format(where))
+        return ', '.join(parts)
+
+
+def awaited_by(plan):
+    """Return the list of the executions that have to end before that of a Plan begins, as Awaited."""
+    return [Awaited(file_name(path), wholly) for path, wholly in (plan.info.get('after') or {}).items()]
 
 
 ##############################################################################################################
@@ -17006,7 +17283,9 @@ class Summary:
 
     def head(self):
         """Return the first line."""
-        parts = ['{:,} {}'.format(number, word)
+        skipped = self._execution.skipped() if self._execution.has_journal else 0
+        more = {'completed': ' ({:,} skipped)'.format(skipped)} if skipped else {}
+        parts = ['{:,} {}{}'.format(number, word, more.get(word, ''))
                  for word, number in counts_for_people(self.counts, self.cancelled).items()]
         line = '{}: {}'.format(plural(sum(self.counts.values()), 'job'), ', '.join(parts))
         if self.elapsed is not None:
@@ -17025,9 +17304,8 @@ class Summary:
         found.update(self._to_see_one(where))
         if not driven:
             found.update(self._reruns(where, old))
-        resume = '{} control -l {} resume'.format(qmap_command(), where)
-        if self.left and not old and execution.halted:
-            found['it is paused; to submit again'] = resume
+        if self.left and not old:
+            found.update(self._releases(where))
         for host in self._excluded if self.left else ():
             found['to use {} again'.format(host)] = '{} control -l {} include {}'.format(
                 qmap_command(), where, shlex.quote(host))
@@ -17050,6 +17328,14 @@ class Summary:
                 path = self._execution.plan.path(id, '.err' if err else '.out')
                 command = 'cat ' + quote_shown(shown_path(path))
             yield 'to see one', command
+
+    def _releases(self, where):
+        """Yield how to end what keeps jobs from being submitted: (what for, command)."""
+        order = '{} control -l {} {}'
+        if self._execution.halted:
+            yield 'it is paused; to submit again', order.format(qmap_command(), where, 'resume')
+        if self._execution.awaited:
+            yield 'it waits for other executions; to start now', order.format(qmap_command(), where, 'start')
 
     def _reruns(self, where, old):
         """Yield how to run again what did not complete: (what for, command)."""
@@ -17485,6 +17771,7 @@ class Session(ExecutionReader):
             return False
         backend = self._backend()
         driver = Driver(self.logs, self.plan, backend, self._host, self._pass_on)
+        driver.steering.gate.others = awaited_by(self.plan)
         leads = nobody_drives = False
         try:
             leads = driver.lead(admission.force, None if admission.takeover else admission.beats_elsewhere,
@@ -17585,6 +17872,9 @@ class Session(ExecutionReader):
             self.news.extend(excluded_sentences(event, self.path))
         if event['event'] == 'set' and 'learned_reason' in event:
             self.news.append(event['learned_reason'])
+        if event['event'] == 'set' and 'skipped' in event:
+            whose = SKIPPED if event['skipped'] == 1 else SKIPPED.replace('its', 'their')
+            self.news.append('{} {}'.format(plural(event['skipped'], 'job'), whose))
         if self.on_event:
             self.on_event(event)
 
@@ -17838,6 +18128,22 @@ def path_text(name, value):
         raise QMapError('{} = {!r}: must be a path'.format(name, value))
 
 
+def map_text(map):
+    """Return a map that a program gave: a path as text, or commands as they are."""
+    is_path = isinstance(map, (bytes, os.PathLike)) or not hasattr(map, '__iter__')
+    return path_text('map', map) if is_path else map
+
+
+def path_list(name, value):
+    """Return the paths that a program gave, or one, as a list of texts.
+
+    Raises:
+        QMapError: one of them is no path
+    """
+    several = hasattr(value, '__iter__') and not isinstance(value, (str, bytes))
+    return [path_text(name, path) for path in (value if several else [value])]
+
+
 def parameter_texts(params, keywords):
     """Return the parameters that a program gave as a dict of texts, None for those that it left open.
 
@@ -17863,9 +18169,35 @@ def parameter_texts(params, keywords):
         raise QMapError('params: {}'.format(error))
 
 
+#: What `submit` takes that comes before the first job.
+BEGIN_WORDS = ('skip', 'after', 'after_any')
+
+
+def read_begin(given):
+    """Return what comes before the first job, as `Request` takes it: which jobs are not to be run, and
+    {path of a logs folder: whether all of its jobs have to be COMPLETED}.
+
+    Args:
+        given: dict of BEGIN_WORDS: 'existing', a path or several
+
+    Raises:
+        QMapError: something in it is wrong
+    """
+    if given.get('skip') not in (None, 'existing'):
+        raise QMapError('skip = {}: must be existing'.format(given['skip']))
+    return given.get('skip'), {path: word == 'after' for word in ('after', 'after_any')
+                               for path in path_list(word, given.get(word) or ())}
+
+
+def refuse_after(begin):
+    """Raise QMapError where an execution that goes on shall wait for others; begin: as from `read_begin`."""
+    if begin[1]:
+        raise QMapError('--after, --after-any: only as an execution begins; leave them out with --resume')
+
+
 #: What `submit` takes beside parameters.
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
-                   'canary', 'halt', 'exclude', 'resume', *RETRY_RULES)
+                   'canary', 'halt', 'exclude', 'resume', *RETRY_RULES, *BEGIN_WORDS)
 
 
 def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
@@ -17884,8 +18216,7 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
     Args:
         map: path of the map, or an iterable of commands
         max_running: jobs in the scheduler at once; by default what the profile says, or the machine holds
-        logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD, of commands
-            NAME_YYYYMMDD
+        logs: path of the logs folder, empty or not there yet; by default MAP_YYYYMMDD, or NAME_YYYYMMDD
         group: commands in a job, by default 1
         profile: name or path; as `qmap submit --profile`
         keep: the files of which jobs stay: 'all', or 'failed'
@@ -17899,18 +18230,19 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
             jobs that end fail alike
         exclude: whether nothing more is submitted to a host on which jobs fail that do not elsewhere
         resume: True, or 'strict': go on in the logs folder with an edited map, as `qmap submit --resume`
-        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', retries=2, name='x'...; and how
-            jobs are retried: retry_on='exit', grow=2, max_memory='64G', max_time='2d', learn=False
+        keywords: parameters that QMap knows: cores=2, memory='4G', time='1h', retries=2...; how jobs are
+            retried: retry_on='exit', grow=2, max_memory='64G', max_time='2d', learn=False; what comes first:
+            skip='existing', not to run jobs whose outputs are there, after=LOGS, after_any=[LOGS...]
 
     Raises:
         QMapError: something in all that is wrong; then no folder was made
     """
-    is_path = isinstance(map, (bytes, os.PathLike)) or not hasattr(map, '__iter__')
     retry = {key: str(keywords.pop(key)) for key in RETRY_RULES if keywords.get(key) is not None}
+    begin = read_begin({key: keywords.pop(key) for key in BEGIN_WORDS if key in keywords})
     given = (
-        path_text('map', map) if is_path else map, max_running, group,
+        map_text(map), max_running, group,
         None if profile is None else path_text('profile', profile), parameter_texts(params, keywords), keep,
-        pull, None if on_finish is None else str(on_finish), canary, halt, exclude, retry)
+        pull, None if on_finish is None else str(on_finish), canary, halt, exclude, retry, begin)
     if resume:
         return submit_again(logs, resume, *given)
     request = Request(*given)
@@ -17921,14 +18253,15 @@ def submit(map: 'typing.Union[str, os.PathLike[str], typing.Iterable[str]]',
 
 
 def submit_again(logs, resume, map, max_running, group, profile, params, keep, pull, on_finish, canary, halt,
-                 exclude, retry):
+                 exclude, retry, begin):
     """Go on with another map, as `submit` does with `resume`, and return the Execution.
 
     Args:
         logs, resume: as for `submit`
         map, max_running, ...: as for `Request`
     """
-    given = dict(zip(FIXED, (group, keep, pull, on_finish, canary, halt)), **retry)
+    given = dict(zip(FIXED, (group, keep, pull, on_finish, canary, halt, begin[0])), **retry)
+    refuse_after(begin)
     if logs is None or resume not in (True, 'strict'):
         raise QMapError(
             'resume = {!r}: must be True or \'strict\', and logs the logs folder'.format(resume))
@@ -17994,13 +18327,13 @@ def finish_executions():
 
 
 def options_to_repeat(
-        profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry):
+        profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry, skip):
     """Return the options that submit a rest of a map in the same way. Arguments as for `Request`."""
     if profile and os.sep in profile:
         profile = absolute_path(profile)
     given = [('-p', profile), ('-r', max_running), ('-g', group), ('--keep', keep),
              ('--pull', None if pull is None else str(pull)), ('--on-finish', on_finish),
-             ('--canary', canary), ('--halt', halt)]
+             ('--canary', canary), ('--halt', halt), ('--skip', skip)]
     given += [('--' + key.replace('_', '-'), value) for key, value in retry.items() if key != 'learn']
     words = [] if exclude else ['--no-exclude']
     words += ['--no-learn'] if retry.get('learn', '').lower() not in TRUE + ('',) else []
@@ -18020,11 +18353,14 @@ class Request:
         repeat: what has to be given again to submit a rest of the map in the same way
         keep, pull, group, max_running, on_finish, retry: as given, else as the profile says, else the
             defaults
+        begin: which jobs are not run ('existing', those whose outputs are there; '' for none), and {absolute
+            path of a logs folder: whether all of its jobs have to be COMPLETED} of what is waited for
         backend: Backend
     """
 
     def __init__(self, map, max_running=None, group=None, profile=None, params=None, keep=None, pull=None,
-                 on_finish=None, canary=None, halt=None, exclude=True, retry=None, earlier=None):
+                 on_finish=None, canary=None, halt=None, exclude=True, retry=None, begin=(None, {}),
+                 earlier=None):
         """
         Args:
             map: path of the map, '-' for standard input; or an iterable of commands
@@ -18038,7 +18374,7 @@ class Request:
             halt: after which failures it halts, as `parse_halt` has it, or 'never'; by default where all of
                 the first that end fail alike
             exclude: whether hosts are left out on which jobs fail
-            retry: dict of texts for RetryRules
+            retry, begin: dict of texts for RetryRules; as `read_begin` returns it
             earlier: dict of texts, the parameters where neither the map nor the command line says anything
 
         Raises:
@@ -18053,7 +18389,7 @@ class Request:
         self.map = self._read_map(map)
         self.warnings = self.profile.warnings + self.map.warnings
         self.repeat = options_to_repeat(
-            profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry or {})
+            profile, max_running, group, keep, pull, on_finish, canary, halt, exclude, retry or {}, begin[0])
         self.exclude, self.retry = bool(exclude), self._check_retry(retry or {})
         self.on_finish = self.profile.settings.get('on_finish', '') if on_finish is None else on_finish
         self.keep = self._files_to_keep(keep)
@@ -18065,14 +18401,12 @@ class Request:
         check_case(itertools.chain(self.params, self.map.names))
         self.map.check_line_ids()
         self._check_group(group)
+        self.begin = self._check_begin(*begin)
         self.backend = load_backend(self.profile.executor, self.profile.settings)
         self._check_extra()
         self._check_requests()
         self.max_running = self._places(max_running)
-        self.name = self.params.get('name') or self._stem
-        if self.params.get('name', '').isdigit():
-            self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
-                                 .format(self.params['name']))
+        self.name = self._check_name() or self._stem
 
     @property
     def jobs(self):
@@ -18087,6 +18421,14 @@ class Request:
         elif map == '-' or is_pipe(map):
             self._spooled, title = spool_pipe(map), 'stdin'
         return Map(self._spooled.name, title=title) if self._spooled else Map(map)
+
+    def _check_name(self):
+        """Return the name that is given, '' for none."""
+        name = self.params.get('name', '')
+        if name.isdigit():
+            self.warnings.append('name = {0}: names the jobs; cores per job: -c {0}, jobs at once: -r {0}'
+                                 .format(name))
+        return name
 
     @property
     def _stem(self):
@@ -18125,6 +18467,16 @@ class Request:
         texts.update(given)
         RetryRules(texts)
         return texts
+
+    def _check_begin(self, skip, after):
+        """Return what is noted of what comes before the first job; arguments as from `read_begin`."""
+        names = itertools.chain(self.params, self.map.names if self.group == 1 else ())
+        if skip and OUTPUTS not in names:
+            self.warnings.append('--skip existing: no command names its outputs (## out=PATH); all run')
+        after = {absolute_path(path): wholly for path, wholly in after.items()}
+        for path in after:
+            ExecutionReader(path)    # or there is none
+        return skip or '', after
 
     def _workers(self, pull):
         """Return how many workers take the jobs from a list, from what was given or the profile says; None
@@ -18276,6 +18628,8 @@ class Request:
             ('max_running', self.max_running), ('group', self.group), ('keep', self.keep),
             ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
             ('canary', self.canary), ('halt', self.halt), ('exclude', self.exclude), ('retry', self.retry),
+            ('outputs', True), ('skip', self.begin[0]),
+            ('after', {decode_name(path): wholly for path, wholly in self.begin[1].items()}),
             ('repeat', self.repeat), ('jobs', self.jobs),
             ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
             ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -18288,7 +18642,7 @@ class Request:
 
 
 #: What was given as an execution began, and stays, beside the rules for retries.
-FIXED = ('group', 'keep', 'pull', 'on_finish', 'canary', 'halt')
+FIXED = ('group', 'keep', 'pull', 'on_finish', 'canary', 'halt', 'skip')
 
 
 def renewed_request(reader, map, max_running=None, params=None, profile=None, given=None):
@@ -18820,8 +19174,8 @@ class PlainView(View):
             parts.append('cluster: {nodes} nodes, {used:.0f} % in use, {mine:.0f} % yours'.format(**load))
         if self._standstill.reason:
             parts.append('waiting: ' + self._standstill.reason)
-        if session.halted and counts[UNSUBMITTED]:
-            parts.append('paused')
+        if counts[UNSUBMITTED]:
+            parts += ['paused'] * session.halted + ['waiting for other executions'] * bool(session.awaited)
         if trouble:
             parts.append('! ' + trouble)
         if not self._terminal:
@@ -19226,17 +19580,28 @@ def read_request(options, resumed=None):
     params = {key: decode_name(getattr(options, key)) for key in keys if getattr(options, key) is not None}
     params.update(split_settings(options.set, params))
     retry = {key: getattr(options, key) for key in RETRY_RULES if getattr(options, key) is not None}
+    begin = begin_option(options)
     if resumed:
         given = {key: getattr(options, key) for key in FIXED}
+        refuse_after(begin)
         request = renewed_request(
             resumed, options.map, options.max_running, params, options.profile, dict(given, **retry))
     else:
         request = Request(
             options.map, options.max_running, options.group, options.profile, params, options.keep,
-            options.pull, options.on_finish, options.canary, options.halt, options.exclude, retry)
+            options.pull, options.on_finish, options.canary, options.halt, options.exclude, retry, begin)
     if options.map == '-':
         read_keys()
     return request
+
+
+def begin_option(options):
+    """Return what comes before the first job, as `read_begin` does. The value of `--after` names several
+    folders with commas, unless it is one."""
+    given = {word: [path for text in getattr(options, word) or ()
+                    for path in ([text] if os.path.isdir(text) else filter(None, text.split(',')))]
+             for word in ('after', 'after_any')}
+    return read_begin(dict(given, skip=options.skip))
 
 
 def read_keys():
@@ -19271,7 +19636,8 @@ LOOKED_AT = 100
 
 def likely_slips(request, options):
     """Return a list of sentences about what was asked for, and may not be what is meant."""
-    found = []
+    found = [other.hindrance() for other in map(Awaited, request.begin[1], request.begin[1].values())]
+    found = list(filter(None, found))
     if (options.time or '').isdigit() and int(options.time) >= 24:    # as minutes are given to sbatch
         found.append('-t {0}: {1} for each job (a plain number is hours; minutes: -t {0}m)'.format(
             options.time, time_text(request.params['time'])))
@@ -20230,6 +20596,12 @@ def describe_submit(add_tool):
                       help='failed: remove most files of completed jobs')
     made.add_argument('--pull', metavar='N', type=lambda text: 0 if text == '0' else number_option(text),
                       help='on a cluster: run all jobs with N workers, 0: none (default: if they are short)')
+    made.add_argument('--skip', choices=('existing',),
+                      help='do not run jobs whose outputs (out=) exist')
+    made.add_argument('--after', metavar='DIR', action='append',
+                      help='wait until these executions are COMPLETED')
+    made.add_argument('--after-any', metavar='DIR', action='append',
+                      help='wait until these executions have ended')
     made.add_argument('--on-finish', metavar='CMD', help='shell command to run at the end')
     made.add_argument('--canary', metavar='N', type=number_option,
                       help='run N jobs first; stop if all fail')

@@ -159,11 +159,16 @@ PLANTED = collections.OrderedDict([
     ('former map', 'who looks on keeps the map that was before'),
     ('renumbered', 'commands that a map had have other places in the next one'),
     ('withdrawn', 'what is no longer in the map is submitted all the same'),
+    ('proof', 'an attempt that ended with 0 and lacks an output is COMPLETED'),
+    ('insisted', 'a job whose outputs are there is skipped also where somebody retries it'),
+    ('ahead', 'a new driver does not wait for other executions'),
+    ('waited', 'that somebody has ended the waiting for other executions is not written down'),
 ])
 
 #: What goes wrong in each world in which a bug is looked for: else few of them would have it. `pull`: it has workers;
 #: `chunk`: they claim several jobs at once; `local`: it runs on this machine; `group`: its jobs have several commands;
-#: `brief`: its queue lists for seconds what has ended; `gpus`: each job has one of three to itself.
+#: `brief`: its queue lists for seconds what has ended; `gpus`: each job has one of three to itself; `proof`, `skip`,
+#: `after`: its jobs name outputs, some are there, it waits for another execution.
 NEEDS = {
     'saved': {'saves'}, 'recount': {'saves', 'crash', 'takeover'},
     'again': {'forget', 'launch'}, 'alone': {'control', 'pull', 'chunk'},
@@ -191,6 +196,8 @@ NEEDS = {
     'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'},
     'anyhow': {'runner', 'retries', 'control', 'polite'},
     'shrunk': {'edit', 'crash'}, 'former map': {'edit'}, 'renumbered': {'edit'}, 'withdrawn': {'edit'},
+    'proof': {'proof'}, 'insisted': {'skip', 'control', 'crash'}, 'ahead': {'after', 'crash', 'halt'},
+    'waited': {'after', 'control'},
 }
 
 
@@ -472,6 +479,7 @@ class Runner:
         world.began[self.word] = self.began
         world.hosts_of[self.word], world.ids_of[self.word] = self.host, self.id
         world.scripts[self.word] = self.list.scripts[self.word]
+        world.proof.check_launch(self.word, self.list)
         self.running = True
         world.check_running(self)
         lasts = self.lasts()
@@ -512,6 +520,8 @@ class Runner:
             [0, 1, 85, 85, 85] if 'saves' in world.kinds else [0, 0, 0, 0, 1, 3, 137])
         if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
+        if code == 0 and isinstance(self.voice, Lines) and world.proof.lacks():
+            world.proof.lacking.add(self.word)
         self.count_done(code)
         world.ends[self.word] = (world.now, world.clock_of(self.host), code)
         world.peaks[self.word] = 0 if world.local else world.random.randint(1, 900 << 20)    # less than jobs ask for
@@ -692,6 +702,8 @@ class Lines:
         end = {'exit_code': code, 'time': world.ends[runner.word][1], 'memory': runner.memory()}
         if runner.signal:
             end['signal'] = runner.signal
+        if runner.word in world.proof.lacking:
+            end['lacks'] = 1
 
         def whole():
             world.note(runner.word, 'end', runner.file)
@@ -761,6 +773,7 @@ class List:
         crew: number of the batch whose workers it is for, as a text; '' for none
         last: whether no other follows
         scripts: {attempt: its script}
+        proving: attempts that have to make an output
     """
 
     def __init__(self, lines):
@@ -768,6 +781,7 @@ class List:
         self.crew, self.last = head[2] if head[1] == 'crew' else '', head[-1] == 'last'
         jobs = [line.split(' ')[0].lstrip('=') for line in lines[5:-1:3]]
         parts = zip(lines[6::3], itertools.repeat(lines[3]), lines[7::3], itertools.repeat(lines[4]))
+        self.proving = {words[0].lstrip('=') for words in map(str.split, lines[5:-1:3]) if words[-1][0] == '>'}
         self.scripts = {word: re.sub(r'\\(.)', lambda match: match.group(1).replace('n', '\n'), ''.join(texts))
                         for word, texts in zip(jobs, parts)}
         self.chunks = []
@@ -1470,6 +1484,81 @@ class Clock:
         return WORLD.clock_of(WORLD.actor.host) if WORLD and WORLD.actor else time.time()
 
 
+class Proof:
+    """What the jobs of a world make, and for what it waits. It has chances of its own, so that a world without these
+    things is as it was.
+
+    Attributes:
+        named: whether the commands name their outputs
+        there: numbers of the jobs whose outputs are there, and that are not to be run
+        lacking: attempts that ended with 0, and lack an output
+        again: numbers of the jobs that somebody has retried
+        until: when the other execution is over; 0 for none
+        started: whether somebody has ended the waiting
+    """
+
+    def __init__(self, world, needed):
+        self.world, self.random = world, random.Random('proof {}'.format(world.seed))
+        chances = [self.random.random() for _ in range(3)]
+        suits = world.group == 1 and 'edit' not in world.kinds
+        self.named = suits and (chances[0] < 0.25 or bool(needed & {'proof', 'skip'}))
+        skips = self.named and (chances[1] < 0.5 or 'skip' in needed)
+        self.there = {number for number in range(world.jobs) if skips and self.random.random() < 0.4}
+        waits = chances[2] < 0.15 or 'after' in needed
+        self.until = self.random.choice([3, 40, 400, 3000]) if waits and 'hour' not in world.kinds else 0
+        self.lacking, self.again, self.started = set(), set(), False
+
+    def own(self, number):
+        """Return what the line of a job says of its outputs."""
+        return (' ##' * (not self.world.limited) + ' out=o{}'.format(number)) * self.named
+
+    def lacks(self):
+        """Tell whether an output of a job that ends now is missing."""
+        return self.named and self.random.random() < 0.3
+
+    def info(self):
+        """Return what execution.info says of these things."""
+        return dict({'outputs': True, 'skip': 'existing' if self.there else ''},
+                    **{'after': {'/other': True}} if self.until else {})
+
+    def troubles(self):
+        """Let somebody end the waiting."""
+        if self.until and self.random.random() < 0.5:
+            host = self.random.choice(self.world.hosts)
+            self.world.at(self.random.uniform(0, 1.5 * self.until), lambda: self.world.drop(host, {'do': 'start'}))
+
+    def check_launch(self, word, jobs):
+        """Rules: nothing begins while another execution is waited for; what is there is not run unless somebody wants
+        it; what an attempt has to make stands in its list."""
+        number = int(word.partition('.')[0]) // self.world.group
+        if self.world.now < self.until and not self.started:
+            raise Broken('{} begins, and another execution is waited for'.format(word))
+        if number in self.there and number not in self.again:
+            raise Broken('{} begins, and its outputs are there'.format(word))
+        if self.named != (word in jobs.proving):
+            raise Broken('the list of {} does not say what it makes'.format(word))
+
+    def is_skipped(self, record):
+        """Tell whether a record is that of a job that was skipped, and may be."""
+        return record.get('words') == module.SKIPPED and int(record['job']) in self.there
+
+    def check_good(self, word, record):
+        """Rule: what ended with 0 is COMPLETED, and nothing else; but what lacks an output has failed for that."""
+        code, reason = self.world.exits.get(word), record.get('error_reason')
+        right = ('FAILED', 'output') if word in self.lacking else ('COMPLETED', None)
+        if code != 0 or (record['status'], reason) != right:
+            raise Broken('{} is {} ({}), but ended with {}'.format(word, record['status'], reason, code))
+
+    def explains(self, number, record):
+        """Tell whether a job was skipped. Rule: what is there is COMPLETED, unless somebody has wanted something else.
+        """
+        if number in self.there and not self.is_skipped(record) and number not in self.again | self.world.named:
+            raise Broken('job {} is to be skipped, and is {}'.format(number, record))
+        if record.get('words') == module.SKIPPED and record['attempt'] == 0 and number not in self.there:
+            raise Broken('job {} is skipped, and its outputs are missing'.format(number))
+        return self.is_skipped(record) and not record['attempt']
+
+
 class World:
     """All of it, for one seed."""
 
@@ -1553,7 +1642,8 @@ class World:
         self.kinds.update(['saves'] if self.rate and seed % 16 == 11 else [])
         self.kinds.update(['edit'] if self.rate and seed % 16 == 9 else [])
         needed = NEEDS.get(plant, set())
-        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad', 'gpus'}
+        self.kinds |= needed - {'pull', 'chunk', 'local', 'group', 'brief', 'halts', 'bad', 'gpus'} - {
+            'proof', 'skip', 'after'}
         self.rate = self.rate or int(bool(needed))
         # Whether its runners are those of an earlier version.
         self.old = self.random.random() < (0.5 if 'trap' in self.kinds else 0.1)
@@ -1583,6 +1673,7 @@ class World:
         self.short = False    # whether a journal says that jobs are short, and workers run what is left
         # Each job has less time than a worker.
         self.limited = 'over time' in self.kinds and self.group == 1 and not self.local
+        self.proof = Proof(self, needed)
         module.RERUNS = self.random.choice([0, 1, 5])
         module.AGAIN_MOST = seed % 4    # how often a job may save its state and run again
         self.compacting = self.random.random() < 0.3    # the journal, at every start
@@ -1846,6 +1937,7 @@ class World:
         self.often('edit', self.edit, 30, 200)
         self.often('halt', lambda: [actor.kill() for actor in self.actors], 60, 300)
         self.cluster.save()
+        self.proof.troubles()
 
     def often(self, kind, what, least, most):
         """Let something happen again and again, if this world has trouble of this kind."""
@@ -2075,7 +2167,8 @@ class World:
                 word in self.reached and record['status'] == 'RUNNING')
             if not self.life.was(number, (record['status'], record['attempt']), since) and not said:
                 raise Broken('{} is shown as {}, and was not since {:.0f}'.format(word, record['status'], since))
-            if record['status'] == 'COMPLETED' and self.exits.get(word) != 0 and word not in self.unsure:
+            has_run = word not in self.unsure and not self.proof.is_skipped(record)
+            if record['status'] == 'COMPLETED' and self.exits.get(word) != 0 and has_run:
                 raise Broken('{} is shown as COMPLETED, and ended with {}'.format(word, self.exits.get(word)))
             if record['status'] == 'RUNNING' and record.get('started') and word not in self.reached | self.unsure:
                 raise Broken('{} is shown as RUNNING, and has not begun'.format(word))
@@ -2186,7 +2279,8 @@ class World:
         self.own = ' ## time=01:00:00' if self.limited else ''
         self.lines = ['true {}'.format(number) if 'edit' in self.kinds else 'true' for number in range(self.jobs)]
         self.maps[''] = self.lines, self.lines
-        self.put(path, ''.join(line + self.own + '\n' for line in self.lines))
+        self.put(path, ''.join(line + self.own + self.proof.own(number) + '\n'
+                               for number, line in enumerate(self.lines)))
         self.logs = module.Logs(os.path.join(self.folder, 'out'))
         self.logs.create()
         shutil.copyfile(path, self.logs.input)
@@ -2201,7 +2295,7 @@ class World:
             'params': self.params,
             'retry': self.rules if self.mends else {}, 'map_params': {}, 'repeat': [],
             'max_running': most, 'group': self.group, 'pull': self.pull, 'token': '0000',
-            'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude,
+            'canary': self.canary, 'halt': self.halt, 'exclude': self.exclude, **self.proof.info(),
             'logs': self.logs.path, 'created_seconds': 0})
         self.limits = [(0, most)]
 
@@ -2252,6 +2346,8 @@ class World:
         word = '{}.{}'.format(record['job'], record['attempt'])
         if word in self.unsure:
             return
+        if self.proof.explains(number, record):
+            return
         if record.get('error') in ('cancelled before it was submitted', 'no longer in the map'):
             if number not in self.named:
                 raise Broken('{} was dropped, and nobody asked for it'.format(word))
@@ -2261,9 +2357,7 @@ class World:
         elif self.exits.get(word) == 0 and word in self.signalled:
             self.check_obedient(word, record)
         elif record['status'] == 'COMPLETED' or self.exits.get(word) == 0:
-            if (record['status'], self.exits.get(word)) != ('COMPLETED', 0):
-                raise Broken('{} is {} ({}), but ended with {}'.format(
-                    word, record['status'], record.get('error_reason'), self.exits.get(word)))
+            self.proof.check_good(word, record)
         else:
             self.cause(word, record)
         for attempt in [record] + ledger.earlier(number):
@@ -2342,6 +2436,8 @@ class World:
         where all clocks agree on that."""
         if record.get('error_reason') == 'preempted' and word in self.signalled and self.truth['preempted', word]:
             return
+        if record.get('error_reason') == 'output' and word in self.proof.lacking:
+            return
         if record.get('error_reason') not in (None, 'time', 'cancelled'):
             raise Broken('{} ended with 0, and is FAILED ({})'.format(word, record['error_reason']))
         if word not in self.verdicts:
@@ -2389,7 +2485,8 @@ class World:
         killed, mute = self.truth['killed', word], self.local and self.truth['mute', word]
         lasted = self.ends.get(word, (0, 0))[1] - (self.began.get(word) or 0)    # with its wait for room
         happened = {
-            'exit': known and code, 'signal': code in (137, 143) or killed or word in self.exits and not known,
+            'exit': known and code, 'output': word in self.proof.lacking,
+            'signal': code in (137, 143) or killed or word in self.exits and not known,
             'cancelled': int(record['job']) // self.group in self.named or self.truth['cancelled', word] or
             self.truth['launch', word],
             'submit': self.truth['refused', word] or self.truth['never', word] or self.truth['never'],
@@ -2472,6 +2569,8 @@ class Life:
         allowed = status in self.FROM[kind] and attempt in (None, right)
         if kind == 'end' and not allowed and attempt == last:
             back = ledger.before_retry(number) if status == 'UNSUBMITTED' else None
+            if status == 'UNSUBMITTED' and self.world.proof.is_skipped(event) and not attempt:
+                back = event
             allowed = status == 'FAILED' and bool(ledger.record(number).get('unheard'))
             allowed = allowed or bool(back) and back['status'] == event['status']
         if kind == 'usage' and event['status'] != status or not allowed:
@@ -2556,6 +2655,7 @@ WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
     'Driver', 'Lease', 'Steering', 'Halts', 'BadHosts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
+    'Gate', 'Awaited',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
     'is_runner', 'time', 'Asker', 'Submitter', 'Retries', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
@@ -2805,8 +2905,34 @@ def count_cpu(words):
     return REAL[module.Words, '_count_cpu'](words)
 
 
+def is_made(outputs, inputs):
+    return int(os.path.basename(outputs[0])[1:]) in WORLD.proof.there
+
+
+class Awaited(REAL['Awaited']):
+    """The other execution."""
+
+    def hindrance(self):
+        return 'waiting for another execution' if WORLD.now < WORLD.proof.until else ''
+
+
+class Gate(REAL['Gate']):
+    """What comes before the first submission."""
+
+    def waits(self):
+        is_new = self.ledger.drivers.last != '' and len(WORLD.actors) > 1
+        return super().waits() and not (WORLD.plant == 'ahead' and is_new)
+
+    def _is_made(self, number):
+        if WORLD.plant == 'insisted':
+            return not self.ledger.status[number] and number in WORLD.proof.there
+        return super()._is_made(number)
+
+
 def sound_end(text):
     end = REAL['sound_end'](text)
+    if end and WORLD.plant == 'proof':
+        end.pop('lacks', None)
     return {'exit_code': 0, 'time': 0} if end is None and WORLD.plant == 'empty' else end
 
 
@@ -3157,10 +3283,12 @@ class Driver(REAL['Driver']):
         WORLD.halted = min(WORLD.halted, WORLD.now) if self.ledger.settings.get('halted') else float('inf')
         if 'max_running' in right:
             WORLD.limits.append((WORLD.now, right['max_running']))
+        WORLD.proof.again.update(right.get('retry', ()))
+        WORLD.proof.started = WORLD.proof.started or bool(right.get('waited'))
         changed = right.get('retry params', {}).items()
         if any(not changed <= ledger.changes.get(number, {}).items() for number in right.get('retry', ())):
             raise Broken('{} are not changed to {}'.format(right['retry'], right['retry params']))
-        for key in ('halted', 'max_running', 'params'):
+        for key in ('halted', 'max_running', 'params', 'waited'):
             if key in right and ledger.settings.get(key) != right[key]:
                 raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
         for key, statuses in (('dropped', ['FAILED']), ('retry', ['UNSUBMITTED']), ('end', ['COMPLETED', 'FAILED'])):
@@ -3176,6 +3304,8 @@ class Driver(REAL['Driver']):
         do, ledger, settings = order['do'], self.ledger, self.ledger.settings
         if do in ('pause', 'resume'):
             return {'halted': do == 'pause'}
+        if do == 'start':
+            return {'waited': True} if self.steering.gate.waits() else {}
         if do == 'max-running':
             return {'max_running': order['number']}
         if do == 'set':
@@ -3253,6 +3383,8 @@ class Driver(REAL['Driver']):
             return [len(right.get('retry', ()))]
         if do == 'stop' and not order['cancel'] and self.backend.takes_back:
             live = ledger.count_of(module.RUNNING)
+        if do == 'start':
+            return [unsubmitted] * bool(right)
         return {'pause': [unsubmitted, live], 'resume': [unsubmitted], 'set': [unsubmitted], 'stop': [live],
                 'max-running': [order.get('number'), self.max_running]}[do]
 
@@ -3309,7 +3441,7 @@ class Steering(REAL['Steering']):
 
     def _answer(self, order):
         reply = super()._answer(order)
-        if WORLD.plant == 'nothing' and order['do'] == 'set':
+        if (WORLD.plant, order['do']) in (('nothing', 'set'), ('waited', 'start')):
             reply = reply._replace(events=[])
         if WORLD.plant == 'former' and order['do'] == 'cancel':
             reply = reply._replace(events=[dict(event, status='COMPLETED') if event['event'] == 'end' else event
@@ -3859,8 +3991,8 @@ def times_again(ledger, number):
 
 def counts_in(said):
     """Return the numbers that an answer to an order tells of it."""
-    if said.startswith(('max running', 'cancelling', 'retry of', 'driver stops', 'paused', 'resumed')) or re.match(
-            r'\d', said):
+    if said.startswith(('max running', 'cancelling', 'retry of', 'driver stops', 'paused', 'resumed',
+                        'no longer waiting')) or re.match(r'\d', said):
         said = re.sub(r'withdrawn: .*? as before', 'withdrawn', said)
         return [int(number) for number in re.findall(r'\b(\d+)\b', said)]
     found = re.search(r'(?:retrying|for) (\d+) ', said)
@@ -4007,7 +4139,8 @@ def install():
     for function in (write_json, write_bytes, write_text, remove_file, read_json, read_end, Journal, Lock,
                      Inbox, Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares,
                      read_words, sound_end, Processes, birth, devices_of, send, Asker, Submitter, Retries,
-                     Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes, why_outdated):
+                     Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes, why_outdated,
+                     Gate, Awaited, is_made):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (

@@ -28,6 +28,7 @@ CODES = {126: 'the command exists, but cannot be executed', 127: 'a command was 
          2: 'for many commands: wrong usage'}
 
 WHY_FAILED = {
+    'output': 'It ended with exit status 0, and the output named below is missing or empty (out=).',
     'memory': 'It exceeded its memory limit. Retry it with more memory: r.',
     'time': 'It exceeded its time limit. Retry it with more time: r.',
     'cancelled': 'It was cancelled. Retry it: r.',
@@ -36,6 +37,15 @@ WHY_FAILED = {
     'submit': 'Its submission was refused, for the reason given below.',
     'lost': 'It vanished without reporting an exit status. Its output may tell why. Retry it: r.',
 }
+
+
+def why_unsubmitted(session):
+    """Return in plain words why jobs are not submitted."""
+    if session.halted:
+        return 'submission is paused. Resume: p.'
+    if session.awaited:
+        return 'other executions come first. To wait no longer: qmap control start.'
+    return 'other jobs come first, and max running (m) limits how many are pending or running at once.'
 
 
 def explain_status(session, record, params):
@@ -70,10 +80,7 @@ def explain_status(session, record, params):
         return 'It waits in the queue of the scheduler{}.'.format(
             ', which says: ' + its_reason if its_reason else ', which gives no reason yet')
     if status == 'UNSUBMITTED':
-        if session.halted:
-            return 'It is not submitted yet: submission is paused. Resume: p.'
-        return 'It is not submitted yet: other jobs come first, and max running (m) limits how many are ' \
-            'pending or running at once.'
+        return 'It is not submitted yet: ' + why_unsubmitted(session)
     if status == 'RUNNING':
         return 'It is running{}.'.format(' on ' + record['host'] if record.get('host') else '')
     if status == 'COMPLETED':
