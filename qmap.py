@@ -17387,6 +17387,8 @@ class Summary:
 
     def _about_retries(self):
         """Yield what retries have done, or would have."""
+        if not self._execution.has_journal:
+            return
         saved, plan = self.saved(), self._execution.plan
         if saved:
             line = '{} saved by retries ({})'.format(plural(sum(saved.values()), 'job'), ', '.join(
@@ -17400,7 +17402,7 @@ class Summary:
         for group in self.groups:
             failed[kinds.get(group.what)] += group.count
         able = [key for key in ('memory', 'time') if failed[key] and self._requested(key)]
-        if able and not saved and not (self._execution.has_journal and plan.params.get('retries')):
+        if able and not saved and not plan.params.get('retries'):
             yield '--retries 2 would have retried {}'.format(' and '.join('{} with {} = {}, then {}'.format(
                 plural(failed[key], 'job'), key, *self._grown(key)) for key in able))
 
