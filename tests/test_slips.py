@@ -106,7 +106,7 @@ SLIPS = [
     ('submit a.map -P 8', '-P: unknown option; jobs at once: -r 8'),
     ('submit a.map --max-procs=8', '--max-procs=8: unknown option; jobs at once: -r 8'),
     ('submit a.map --joblog log', '--joblog: unknown option; afterwards: qmap info DIR -s all FIELD...'),
-    ('submit a.map --resume', '--resume: unknown option; resume an execution: qmap reattach DIR'),
+    ('submit a.map --resume', '--resume: give the logs folder of the execution with -l DIR'),
     ('submit a.map --resume-failed',
      '--resume-failed: unknown option; retry failed jobs: qmap control DIR retry, then qmap reattach DIR'),
     ('submit a.map --halt now,done=1',
