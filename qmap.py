@@ -4023,6 +4023,7 @@ class UsageTotals:
             ValueError, TypeError: it tells of no such times
         """
         started, finished, host = record.get('started'), record.get('finished'), record.get('host')
+        saved = self._read_saved(record['saved']) if 'saved' in record else None
         if started and finished:
             cores = self._cores if self.alike and 'params' not in record else self._other(record)
             cpu = record.get('cpu') or 0
@@ -4038,10 +4039,19 @@ class UsageTotals:
             self.hosts[host] += sign
             if record.get('error_reason') == 'node':
                 self.node_failures[host, int(finished or 0) // 60] += sign
-        if 'saved' in record:
-            saved = record['saved']
-            key = tuple(str(saved.get(part, '')) for part in ('reason', 'parameter', 'before', 'after'))
-            self.saved[key] += sign
+        if saved:
+            self.saved[saved] += sign
+
+    @staticmethod
+    def _read_saved(saved):
+        """Return what a record says of the retries that saved a job, as a key of `saved`."""
+        reason, parameter, before, after = (
+            str(saved.get(part, '')) for part in ('reason', 'parameter', 'before', 'after'))
+        if parameter not in ('', 'memory', 'time'):
+            raise ValueError(saved)
+        if parameter:
+            read_parameter(parameter, after)
+        return reason, parameter, before, after
 
 
 class Group:
@@ -4984,7 +4994,7 @@ class JournalState(JobTable):
 
     def done_before(self, number):
         """Return how many commands of a job the attempt that follows its earlier ones leaves out."""
-        last = (self.earlier(number) or [{}])[-1]
+        last = sound_record((self.earlier(number) or [{}])[-1])
         return last.get('done', 0) if is_retried(last) else 0
 
     def before_retry(self, number):
@@ -15060,7 +15070,7 @@ class Retries(Part):
         """Return the records of a job's last attempts, each of which was followed by the next one by itself,
         the newest first."""
         return list(itertools.takewhile(
-            lambda record: record.get('rerun'), reversed(self.ledger.earlier(number))))
+            lambda record: record.get('rerun'), map(sound_record, reversed(self.ledger.earlier(number)))))
 
     def reason_of(self, record):
         """Return why an attempt failed: for lack of memory also where it says so itself, and then ends by
@@ -15250,7 +15260,7 @@ class Recall(Part):
     def rerun_left(self):
         """Let jobs run once more of which an earlier driver could only write how they ended."""
         failed = STATUS_CODES[FAILED]
-        records = [self.ledger.record(number) for number in self.ledger.unsaved
+        records = [sound_record(self.ledger.record(number)) for number in self.ledger.unsaved
                    if self.ledger.status[number] == failed]
         self.lease.write(rerun_events(self.ledger, [record for record in records if 'event' in record]))
 
@@ -18917,7 +18927,8 @@ class View:
 
 def requests_text(event):
     """Return what a retry requests, ' with memory = 8G', '' for nothing else."""
-    changes = ', '.join('{} = {}'.format(*item) for item in sorted(event.get('retry', {}).items()))
+    changed = sorted(sound_record(event).get('retry', {}).items())
+    changes = ', '.join('{} = {}'.format(*item) for item in changed)
     return ' with ' + changes if changes else ''
 
 

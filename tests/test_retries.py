@@ -202,3 +202,16 @@ def test_a_profile_and_a_program_say_the_same(qmap):
     assert request.repeat == ['-p', qmap.path('mine.conf'), '--grow', '3']
     with pytest.raises(module.QMapError, match='unknown keyword retry_one'):
         module.submit(qmap.path('a.map'), retry_one=2)
+
+
+@pytest.mark.parametrize('wrong', [
+    {'saved': 3}, {'saved': {'parameter': 'cores'}}, {'saved': {'parameter': 'memory', 'before': '1G', 'after': 'x'}},
+    {'retry': 3, 'rerun': True}, {'retry': {'memory': 'x'}, 'rerun': True}, {'before': 'x', 'rerun': True}])
+def test_what_is_damaged_in_a_record_stops_nothing(qmap, wrong):
+    path = prepare(qmap, 'true\n', qmap.path('out'))
+    batch = {'event': 'batch', 'batch': 1, 'name': 'a', 'tasks': ['0.1'], 'time': 1000.0}
+    failed = {'status': 'FAILED', 'error_reason': 'exit', 'error': '', 'exit_code': 1}
+    write_journal(path, [batch, ended('0', 60, **dict(failed, **wrong))])
+    assert '1 job' in qmap('info', 'out', '--summary').out
+    result = qmap('reattach', 'out', '--force', '--no-console')
+    assert result.code in (0, 1) and 'Traceback' not in result.err + result.out
