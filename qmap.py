@@ -151,7 +151,8 @@ class NoExecution(QMapError):
     """
 
     def __init__(self, path):
-        super().__init__('{}: no execution of QMap in this folder; give its logs folder'.format(path))
+        super().__init__('{}: {}'.format(path, 'no execution of QMap in this folder; give its logs folder'
+                                         if os.path.isdir(path) else os.strerror(errno.ENOENT)))
         self.path = path
 
 
@@ -10184,6 +10185,8 @@ class Plan:
             QMapError: there is none, or it cannot be read
         """
         self.logs = logs
+        if not os.path.lexists(logs.path):
+            raise NoExecution(logs.path)
         try:
             if not stat.S_ISDIR(os.stat(logs.path).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), logs.path)
@@ -11797,16 +11800,21 @@ def cancel_events(numbers, now):
 def selected_jobs(ledger, order):
     """Return the numbers of the jobs that an order is for: by their ids, their statuses, or both. To retry
     are by default those that failed, but not those that somebody cancelled."""
-    statuses, ids, group = order.get('statuses'), order.get('ids'), ledger.group
+    statuses, ids = order.get('statuses'), order.get('ids')
     numbers = range(ledger.count)
     if ids:
-        numbers = sorted(set(itertools.chain.from_iterable(
-            range(-(-first // group), min(last // group + 1, ledger.count)) for first, last in ids)))
+        numbers = job_numbers(ledger, ids)
     elif not statuses and order['do'] == Retry.name:
         failed = list(ledger.chosen({FAILED}))
         cancelled = set(ledger.chosen({'cancelled'}, failed) if ledger.failures.cancelled else ())
         return [number for number in failed if number not in cancelled]
     return list(ledger.chosen(set(statuses or STATUSES) - {GONE}, numbers))
+
+
+def job_numbers(ledger, ids):
+    """Return the numbers of the jobs whose ids are in these spans, as from `parse_ids`, in their order."""
+    return sorted(set(itertools.chain.from_iterable(
+        range(-(-first // ledger.group), min(last // ledger.group + 1, ledger.count)) for first, last in ids)))
 
 
 def parse_ids(text, plan):
@@ -17107,7 +17115,8 @@ class ExecutionReader:
         return dict(zip(STATUSES, self.ledger.counts))
 
     def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
-             fields: 'typing.Optional[typing.Iterable[str]]' = None
+             fields: 'typing.Optional[typing.Iterable[str]]' = None,
+             ids: 'typing.Optional[str]' = None
              ) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
@@ -17115,11 +17124,16 @@ class ExecutionReader:
             status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED,
                 such as cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
+            ids: of the jobs, as '3,7-12'; all by default
+
+        Raises:
+            QMapError: there is no such job
         """
         fields = [fields] if isinstance(fields, str) else fields
         wanted, ledger = parse_statuses([status] if isinstance(status, str) else status), self.ledger
         quick = fields is not None and not set(fields) - {'id', 'status'}
-        for number in ledger.chosen(wanted):
+        numbers = job_numbers(ledger, parse_ids(ids, self.plan)) if ids is not None else range(ledger.count)
+        for number in ledger.chosen(wanted, numbers):
             record = {'job': ledger.id(number), 'status': STATUSES[ledger.status[number]]} if quick else \
                 ledger.record(number)
             yield self.plan.info_of(record, ledger, fields)
@@ -18051,7 +18065,8 @@ class Execution:
         return self._session.counts()
 
     def jobs(self, status: 'typing.Union[str, typing.Iterable[str]]' = 'all',
-             fields: 'typing.Optional[typing.Iterable[str]]' = None
+             fields: 'typing.Optional[typing.Iterable[str]]' = None,
+             ids: 'typing.Optional[str]' = None
              ) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield the metadata of jobs, as in their .info files, in the order of the map.
 
@@ -18059,8 +18074,12 @@ class Execution:
             status: as for `qmap info`: names or first letters of statuses, or reasons of those that FAILED,
                 such as cancelled; separated by commas, or a list of them
             fields: names of the fields that are wanted, all by default
+            ids: of the jobs, as '3,7-12'; all by default
+
+        Raises:
+            QMapError: there is no such job
         """
-        return self._session.jobs(status, fields)
+        return self._session.jobs(status, fields, ids)
 
     def __iter__(self) -> 'typing.Iterator[typing.Dict[str, typing.Any]]':
         """Yield what happens to jobs, from now on until the execution ends: dicts with job, status, time,
@@ -18765,7 +18784,8 @@ def check_fields(paths, names):
             hint = did_you_mean(key, [*names, *PARAMETERS], 'params.') or \
                 '; parameters: ' + (', '.join(names) or 'none')
         else:
-            hint = did_you_mean(path, FIELDS, '', 'field') or did_you_mean(path, names, 'params.') or \
+            hint = '; to choose jobs: --ids ' + path if re.match(r'\d[\d,-]*\Z', path) else \
+                did_you_mean(path, FIELDS, '', 'field') or did_you_mean(path, names, 'params.') or \
                 '; list of fields: {} help fields'.format(qmap_command())
         raise QMapError('unknown field {}{}'.format(path, hint))
 
@@ -20175,7 +20195,7 @@ def tool_info(options):
         return print_advice(options)
     if options.summary:
         return print_summary(options)
-    statuses = parse_statuses(options.status or ['failed'])
+    statuses = parse_statuses(options.status or ['all' if options.ids is not None else 'failed'])
     source = open_folder(options.logs)
     print_warnings(source.warnings)
     if source.has_journal:
@@ -20183,7 +20203,7 @@ def tool_info(options):
     if options.fields:
         lines = field_lines(source, statuses, options)
     elif options.format == 'json':
-        lines = table_lines(source.jobs(statuses), None, 'json')
+        lines = table_lines(source.jobs(statuses, ids=options.ids), None, 'json')
     elif options.format:
         raise QMapError('--format {}: name the fields to print, such as status exit_code'.format(
             options.format))
@@ -20199,6 +20219,8 @@ def check_info_options(options):
         raise QMapError('--err, --follow: only with --log ID')
     if options.attempt and options.script is None:
         raise QMapError('--attempt: only with --log ID or --script ID')
+    if options.ids is not None and (options.summary or options.advise):
+        raise QMapError('--ids: only with fields, or for a map')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
             raise QMapError('--{}: only with --{}'.format(given, other))
@@ -20216,7 +20238,7 @@ def field_lines(source, statuses, options):
     if source.has_journal:    # of which version 0.4 knew others
         params, _ = source.changed_params()
         check_fields(fields, list(collections.OrderedDict.fromkeys([*params, *source.plan.map.names])))
-    jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in fields])
+    jobs = source.jobs(statuses, ['id'] + [path.partition('.')[0] for path in fields], options.ids)
     return table_lines(jobs, fields, options.format or ('pipe' if options.collapse else 'tsv'))
 
 
@@ -20227,7 +20249,7 @@ def map_lines(source, statuses, options):
         params, own = source.changed_params()
     else:
         plan, params, own = source, source.params, None
-    jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1)))
+    jobs = list(source.jobs(statuses, ['id', 'status'] + ['commands'] * (plan.group > 1), options.ids))
     if not jobs:
         print_warnings(['no job is {}; the map has no commands'.format(' or '.join(sorted(statuses)))])
     lines = left_map(plan, jobs, params, own)
@@ -20683,6 +20705,7 @@ def describe_info(add_tool):
     made.add_argument('-s', '--status', metavar='STATUS', action='append',
                       help='statuses (names or first letters, with commas or repeated), all, or reasons of '
                       'failures: exit, memory, cancelled... (default: failed)')
+    made.add_argument('--ids', metavar='IDS', help='only these jobs, such as 3,7-12 (whatever their status)')
     made.add_argument('--format', choices=('tsv', 'csv', 'json'), help='format of the fields (default: tsv)')
     made.add_argument('--summary', action='store_true',
                       help='print counts, core-hours, groups of failures, next steps')
@@ -20889,9 +20912,9 @@ def names_folder(word):
     """Tell whether the first word behind `info` is a logs folder, and no field."""
     if os.path.isdir(os.path.join(word, '.qmap')) or made_by_04(word):
         return True
-    if word in FIELDS:
+    if word in FIELDS or word.startswith('params.'):
         return False
-    return os.sep in word or os.path.isdir(word)
+    return os.sep in word or os.path.isdir(word) or not (os.path.isdir('.qmap') or made_by_04('.'))
 
 
 def list_executions(folder, stream):
@@ -20927,8 +20950,9 @@ def main(argv=None):
         return error.code
     except QMapError as error:
         print_message('error: {}'.format(explain_error(error, sys.argv[1:] if argv is None else argv)))
-        for line in list_executions(error.path, sys.stderr) if isinstance(error, NoExecution) else ():
-            print_aside(line)
+        if isinstance(error, NoExecution):
+            for line in list_executions(error.path if os.path.isdir(error.path) else '.', sys.stderr):
+                print_aside(line)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
         return 141

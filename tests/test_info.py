@@ -67,6 +67,14 @@ def test_a_field_that_no_job_has_is_an_error(done, words, error):
     assert result.err.count('\n') == 1
 
 
+def test_jobs_are_chosen_by_their_ids(done):
+    assert done('info', '-l', 'out', '--ids', '1', 'exit_code').lines[1:] == ['1\t0']
+    both = done('info', '-l', 'out', '-s', 'all', 'status').lines
+    assert done('info', '-l', 'out', '--ids', '0-1,0', 'status').lines == both[:3]
+    assert done('info', '-l', 'out', '--ids', '0,1', '-s', 'unsubmitted', 'status').lines == both[:1]
+    assert 'no such job' in done('info', '-l', 'out', '--ids', '99', 'status').err
+
+
 def test_fields_that_some_jobs_have(done):
     assert done('info', '-l', 'out', 'params.memory', 'params.queue', 'seconds.started').err == ''
     assert done('info', '-l', 'out', 'id', 'status').lines[0] == 'id\tstatus'

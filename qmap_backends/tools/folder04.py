@@ -5,7 +5,7 @@ import os
 
 from qmap import (
     FAILED, Failures, Map, QMapError, STATUSES, UsageTotals, absolute_path, decode, of_types, open_regular,
-    parse_statuses, read_json, read_last_line, sound_record)
+    parse_ids, parse_statuses, read_json, read_last_line, sound_record)
 
 
 class Folder04:
@@ -27,12 +27,13 @@ class Folder04:
             os.path.join(path, '.qmap'))] if 'token' in info else []
         self.failures = Failures()
 
-    def jobs(self, status, fields=None):
-        """Yield the metadata of the jobs with a status."""
+    def jobs(self, status, fields=None, ids=None):
+        """Yield the metadata of the jobs with a status and these ids, as '3,7-12'."""
         wanted = parse_statuses([status] if isinstance(status, str) else status)
+        spans = parse_ids(ids, self) if ids is not None else [(0, len(self.map))]
         for name in sorted(os.listdir(self.path)):
             id, suffix = os.path.splitext(name)
-            if suffix == '.info' and id.isdigit():
+            if suffix == '.info' and id.isdigit() and any(first <= int(id) <= last for first, last in spans):
                 info = read_json(os.path.join(self.path, name))
                 if not isinstance(info, dict) or not isinstance(info.get('status'), str):
                     continue

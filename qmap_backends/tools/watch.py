@@ -183,14 +183,15 @@ class Table:
     #: What is told of the latest jobs, and how many are at hand to be shown.
     FIELDS = ['status', 'started', 'finished', 'host', 'error_reason', 'error']
 
-    def __init__(self, execution, statuses, fields):
+    def __init__(self, execution, statuses, fields, ids=None):
         """
         Args:
             execution: ExecutionReader
             statuses: set of them
             fields: list of dotted paths; empty for the latest jobs
+            ids: of the jobs of which there are fields, as '3,7-12'; None for all
         """
-        self._execution, self._statuses, self._fields = execution, statuses, fields
+        self._execution, self._statuses, self._fields, self._ids = execution, statuses, fields, ids
         self._latest = {}
         self.trouble = ''
 
@@ -237,7 +238,7 @@ class Table:
     def _chosen(self, most):
         parts = ['id'] + [path.partition('.')[0] for path in self._fields]
         rows = []
-        for info in self._execution.jobs(list(self._statuses), parts):
+        for info in self._execution.jobs(list(self._statuses), parts, self._ids):
             rows.append(self._row(info))
             if len(rows) > most:
                 return rows[:most - 1] + [['...']]
@@ -273,7 +274,7 @@ def watch(options, statuses):
     print_warnings(execution.warnings)
     params, _ = execution.changed_params()
     check_fields(options.fields, [*params, *execution.plan.map.names])
-    table = Table(execution, statuses, options.fields)
+    table = Table(execution, statuses, options.fields, options.ids)
     terminal = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     shown = None
     table.look()
