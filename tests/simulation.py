@@ -2500,6 +2500,8 @@ class World:
                                              for past in self.ledger().earlier(number))
         if not happened[reason] and not refused:
             raise Broken('{} is FAILED for {}, which did not happen: {}'.format(word, reason, record))
+        if not happened[reason]:
+            return    # what it says of its end is what an earlier attempt said
         if self.local and killed and record.get('exit_code') == 137:
             return    # this machine knows by which signal
         if (reason == 'exit' or not known) and record.get('exit_code') != (code if known else None):
@@ -3070,7 +3072,7 @@ class Driver(REAL['Driver']):
         if any(WORLD.now - WORLD.shunned[host] > 20 for host in excluded):
             raise Broken('{} are left out, and workers there are not told'.format(excluded))
         numbers = {self.ledger.number(module.split_key(key)[0]) for key in event['tasks']}
-        are_gone = WORLD.canaries and WORLD.canaries <= self.ledger.gone
+        are_gone = WORLD.canaries and WORLD.canaries <= self.without_attempt()
         is_awaited = WORLD.canary and not WORLD.released and not are_gone
         if is_awaited and not (WORLD.canaries and numbers <= WORLD.canaries):
             raise Broken('{} are submitted, and no canary has completed'.format(sorted(numbers - WORLD.canaries)))
@@ -3132,6 +3134,11 @@ class Driver(REAL['Driver']):
         if not any(other['event'] == 'command' for other in events) and not numbers <= WORLD.named:
             raise Broken('{} are cancelled, and nobody ordered that'.format(sorted(numbers - WORLD.named)))
 
+    def without_attempt(self):
+        """Return the numbers of jobs that never run: their outputs are there, or they are no longer in the map."""
+        return {number for number in range(self.ledger.count)
+                if number in self.ledger.gone or self.ledger.is_skipped(number)}
+
     def before_set(self, event, events):
         """Rules: canaries are chosen once, and others come when one has completed, or when there is none of which
         that is to be hoped; what halts is so."""
@@ -3140,7 +3147,7 @@ class Driver(REAL['Driver']):
             if WORLD.canaries - set(event['canaries']) or len(event['canaries']) != count:
                 raise Broken('{} are canaries, and {} were'.format(event['canaries'], WORLD.canaries))
             WORLD.canaries = set(event['canaries'])
-        records = [self.ledger.record(number) for number in WORLD.canaries]
+        records = [self.ledger.record(number) for number in WORLD.canaries - self.without_attempt()]
         if 'canaries' in event and not event['canaries']:
             if not WORLD.released and not self.ledger.settings.get('halt_reason') and not all(
                     record.get('error_reason') == 'cancelled' for record in records) and not any(
@@ -3970,7 +3977,8 @@ def effects_of(events):
     found = {}
     for event in events:
         if event['event'] == 'set':
-            found.update((key, value) for key, value in event.items() if key in ('halted', 'max_running', 'params'))
+            found.update((key, value) for key, value in event.items()
+                         if key in ('halted', 'max_running', 'params', 'waited'))
         elif event['event'] in ('cancel', 'dropped', 'retry'):
             found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
             if event.get('params'):
