@@ -11813,8 +11813,9 @@ def selected_jobs(ledger, order):
 
 def job_numbers(ledger, ids):
     """Return the numbers of the jobs whose ids are in these spans, as from `parse_ids`, in their order."""
+    group, count = ledger.group, ledger.count
     return sorted(set(itertools.chain.from_iterable(
-        range(-(-first // ledger.group), min(last // ledger.group + 1, ledger.count)) for first, last in ids)))
+        range(-(-first // group), min(last // group + 1, count)) for first, last in ids)))
 
 
 def parse_ids(text, plan):
@@ -20219,7 +20220,8 @@ def check_info_options(options):
         raise QMapError('--err, --follow: only with --log ID')
     if options.attempt and options.script is None:
         raise QMapError('--attempt: only with --log ID or --script ID')
-    if options.ids is not None and (options.summary or options.advise):
+    is_table = not options.summary and not options.advise
+    if options.ids is not None and not is_table:
         raise QMapError('--ids: only with fields, or for a map')
     for given, other in (('every', 'watch'), ('force', 'output')):
         if getattr(options, given) and not getattr(options, other):
