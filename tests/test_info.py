@@ -68,7 +68,7 @@ def test_a_field_that_no_job_has_is_an_error(done, words, error):
 
 
 def test_jobs_are_chosen_by_their_ids(done):
-    assert done('info', '-l', 'out', '--ids', '1', 'exit_code').lines[1:] == ['1\t0']
+    assert done('info', '-l', 'out', '--ids', '1', 'exit_code').lines[1:] == ['1\t2']
     both = done('info', '-l', 'out', '-s', 'all', 'status').lines
     assert done('info', '-l', 'out', '--ids', '0-1,0', 'status').lines == both[:3]
     assert done('info', '-l', 'out', '--ids', '0,1', '-s', 'unsubmitted', 'status').lines == both[:1]
