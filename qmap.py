@@ -151,8 +151,7 @@ class NoExecution(QMapError):
     """
 
     def __init__(self, path):
-        super().__init__('{}: {}'.format(path, 'no execution of QMap in this folder; give its logs folder'
-                                         if os.path.isdir(path) else os.strerror(errno.ENOENT)))
+        super().__init__('{}: no execution of QMap in this folder; give its logs folder'.format(path))
         self.path = path
 
 
@@ -10185,8 +10184,6 @@ class Plan:
             QMapError: there is none, or it cannot be read
         """
         self.logs = logs
-        if not os.path.lexists(logs.path):
-            raise NoExecution(logs.path)
         try:
             if not stat.S_ISDIR(os.stat(logs.path).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), logs.path)
@@ -20952,9 +20949,8 @@ def main(argv=None):
         return error.code
     except QMapError as error:
         print_message('error: {}'.format(explain_error(error, sys.argv[1:] if argv is None else argv)))
-        if isinstance(error, NoExecution):
-            for line in list_executions(error.path if os.path.isdir(error.path) else '.', sys.stderr):
-                print_aside(line)
+        for line in list_executions(error.path, sys.stderr) if isinstance(error, NoExecution) else ():
+            print_aside(line)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # `qmap info | head`
         return 141

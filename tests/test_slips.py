@@ -266,7 +266,7 @@ SLIPS = [
     ('info -l out --script 0 --log 0', '--log: not with --script ID'),
     ('info -l out --script 0 -s all', '--status: not with --script ID'),
     ('info -l out --script 0 status', 'status: not a logs folder, and --script ID takes no fields'),
-    ('info nope --script 0', 'nope: not a logs folder, and --script ID takes no fields'),
+    ('info nope --script 0', 'HERE/nope: No such file or directory'),
     ('info -l out --every 2', '--every: only with --watch'),
     ('info -l out --format xml status', '--format: xml: unknown value; known: tsv, csv, json (see qmap info --help)'),
     ('info -l out --format csv', '--format csv: name the fields to print, such as status exit_code'),
