@@ -17646,9 +17646,11 @@ class Session(ExecutionReader):
     Attributes: those of ExecutionReader, and viewing: whether another process drives leaving: how this
         process is to stop, as `stop` has it; '' before successor: who goes on with the jobs that are left
         when this process leaves: 'scheduler', to which all were submitted; 'background', a driver there; ''
-        for nobody news: deque of sentences about what was done on demand, or went wrong, for a view to show
+            for nobody
+        news: deque of sentences about what was done on demand, or went wrong, for a view to show
         on_event: function that is called with each event of the journal, in the thread that works; None for
-        none asks: whether somebody is there who is asked what comes next where it halts by itself
+            none
+        asks: whether somebody is there who is asked what comes next where it halts by itself
     """
 
     def __init__(self, path, max_running=None, force=False, takeover=False, map=None, on_end=None):
