@@ -56,7 +56,7 @@ BUGS = {
     'who cannot make the file runs the chunk all the same': (
         'RUNNER', 'if ! exec >"$qmap_words"', 'if ! exec >|"$qmap_words"', 'task', 'beside'),
     'it is not looked once more whether the batch is over': (
-        'RUNNER', '{ : <"$qmap_batch"; }', 'true', 'share', 'driver'),
+        'RUNNER', '[ -e "$qmap_batch" ]', 'true', 'share', 'driver'),
     'a job begins before it says so': (
         'LOOP', r"printf 's %s %s .\n' $qmap_key $qmap_time", 'true', 'share', 'node'),
     'a job says its end before it began': (
