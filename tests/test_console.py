@@ -135,6 +135,7 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     screen.sees('^some words')
     screen.type('3')
     screen.sees('^too little')
+    until(lambda: os.path.exists(qmap.path('out', '0.sh')))
     os.unlink(qmap.path('out', '0.sh'))
     screen.type('4')
     screen.sees('^#!/bin/bash')
