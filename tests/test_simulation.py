@@ -30,7 +30,7 @@ def test_a_seed_repeats_exactly():
 
 #: Found in so rare worlds that only `--plant all` looks for it.
 RARE = {'copy', 'queue', 'deaf', 'again', 'begun', 'moved', 'inherited', 'onward', 'anew', 'doubled', 'usage', 'all',
-        'frozen', 'silence', 'overtaken', 'leaves', 'stay', 'words', 'condensed'}
+        'frozen', 'silence', 'overtaken', 'leaves', 'stay', 'words', 'condensed', 'tries', 'hasty', 'void'}
 
 
 @pytest.mark.slow
