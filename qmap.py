@@ -2988,11 +2988,8 @@ class Table:
         if source.seekable():
             return source
         import shutil
-        import tempfile
         with source:
-            copy = tempfile.TemporaryFile()
-            shutil.copyfileobj(source, copy)
-            return copy
+            return spool(lambda target: shutil.copyfileobj(source, target))
 
     def _wrong(self, number, text):
         return QMapError('{}, line {}: {}'.format(self.path, number, text))
