@@ -1431,7 +1431,8 @@ class CommandPlaces:
     def identify(self, digits):
         """Note the identifier of the command that was read last: digits, as text or bytes."""
         gap = len(self.offsets) - 1 - len(self._ids)
-        self._ids.frombytes(bytes(self._ids.itemsize * gap))
+        if gap:
+            self._ids.frombytes(bytes(self._ids.itemsize * gap))
         self._ids.append(int('1' + digits if isinstance(digits, str) else b'1' + digits))
 
     def line_id(self, index):
@@ -1774,10 +1775,15 @@ class Map:
     def raws(self):
         """Yield all commands as `raw` returns them, but as bytes."""
         with open_regular(self.path) as source:
+            here = 0
             for place in self._places.offsets:
-                source.seek(place)
-                line = source.readline().rstrip(b'\r\n')
+                if place != here:
+                    source.seek(place)
+                line = source.readline()
+                here = place + len(line)
+                line = line.rstrip(b'\r\n')
                 while line[-1:] == b'\\' and is_continued(line):
+                    here = -1
                     more = source.readline()
                     if not more:
                         break
@@ -11009,8 +11015,8 @@ class CommandKeys:
     """What tells the commands of a map apart: some bytes for each, however long they are.
 
     Attributes:
-        high, low: arrays, by command: the halves of a hash of its text, and of those of its free own
-            parameters (of names that QMap does not know) that it reads
+        high, low: arrays, by command: two hashes of its text, and of those of its free own parameters (of
+            names that QMap does not know) that it reads; they are others in another process
         own: array, by command: a hash of its own parameters, 0 for none; empty where no command has any
         free: the same of the free ones
         fillers: set of the commands that are no commands of the user
@@ -11022,8 +11028,8 @@ class CommandKeys:
             map: Map
             group: commands in a job; where there are several, own parameters count for nothing
         """
-        from hashlib import blake2b
-        digests, count = array.array('Q'), len(map) if map.owns and group == 1 else 0
+        self.high, self.low = array.array('q'), array.array('q')
+        count = len(map) if map.owns and group == 1 else 0
         self.own, self.free = array.array('Q', bytes(8 * count)), array.array('Q', bytes(8 * count))
         self.fillers = set()
         for index, raw in enumerate(map.raws()):
@@ -11034,8 +11040,9 @@ class CommandKeys:
                 command = self._without_own(index, decode(raw))
             elif group > 1 and command == FILLER:
                 self.fillers.add(index)
-            digests.frombytes(blake2b(command.strip(), digest_size=16).digest())
-        self.high, self.low = digests[::2], digests[1::2]
+            command = command.strip()
+            self.high.append(hash(command))    # Python's own: SipHash, with a key that each process draws
+            self.low.append(hash(b'\0' + command))
 
     def _without_own(self, index, text):
         """Note the own parameters of a command, and return what else tells it apart, as bytes."""
@@ -11052,7 +11059,7 @@ class CommandKeys:
         """Return a list of arrays of commands: equal ones are in the same array, as they stand in the map."""
         found = [array.array('L') for _ in range(256)]
         for index, key in enumerate(self.high):
-            found[key >> 56].append(index)
+            found[key & 255].append(index)
         return found
 
     def by_key(self, indices):
@@ -11095,7 +11102,7 @@ class MapMatch:
         self.fresh, self.changed = bytearray(b'\1' * len(new)), bytearray(len(old))
         self._before, self._now = CommandKeys(old, group), CommandKeys(new, group)
         self.fillers = self._before.fillers
-        lows, others = self._before.low, self._now.low
+        pairs, fresh, lows, others = self.pairs, self.fresh, self._before.low, self._now.low
         for olds, news in zip(self._before.portions(), self._now.portions()):
             here, several_here = self._before.by_key(olds)
             there, several_there = self._now.by_key(news)
@@ -11108,14 +11115,16 @@ class MapMatch:
                     alike.sort(key=lambda index: (index // group in gone, index))
                     self._pair_several(alike, several_there.get(key, [other]))
                 elif lows[index] == others[other]:
-                    self._pair(index, other)
+                    pairs[index], fresh[other] = other, 0
+        if self._before.own or self._now.own:
+            self._compare_own(self._before.own or bytes(len(old)), self._now.own or bytes(len(new)))
         del self._before, self._now
 
-    def _pair(self, index, other):
-        before, now = self._before.own, self._now.own
-        self.pairs[index], self.fresh[other] = other, 0
-        if before or now:
-            self.changed[index] = (before[index] if before else 0) != (now[other] if now else 0)
+    def _compare_own(self, before, now):
+        """Find out which commands have other parameters of their own than before."""
+        for index, other in enumerate(self.pairs):
+            if other >= 0:
+                self.changed[index] = before[index] != now[other]
 
     def _pair_several(self, olds, news):
         """Pair commands of which half of the key is equal."""
@@ -11126,7 +11135,8 @@ class MapMatch:
         for index in olds:
             others = waiting.get((before.low[index], before.free[index] if before.free else 0))
             if others:
-                self._pair(index, others.popleft())
+                self.pairs[index] = others.popleft()
+                self.fresh[self.pairs[index]] = 0
 
 
 class Renewal:
@@ -11248,10 +11258,11 @@ class Renewal:
         plan, match = self._plan, self.match
         for line in self.map.text(()):
             yield encode(line)
+        line_id, changed = plan.map.line_id, match.changed
         for index, raw in enumerate(plan.map.raws()):
-            if match.changed[index] and self._retaken[index // plan.group]:
+            if changed[index] and self._retaken[index // plan.group]:
                 raw = encode(self.map.raw(match.pairs[index]))
-            yield with_line_id(raw, plan.map.line_id(index))
+            yield with_line_id(raw, line_id(index))
         if not self.counts['new']:
             return
         taken, following = self._taken_ids()
