@@ -4353,6 +4353,8 @@ class JobTable:
             UNSUBMITTED any more
         gone: set of the numbers of jobs that are no longer in the map: none of them is submitted, and
             `counts` leaves them out, but for those that are still live
+        former: bytearray, by number: 1 where the newest attempt has what all jobs had - parameters, [pre],
+            [post] - before the map was replaced
     """
 
     def __init__(self, commands, group):
@@ -4370,6 +4372,7 @@ class JobTable:
         self.counts = [self.count, 0, 0, 0, 0, 0]
         self.again = collections.deque()
         self.gone = set()
+        self.former = bytearray(self.count)
         self._next = 0
 
     def extend(self, commands):
@@ -4378,6 +4381,7 @@ class JobTable:
         self.commands, self.count = commands, self.count + more
         self.status.extend(bytes(more))
         self.attempts.frombytes(bytes(2 * more))
+        self.former.extend(bytes(more))
         self.counts[0] += more
 
     def set_gone(self, numbers):
@@ -4491,6 +4495,7 @@ class JobTable:
         """Note that a job is to be submitted again, before those that never were."""
         self.set_status(number, UNSUBMITTED)
         self.again.append(number)
+        self.former[number] = 0
 
 
 def place_in(epoch, byte):
@@ -4879,10 +4884,13 @@ class JournalState(JobTable):
         unsaved, again = set(self.numbers(event['unsaved'])), collections.deque(event['again'])
         if not all(0 <= number < self.count for number in itertools.chain(again, changes)):
             raise ValueError(event)
+        former = bytearray(self.count)
+        for number in self.numbers(event.get('former', ())):    # early releases did not note it
+            former[number] = 1
         restarted_after, last_batch = event['before'] + 0, event['last_batch'] + 0
         last = str(event['driver_host'])
         self.settings, self.changes, self.unsaved, self.again = settings, changes, unsaved, again
-        self.last_batch = last_batch
+        self.last_batch, self.former = last_batch, former
         self.drivers.boots, self.drivers.restarted_after, self.drivers.last = boots, restarted_after, last
 
     def apply_command(self, event, place):
@@ -5035,13 +5043,16 @@ def replace_map(state, event, place):
         raise ValueError(event)
     jobs = -(-commands // state.group)
     is_in_it = all(0 <= first <= last < jobs for first, last in gone)
-    if not is_in_it or not 0 <= commands - state.commands < MOST_COMMANDS:
+    is_sound = is_in_it and event.get('differs') in (None, True)
+    if not is_sound or not 0 <= commands - state.commands < MOST_COMMANDS:
         raise ValueError(event)
     read_parameters(event['params'])
     if state.on_map:
         state.on_map(event)
     if state.totals:
         state.totals.alike = state.totals.alike and not event['owns']
+    if event.get('differs'):
+        state.former = bytearray(map(bool, state.status))
     state.extend(commands)
     state.places.extend(state.count)
     former, gone = state.gone, set(numbers_in(gone))
@@ -5095,12 +5106,13 @@ class Ledger(JournalState):
         map         the map is another from here on, and begins with the commands that it had: file, its name
                     in the folder .qmap, number (how many there were, with this one), commands, owns (whether
                     commands have parameters of their own), params of all its jobs as texts, gone: the jobs
-                    that are no longer in it, as spans; time
+                    that are no longer in it, as spans; time; differs: if something of all jobs does from
+                    before, so that attempts up to here had other parameters, [pre] or [post]
         torn        the line before was not written whole, and has been written again
         sum         crc, of the lines since the last sum or torn, which nothing has changed (zlib's CRC-32)
         state       the end of a snapshot: what its lines leave out (settings, starts, before, last_batch,
-                    driver_host, again, unsaved, changes), and read: {segment: bytes of it that this stands
-                    for}
+                    driver_host, again, unsaved, changes, former), and read: {segment: bytes of it that this
+                    stands for}
         left        the driver leaves, and says so: time
 
     Some names on disk are older than those in the code, and stay, so that every version reads them. `tasks`
@@ -5467,6 +5479,7 @@ class Compaction:
                 'before': ledger.drivers.restarted_after, 'last_batch': ledger.last_batch,
                 'driver_host': ledger.drivers.last, 'again': list(again),
                 'unsaved': as_spans(sorted(ledger.unsaved)), 'changes': ledger.changes,
+                'former': as_spans(itertools.compress(range(ledger.count), ledger.former)),
                 'read': {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.last}}
 
     def _surviving(self, event, place):
@@ -11217,7 +11230,7 @@ class Renewal:
                     self._fresh[match.pairs[index]] = 1
             return
         changed = any(match.changed[index] for index in places)
-        is_other = changed or self._all_changed()
+        is_other = changed or self._all_changed() or bool(ledger.former[number])
         rerun = strict and is_other
         if is_live:
             self.counts['running'] += 1
@@ -11311,9 +11324,10 @@ class Renewal:
         except OSError:
             remove_file(path)
             raise
-        return {'event': 'map', 'file': name, 'number': number, 'commands': self.commands(),
-                'owns': bool(self._plan.map.owns or self.map.owns), 'params': self._params,
-                'gone': as_spans(sorted(self.gone)), 'time': now}
+        event = {'event': 'map', 'file': name, 'number': number, 'commands': self.commands(),
+                 'owns': bool(self._plan.map.owns or self.map.owns), 'params': self._params,
+                 'gone': as_spans(sorted(self.gone)), 'time': now}
+        return dict(event, differs=True) if self._all_changed() else event
 
     def events(self, now):
         """Return the events that let it be so, the map's own first.

@@ -11,6 +11,7 @@ import qmap as module
 from qmap_backends.tools import listing
 from conftest import ROOT, until
 from module_submit import ended, prepare, write_journal
+from test_journal import compact
 from test_older import BOOT, FOLDER, HOST, move_execution
 
 #: Says that it ran, and fails as long as a file of its name is there.
@@ -147,6 +148,23 @@ def test_what_else_changed_is_told_and_counts_if_that_is_wanted(qmap):
     result = qmap('submit', 'a.map', '-l', 'out', '--resume=strict', '--no-console')
     assert '3 jobs: 3 changed and run again' in result.out
     assert len(what_ran(qmap)) == 3 and qmap.info('out', '1')['params']['time'] == '01:00:00'
+
+
+@pytest.mark.parametrize('compacted', [False, True])
+def test_what_completed_before_a_change_is_known_as_such_later(qmap, monkeypatch, compacted):
+    text = '[pre]\ntrue\n[params]\ntime = 1h\n[jobs]\necho one >>ran\necho two >>ran\n'
+    qmap.write('a.map', text)
+    assert qmap('submit', 'a.map', '-l', 'out', '-q', '-c', '1').code == 0
+    assert what_ran(qmap) == ['one', 'two']
+    new = text.replace('true', ':') + 'echo new >>ran\n'
+    assert '(--resume=strict runs them again)' in resume(qmap, new).out and what_ran(qmap) == ['new']
+    assert qmap('control', 'out', 'retry', '1').code == 0 and qmap('reattach', 'out', '-q').code == 0
+    assert what_ran(qmap) == ['two']
+    if compacted:
+        compact(qmap, monkeypatch)
+    result = resume(qmap, new + 'true\n', '--resume=strict')
+    assert '4 jobs: 2 done, 1 changed and run again, 1 new' in result.out and what_ran(qmap) == ['one']
+    assert '4 done' in resume(qmap, new + 'true\n', '--resume=strict').out and what_ran(qmap) == []
 
 
 def test_what_the_map_says_anew_counts_more_than_an_earlier_retry(qmap):
