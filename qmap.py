@@ -5401,7 +5401,7 @@ class Ledger(JournalState):
         def told(ledger):
             return (ledger.status, ledger.attempts, ledger.counts, ledger.live, ledger.batches,
                     ledger.settings, ledger.cancelled, ledger.obeyed, ledger.changes, ledger.unsaved,
-                    ledger.last_batch, vars(ledger.drivers), ledger.map, ledger.gone,
+                    ledger.former, ledger.last_batch, vars(ledger.drivers), ledger.map, ledger.gone,
                     {epoch: byte for epoch, byte in ledger.read_so_far().items() if epoch <= self.snapshot},
                     sorted({number for number in ledger.again if not ledger.status[number]}))
 

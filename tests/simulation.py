@@ -3177,8 +3177,9 @@ class Driver(REAL['Driver']):
             sure: whether it must, and not only may
         """
         limit = re.search(r'fail=(\d+)(%?)', WORLD.halt)
-        ends = [record['status'] for record in map(self.ledger.record, range(self.ledger.count))
-                if record['status'] in Life.OVER and record.get('error_reason') != 'cancelled']
+        jobs = set(range(self.ledger.count)) - self.ledger.gone
+        ends = [record['status'] for record in map(self.ledger.record, jobs) if record['status'] in Life.OVER
+                and record.get('error_reason') != 'cancelled']
         if not limit or limit.group(2) and WORLD.resumed and WORLD.retried:
             return bool(limit) and not sure
         before = WORLD.resumed if sure or not WORLD.retried else [0, 0]
@@ -3275,6 +3276,7 @@ class Driver(REAL['Driver']):
         found, right = effects_of(events), self.effects_of_order(order)
         if order['do'] == 'add':    # what an earlier retry changed, and the map says anew
             found.pop('retry params', None)
+            WORLD.retried = True    # or jobs that are no longer in the map are not counted any more
         if found != right:
             raise Broken('the order {} does {}, and not {}'.format(order, found, right))
         WORLD.named.update(right.get('cancel', ()), right.get('dropped', ()), right.get('end', ()))
@@ -3299,9 +3301,9 @@ class Driver(REAL['Driver']):
             WORLD.limits.append((WORLD.now, right['max_running']))
         WORLD.proof.again.update(right.get('retry', ()))
         WORLD.proof.started = WORLD.proof.started or bool(right.get('waited'))
-        changed = right.get('retry params', {}).items()
-        if any(not changed <= ledger.changes.get(number, {}).items() for number in right.get('retry', ())):
-            raise Broken('{} are not changed to {}'.format(right['retry'], right['retry params']))
+        for number, params in right.get('retry params', {}).items():
+            if not params.items() <= ledger.changes.get(number, {}).items():
+                raise Broken('job {} is not changed to {}'.format(number, params))
         for key in ('halted', 'max_running', 'params', 'waited'):
             if key in right and ledger.settings.get(key) != right[key]:
                 raise Broken('{} is {}, and not {}'.format(key, ledger.settings.get(key), right[key]))
@@ -3344,7 +3346,7 @@ class Driver(REAL['Driver']):
         else:
             right = {'retry': {number for number in named if number not in live and ledger.status[number]}}
             if order.get('params') and right['retry']:
-                right['retry params'] = order['params']
+                right['retry params'] = dict.fromkeys(right['retry'], order['params'])
         return {key: value for key, value in right.items() if value}
 
     def effects_of_map(self, order):
@@ -3366,7 +3368,7 @@ class Driver(REAL['Driver']):
                 gone.add(number)
                 continue
             kept.update(here[index] for index in own & set(here))
-            again = status == 'COMPLETED' and order['strict'] and changes
+            again = status == 'COMPLETED' and order['strict'] and (changes or ledger.former[number])
             jobs['live' if live else 'again' if again else status].add(number)
         fresh = [line for line in lines if line not in kept]
         waiting = {number for number in gone if not ledger.status[number]}
@@ -3983,9 +3985,10 @@ def effects_of(events):
             found.update((key, value) for key, value in event.items()
                          if key in ('halted', 'max_running', 'params', 'waited'))
         elif event['event'] in ('cancel', 'dropped', 'retry'):
-            found[event['event']] = {number for first, last in event['numbers'] for number in range(first, last + 1)}
+            numbers = set(module.numbers_in(event['numbers']))
+            found.setdefault(event['event'], set()).update(numbers)
             if event.get('params'):
-                found['retry params'] = event['params']
+                found.setdefault('retry params', {}).update(dict.fromkeys(numbers, event['params']))
         elif event['event'] == 'map':
             map = module.Map(os.path.join(WORLD.logs.qmap, event['file']), submitted=True)
             found['map'] = [map.command(index)[0] for index in range(len(map))], set(module.numbers_in(event['gone']))
