@@ -4002,6 +4002,7 @@ class UsageTotals:
         requested, used: core-seconds that they had reserved, and CPU seconds that they used
         lost: core-seconds of those that were retried
         saved: {(reason, parameter, text before, text after): number of jobs that a retry saved}, a Counter
+        asked: {id of a job as a number: how often its exit status asked that it runs again}, a Counter
         alike: whether all reserved the same cores whose records tell of no parameters
         last: when the last of them ended, in seconds since 1970
         hosts: {host: number of them that ended there}
@@ -4016,7 +4017,7 @@ class UsageTotals:
             other: function of a record that returns the cores of its job, for all others
         """
         self.requested = self.used = self.lost = self.last = 0
-        self.hosts, self.node_failures, self.saved = (collections.Counter() for _ in range(3))
+        self.hosts, self.node_failures, self.saved, self.asked = (collections.Counter() for _ in range(4))
         self._cores, self.alike, self._other = cores, alike, other
 
     def add(self, record, sign=1):
@@ -4027,6 +4028,7 @@ class UsageTotals:
         """
         started, finished, host = record.get('started'), record.get('finished'), record.get('host')
         saved = self._read_saved(record['saved']) if 'saved' in record else None
+        asked = int(record['job']) if record.get('again') else None
         if started and finished:
             cores = self._cores if self.alike and 'params' not in record else self._other(record)
             cpu = record.get('cpu') or 0
@@ -4044,6 +4046,10 @@ class UsageTotals:
                 self.node_failures[host, int(finished or 0) // 60] += sign
         if saved:
             self.saved[saved] += sign
+        if asked is not None:
+            self.asked[asked] += sign
+            if not self.asked[asked]:
+                del self.asked[asked]
 
     @staticmethod
     def _read_saved(saved):
@@ -4205,7 +4211,8 @@ RECORD_FIELDS = {
     'executor_id': str, 'exit_code': int, 'error_reason': str, 'error': str, 'words': str,
     'submitted': NUMBER, 'started': NUMBER, 'finished': NUMBER, 'host': str, 'cpu': NUMBER, 'memory': NUMBER,
     'memory_below': NUMBER, 'done': int, 'signal': int, 'params': dict, 'batch': int, 'k': int,
-    'oom_kills': int, 'rerun': bool, 'alone': bool, 'retry': dict, 'before': int, 'saved': dict}
+    'oom_kills': int, 'rerun': bool, 'alone': bool, 'retry': dict, 'before': int, 'saved': dict,
+    'again': bool}
 #: Those that are never negative.
 RECORD_NUMBERS = [key for key, kind in RECORD_FIELDS.items() if kind is NUMBER]
 
@@ -4656,19 +4663,17 @@ def sound_settings(settings):
     Raises:
         ValueError, TypeError, AttributeError: it is nothing of the kind
     """
-    numbers = [settings.get(key, 1) for key in ('max_running', 'pull', 'skipped')]
+    counts = [settings.get(key, 1) for key in ('max_running', 'pull', 'skipped')]
+    numbers = [*settings.get('canaries', []), *settings.get('halt_from', [])]
+    ''.join(settings.get(key, '') for key in ('pull_reason', 'learned_reason', 'halt_reason', 'halt_kind'))
     is_sound = isinstance(settings.get('halted', False) | settings.get('waited', False), bool) and all(
-        is_of_type(number, int) and number > 0 for number in numbers)
-    texts, numbers = settings.get('pull_reason', '') + settings.get('learned_reason', ''), []
-    for key in ('canaries', 'halt_from'):
-        numbers += settings.get(key, [])
-    texts += settings.get('halt_reason', '') + settings.get('halt_kind', '')
-    is_sound = is_sound and isinstance(texts, str) and len(settings.get('halt_from', '..')) == 2
+        is_of_type(count, int) and count > 0 for count in counts)
+    is_sound = is_sound and len(settings.get('halt_from', '..')) == 2
     if not is_sound or not all(is_of_type(number, int) for number in numbers):
         raise ValueError(settings)
     change_params({}, settings.get('params') or {})
-    for key, texts in settings.get('learned', {}).items():
-        for text in itertools.chain.from_iterable(texts.items()):
+    for key, learned in settings.get('learned', {}).items():
+        for text in itertools.chain.from_iterable(learned.items()):
             read_parameter(key, text)
     for node, (since, message, kind) in settings.get('avoided', {}).items():
         if not (is_of_type(since, NUMBER) and is_of_type(node + message + kind, str)):
@@ -5583,6 +5588,12 @@ def runs_again(event):
 def asks_again(event):
     """Tell whether an attempt ended with the exit status that says: run me again."""
     return event.get('error_reason') == 'exit' and event.get('exit_code') == AGAIN
+
+
+def again_words(event):
+    """Return what the end of an attempt says behind which the job runs again, and that counts as no retry.
+    """
+    return {'rerun': True, 'again': True} if asks_again(event) else {'rerun': True}
 
 
 def is_retried(record):
@@ -7029,6 +7040,7 @@ class JobRequests:
     extra_rules: 'typing.Optional[ExtraRules]' = None
     #: How an option of `extra` begins that names a queue (a pattern); '' where there are no queues.
     queue_option = ''
+    _queue_rules: 'typing.Optional[QueueRules]' = None    # as soon as somebody has asked
 
     def extra_fault(self, params):
         """Return why the `extra` of params cannot be taken, '' where it can."""
@@ -7061,16 +7073,19 @@ class JobRequests:
 
     def _wants_queue(self, params):
         """Tell whether the rules of the profile are to choose the queue."""
-        given = re.search(r'(^|\s)({})'.format(self.queue_option), params.get('extra') or '')
-        return bool(self.queue_option) and not params.get('queue') and not given
+        if not self.queue_rules() or not self.queue_option or params.get('queue'):
+            return False
+        return not re.search(r'(^|\s)({})'.format(self.queue_option), params.get('extra') or '')
 
     def queue_rules(self):
         """Return the QueueRules of the profile."""
-        return QueueRules(self.settings.get('[queues]', ''))
+        if self._queue_rules is None:
+            self._queue_rules = QueueRules(self.settings.get('[queues]', ''))
+        return self._queue_rules
 
     def queue_warnings(self, params, where=''):
         """Return the sentence, in a list, that no rule of the profile fits what params ask for; else []."""
-        if not self.queue_rules() or not self._wants_queue(self.requested(params)):
+        if not self._wants_queue(self.requested(params)):
             return []
         return [where + 'no rule of [queues] in the profile fits; no queue is requested']
 
@@ -8002,11 +8017,14 @@ fi
 
     def cancel(self, tasks, counts):
         """See `Backend.cancel`: on each cluster those that are there."""
-        for cluster in split_clusters(number for number, _ in tasks):
-            there = [(number.partition(';')[0], index) for number, index in tasks
-                     if number.partition(';')[2] == cluster]
-            own = {number.partition(';')[0]: count for number, count in counts.items()
-                   if number.partition(';')[2] == cluster}
+        found = collections.OrderedDict()    # {cluster: (tasks, counts)}, by their numbers there
+        for id, index in tasks:
+            number, _, cluster = id.partition(';')
+            there, own = found.setdefault(cluster, ([], {}))
+            there.append((number, index))
+            if id in counts:
+                own[number] = counts[id]
+        for cluster, (there, own) in found.items():
             for words in portions(self.task_words(there, own)):
                 self.ask(self.cancel_argv + words, cluster)
 
@@ -10999,7 +11017,7 @@ def own_end(plan, record, start, end, why):
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
     record = {key: value for key, value in record.items() if key not in (
         'exit_code', 'signal', 'error_reason', 'error', 'finished', 'unheard', 'cancelled', 'rerun',
-        'alone', 'retry', 'saved')}
+        'alone', 'retry', 'saved', 'again')}
     start = start if start and 'time' in start else {}
     error = '' if end['exit_code'] == 0 and not why else read_last_line(plan.path(record['job'], '.err'))
     event = end_event(record, start, end, account, why, error)
@@ -11696,10 +11714,22 @@ class Set(Order):
         """See Order."""
         params = dict(driver.ledger.settings.get('params') or {}, **order['params'])
         driver.steering.refuse(params)
-        return Reply([set_event(driver, params=params)], '{} for {}'.format(
-            ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items()),
-            plural(driver.ledger.count_of(UNSUBMITTED), 'unsubmitted job'))
-            + request_note(driver, order['params']), '')
+        settings = dict(unlearned(driver.ledger, order['params']), params=params)
+        count = driver.ledger.count_of(UNSUBMITTED)
+        text = ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items())
+        text += ' for {}'.format(plural(count, 'unsubmitted job'))
+        text += '' if count else '; it holds for those that are retried or added later'
+        text += '; what was learned about it is forgotten' if 'learned' in settings else ''
+        return Reply([set_event(driver, **settings)], text + request_note(driver, order['params']), '')
+
+
+def unlearned(ledger, params):
+    """Return what else is set with parameters, a dict of texts: jobs get what somebody says, whatever saved
+    others that requested the same."""
+    learned = ledger.settings.get('learned') or {}
+    back = {key: dict(learned[key], **{text: text}) for key, text in params.items()
+            if learned.get(key, {}).get(text, text) != text}
+    return {'learned': dict(learned, **back)} if back else {}
 
 
 class Include(Order):
@@ -12937,7 +12967,7 @@ class Reports(Part):
         why = standing_verdict(end, read_why(path(record, '.why')) or why_noted(self.ledger, number))
         event = own_end(self.plan, record, start, end, why)
         if self.driver.recall.may_rerun(number, event):    # only now it is known that it had begun
-            event['rerun'] = True
+            event.update(again_words(event))
         else:
             self.driver.recall.retries.note(number, event)
         return [event]
@@ -13026,7 +13056,7 @@ class Reports(Part):
         """Note in the last event of an attempt that the job runs once more by itself; see `_note_limit`."""
         cut_off = self.driver.pools.cut_off(event, end, why)
         if self.driver.recall.may_rerun(number, event) or cut_off:
-            event['rerun'] = True
+            event.update(again_words(event))
         else:
             if asks_again(event) and self.driver.recall.times_again(number):
                 event['error'] = 'asked to run again, as often as --again allows'
@@ -15086,9 +15116,8 @@ class Queue(Part):
 class Retries(Part):
     """Decides which jobs that failed are retried by themselves, and what they request then."""
 
-    #: So many jobs must have been saved by the same, and such a part of those that have ended, until the
-    #: others start with that.
-    LEARN, PART = 10, 0.1
+    #: So many jobs with the same request must have been saved by more, until the others start with that.
+    LEARN = 10
 
     def wanted(self, number):
         """Return how often a job is retried, as its parameters say."""
@@ -15204,14 +15233,18 @@ class Retries(Part):
         """Let jobs that are not yet submitted start with what saved enough others."""
         if not self.plan.retry_rules.learn:
             return
-        least = max(self.LEARN, self.PART * (self.ledger.count - self.ledger.left()))
-        learned = copy.deepcopy(self.ledger.settings.get('learned') or {})
+        found = collections.OrderedDict()    # {(parameter, before): {after: number of jobs}}
         for (_, key, before, after), count in self.ledger.totals.saved.most_common():
-            if count >= least and key and before not in learned.get(key, {}):
-                learned.setdefault(key, {})[before] = after
+            found.setdefault((key, before), collections.OrderedDict())[after] = count
+        learned = self.ledger.settings.get('learned') or {}
+        for (key, before), saved in found.items():
+            count, after = sum(saved.values()), next(iter(saved))    # which saved most of them
+            if key and count >= self.LEARN and before not in learned.get(key, {}):
+                learned = dict(learned, **{key: dict(learned.get(key, {}), **{before: after})})
                 self.driver.set(learned=learned, learned_reason=(
-                    'learned: {} with {} = {} were saved by {}; what is not yet submitted starts there '
-                    '(--no-learn avoids this)'.format(plural(count, 'job'), key, before, after)))
+                    'learned: {0} with {1} = {2} were saved by {3}; what is not submitted yet starts with '
+                    '{4} (--no-learn avoids this; control set {1}={2} takes it back)'.format(
+                        plural(count, 'job'), key, before, 'more' if len(saved) > 1 else after, after)))
 
 
 def counts_as_retry(record):
@@ -15255,6 +15288,7 @@ class Recall(Part):
         if any(batch.get('id') is None for batch in self.ledger.batches.values()):
             self.due = 0
         self._untraced = self.ledger.drivers.restarted_after if self.backend.starts_jobs else 0
+        self.retries.learn()
 
     def is_untraced(self, record):
         """Tell whether a live job was submitted before this machine, which runs the jobs, was started anew:
@@ -16975,6 +17009,82 @@ def running_event(record, start):
 # An execution as its logs folder tells it
 ##############################################################################################################
 
+class RetryCounts:
+    """What retries have done so far, and which jobs are in a later attempt than their first.
+
+    Attributes:
+        saved: {reason: number of jobs that they saved}, the largest first
+        waiting, running: numbers of jobs that are not over: whose next attempt has not begun, or runs
+        requests: {what these request since they failed, such as 'memory = 8G': number of jobs}
+        asked: number of jobs that asked to run again, by their exit status
+        times: how often they did
+    """
+
+    def __init__(self, ledger):
+        """
+        Args:
+            ledger: Ledger with UsageTotals
+        """
+        self.saved = saved_by_reason(ledger.totals)
+        self.asked, self.times = len(ledger.totals.asked), sum(ledger.totals.asked.values())
+        self.waiting = self.running = 0
+        requests = collections.Counter()
+        if ledger.places.earlier:
+            for number in {*ledger.again, *ledger.live}:
+                self._count(ledger, number, requests)
+        self.requests = collections.OrderedDict(requests.most_common())
+
+    def _count(self, ledger, number, requests):
+        code = ledger.status[number]
+        if number not in ledger.places.earlier or code in ENDED_CODES or number in ledger.gone:
+            return
+        self.running += code == STATUS_CODES[RUNNING]
+        self.waiting += code != STATUS_CODES[RUNNING]
+        changes = ledger.changes.get(number)
+        if changes:
+            requests[changes_text(changes)] += 1
+
+    def parts(self):
+        """Return it for people, as a list of short texts; an empty one where there is nothing to tell."""
+        found = []
+        if self.saved:
+            found.append('{:,} saved ({})'.format(sum(self.saved.values()), ', '.join(
+                '{:,} {}'.format(count, reason) for reason, count in self.saved.items())))
+        states = ['{:,} {}'.format(count, word) for count, word in
+                  ((self.waiting, 'waiting'), (self.running, 'running again')) if count]
+        if states:
+            requests = list(self.requests.items())
+            others = self.waiting + self.running - sum(self.requests.values())
+            is_for_all = len(requests) == 1 and not others
+            with_what = ['{}with {}'.format('' if is_for_all else '{:,} '.format(count), what)
+                         for what, count in requests[:2]]
+            text = ', '.join(states)
+            found.append(text + (' ' if is_for_all else ': ') + ', '.join(with_what) if with_what else text)
+        if self.asked:
+            found.append('{} asked to run again (exit {}), {}'.format(
+                plural(self.asked, 'job'), AGAIN, plural(self.times, 'time')))
+        return found
+
+    def as_dict(self):
+        """Return it for programs."""
+        return collections.OrderedDict([
+            ('saved', self.saved), ('waiting', self.waiting), ('running', self.running),
+            ('requests', self.requests), ('again', {'jobs': self.asked, 'times': self.times})])
+
+
+def saved_by_reason(totals):
+    """Return {reason: number of jobs that were saved by retries} of UsageTotals, the largest first."""
+    found = collections.Counter()
+    for (reason, *_), count in totals.saved.copy().items():    # the driver may be counting just now
+        found[reason] += count
+    return collections.OrderedDict((+found).most_common())
+
+
+def changes_text(changes):
+    """Return parameters that have changed, a dict of texts, as 'memory = 8G, time = 02:00:00'."""
+    return ', '.join('{} = {}'.format(*item) for item in sorted(changes.items()))
+
+
 class ExecutionReader:
     """An execution, to be asked: what `info`, a summary and the views show. Nothing is written.
 
@@ -17125,6 +17235,10 @@ class ExecutionReader:
     def figures(self):
         """Return the UsageTotals so far."""
         return self.ledger.totals
+
+    def retry_counts(self):
+        """Return the RetryCounts so far."""
+        return RetryCounts(self.ledger)
 
     def left(self) -> int:
         """Return how many jobs have not reached a final status."""
@@ -17414,10 +17528,17 @@ class Summary:
 
     def saved(self):
         """Return {reason: number of jobs that were saved by retries}, the largest first."""
-        found = collections.Counter()
-        for (reason, *_), count in self.figures.saved.items():
-            found[reason] += count
-        return collections.OrderedDict(found.most_common())
+        return saved_by_reason(self.figures)
+
+    def retries(self):
+        """Return what retries have done, for programs."""
+        old = not self._execution.has_journal
+        found = collections.OrderedDict(saved=self.saved())
+        found.update({} if old else self._execution.retry_counts().as_dict())
+        found['next'] = self.next_request()
+        found['core_hours_lost'] = round(self.figures.lost / 3600, 6)
+        found['learned'] = {} if old else self._execution.ledger.settings.get('learned') or {}
+        return found
 
     def next_request(self):
         """Return the options with which next time no job would need a retry, such as ['-m 8G']; an empty list
@@ -17441,6 +17562,8 @@ class Summary:
                 line += ', {:,.1f} core-hours lost to attempts that failed'.format(self.figures.lost / 3600)
             more = self.next_request()
             yield line + ('; next time {}'.format(' '.join(more)) if more else '')
+        if self.figures.asked:
+            yield self._execution.retry_counts().parts()[-1]
         kinds = {describe_end({'error_reason': key}): key for key in ('memory', 'time')}
         failed = collections.Counter()
         for group in self.groups:
@@ -17484,8 +17607,7 @@ class Summary:
             ('elapsed', None if self.elapsed is None else round(self.elapsed, 3)),
             ('core_hours', {'asked': round(self.figures.requested / 3600, 6),
                             'used': round(self.figures.used / 3600, 6)}),
-            ('retries', {'saved': self.saved(), 'next': self.next_request(),
-                         'core_hours_lost': round(self.figures.lost / 3600, 6)}),
+            ('retries', self.retries()),
             ('failures', [collections.OrderedDict([
                 ('jobs', group.count), ('what', group.what), ('error', group.error), ('same', group.same),
                 ('ids', group.ids), ('hosts', group.hosts), ('only_on', hosts)])
@@ -18081,6 +18203,13 @@ class Execution:
     def left(self) -> int:
         """Return how many jobs have not reached a final status."""
         return self._session.left()
+
+    def retries(self) -> 'typing.Dict[str, typing.Any]':
+        """Return what retries have done so far: `saved` {reason: number of jobs}; of the jobs that are not
+        over, how many wait for another attempt (`waiting`) or are in one (`running`), and what they request
+        now (`requests`, {'memory = 8G': number of jobs}); `again` {'jobs', 'times'}: how many asked to run
+        again, by the exit status 85, and how often."""
+        return self._session.retry_counts().as_dict()
 
     def counts(self) -> 'typing.Dict[str, int]':
         """Return {status: number of jobs}, in the order of STATUSES."""
@@ -18969,8 +19098,7 @@ class View:
 
 def requests_text(event):
     """Return what a retry requests, ' with memory = 8G', '' for nothing else."""
-    changed = sorted(sound_record(event).get('retry', {}).items())
-    changes = ', '.join('{} = {}'.format(*item) for item in changed)
+    changes = changes_text(sound_record(event).get('retry', {}))
     return ' with ' + changes if changes else ''
 
 
@@ -19222,6 +19350,8 @@ class PlainView(View):
                   if word not in ('unsubmitted', 'completed')]
         runs = counts[RUNNING] > suspended
         parts += self._pace(now, ended - shown.get('cancelled', 0), total - ended if runs else 0)
+        retries = session.retry_counts().parts()
+        parts += ['retries: ' + '; '.join(retries)] if retries else []
         if session.viewing and total > ended:
             parts.append('viewing; ' + self._driver_text())
         load = session.load

@@ -154,6 +154,7 @@ PLANTED = collections.OrderedDict([
     ('mends', 'a job is retried without end'),
     ('first', 'a job whose request has grown, and is refused, has failed for that'),
     ('learned', 'what was learned for the jobs that follow is not written down'),
+    ('learns', 'nobody learns from what saved others'),
     ('anyhow', 'a job that somebody has cancelled is retried'),
     ('shrunk', 'a journal that was compacted does not know that the map is another'),
     ('former map', 'who looks on keeps the map that was before'),
@@ -193,7 +194,7 @@ NEEDS = {
     'canaries': {'halts', 'crash'}, 'heedless': {'halts'}, 'scared': {'halts'}, 'drops': {'halts'},
     'shunned': {'node', 'crash', 'bad'}, 'linger': {'node', 'pull', 'bad'}, 'many': {'node', 'bad'},
     'twin': {'runner', 'retries'}, 'grown': {'runner', 'retries', 'crash'}, 'mends': {'runner', 'retries'},
-    'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'},
+    'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'}, 'learns': {'runner', 'retries'},
     'anyhow': {'runner', 'retries', 'control', 'polite'},
     'shrunk': {'edit', 'crash'}, 'former map': {'edit'}, 'renumbered': {'edit'}, 'withdrawn': {'edit'},
     'proof': {'proof'}, 'insisted': {'skip', 'control', 'crash'}, 'ahead': {'after', 'crash', 'halt'},
@@ -2310,6 +2311,7 @@ class World:
         for number in range(ledger.count):
             self.check_job(ledger, number)
         self.check_sums(ledger)
+        self.check_learned(ledger)
         self.check_map(ledger)
         for word, count in self.ran.items():
             if count > 1:
@@ -2458,6 +2460,13 @@ class World:
             raise Broken('{} is FAILED ({}), but had ended with 0 when it was told to end'.format(
                 word, record['error_reason']))
 
+    def check_learned(self, ledger):
+        """Rule: at the end it is known from which request on jobs were saved by more."""
+        learned = ledger.settings.get('learned') or {}
+        for (_, key, before, _), count in ledger.totals.saved.items():
+            if key and count > 0 and self.rules['learn'] == 'true' and before not in learned.get(key, {}):
+                raise Broken('{} = {} was too little, and nobody learns from that'.format(key, before))
+
     def check_sums(self, ledger):
         """Check what is counted over all jobs."""
         statuses, figures = collections.Counter(), module.UsageTotals(1, other=lambda record: 1)
@@ -2473,8 +2482,9 @@ class World:
                             (ledger.totals.lost, figures.lost)):
             if abs(kept - right) > 0.001:
                 raise Broken('{} core-seconds are {} by the records'.format(kept, right))
-        if +ledger.totals.saved != +figures.saved:
-            raise Broken('{} are {} by the records'.format(ledger.totals.saved, figures.saved))
+        for kept, right in (ledger.totals.saved, figures.saved), (ledger.totals.asked, figures.asked):
+            if +kept != +right:
+                raise Broken('{} are {} by the records'.format(kept, right))
         if +ledger.totals.hosts != +figures.hosts:
             raise Broken('{} are {} by the records'.format(ledger.totals.hosts, figures.hosts))
 
@@ -3325,7 +3335,11 @@ class Driver(REAL['Driver']):
         if do == 'max-running':
             return {'max_running': order['number']}
         if do == 'set':
-            return {'params': dict(settings.get('params') or {}, **order['params'])}
+            found = {'params': dict(settings.get('params') or {}, **order['params'])}
+            text, memory = order['params']['memory'], (settings.get('learned') or {}).get('memory', {})
+            if memory.get(text, text) != text:    # somebody knows better
+                found['learned'] = dict(settings['learned'], memory=dict(memory, **{text: text}))
+            return found
         if do == 'add':
             return {key: value for key, value in self.effects_of_map(order)[0].items() if value}
         unnamed = do == 'retry' and not order.get('statuses') and not order.get('ids')
@@ -3699,7 +3713,7 @@ class Submitter(REAL['Submitter']):
 class Retries(REAL['Retries']):
     """What is retried."""
 
-    LEARN, PART = 1, 0
+    LEARN = 1
 
     def wanted(self, number):
         return super().wanted(number) and 100 if WORLD.plant == 'mends' else super().wanted(number)
@@ -3710,6 +3724,10 @@ class Retries(REAL['Retries']):
             self.ledger.cancelled = {}
         super().note(number, event)
         self.ledger.cancelled = cancelled
+
+    def learn(self):
+        if WORLD.plant != 'learns':
+            super().learn()
 
     def explain_refusal(self, event):
         return event if WORLD.plant == 'first' else super().explain_refusal(event)
@@ -3983,7 +4001,7 @@ def effects_of(events):
     for event in events:
         if event['event'] == 'set':
             found.update((key, value) for key, value in event.items()
-                         if key in ('halted', 'max_running', 'params', 'waited'))
+                         if key in ('halted', 'max_running', 'params', 'waited', 'learned'))
         elif event['event'] in ('cancel', 'dropped', 'retry'):
             numbers = set(module.numbers_in(event['numbers']))
             found.setdefault(event['event'], set()).update(numbers)

@@ -142,7 +142,9 @@ def test_retries_a_failed_job_with_more_memory(qmap, console):
     screen.sees('export QMAP_MEMORY=100M')
     screen.type('r')
     screen.sees('memory: .*now 100M')
-    screen.type(DOWN, '2X', ENTER)
+    screen.type(DOWN, '2')
+    screen.sees(r'memory: 2_ +\(= 2G; now 100M\)')
+    screen.type('X', ENTER)
     screen.sees('2X')
     screen.type('\x7f', 'G', ENTER)
     screen.sees('retrying 1 job, with memory = 2G')
@@ -167,13 +169,15 @@ def test_ends_by_itself_where_nobody_touched_it(qmap, console):
 
 
 def test_a_job_is_retried_after_the_end(qmap, console):
-    qmap.write('a.map', 'sleep 1; [ "$QMAP_ATTEMPT" = 2 ]\n')
+    qmap.write('a.map', 'sleep 1; [ "$QMAP_ATTEMPT" = 2 ] || exit 1; ' + STAYS)
     screen = console('submit', 'a.map', '--logs', 'out')
     screen.type('o')
     screen.sees('All jobs finished')
     screen.type('r')
     screen.sees(r'Retry \(selected: job 0\)')
     screen.type(ENTER)
+    screen.sees('^ retries 1 (waiting|running again)$')
+    qmap.write('go', '')
     screen.sees('C completed')
     screen.type('q')
     assert screen.ends() == 0

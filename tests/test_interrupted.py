@@ -145,6 +145,7 @@ def test_what_it_saved_is_there_until_it_completes(qmap):
     assert qmap.read('out/1.state/y') == 'y\n'
     assert qmap.info('out', '1')['error'] == 'asked to run again, as often as --again allows'
     assert '0 exit 85; runs again' in result.out
+    assert '2 jobs asked to run again (exit 85), 3 times' in result.lines
     # Somebody who has it run again finds what it saved.
     assert qmap('control', '-l', 'out', 'retry', '1').code == 0
     assert qmap('reattach', '-l', 'out').code == 1

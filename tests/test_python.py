@@ -110,7 +110,7 @@ def test_a_program_uses_all_that_is_promised_with_its_types(qmap):
     assert set(shown[:-6]) <= {'0 RUNNING', '1 RUNNING', '0 COMPLETED', '1 FAILED'}
     assert shown[-6:] == [
         'ended True 0', 'counts 1 1', "failed [{'id': '1', 'exit_code': 3}]",
-        "[] - out <qmap.Execution '{}': 1 completed, 1 failed>".format(qmap.path('out')), 'resumed True 0',
+        "[] - out <qmap.Execution '{}': 1 completed, 1 failed>".format(qmap.path('out')), 'resumed True 0 0',
         '{}: no execution of QMap in this folder; give its logs folder'.format(ROOT)]
 
 

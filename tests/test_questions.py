@@ -210,6 +210,9 @@ def test_output_that_is_not_there_is_told_in_a_line(qmap):
     result = qmap('info', '-l', 'kept', '--log', '0')
     assert result.code == 0 and not result.out
     assert result.err == 'qmap: warning: job 0 wrote nothing to stdout (--keep failed keeps no empty files)\n'
+    qmap('submit', 'a.map', '--logs', 'whole')
+    result = qmap('info', '-l', 'whole', '--log', '0', '--err')
+    assert (result.code, result.out, result.err) == (0, '', 'qmap: warning: job 0: its stderr is empty\n')
 
 
 def script_of(qmap, id, *more):

@@ -144,13 +144,19 @@ def test_a_larger_request_that_will_never_start_is_given_up(qmap):
     assert 1 in driver.ledger.live    # nobody asked for that
 
 
+def save(driver, number, starving=1):
+    """Let a job of which there are a hundred complete, after so many attempts that lack memory."""
+    for attempt in range(1, starving + 1):
+        starve(driver, '{:03d}.{}'.format(number, attempt))
+    end(driver, '{:03d}.{}'.format(number, starving + 1), exit_code=0)
+
+
 @pytest.mark.parametrize('learn', ['true', 'false'])
 def test_what_follows_starts_with_what_saved_ten(qmap, learn):
-    driver = retried(qmap, 'true ## memory=4G retries=1\n' * 19 + 'true ## memory=2G\n', learn=learn)
+    driver = retried(qmap, 'true ## memory=4G retries=1\n' * 19 + 'true ## memory=2G\n' * 90, learn=learn)
     for number in range(10):
-        id = '{:02d}'.format(number)
-        starve(driver, id + '.1')
-        end(driver, id + '.2', exit_code=0)
+        assert not driver.ledger.settings.get('learned')
+        save(driver, number)
     driver = follow(driver)
     pass_time(driver, 20)
     assert driver.ledger.settings.get('learned') == ({'memory': {'4G': '8G'}} if learn == 'true' else None)
@@ -159,6 +165,46 @@ def test_what_follows_starts_with_what_saved_ten(qmap, learn):
     assert [memory_of(driver, number) for number in (18, 19)] == ['8G' if learn == 'true' else '4G', '2G']
     assert driver.ledger.attempts[18] == 1
     assert driver.plan.worker_params(driver.ledger) == driver.plan.params    # which request nothing
+    if learn == 'true':
+        reply = module.Set.obey(driver, {'do': 'set', 'params': {'memory': '4G'}})
+        assert reply.text.endswith('; what was learned about it is forgotten')
+        driver.lease.write(reply.events)
+        assert module.raised_texts(driver.ledger, {'memory': '4G'}) == {}
+        driver.recall.retries.learn()    # and it is not learned once more
+        assert driver.ledger.settings['learned'] == {'memory': {'4G': '4G'}}
+
+
+def test_what_saved_most_of_ten_is_learned_also_by_who_takes_over(qmap):
+    driver = retried(qmap, 'true ## memory=4G retries=2\n' * 101)
+    for number in range(9):
+        save(driver, number, 1 + (number > 5))
+    driver.recall.retries.LEARN = 99    # as if it were killed before it could
+    save(driver, 9)
+    assert not driver.ledger.settings.get('learned')
+    driver = follow(driver)
+    assert driver.ledger.settings['learned'] == {'memory': {'4G': '8G'}}
+    assert driver.ledger.settings['learned_reason'].startswith(
+        'learned: 10 jobs with memory = 4G were saved by more; what is not submitted yet starts with 8G (--no-learn ')
+
+
+def test_what_retries_do_is_told(qmap):
+    driver = retried(qmap, 'true ## memory=4G retries=2\n' * 104)
+    for number in range(2):
+        save(driver, number)
+    for attempt in '1', '2':
+        end(driver, '002.' + attempt, exit_code=85)
+    end(driver, '003.1', exit_code=85)
+    starve(driver, '003.2')
+    right = {'saved': {'memory': 2}, 'waiting': 0, 'running': 2, 'requests': {'memory = 8G': 1},
+             'again': {'jobs': 2, 'times': 3}}
+    reader = module.ExecutionReader(driver.logs.path)
+    assert reader.retry_counts().as_dict() == right
+    assert reader.retry_counts().parts() == [
+        '2 saved (2 memory)', '2 running again: 1 with memory = 8G',
+        '2 jobs asked to run again (exit 85), 3 times']
+    found = json.loads(qmap('info', 'out', '--summary', '--format', 'json').out)['retries']
+    assert {key: found[key] for key in right} == right and found['learned'] == {}
+    assert '2 jobs asked to run again (exit 85), 3 times' in qmap('info', 'out', '--summary').lines
 
 
 def test_a_group_runs_only_what_did_not_end_well(qmap):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import QMAP, until
@@ -336,6 +337,7 @@ class Shown:
 
     viewing = halted = False
     load, trouble, on_event = {}, '', None
+    retry_counts = staticmethod(lambda: SimpleNamespace(parts=list))
     failures = module.Failures()
 
     def __init__(self, *jobs):

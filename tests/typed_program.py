@@ -50,7 +50,7 @@ def resume_in_steps(logs: str) -> None:
     execution.cancel()
     execution.start()
     left: int = execution.left()
-    print('resumed', execution.wait(None), left)
+    print('resumed', execution.wait(None), left, execution.retries()['waiting'])
 
 
 def find_error(logs: str) -> Optional[str]:

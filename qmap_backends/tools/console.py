@@ -116,6 +116,16 @@ class Messages:
                 for when, text in self._all] or [('none so far', 'dim')]
 
 
+def meant_value(key, text):
+    """Return what a memory or a time means that is typed without a unit, '800G' for 800; '' for all else."""
+    if key not in ('memory', 'time') or not text.strip().replace('.', '', 1).isdigit():
+        return ''
+    try:
+        return write_parameter(key, parse_parameter(key, text))
+    except QMapError:
+        return ''
+
+
 class Control:
     """What the keys do that steer an execution, or leave it.
 
@@ -182,7 +192,8 @@ class Control:
         waiting = plural(session.ledger.count_of('UNSUBMITTED'), 'job')
         self._console.dialog = Form(
             'Parameters of the {} not submitted yet'.format(waiting),
-            [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError)
+            [[key, label or key, now[key], ''] for key, label in labels.items()], change, QMapError,
+            read=meant_value)
 
     # Which jobs
 
@@ -259,7 +270,7 @@ class Control:
 
         self._console.dialog = Form('Retry ({}); empty: as before'.format(name), [
             [key, key, '', self._requested(key, numbers)] for key in ('cores', 'memory', 'time')],
-            retry, QMapError, ' '.join(map_changed(self._session.plan)))
+            retry, QMapError, ' '.join(map_changed(self._session.plan)), meant_value)
         return True
 
     def _cancel(self):
@@ -393,9 +404,13 @@ class Head:
         if lines >= 3:
             self._counts(screen, y, counts)
             y += 1
+        retries, dot = session.retry_counts().parts() if lines >= 12 else [], (screen.dot, 'dim')
+        if retries:
+            parts = [part for text in retries for part in (dot, (text, ''))]
+            screen.put_parts(y, 0, [(' retries ', 'dim')] + parts[1:])
+            y += 1
         load = session.load
         if load and lines >= 12:
-            dot = (screen.dot, 'dim')
             screen.put_parts(y, 0, [
                 (' cluster ', 'dim'), ('{nodes} nodes'.format(**load), ''), dot,
                 ('{used:.0f} % in use'.format(**load), ''), dot, ('{mine:.0f} % yours'.format(**load), '')])

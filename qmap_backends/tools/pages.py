@@ -183,19 +183,21 @@ class Form:
         action: function of a dict of the texts; it raises `error` with a message where one of them is wrong
         error: class of that exception
         warning: what to know before
+        read: function of a name and its text that returns what the text means, '' where it says so itself
     """
 
-    def __init__(self, title, fields, action, error, warning=''):
+    def __init__(self, title, fields, action, error, warning='', read=lambda name, text: ''):
         self._title, self._fields, self._action, self._error = title, fields, action, error
-        self._warning = warning
+        self._warning, self._read = warning, read
         self._at, self._wrong = 0, ''
 
     def lines(self):
         """Return a list of (text, look)."""
         width = max(len(label) for _, label, _, _ in self._fields)
         lines = [(' ' + self._title, 'bar')] + [('! ' + self._warning, 'trouble')] * bool(self._warning)
-        for place, (_, label, text, note) in enumerate(self._fields):
-            here = place == self._at
+        for place, (name, label, text, note) in enumerate(self._fields):
+            here, meant = place == self._at, self._read(name, text)
+            note = '; '.join((['= ' + meant] if meant else []) + ([note] if note else []))
             note = '   ({})'.format(note) if note else ''
             lines.append(('{} {:<{}}: {}{}{}'.format(
                 '>' if here else ' ', label, width, text, '_' if here else '', note), 'bold' if here else ''))

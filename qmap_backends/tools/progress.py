@@ -9,7 +9,7 @@ from qmap import COMPLETED, FAILED, NO_ROOM, View, __version__, encode, status_c
 
 #: What is told of an attempt that has ended.
 OF_END = ('exit_code', 'error_reason', 'error', 'host', 'started', 'finished', 'cpu', 'memory',
-          'memory_below')
+          'memory_below', 'rerun', 'retry')
 
 
 def line(event, **keys):

@@ -1117,6 +1117,8 @@ class Report:
         info = self.plan.info
         numbers = [number for number, attempts in enumerate(self.ledger.attempts) if attempts > 1]
         retried, saved = len(numbers), sum('saved' in self.ledger.record(number) for number in numbers)
+        asked = collections.Counter(
+            number for number in numbers for record in self.ledger.earlier(number) if record.get('again'))
         facts = [
             ('map', info.get('map')), ('commands', '{:,}'.format(len(self.plan.map))),
             ('commands per job', info['group'] if info['group'] > 1 else None),
@@ -1124,6 +1126,8 @@ class Report:
             ('profile', info.get('profile')), ('scheduler', info.get('executor')),
             ('retried', plural(retried, 'job') if retried else None),
             ('saved by retries', plural(saved, 'job') if saved else None),
+            ('asked to run again', '{}, {}'.format(
+                plural(len(asked), 'job'), plural(sum(asked.values()), 'time')) if asked else None),
             ('submitted', moment_text(info['created_seconds']) if info.get('created_seconds') else None),
             ('submitted from', info.get('host')), ('logs folder', info.get('logs')),
             ('qmap', info.get('version'))]

@@ -35,6 +35,7 @@ class Output:
             QMapError: there is no such job or attempt
         """
         self._source, self._suffix = source, suffix
+        self._name = 'stderr' if suffix == '.err' else 'stdout'
         self._old = not source.has_journal
         plan = source if self._old else source.plan
         self.id = parse_id(id, plan, '--log')
@@ -86,8 +87,7 @@ class Output:
 
     def why_none(self):
         """Return why there is no file, and whether that is how it should be: it would be empty."""
-        record = self.record()
-        name = 'stderr' if self._suffix == '.err' else 'stdout'
+        record, name = self.record(), self._name
         has_attempt = self._old or self.attempts()
         if record['status'] == 'UNSUBMITTED' or not has_attempt:
             reason = record.get('error') or 'not submitted yet'
@@ -134,6 +134,9 @@ class Output:
         with source:
             for block in iter(lambda: source.read(1 << 20), b''):
                 put(block)
+            if not source.tell():
+                print_warnings(['job {}: its {} is empty{}'.format(
+                    self.id, self._name, ' so far' if self.record()['status'] == RUNNING else '')])
 
     def follow(self, put):
         """Write it, and what is added, until the job has ended. An attempt that begins meanwhile follows."""
