@@ -19843,8 +19843,9 @@ def tell_of_others(request, folder, new=None, silent=False):
         new: path of the logs folder that was just made
         silent: whether to tell only of one of the same map that has not finished
     """
-    executions, local = load_tool('executions'), request.profile.executor == 'local'
-    return executions.beside(request.map.path, folder, new, local, silent) if executions else []
+    executions = load_tool('executions')
+    now_here = request.profile.executor == 'local' and not request.begin[1]    # else it waits first
+    return executions.beside(request.map.path, folder, new, now_here, silent) if executions else []
 
 
 def python_words():
