@@ -2,6 +2,7 @@
 seed decides what goes wrong. After each run the rules of `qmap help reliability` must hold.
 
     tests/run --simulate 10000          that many seeds, in parallel; prints the first that fails
+    ... --simulate 10000 --from 5000 --note    those from 5000 on; if all hold, that is noted in tests/data/held.txt
     python tests/simulation.py --seed 7 one seed, with the story of it
     python tests/simulation.py --plant claim 200    with a bug planted: see PLANTED
 
@@ -16,6 +17,7 @@ import argparse
 import collections
 import contextlib
 import errno
+import hashlib
 import heapq
 import itertools
 import json
@@ -203,6 +205,9 @@ NEEDS = {
 
 #: {planted bug: a seed with which it was found}: so it is found soon where little has changed since.
 SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'planted.json')
+
+#: Which seeds have held, and for which version: lines of its hash, and of spans as 0-999.
+HELD = os.path.join(os.path.dirname(SEEDS), 'held.txt')
 
 
 class Crash(BaseException):
@@ -4239,14 +4244,49 @@ def several(job):
     return last - first, found
 
 
+def version():
+    """Return a hash of the driver and of this file: what a seed does stays true while that is the same."""
+    total = hashlib.sha256()
+    for path in (module.__file__, __file__):
+        with open(path, 'rb') as source:
+            total.update(source.read())
+    return total.hexdigest()[:16]
+
+
+def note_held(first, last):
+    """Write down that all seeds from `first` up to, and without, `last` hold for this version."""
+    lines, spans = read_held()
+    spans, joined = sorted(spans + [[first, last - 1]]), []
+    for first, last in spans:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1][1] = max(last, joined[-1][1])
+        else:
+            joined.append([first, last])
+    lines[version()] = ' '.join('{}-{}'.format(*span) for span in joined)
+    with open(HELD, 'w') as target:
+        target.writelines('{} {}\n'.format(*line) for line in lines.items())
+
+
+def read_held():
+    """Return {hash of a version: spans of the seeds that hold for it, as text}, and those of this version as a
+    list."""
+    lines = collections.OrderedDict()
+    if os.path.exists(HELD):
+        with open(HELD) as source:
+            lines.update(line.rstrip('\n').split(' ', 1) for line in source)
+    return lines, [list(map(int, span.split('-'))) for span in lines.get(version(), '').split()]
+
+
 def main():
     parser = argparse.ArgumentParser(description='Run the driver in a simulated world.')
     parser.add_argument('count', nargs='?', type=int, default=1000, help='number of seeds')
-    parser.add_argument('--first', type=int, default=0, help='the first seed')
+    parser.add_argument('--first', '--from', type=int, default=0, metavar='SEED', help='the first seed')
     parser.add_argument('--seed', type=int, help='run this one, and tell its story')
+    parser.add_argument('--seeds', help='run these, as 3,17,40, up to the first that fails')
     parser.add_argument('--plant', choices=list(PLANTED) + ['all'], help='plant a bug, and see whether it is found')
-    parser.add_argument('--note', action='store_true', help='with --plant: note with which seed, which is tried first '
-                                                            'from then on')
+    parser.add_argument('--note', action='store_true',
+                        help='note that these seeds hold for this version; with --plant: note with which '
+                             'seed, which is tried first from then on')
     options = parser.parse_args()
     if os.environ.get('PYTHONHASHSEED') != '0':    # or a seed would not repeat exactly
         os.execve(sys.executable, [sys.executable] + sys.argv, dict(os.environ, PYTHONHASHSEED='0'))
@@ -4263,12 +4303,14 @@ def main():
         done, broken = 0, []
         jobs = [(first, min(first + 20, options.first + options.count), plant)
                 for first in range(options.first, options.first + options.count, 20)]
+        if options.seeds:
+            jobs = [(seed, seed + 1, plant) for seed in map(int, options.seeds.split(','))]
         if plant in seeds:
             jobs.insert(0, (seeds[plant], seeds[plant] + 1, plant))
         with multiprocessing.Pool(len(os.sched_getaffinity(0)), maxtasksperchild=20) as pool:
             for count, found in pool.imap_unordered(several, jobs):
                 done, broken = done + count, broken + found
-                if plant and broken:
+                if broken and (plant or options.seeds):
                     break
         if plant:
             print('planted {}: {}'.format(plant, 'found with seed {}'.format(min(broken)[0]) if broken
@@ -4280,12 +4322,17 @@ def main():
             print('{} of {} seeds break a rule, the first: {}\n{}'.format(len(broken), done, seed, words))
             print('to see its story: python tests/simulation.py --seed {}'.format(seed))
             status = 1
-    if options.note:
+    if options.note and options.plant:
         with open(SEEDS, 'w') as target:
             json.dump(seeds, target, indent=0, sort_keys=True)
     if not options.plant:
+        if options.note and not status and not options.seeds:
+            note_held(options.first, options.first + options.count)
+        held = read_held()[0].get(version())
+        if held:
+            print('seeds that have held for this version: {}'.format(held))
         print('{} seeds in {:.0f} s: {}'.format(
-            options.count, time.monotonic() - since, 'FAILED' if status else 'all rules hold'))
+            done, time.monotonic() - since, 'FAILED' if status else 'all rules hold'))
     return status
 
 
