@@ -14253,6 +14253,9 @@ class Launches(Part):
         for record in self.ledger.live.values():
             if record.get('started'):
                 self.note_begun(record, record.get('host'))
+        if self.plan.alike and not self.ledger.settings.get('params'):    # where one ended, others can begin
+            hosts = set(+self.ledger.totals.hosts)
+            self._good[self._kind_of(self.plan.params)].update(map(short_name, hosts))
 
     @staticmethod
     def _kind_of(params):

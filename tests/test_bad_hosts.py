@@ -70,6 +70,17 @@ def test_a_host_on_which_jobs_fail_that_pass_elsewhere_gets_no_more(qmap, drive)
     assert reader.excluded == {} and list(reader.ledger.settings['excluded']) == ['n2']    # and not once more
 
 
+def test_who_takes_over_leaves_the_host_out_from_the_first_submission_on(qmap, drive):
+    driver = drive(PICKY * 60, Hosts('n1', 'n2', 'n3'))
+    failed = driver.counts()['FAILED']
+    assert failed and qmap('control', 'out', 'retry').lines[0] == 'retrying {}'.format(module.plural(failed, 'job'))
+    backend = Hosts('n1', 'n2', 'n3')
+    following = module.Driver(driver.logs, module.Plan(driver.logs), backend, driver.here)
+    following.lead()
+    following.drive()
+    assert backend.submissions[0] == ['n2'] and following.counts()['COMPLETED'] == 60
+
+
 @pytest.mark.parametrize('text, hosts, exclude', [
     (PICKY, ['n1', 'n2'], False), ('exit 3\n', ['n1', 'n2'], True), (PICKY, ['n2'], True),
     ('true\n', ['n1', 'n2'], True)])
