@@ -110,8 +110,8 @@ FOR_TOOLS = (
     'Profile', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
     'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm',
     'sound_record', 'split_clusters', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session',
-    'strict_json', 'time_text', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View', 'whoami',
-    'with_unmerged', 'write_output', 'write_parameter')
+    'strict_json', 'time_text', 'UNNEEDED', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View',
+    'whoami', 'with_unmerged', 'write_output', 'write_parameter')
 
 #: The statuses of a job, in the order in which they are shown. The index is what the ledger stores.
 STATUSES = ('UNSUBMITTED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'OTHER')
@@ -125,6 +125,8 @@ REASONS = ('exit', 'signal', 'output', 'memory', 'time', 'cancelled', 'node', 'p
 
 #: What is asked for as if it were a status: jobs that are no longer in the map.
 GONE = 'gone'
+#: Of jobs that are COMPLETED, as their outputs were there.
+UNNEEDED = 'skipped'
 
 #: Those that are nothing the job did: another attempt follows by itself, so many times for a job.
 INTERRUPTED, RERUNS = ('node', 'preempted'), 5
@@ -1479,7 +1481,7 @@ class MapScan:
         self.sections = {'pre': [], 'post': []}
         self.params = {}
         self.names = collections.OrderedDict()
-        self.owns = False
+        self.owns = set()
         self.places = CommandPlaces()
         self._submitted = submitted
         self._section = 'jobs'
@@ -1616,7 +1618,7 @@ class MapScan:
                 self._add_param(own, key, value, number)
         if id is not None:
             self.places.identify(id)
-        self.owns = self.owns or bool(own)
+        self.owns.update(own)
         for key in CHECKED:
             if key in own:
                 self.places.own.setdefault((key, own[key]), number)
@@ -1667,7 +1669,7 @@ class Map:
         params: dict of the parameters for all jobs
         names: of all parameters in it, in their order
         warnings: list of sentences about what looks odd in it
-        owns: whether there are commands with parameters of their own
+        owns: set of the names of the parameters that commands have of their own
     """
 
     def __init__(self, path, empty=False, submitted=False, title=None):
@@ -1842,6 +1844,27 @@ def identified_line(text, line_id, more=None):
     pairs.pop('line', None)
     words = [parameter_word(*pair) for pair in pairs.items()]
     return '{} ## {}'.format(text, ' '.join(words + ['line=' + line_id]))
+
+
+#: A map that takes the place of another begins with all commands of that, in their order: so jobs keep their
+#: ids. It fills up the last job of several commands with this one.
+FILLER = b':    # nothing'
+
+
+def path_texts(map, group, index, params):
+    """Return the values of the parameters in PATHS of a command, a dict of texts.
+
+    Args:
+        map: Map
+        group: commands in a job; where there are several, each names its own paths
+        index: of the command
+        params: those of the job
+    """
+    command, own = map.command(index) if group > 1 else ('', {})
+    found = ((key, own.get(key, params.get(key))) for key in PATHS)
+    is_filler = encode(command) == FILLER
+    return {key: text.replace('${QMAP_LINE}', map.line_id(index)) for key, text in found
+            if text is not None and not is_filler}
 
 
 def is_pipe(path):
@@ -4671,6 +4694,7 @@ def sound_settings(settings):
     is_sound = is_sound and len(settings.get('halt_from', '..')) == 2
     if not is_sound or not all(is_of_type(number, int) for number in numbers):
         raise ValueError(settings)
+    sound_begin(settings)
     change_params({}, settings.get('params') or {})
     for key, learned in settings.get('learned', {}).items():
         for text in itertools.chain.from_iterable(learned.items()):
@@ -4682,6 +4706,19 @@ def sound_settings(settings):
         if not (is_of_type(since, NUMBER) and is_of_type(host + message, str)):
             raise ValueError(settings)
     return settings
+
+
+def sound_begin(settings):
+    """Return what comes before the first job, a dict of `skip` and `after`, as an event or an order has it.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it is nothing of the kind
+    """
+    begin = {key: settings[key] for key in ('skip', 'after') if key in settings}
+    ''.join([begin.get('skip', ''), *begin.get('after', ())])
+    if not all(is_of_type(wholly, bool) for wholly in begin.get('after', {}).values()):
+        raise ValueError(settings)
+    return begin
 
 
 def dropped_record(state, number, event):
@@ -4954,8 +4991,8 @@ class JournalState(JobTable):
         """Yield the numbers of the jobs with these statuses, or that are FAILED for these reasons.
 
         Args:
-            wanted: set of STATUSES and REASONS, as `parse_statuses` returns it; and GONE, without which jobs
-                that are no longer in the map are left out
+            wanted: set of STATUSES, REASONS and UNNEEDED, as `parse_statuses` returns it; and GONE, without
+                which jobs that are no longer in the map are left out
             numbers: of the jobs to choose from, all by default
         """
         codes = {STATUS_CODES[word] for word in wanted if word in STATUS_CODES}
@@ -4970,6 +5007,8 @@ class JournalState(JobTable):
             if code in codes:
                 yield number
             elif code == failed and self.record(number).get('error_reason') in reasons:
+                yield number
+            elif UNNEEDED in wanted and self.is_skipped(number):
                 yield number
 
     def by_newest(self):
@@ -5102,7 +5141,8 @@ class Ledger(JournalState):
                     it is halted by itself, '' where it is not; halt_kind: by what), halt_from (how many jobs
                     had ended and failed when that was resumed), excluded ({host: [since when nothing more is
                     submitted to it, why; '' where somebody wants it used again]}), waited (other executions
-                    are waited for no longer), skipped (how many jobs were, at last), time
+                    are waited for no longer), after, skip (as in execution.info, since the map was another),
+                    skipped (how many jobs were, at last), time
         cancel      these submitted jobs shall end: numbers, as spans [[first, last], ...], time
         dropped     these jobs were cancelled before they were submitted: numbers, time
         retry       these jobs shall run once more: numbers, params
@@ -6614,9 +6654,12 @@ def job_script(id, attempt, indices, map, group, params, logs, before=0, state='
     texts = [map.command(index)[0].replace('${QMAP_LINE}', line_id).replace('${QMAP_CORES}', cores)
              for index, line_id in zip(indices, line_ids)]
     saves, first = keeps_state(texts, sections, params), line_ids[0]
-    line_ids, texts = line_ids[before:], texts[before:]
     paths = ['QMAP_' + key.upper() for key in PATHS if key in params]
     export.update((name, export[name].replace('${QMAP_LINE}', first)) for name in paths)
+    if group > 1:
+        texts = [paths_line(path_texts(map, group, index, params), export) + text
+                 for index, text in zip(indices, texts)]
+    line_ids, texts = line_ids[before:], texts[before:]
     lines = ['#!/bin/bash', '# Job {} of {}'.format(id, repr(logs.path))]
     lines += export_lines(QMAP_JOB=id, QMAP_ATTEMPT=str(attempt), QMAP_LINE=(line_ids or [first])[0])
     names = {'QMAP_' + name.upper() for name in map.names}.union(paths)
@@ -6633,6 +6676,19 @@ def job_script(id, attempt, indices, map, group, params, logs, before=0, state='
     lines += [shlex.quote(text) for text in texts] + [')']
     return JobScript(own, setup, as_lines(lines), as_lines([COMMANDS_LOOP] + post_lines(sections['post']) + [
         'builtin exit $QMAP_STATUS']))
+
+
+def paths_line(texts, export):
+    """Return what stands before a command that shares a job with others, where it names other paths than the
+    job: bash that tells them.
+
+    Args:
+        texts: dict as from `path_texts`
+        export: dict of the variables of the job
+    """
+    variables = collections.OrderedDict(('QMAP_' + key.upper(), text) for key, text in texts.items())
+    return ''.join(line + '; ' for line in export_lines(**{
+        name: text for name, text in variables.items() if export.get(name) != text}))
 
 
 def pre_lines(section):
@@ -10164,15 +10220,15 @@ def parse_statuses(texts):
     for text in texts:
         for word in text.split(','):
             found = [status for status in STATUSES if word and word.upper() in (status, status[0])]
-            found += [reason for reason in REASONS + (GONE,) if word.lower() == reason]
+            found += [reason for reason in REASONS + (UNNEEDED, GONE) if word.lower() == reason]
             if word.lower() in ('all', 'a'):
                 found = STATUSES
             if not found:
                 names = [status.lower() for status in STATUSES]
                 raise QMapError('{}: unknown status{}'.format(
                     word or '(empty)', did_you_mean(word.lower(), names + list(REASONS), '', 'status') or
-                    '; known: {} (or first letters), all, and the reasons {}'.format(
-                        ', '.join(names), ', '.join(REASONS))))
+                    '; known: {} (or first letters), all, {}, and the reasons {}'.format(
+                        ', '.join(names), UNNEEDED, ', '.join(REASONS))))
             wanted.update(found)
     return wanted
 
@@ -10376,6 +10432,11 @@ class Plan:
         return [self.map.line_id(index) for index in self.commands(number)]
 
     @property
+    def has_outputs(self):
+        """Whether the parameters in PATHS are those of QMap: earlier versions took them for the user's."""
+        return bool(self.info.get('outputs') or self._event)
+
+    @property
     def alike(self):
         """Whether all jobs were given the same parameters, none having any of its own."""
         return self.group > 1 or not self.map.owns
@@ -10538,7 +10599,7 @@ class Plan:
 
 
 def paths_in(plan, number, params, key):
-    """Return the paths that a parameter in PATHS of a job names, a list.
+    """Return the paths that a parameter in PATHS names for each command of a job, a list of lists.
 
     Args:
         plan: Plan
@@ -10546,13 +10607,16 @@ def paths_in(plan, number, params, key):
         params: its parameters
         key: OUTPUTS or INPUTS
     """
-    text = params.get(key) if plan.info.get('outputs') else None    # earlier versions did not look there
-    return split_paths(text.replace('${QMAP_LINE}', plan.line_ids(number)[0])) if text else []
+    if not plan.has_outputs:
+        return []
+    return [split_paths(path_texts(plan.map, plan.group, index, params).get(key, ''))
+            for index in plan.commands(number)]
 
 
 def absolute_paths(plan, number, params, key):
     """Return the same as absolute paths."""
-    return [os.path.join(params['working_directory'], path) for path in paths_in(plan, number, params, key)]
+    return [[os.path.join(params['working_directory'], path) for path in paths]
+            for paths in paths_in(plan, number, params, key)]
 
 
 def output_verdict(plan, record, end):
@@ -10568,8 +10632,27 @@ def output_verdict(plan, record, end):
     if lacks < 1 or end['exit_code'] != 0:
         return None
     paths = paths_in(plan, int(record['job']) // plan.group, plan.params_of(record), OUTPUTS)
-    path = paths[lacks - 1] if lacks <= len(paths) else 'an output'
+    path = ([*itertools.chain(*paths)][lacks - 1:] or ['an output'])[0]
     return {'reason': 'output', 'words': path + ' is missing or empty', 'time': end['time']}
+
+
+def commands_done(plan, event, end):
+    """Return how many of the first commands of a job of several, which has FAILED, need not run once more.
+
+    Args:
+        plan: Plan
+        event: the last one of its attempt
+        end: its own words, None where there are none
+    """
+    path = os.path.join(plan.logs.run, key_of(event)) + '.done'
+    done = event.get('before', 0) + read_tail(path, 1 << 20).count('\n')
+    if event.get('error_reason') != 'output':
+        return done
+    paths = paths_in(plan, int(event['job']) // plan.group, plan.params_of(event), OUTPUTS)
+    for index, number in enumerate(itertools.accumulate(map(len, paths))):
+        if number >= end['lacks']:    # this command has not made its output
+            return min(done, index)
+    return done
 
 
 class JobField:
@@ -11011,7 +11094,6 @@ def own_end(plan, record, start, end, why):
         start, end: its own words; start None where there are none
         why: as for `end_event`
     """
-    path = os.path.join(plan.logs.run, attempt_key(record['job'], record['attempt']))
     why, account = why or output_verdict(plan, record, end), None
     if end.get('signal') and record.get('unheard') and record.get('error_reason') in FINAL:
         account = {'reason': record['error_reason'], 'words': record.get('error', '')}    # as was inferred
@@ -11024,7 +11106,7 @@ def own_end(plan, record, start, end, why):
     if not event.get('executor_id'):
         event['executor_id'] = start.get('executor_id', '')
     if plan.group > 1 and event['status'] == FAILED:
-        event['done'] = event.get('before', 0) + read_tail(path + '.done', 1 << 20).count('\n')
+        event['done'] = commands_done(plan, event, end)
     return event
 
 
@@ -11035,9 +11117,6 @@ SIGNALS = {int(number) for number in signal.Signals}
 # Another map for an execution: which of its commands are new, and which jobs are no longer in it
 ##############################################################################################################
 
-#: A map that takes the place of another begins with all commands of that, in their order: so jobs keep their
-#: ids. It fills up the last job of several commands with this one.
-FILLER = b':    # nothing'
 #: Own parameters of a command that are its identifier and nothing else.
 ONLY_LINE = re.compile(rb'line=\d{1,18}\s*\Z')
 
@@ -11057,10 +11136,11 @@ class CommandKeys:
         """
         Args:
             map: Map
-            group: commands in a job; where there are several, own parameters count for nothing
+            group: commands in a job; where there are several, of own parameters only those in PATHS count
         """
+        self._group = group
         self.high, self.low = array.array('q'), array.array('q')
-        count = len(map) if map.owns and group == 1 else 0
+        count = len(map) if map.owns else 0
         self.own, self.free = array.array('Q', bytes(8 * count)), array.array('Q', bytes(8 * count))
         self.fillers = set()
         for index, raw in enumerate(map.raws()):
@@ -11080,7 +11160,8 @@ class CommandKeys:
         command, pairs = split_own(text)
         if not self.own:
             return encode(command)
-        own = {key: value for key, value in pairs if key != 'line'}
+        counts = PATHS if self._group > 1 else [key for key, _ in pairs if key != 'line']
+        own = {key: value for key, value in pairs if key in counts}
         free = {key: value for key, value in own.items() if key not in PARAMETERS}
         self.own[index], self.free[index] = hash_of(own), hash_of(free)
         used = {key: free[key] for key in free if 'QMAP_' + key.upper() in command}
@@ -11791,6 +11872,10 @@ class Add(Order):
         events = renewal.events(now)
         if order.get('go') and driver.halted:
             events.append(set_event(driver, **resumed_settings(ledger)))
+        begin = sound_begin(order.get('begin', {}))
+        if begin:
+            more = {'waited': False} if 'after' in begin else {}    # it waits once more
+            events.append(set_event(driver, **begin, **more))
         return Reply(events, renewal.sentence(), '')
 
 
@@ -12740,14 +12825,16 @@ class Scribe(Part):
         self._leaving = False
 
     def note(self, number, record=None):
-        """Note that a job is over, or shall run once more. It has no .info if no attempt of it is over.
+        """Note that a job is over, or shall run once more. It has no .info if it never was over.
 
         Args:
             number: of the job
             record: its last record or event, None for what the ledger has
         """
-        if self.ledger.attempts[number] > (number in self.ledger.live):
-            self.changed[number] = record or self.ledger.record(number)
+        ledger = self.ledger
+        has_ended = ledger.attempts[number] > (number in ledger.live) or number in ledger.places.earlier
+        if has_ended or ledger.is_skipped(number):
+            self.changed[number] = record or ledger.record(number)
 
     def place(self, id, suffix):
         """Return the path of a job's file, in a folder that is there."""
@@ -13040,8 +13127,7 @@ class Reports(Part):
         if not self.backend.accounts_at_once:
             event['task'] = task
         if self.plan.group > 1 and event['status'] == FAILED:
-            done = read_tail(attempts.status_path(record, '.done'), 1 << 20).count('\n')
-            event['done'] = event.get('before', 0) + done
+            event['done'] = commands_done(self.plan, event, end)
         if not event.get('finished'):
             event['finished'] = self._finished(event, account)
         self._note_limit(event, end, why)
@@ -15770,7 +15856,8 @@ class Lists(Part):
         script = self.plan.script(id, attempt, own, self.ledger.live[number].get('before', 0))
         if 'export QMAP_STATE=' in script.own:
             limits.append('@' + own.get('signal', ''))
-        limits += ['>' + in_one_word(path) for path in absolute_paths(self.plan, number, own, OUTPUTS)]
+        outputs = itertools.chain(*absolute_paths(self.plan, number, own, OUTPUTS))
+        limits += ['>' + in_one_word(path) for path in outputs]
         return ('=' * may_share + key, path[len(self.logs.path) + 1:], ' '.join(limits), script)
 
     def _may_share_shell(self, number):
@@ -16433,42 +16520,57 @@ class Steering(Part):
 SKIPPED = 'skipped: its outputs exist'
 
 
+def awaited_paths(plan, ledger):
+    """Return {path: whether all jobs there have to be COMPLETED} of the executions to wait for."""
+    after = ledger.settings.get('after', plan.info.get('after'))
+    return {} if ledger.settings.get('waited') else after or {}
+
+
+def skips_existing(plan, ledger):
+    """Tell whether jobs are not run whose outputs are there."""
+    return ledger.settings.get('skip', plan.info.get('skip')) == 'existing'
+
+
 class Gate(Part):
     """What comes before the first submission: other executions have to end (`--after`), and jobs are looked
     for whose outputs are there (`--skip existing`).
 
     Attributes:
-        others: list of Awaited, the executions that have to end
+        awaited_by: function of {path: whether all jobs there have to be COMPLETED} that returns the Awaited
         is_open: whether jobs may be submitted
         searches: whether it has still to look for jobs whose outputs are there
     """
 
-    #: Seconds between two looks at other executions, and for which jobs are looked for at once.
-    LOOK, SEARCH = 5, 0.5
+    #: Seconds between two looks at other executions, and for which jobs are looked for at once; so many of
+    #: these at the most wait for their .info.
+    LOOK, SEARCH, AT_ONCE = 5, 0.5, 10000
 
     def __init__(self, driver):
         super().__init__(driver)
-        self.others, self.is_open, self.searches = [], False, False
+        self.awaited_by, self.is_open, self.searches = lambda after: [], False, False
+        self._after, self._others = {}, []
         self._due = self._next = self._skipped = 0    # _next: number of the next job that is looked for
 
     def opens(self):
         """Do what is still to be done, and tell whether jobs may be submitted now."""
-        if not self.is_open:
-            self.is_open = self._are_over() and self._is_searched()
+        self.is_open = self._are_over() and self._is_searched()
         return self.is_open
 
     def waits(self):
         """Tell whether other executions are waited for."""
-        return bool(self.others) and not self.ledger.settings.get('waited')
+        return bool(awaited_paths(self.plan, self.ledger))
 
     def _are_over(self):
         """Tell whether the other executions are over, or somebody has ended the waiting."""
         if self.waits():
+            after = awaited_paths(self.plan, self.ledger)
+            if after != self._after:
+                self._after, self._others, self._due = after, self.awaited_by(after), 0
             now = self.here.monotonic()
             if now < self._due:
                 return False
             self._due = now + self.LOOK
-            found = list(filter(None, [other.hindrance() for other in self.others]))
+            found = list(filter(None, [other.hindrance() for other in self._others]))
             more = ['{} more'.format(len(found) - 3)] if len(found) > 3 else []
             self.driver.note_trouble('after', '; '.join(found[:3] + more))
             if found:
@@ -16479,24 +16581,32 @@ class Gate(Part):
 
     def _is_searched(self):
         """Look for some more of the jobs whose outputs are there, and tell whether there is nothing left to
-        look for."""
-        if self.plan.info.get('skip') != 'existing':
+        look for: once for each job, also where the map has become longer."""
+        count = self.ledger.count
+        if self._next >= count or not skips_existing(self.plan, self.ledger):
             return True
-        end, found, count = self.here.monotonic() + self.SEARCH, [], self.ledger.count
-        while self._next < count and self.here.monotonic() < end:
+        end, found = self.here.monotonic() + self.SEARCH, []
+        while self._next < count and self.here.monotonic() < end and not self.is_behind():
             some = range(self._next, min(self._next + 100, count))
             found += filter(self._is_made, some)
             self._next = some.stop
         now = self.here.time()
         self.lease.write([{'event': 'end', 'job': self.ledger.id(number), 'attempt': 0, 'status': COMPLETED,
                            'words': SKIPPED, 'finished': now} for number in found])
+        for number in found:
+            self.driver.scribe.note(number)
         self._skipped += len(found)
         self.searches = self._next < count
         self.driver.note_trouble('skip', self.searches and 'looking for outputs: {:,} of {}'.format(
             self._next, plural(count, 'job')))
         if not self.searches and self._skipped:
             self.driver.set(skipped=self._skipped + self.ledger.settings.get('skipped', 0))
+            self._skipped = 0
         return not self.searches
+
+    def is_behind(self):
+        """Tell whether many jobs wait for their .info before more can be looked for."""
+        return len(self.driver.scribe.changed) > self.AT_ONCE
 
     def _is_made(self, number):
         """Tell whether the outputs of a job are there which was never submitted, nor is to run once more."""
@@ -16504,8 +16614,8 @@ class Gate(Part):
         if ledger.status[number] or ledger.attempts[number] or number in ledger.places.earlier:
             return False
         params = self.driver.submitter.job_params(number)[0]
-        outputs, inputs = (absolute_paths(self.plan, number, params, key) for key in PATHS)
-        return bool(outputs) and is_made(outputs, inputs)
+        paths = zip(*(absolute_paths(self.plan, number, params, key) for key in PATHS))
+        return all(outputs and is_made(outputs, inputs) for outputs, inputs in paths)
 
 
 class Driver:
@@ -16637,7 +16747,7 @@ class Driver:
         now = self.here.monotonic()
         if self.submitter.ended_lately(now) > 20:
             self.here.rest(0.02)    # so many jobs end that each look should find some
-        if self.steering.gate.searches:
+        if self.steering.gate.searches and not self.steering.gate.is_behind():
             return 0
         if self._may_submit():
             return max(0, min(self.LOOK, self.submitter.timer.due - now))
@@ -17226,12 +17336,11 @@ class ExecutionReader:
     @property
     def awaited(self):
         """Paths of the executions that have to end before anything is submitted, a list."""
-        over = self.ledger.settings.get('waited') or not self.ledger.count_of(UNSUBMITTED)
-        return [] if over else list(self.plan.info.get('after') or ())
+        return list(awaited_paths(self.plan, self.ledger)) if self.ledger.count_of(UNSUBMITTED) else []
 
     def skipped(self):
         """Return how many jobs never ran, because their outputs were there."""
-        if not self.plan.info.get('skip'):
+        if not skips_existing(self.plan, self.ledger):
             return 0
         return sum(map(self.ledger.is_skipped, range(self.ledger.count)))
 
@@ -17349,9 +17458,9 @@ class Awaited:
         return ', '.join(parts)
 
 
-def awaited_by(plan):
-    """Return the list of the executions that have to end before that of a Plan begins, as Awaited."""
-    return [Awaited(file_name(path), wholly) for path, wholly in (plan.info.get('after') or {}).items()]
+def awaited_by(after):
+    """Return a list of Awaited; after: {path: whether all jobs there have to be COMPLETED}."""
+    return [Awaited(file_name(path), wholly) for path, wholly in after.items()]
 
 
 ##############################################################################################################
@@ -17406,6 +17515,7 @@ class Summary:
     Attributes:
         counts: {status: number of jobs}
         cancelled: how many of those that FAILED were cancelled
+        skipped: how many of those that are COMPLETED never ran
         elapsed: seconds from its making to the end of the last job; None where that is not known
         figures: UsageTotals
         groups: list of Group, the failures
@@ -17424,6 +17534,7 @@ class Summary:
         self.figures = execution.figures()
         failures = execution.ledger.named_failures() if execution.has_journal else execution.failures
         self.groups, self.cancelled = failures.groups(), failures.cancelled
+        self.skipped = execution.skipped() if execution.has_journal else 0
         self._halt_reason = execution.halt_reason if execution.has_journal else ''
         self._excluded = execution.excluded if execution.has_journal else {}
         self._only_on = [group.only_on(self.figures.hosts) for group in self.groups]
@@ -17444,8 +17555,7 @@ class Summary:
 
     def head(self):
         """Return the first line."""
-        skipped = self._execution.skipped() if self._execution.has_journal else 0
-        more = {'completed': ' ({:,} skipped)'.format(skipped)} if skipped else {}
+        more = {'completed': ' ({:,} skipped)'.format(self.skipped)} if self.skipped else {}
         parts = ['{:,} {}{}'.format(number, word, more.get(word, ''))
                  for word, number in counts_for_people(self.counts, self.cancelled).items()]
         line = '{}: {}'.format(plural(sum(self.counts.values()), 'job'), ', '.join(parts))
@@ -17602,7 +17712,8 @@ class Summary:
         return collections.OrderedDict([
             ('logs', self._execution.path), ('name', self._execution.name), ('status', self.status),
             ('jobs', sum(self.counts.values())), ('counts', self.counts),
-            ('cancelled', self.cancelled), ('paused', not old and execution.halted),
+            ('cancelled', self.cancelled), ('skipped', self.skipped),
+            ('paused', not old and execution.halted),
             ('halt_reason', self._halt_reason), ('excluded', self._excluded),
             ('max_running', None if old else execution.max_running),
             ('pull', None if old else execution.workers),
@@ -17944,7 +18055,7 @@ class Session(ExecutionReader):
             return False
         backend = self._backend()
         driver = Driver(self.logs, self.plan, backend, self._host, self._pass_on)
-        driver.steering.gate.others = awaited_by(self.plan)
+        driver.steering.gate.awaited_by = awaited_by
         leads = nobody_drives = False
         try:
             leads = driver.lead(admission.force, None if admission.takeover else admission.beats_elsewhere,
@@ -18374,12 +18485,6 @@ def read_begin(given):
                                for path in path_list(word, given.get(word) or ())}
 
 
-def refuse_after(begin):
-    """Raise QMapError where an execution that goes on shall wait for others; begin: as from `read_begin`."""
-    if begin[1]:
-        raise QMapError('--after, --after-any: only as an execution begins; leave them out with --resume')
-
-
 #: What `submit` takes beside parameters.
 SUBMIT_KEYWORDS = ('map', 'max_running', 'logs', 'group', 'profile', 'keep', 'pull', 'on_finish', 'params',
                    'canary', 'halt', 'exclude', 'resume', *RETRY_RULES, *BEGIN_WORDS)
@@ -18445,13 +18550,12 @@ def submit_again(logs, resume, map, max_running, group, profile, params, keep, p
         logs, resume: as for `submit`
         map, max_running, ...: as for `Request`
     """
-    given = dict(zip(FIXED, (group, keep, pull, on_finish, canary, halt, begin[0])), **retry)
-    refuse_after(begin)
+    given = dict(zip(FIXED, (group, keep, pull, on_finish, canary, halt)), **retry)
     if logs is None or resume not in (True, 'strict'):
         raise QMapError(
             'resume = {!r}: must be True or \'strict\', and logs the logs folder'.format(resume))
     session = Session(path_text('logs', logs))
-    request = renewed_request(session, map, max_running, params, profile, given)
+    request = renewed_request(session, map, max_running, params, profile, given, begin)
     resume_with_map(session, request, resume == 'strict')
     execution = reattach(session.path, max_running)
     execution.warnings += request.warnings
@@ -18655,8 +18759,7 @@ class Request:
 
     def _check_begin(self, skip, after):
         """Return what is noted of what comes before the first job; arguments as from `read_begin`."""
-        names = itertools.chain(self.params, self.map.names if self.group == 1 else ())
-        if skip and OUTPUTS not in names:
+        if skip and OUTPUTS not in itertools.chain(self.params, self.map.names):
             self.warnings.append('--skip existing: no command names its outputs (## out=PATH); all run')
         after = {absolute_path(path): wholly for path, wholly in after.items()}
         for path in after:
@@ -18699,9 +18802,10 @@ class Request:
             raise QMapError('{}: {}; profile {} allows {} without --group; give --group N, the commands per '
                             'job (1 is allowed)'.format(
                                 self.map.title, plural(len(self.map), 'command'), self.profile.name, most))
-        if self.group > 1 and self.map.owns:
-            self.warnings.append('{}: parameters of single commands (after ##) are ignored with --group'
-                                 .format(self.map.title))
+        ignored = sorted(self.map.owns.difference(PATHS)) if self.group > 1 else ()
+        if ignored:
+            self.warnings.append('{}: parameters of single commands (after ##: {}) are ignored with --group'
+                                 .format(self.map.title, ', '.join(ignored)))
 
     def _check_extra(self):
         """Look whether the scheduler can be given every `extra`."""
@@ -18746,6 +18850,10 @@ class Request:
             self.warnings.append('--max-running {1}: this machine has room for {0} at once{2}'.format(
                 plural(holds, 'such job'), most, '; if they only wait, give -c 0' if by_cores else ''))
         return most
+
+    def awaited(self):
+        """Return {path: whether all jobs there have to be COMPLETED} of the executions to wait for."""
+        return {decode_name(path): wholly for path, wholly in self.begin[1].items()}
 
     def default_folders(self):
         """Yield the logs folders that are taken where none is given, the first that is not there:
@@ -18814,7 +18922,7 @@ class Request:
             ('pull', self.pull), ('on_finish', decode_name(self.on_finish)),
             ('canary', self.canary), ('halt', self.halt), ('exclude', self.exclude), ('retry', self.retry),
             ('outputs', True), ('skip', self.begin[0]),
-            ('after', {decode_name(path): wholly for path, wholly in self.begin[1].items()}),
+            ('after', self.awaited()),
             ('repeat', self.repeat), ('jobs', self.jobs),
             ('commands', len(self.map)), ('working_directory', self.params['working_directory']),
             ('logs', decode_name(folder.path)), ('inode', os.stat(folder.qmap).st_ino),
@@ -18827,15 +18935,15 @@ class Request:
 
 
 #: What was given as an execution began, and stays, beside the rules for retries.
-FIXED = ('group', 'keep', 'pull', 'on_finish', 'canary', 'halt', 'skip')
+FIXED = ('group', 'keep', 'pull', 'on_finish', 'canary', 'halt')
 
 
-def renewed_request(reader, map, max_running=None, params=None, profile=None, given=None):
+def renewed_request(reader, map, max_running=None, params=None, profile=None, given=None, begin=(None, {})):
     """Return the Request by which an execution goes on with another map.
 
     Args:
         reader: ExecutionReader
-        map, max_running, params: as for `Request`
+        map, max_running, params, begin: as for `Request`
         profile: its name or path, None for that of the execution
         given: dict of what else was given, by the names in FIXED and RETRY_RULES; None for what was not
 
@@ -18854,7 +18962,10 @@ def renewed_request(reader, map, max_running=None, params=None, profile=None, gi
     former = reader.ledger.map.get('params') or info['params']
     earlier = {key: text for key, text in former.items()
                if key not in before or write_parameter(key, before[key]) != text}
-    request = Request(map, max_running, plan.group, profile or own, params, info.get('keep'), earlier=earlier)
+    request = Request(map, max_running, plan.group, profile or own, params, info.get('keep'), begin=begin,
+                      earlier=earlier)
+    if plan.logs.path in request.begin[1]:
+        raise QMapError('--after {}: is this execution itself'.format(shown_path(plan.logs.path)))
     if request.profile.executor != info['executor']:
         raise QMapError(
             'profile {}: submits to {}, but this execution uses {}; leave -p out with --resume'.format(
@@ -18879,8 +18990,10 @@ def order_to_add(plan, request, strict=False, go=False):
     except OSError as error:
         raise QMapError('{}: not writable ({}); only users with write permission can control its jobs'.format(
             shown_path(plan.logs.path), error.strerror))
+    skip, after = request.begin
+    begin = dict({'skip': skip} if skip else {}, **{'after': request.awaited()} if after else {})
     return {'do': Add.name, 'by': whoami(), 'map': name, 'params': write_parameters(request.params),
-            'strict': strict, 'go': go}
+            'strict': strict, 'go': go, 'begin': begin}
 
 
 def resume_with_map(reader, request, strict, tell=None):
@@ -19771,9 +19884,8 @@ def read_request(options, resumed=None):
     begin = begin_option(options)
     if resumed:
         given = {key: getattr(options, key) for key in FIXED}
-        refuse_after(begin)
         request = renewed_request(
-            resumed, options.map, options.max_running, params, options.profile, dict(given, **retry))
+            resumed, options.map, options.max_running, params, options.profile, dict(given, **retry), begin)
     else:
         request = Request(
             options.map, options.max_running, options.group, options.profile, params, options.keep,
@@ -19846,9 +19958,8 @@ def tell_of_others(request, folder, new=None, silent=False):
         new: path of the logs folder that was just made
         silent: whether to tell only of one of the same map that has not finished
     """
-    executions = load_tool('executions')
-    now_here = request.profile.executor == 'local' and not request.begin[1]    # else it waits first
-    return executions.beside(request.map.path, folder, new, now_here, silent) if executions else []
+    executions, local = load_tool('executions'), request.profile.executor == 'local'
+    return executions.beside(request.map.path, folder, new, local, silent) if executions else []
 
 
 def python_words():

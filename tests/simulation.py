@@ -164,6 +164,9 @@ PLANTED = collections.OrderedDict([
     ('withdrawn', 'what is no longer in the map is submitted all the same'),
     ('proof', 'an attempt that ended with 0 and lacks an output is COMPLETED'),
     ('insisted', 'a job whose outputs are there is skipped also where somebody retries it'),
+    ('partly', 'a job of several commands is skipped where the first of them has its output'),
+    ('proven', 'a command that lacks its output counts as done in a job of several'),
+    ('unsought', 'a driver does not look for the outputs of jobs that are added to the map'),
     ('ahead', 'a new driver does not wait for other executions'),
     ('waited', 'that somebody has ended the waiting for other executions is not written down'),
 ])
@@ -200,7 +203,8 @@ NEEDS = {
     'anyhow': {'runner', 'retries', 'control', 'polite'},
     'shrunk': {'edit', 'crash'}, 'former map': {'edit'}, 'renumbered': {'edit'}, 'withdrawn': {'edit'},
     'proof': {'proof'}, 'insisted': {'skip', 'control', 'crash'}, 'ahead': {'after', 'crash', 'halt'},
-    'waited': {'after', 'control'},
+    'waited': {'after', 'control'}, 'partly': {'skip', 'group'}, 'proven': {'proof', 'group'},
+    'unsought': {'skip', 'edit'},
 }
 
 #: {planted bug: a seed with which it was found}: so it is found soon where little has changed since.
@@ -529,8 +533,8 @@ class Runner:
             [0, 1, 85, 85, 85] if 'saves' in world.kinds else [0, 0, 0, 0, 1, 3, 137])
         if self.stopped or self.word in self.told:
             code = 0 if self.polite else 143
-        if code == 0 and isinstance(self.voice, Lines) and world.proof.lacks():
-            world.proof.lacking.add(self.word)
+        if code == 0 and isinstance(self.voice, Lines):
+            world.proof.note_lack(self.word)
         self.count_done(code)
         world.ends[self.word] = (world.now, world.clock_of(self.host), code)
         world.peaks[self.word] = 0 if world.local else world.random.randint(1, 900 << 20)    # less than jobs ask for
@@ -712,7 +716,7 @@ class Lines:
         if runner.signal:
             end['signal'] = runner.signal
         if runner.word in world.proof.lacking:
-            end['lacks'] = 1
+            end['lacks'] = world.proof.lacking[runner.word]
 
         def whole():
             world.note(runner.word, 'end', runner.file)
@@ -1499,8 +1503,8 @@ class Proof:
 
     Attributes:
         named: whether the commands name their outputs
-        there: numbers of the jobs whose outputs are there, and that are not to be run
-        lacking: attempts that ended with 0, and lack an output
+        made: numbers of the commands whose outputs are there: a job of such ones is not to be run
+        lacking: attempts that ended with 0, and lack an output: that of which of its commands, from 1
         again: numbers of the jobs that somebody has retried
         until: when the other execution is over; 0 for none
         started: whether somebody has ended the waiting
@@ -1509,25 +1513,37 @@ class Proof:
     def __init__(self, world, needed):
         self.world, self.random = world, random.Random('proof {}'.format(world.seed))
         chances = [self.random.random() for _ in range(3)]
-        suits = world.group == 1 and 'edit' not in world.kinds
-        self.named = suits and (chances[0] < 0.25 or bool(needed & {'proof', 'skip'}))
+        self.named = chances[0] < 0.25 or bool(needed & {'proof', 'skip'})
         skips = self.named and (chances[1] < 0.5 or 'skip' in needed)
-        self.there = {number for number in range(world.jobs) if skips and self.random.random() < 0.4}
+        part = 0.4 if world.group == 1 else 0.6
+        self.made = {number for number in range(3 * world.jobs) if skips and self.random.random() < part}
         waits = chances[2] < 0.15 or 'after' in needed
         self.until = self.random.choice([3, 40, 400, 3000]) if waits and 'hour' not in world.kinds else 0
-        self.lacking, self.again, self.started = set(), set(), False
+        self.lacking, self.again, self.started = {}, set(), False
 
     def own(self, number):
-        """Return what the line of a job says of its outputs."""
+        """Return what the line of a command says of its outputs."""
         return (' ##' * (not self.world.limited) + ' out=o{}'.format(number)) * self.named
 
-    def lacks(self):
-        """Tell whether an output of a job that ends now is missing."""
-        return self.named and self.random.random() < 0.3
+    def is_there(self, number, commands=None):
+        """Tell whether the outputs of a job are there; commands: of the map, where it is another."""
+        first, size = number * self.world.group, self.world.group
+        if commands is None:
+            numbers = range(self.world.jobs)[first:first + size]
+        else:
+            lines = commands[first:first + size]
+            numbers = [int(line.split()[1]) if 'true' in line else -1 for line in lines]
+        return all(number in self.made for number in numbers)
+
+    def note_lack(self, word):
+        """An attempt ends with 0: one of its outputs may be missing."""
+        if self.named and self.random.random() < 0.3:
+            most = self.world.jobs - int(word.partition('.')[0])
+            self.lacking[word] = self.random.randint(1, max(1, min(self.world.group, most)))
 
     def info(self):
         """Return what execution.info says of these things."""
-        return dict({'outputs': True, 'skip': 'existing' if self.there else ''},
+        return dict({'outputs': True, 'skip': 'existing' if self.made else ''},
                     **{'after': {'/other': True}} if self.until else {})
 
     def troubles(self):
@@ -1542,14 +1558,15 @@ class Proof:
         number = int(word.partition('.')[0]) // self.world.group
         if self.world.now < self.until and not self.started:
             raise Broken('{} begins, and another execution is waited for'.format(word))
-        if number in self.there and number not in self.again:
+        if 'edit' not in self.world.kinds and self.is_there(number) and number not in self.again:
             raise Broken('{} begins, and its outputs are there'.format(word))
         if self.named != (word in jobs.proving):
             raise Broken('the list of {} does not say what it makes'.format(word))
 
     def is_skipped(self, record):
         """Tell whether a record is that of a job that was skipped, and may be."""
-        return record.get('words') == module.SKIPPED and int(record['job']) in self.there
+        is_there = 'edit' in self.world.kinds or self.is_there(int(record['job']) // self.world.group)
+        return record.get('words') == module.SKIPPED and is_there
 
     def check_good(self, word, record):
         """Rule: what ended with 0 is COMPLETED, and nothing else; but what lacks an output has failed for that."""
@@ -1557,13 +1574,18 @@ class Proof:
         right = ('FAILED', 'output') if word in self.lacking else ('COMPLETED', None)
         if code != 0 or (record['status'], reason) != right:
             raise Broken('{} is {} ({}), but ended with {}'.format(word, record['status'], reason, code))
+        if reason and 'edit' not in self.world.kinds:
+            path = 'o{}'.format(int(record['job']) + self.lacking[word] - 1)
+            if record['error'] != path + ' is missing or empty':
+                raise Broken('{} lacks {}, and not: {}'.format(word, path, record['error']))
 
-    def explains(self, number, record):
+    def explains(self, number, record, commands):
         """Tell whether a job was skipped. Rule: what is there is COMPLETED, unless somebody has wanted something else.
         """
-        if number in self.there and not self.is_skipped(record) and number not in self.again | self.world.named:
+        is_there = self.is_there(number, commands if 'edit' in self.world.kinds else None)
+        if is_there and not self.is_skipped(record) and number not in self.again | self.world.named:
             raise Broken('job {} is to be skipped, and is {}'.format(number, record))
-        if record.get('words') == module.SKIPPED and record['attempt'] == 0 and number not in self.there:
+        if record.get('words') == module.SKIPPED and record['attempt'] == 0 and not is_there:
             raise Broken('job {} is skipped, and its outputs are missing'.format(number))
         return self.is_skipped(record) and not record['attempt']
 
@@ -2082,7 +2104,8 @@ class World:
         self.random.shuffle(lines)
         name, host = '{:016x}.map'.format(self.random.getrandbits(64)), self.random.choice(self.hosts)
         params = dict(self.params, **{'memory': '1G'} if self.random.random() < 0.2 else {})
-        self.put(os.path.join(self.logs.inbox, name), ''.join(line + self.own + '\n' for line in lines))
+        self.put(os.path.join(self.logs.inbox, name), ''.join(
+            line + self.own + self.proof.own(line.split()[1]) + '\n' for line in lines))
         self.lines = self.edits[name] = lines
         self.drop(host, {'do': 'add', 'by': 'somebody@' + host, 'map': name, 'params': params,
                          'strict': self.random.random() < 0.2})
@@ -2356,7 +2379,9 @@ class World:
         word = '{}.{}'.format(record['job'], record['attempt'])
         if word in self.unsure:
             return
-        if self.proof.explains(number, record):
+        is_skipped = self.proof.explains(number, record, self.maps[ledger.map.get('file', '')][0])
+        if is_skipped:
+            self.check_info(word, record)
             return
         if record.get('error') in ('cancelled before it was submitted', 'no longer in the map'):
             if number not in self.named:
@@ -2386,13 +2411,17 @@ class World:
         self.check_retries(ledger, number)
         if record['attempt'] > 1 + len(ledger.earlier(number)) + self.spent[record['job']]:
             raise Broken('{} is a new attempt, and nobody asked for it'.format(word))
+        if self.check_info(word, record) and word in self.scripts:
+            self.check_script(ledger, number, record)
+
+    def check_info(self, word, record):
+        """Check the .info of a job, and tell whether it is known how that has to be."""
         info = module.read_json.real(os.path.join(self.logs.path, record['job'] + '.info'))
         if info is None and any(self.boots.values()) or 'suspend' in self.kinds:
-            return    # lost with a machine's power, or written by a driver that was overtaken; the journal has it
+            return False    # lost with a machine's power, or written by an overtaken driver; the journal has it
         if not info or (info['status'], info['retries']) != (record['status'], max(0, record['attempt'] - 1)):
             raise Broken('{}: its .info says {}'.format(word, info))
-        if word in self.scripts:
-            self.check_script(ledger, number, record)
+        return True
 
     def check_own(self, word, record):
         """Check that what is told of an attempt is its own: when it began and ended, its exit status, what it used."""
@@ -2408,6 +2437,8 @@ class World:
             told['memory'], own['memory'] = record['memory'], self.peaks[word]
         if record['status'] == 'FAILED' and self.group > 1:
             told['done'], own['done'] = record.get('done'), record.get('before', 0) + self.done_of.get(word, 0)
+            if record['error_reason'] == 'output':
+                own['done'] = min(own['done'], self.proof.lacking.get(word, 9) - 1)
         if record.get('cpu') is not None and abs(record['cpu'] - self.used[word]) > 0.002:
             told['cpu'], own['cpu'] = record['cpu'], self.used[word]
         if self.old and not told['started']:
@@ -2675,7 +2706,7 @@ WORLD = None
 REAL = {name: getattr(module, name) for name in (
     'write_json', 'write_bytes', 'write_text', 'remove_file', 'read_json', 'read_end', 'Journal', 'Lock', 'Inbox',
     'Driver', 'Lease', 'Steering', 'Halts', 'BadHosts', 'Unclaimed', 'Pools', 'Chunks', 'Shares',
-    'Gate', 'Awaited',
+    'Gate', 'Awaited', 'commands_done',
     'read_words', 'sound_end', 'Processes', 'birth', 'send',
     'is_runner', 'time', 'Asker', 'Submitter', 'Retries', 'Recall', 'Copies', 'Queue', 'Reports', 'Scribe',
     'load_backend', 'Host', 'WORD', 'bring_to_disk', 'selected_jobs', 'as_spans')}
@@ -2926,7 +2957,13 @@ def count_cpu(words):
 
 
 def is_made(outputs, inputs):
-    return int(os.path.basename(outputs[0])[1:]) in WORLD.proof.there
+    return int(os.path.basename(outputs[0])[1:]) in WORLD.proof.made
+
+
+def commands_done(plan, event, end):
+    if WORLD.plant == 'proven':
+        event = dict(event, error_reason='')
+    return REAL['commands_done'](plan, event, end)
 
 
 class Awaited(REAL['Awaited']):
@@ -2945,7 +2982,11 @@ class Gate(REAL['Gate']):
 
     def _is_made(self, number):
         if WORLD.plant == 'insisted':
-            return not self.ledger.status[number] and number in WORLD.proof.there
+            return not self.ledger.status[number] and WORLD.proof.is_there(number)
+        if WORLD.plant == 'partly' and not self.ledger.attempts[number]:
+            return not self.ledger.status[number] and number * self.ledger.group in WORLD.proof.made
+        if WORLD.plant == 'unsought' and number * self.ledger.group >= WORLD.jobs:
+            return False
         return super()._is_made(number)
 
 
@@ -4181,7 +4222,7 @@ def install():
                      Inbox, Driver, Lease, Steering, Halts, BadHosts, Unclaimed, Pools, Chunks, Shares,
                      read_words, sound_end, Processes, birth, devices_of, send, Asker, Submitter, Retries,
                      Recall, Copies, Queue, Reports, Scribe, selected_jobs, chunk_sizes, why_outdated,
-                     Gate, Awaited, is_made):
+                     Gate, Awaited, is_made, commands_done):
         setattr(module, function.__name__, function)
     module.Host = lambda: Host(WORLD.actor)
     module.load_backend = lambda executor, settings=None, wake=None: (

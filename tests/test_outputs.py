@@ -1,5 +1,6 @@
 """What jobs make, and for what executions wait: out=, --skip existing, --after."""
 
+import json
 import os
 import re
 
@@ -96,14 +97,91 @@ def test_jobs_whose_outputs_are_there_are_skipped_unless_somebody_retries_them(s
     assert execution.wait() and [qmap.read(str(number)) for number in range(3)] == ['x', 'new\n', 'new\n']
     assert told(execution, 'status', 'reason', 'retries', 'exit_code')[:2] == [
         ('COMPLETED', 'skipped: its outputs exist', 0, None), ('COMPLETED', '', 0, 0)]
-    assert not os.path.exists(qmap.path('out', '0.info'))
+    assert [qmap.info('out', '0')[field] for field in ('status', 'reason', 'attempts')] == [
+        'COMPLETED', 'skipped: its outputs exist', []]
+    assert qmap('info', 'out', '-s', 'skipped', 'id').lines[1:] == ['0\tCOMPLETED']
     assert qmap('info', 'out', '--summary').lines[0].startswith('4 jobs: 4 completed (1 skipped)')
-    assert qmap('info', 'out', '--advise').code == 0 and qmap('report', 'out').code == 0
+    assert json.loads(qmap('info', 'out', '--summary', '--format', 'json').out)['skipped'] == 1
+    assert qmap('info', 'out', '--advise').code == 0 and qmap('report', 'out', '-o', 'r.html').code == 0
+    assert '4 of 4; 1 skipped, as outputs exist' in qmap.read('r.html')
     control(qmap, 'retry', '0,1')
+    assert not os.path.exists(qmap.path('out', '0.info'))
     assert control(qmap, 'cancel', '0').startswith('retry of 1 job withdrawn: 1 completed as before\n')
+    assert qmap.info('out', '0')['status'] == 'COMPLETED'
     assert module.reattach('out').wait() and qmap.read('0') == 'x'
-    control(qmap, 'retry', '0')
+    control(qmap, 'retry', '-s', 'skipped')
     assert module.reattach('out').wait() and qmap.read('0') == 'new\n'
+
+
+def test_each_command_of_a_job_has_its_own_outputs(submit, qmap):
+    commands = ['echo $QMAP_OUT > $QMAP_OUT ## out=a', 'echo $QMAP_IN > b ## out=b in=a', 'true ## out=c',
+                'echo d > d', 'echo e > e ## out=', 'echo f > f ## out=f sample=6']
+    execution = submit(commands, 'out', group=2, params={'out': '${QMAP_LINE}'})
+    qmap.write('3', 'made')
+    assert execution.wait() and qmap.read('a') == 'a\n' and qmap.read('b') == 'a\n'
+    assert '(after ##: sample) are ignored' in execution.warnings[0]
+    assert told(execution, 'status', 'error_reason', 'error') == [
+        ('COMPLETED', '', ''), ('FAILED', 'output', 'c is missing or empty'), ('COMPLETED', '', '')]
+    assert qmap.info('out', '2')['commands'] == {'count': 2, 'done': 0}
+    qmap.write('c', 'made')
+    os.unlink(qmap.path('3'))
+    control(qmap, 'retry')
+    assert module.reattach('out').wait()
+    assert qmap.info('out', '2')['error'] == '3 is missing or empty'
+    assert qmap.info('out', '2')['commands'] == {'count': 2, 'done': 1}    # it is told which one is missing
+    assert [line for line in qmap('info', 'out').lines if 'line=' in line] == ['echo d > d ## line=3']
+
+
+def test_a_job_of_several_commands_is_skipped_when_all_of_them_have_made_theirs(submit, qmap):
+    for name in 'abd':
+        qmap.write(name, '')
+        qmap.write(name, 'x')
+    execution = submit(['echo {0}{0} > {0} ## out={0}'.format(name) for name in 'abcd'] + ['echo b > e', ': ## out=b'],
+                       'out', group=2, skip='existing')
+    assert execution.wait() and [qmap.read(name) for name in 'abcde'] == ['x', 'x', 'cc\n', 'dd\n', 'b\n']
+    assert [job['id'] for job in execution.jobs('skipped')] == ['0']
+
+
+def test_an_older_execution_that_goes_on_with_another_map_knows_outputs(qmap):
+    path = prepare(qmap, 'true\ntrue ## out=nope\n', 'out')
+    info = module.read_json(os.path.join(path, 'execution.info'))
+    del info['outputs'], info['skip'], info['after']
+    module.write_json(os.path.join(path, 'execution.info'), info)
+    qmap.write('b.map', 'true\ntrue ## out=nope\necho x > made ## out=made\n')
+    result = qmap('submit', 'b.map', '-l', 'out', '--resume', '-q')
+    assert result.code == 1 and qmap.statuses('out') == ['COMPLETED', 'FAILED', 'COMPLETED']
+
+
+def test_outputs_of_new_commands_are_looked_for_as_well(submit, qmap):
+    execution = submit(['until [ -e go ]; do sleep 0.05; done', 'true ## out=a'], 'out', skip='existing')
+    qmap.write('new', 'x')
+    qmap.write('b.map', 'until [ -e go ]; do sleep 0.05; done\ntrue ## out=a\necho y > new ## out=new\necho z > z\n')
+    assert '2 new' in qmap('control', 'out', 'add', 'b.map').out
+    until(lambda: execution.counts()['COMPLETED'] == 2)
+    qmap.write('go', '')
+    assert execution.wait() and qmap.read('new') == 'x' and [job['id'] for job in execution.jobs('skipped')] == ['2']
+
+
+def test_what_goes_on_with_another_map_may_wait_and_skip(submit, qmap):
+    other = submit(['until [ -e go ]; do sleep 0.05; done'], 'other')
+    assert submit(['true ## out=a', 'false'], 'out').wait()
+    for path in 'ab':
+        qmap.write(path, 'x')
+    commands = ['true ## out=a', 'false', 'echo y > b ## out=b', 'echo c > c ## out=c']
+    with pytest.raises(module.QMapError, match='is this execution itself'):
+        submit(commands, 'out', resume=True, after='out')
+    execution = submit(commands, 'out', resume=True, after='other', skip='existing')
+    until(lambda: 'waiting for' in execution._session.trouble)
+    execution.leave()
+    execution.wait()
+    assert module.ExecutionReader('out').awaited == [qmap.path('other')]
+    execution.start()    # a new driver waits, too
+    until(lambda: 'waiting for' in execution._session.trouble)
+    assert not os.path.exists(qmap.path('c'))
+    qmap.write('go', '')
+    assert other.wait() and execution.wait() and qmap.read('b') == 'x' and qmap.read('c') == 'c\n'
+    assert told(execution, 'status') == [('COMPLETED',), ('FAILED',), ('COMPLETED',), ('COMPLETED',)]
+    assert [job['id'] for job in execution.jobs('skipped')] == ['2']
 
 
 def test_an_execution_waits_for_others(submit, qmap):

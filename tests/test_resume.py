@@ -90,6 +90,12 @@ def test_which_commands_are_the_same(qmap, old, new, pairs, fresh):
     assert [index for index, mark in enumerate(match.fresh) if mark] == fresh
 
 
+def test_commands_of_a_job_are_told_apart_by_their_outputs(qmap):
+    match = matched(qmap, '[jobs]\n./run $QMAP_OUT ## out=a\n./run $QMAP_OUT ## out=b\nx ## memory=1G\ny ## in=a\n',
+                    '[jobs]\nx\n./run $QMAP_OUT ## out=b\n./run $QMAP_OUT ## out=c\ny ## in=b\n', group=2)
+    assert list(match.pairs) == [-1, 1, 0, 3] and list(match.changed) == [0, 0, 0, 1]
+
+
 def test_half_of_a_hash_does_not_make_commands_equal(qmap, monkeypatch):
     """Where half of the keys of different commands are equal, as chance may have it, they are still different."""
     real = module.CommandKeys.__init__

@@ -409,6 +409,7 @@ class Advice:
         counts: {status: number of jobs}
         failed: {error_reason: number of jobs}
         cancelled: number of jobs
+        skipped: number of jobs that are COMPLETED and never ran
         needs: Needs
         requests: Requests
         waste: Waste
@@ -424,6 +425,7 @@ class Advice:
         self._local = plan.info['executor'] == 'local'
         self.counts = collections.OrderedDict(zip(STATUSES, ledger.counts))
         self.cancelled = usage.ends.count(usage.cancelled)
+        self.skipped = sum(map(ledger.is_skipped, range(ledger.count)))
         self.failed = collections.OrderedDict()
         for code, reason in enumerate(usage.reasons):
             if code > COMPLETED and usage.ends.count(code):

@@ -2,7 +2,7 @@
 
 import shlex
 
-from qmap import EXECUTORS, FIELDS, PARAMETERS, REASONS, STATUSES, __version__
+from qmap import EXECUTORS, FIELDS, PARAMETERS, REASONS, STATUSES, UNNEEDED, __version__
 from qmap_backends.tools import manual
 
 #: The function that completes. What it knows fills the places in capitals; in zsh, bashcompinit runs it.
@@ -135,7 +135,7 @@ def script(parser, shell):
             ('@ORDERS@', '|'.join(orders)),
             ('@VALUES@', '\n'.join(line for path, made in known for line in value_rules(path, made))),
             ('@WORDS@', '\n'.join(line for path, made in known for line in word_rules(path, made, tools))),
-            ('@STATUSES@', ' '.join([*(status.lower() for status in STATUSES), 'all', *REASONS]))):
+            ('@STATUSES@', ' '.join([*(status.lower() for status in STATUSES), 'all', UNNEEDED, *REASONS]))):
         text = text.replace(mark, value)
     return '# qmap {}: completion for {}\n{}{}'.format(
         __version__, shell, ZSH if shell == 'zsh' else '', text.lstrip('\n'))

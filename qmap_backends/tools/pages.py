@@ -84,8 +84,13 @@ def explain_status(session, record, params):
     if status == 'RUNNING':
         return 'It is running{}.'.format(' on ' + record['host'] if record.get('host') else '')
     if status == 'COMPLETED':
-        return 'It completed.'
+        return 'It was not run: its outputs exist. To run it: r.' if is_skipped(record) else 'It completed.'
     return 'The scheduler says: {}.'.format(record.get('words') or 'a state that QMap does not know')
+
+
+def is_skipped(record):
+    """Tell whether a job is COMPLETED that never ran."""
+    return record['status'] == 'COMPLETED' and not record.get('attempt', 1)
 
 
 def letter_of(record):
@@ -106,7 +111,7 @@ def state_text(record):
         return reason or 'failed'
     if record['status'] == 'PENDING' and record.get('words'):
         return record['words'].partition(':')[0]
-    return record['status'].lower()
+    return 'skipped' if is_skipped(record) else record['status'].lower()
 
 
 def elapsed_text(record):

@@ -968,7 +968,9 @@ class Report:
         completed, failed = advice.counts['COMPLETED'], advice.counts['FAILED'] - advice.cancelled
         share = 100 * completed / self.jobs
         shown = '{:.0f}'.format(share) if share in (0, 100) else '{:.1f}'.format(min(99.9, max(0.1, share)))
-        yield headline_tile(shown + '\u202f%', 'completed', '{:,} of {:,}'.format(completed, self.jobs))
+        skipped = '; {:,} skipped, as outputs exist'.format(advice.skipped) if advice.skipped else ''
+        yield headline_tile(shown + '\u202f%', 'completed', '{:,} of {:,}{}'.format(
+            completed, self.jobs, skipped))
         reasons = ['{:,} {}'.format(number, 'submission refused' if reason == 'submit' else reason)
                    for reason, number in sorted(advice.failed.items(), key=lambda item: -item[1])
                    if reason != 'cancelled']
@@ -978,7 +980,8 @@ class Report:
         yield headline_tile('{:,}'.format(failed), 'failed', more)
         if course.first and course.last > course.first:
             span = course.last - course.first
-            yield headline_tile(short_time(span), 'elapsed', per_time((completed + failed) / span))
+            yield headline_tile(short_time(span), 'elapsed', per_time(
+                (completed - advice.skipped + failed) / span))
             yield headline_tile(amount(course.busy / span), 'jobs running', 'mean; maximum {:,.0f}'.format(
                 max(course.at_once(), default=0)))
         core_time, time = advice.waste.core_time, advice.needs.time
