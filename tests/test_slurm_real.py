@@ -596,6 +596,24 @@ def test_usage_is_that_of_steps_on_all_nodes_and_no_cache_of_files(qmap):
     assert nodes['time']['cpu'] >= 1.2 and nodes['memory']['bytes'] > 160 * MEGABYTE
 
 
+def test_a_node_on_which_jobs_fail_is_left_out_also_by_who_takes_over(qmap):
+    at_executor(qmap, 'slurm')
+    shown = call_scheduler(['sinfo', '-h', '-N', '-o', '%N %c'], SLURM_CONF=qmap.environ['SLURM_CONF']).out
+    nodes = sorted({tuple(line.split()) for line in shown.splitlines()})
+    if len(nodes) < 3:
+        pytest.skip('needs three nodes')
+    bad, cores = nodes[1]
+    job = '[ $SLURMD_NODENAME != {} ] || {{ echo no scratch >&2; exit 3; }}; sleep 0.5\n'
+    qmap.write('a.map', job.format(bad) * 36)
+    # More cores than half a node has, so that no node is given all that is submitted at once.
+    options = ['-p', 'slurm', '--pull', '0', '-r', '6', '-c', str(int(cores) // 2 + 1)]
+    assert qmap('submit', 'a.map', *options, '-l', 'out', '--canary', '2').code == 1
+    failed = qmap.statuses('out').count('FAILED')
+    assert 3 <= failed < 20 and '  left out: {} ('.format(bad) in qmap('info', 'out', '--summary').out
+    qmap('control', 'out', 'retry')
+    assert qmap('reattach', 'out', '-q').code == 0
+
+
 @as_root
 @pytest.mark.slow
 def test_a_node_whose_daemon_is_killed(qmap, tmp_path_factory):
