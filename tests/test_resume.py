@@ -40,35 +40,48 @@ def matched(tool, old, new, group=1):
     return module.MapMatch(module.Map(tool.path('old.map')), module.Map(tool.path('new.map')), group)
 
 
+def map_of_sheet(qmap, names):
+    """Write a sample sheet, and return the map that is made of it."""
+    rows = ''.join('{0}\tfastq/{0}.fq\tbam/{0}.bam\n'.format(name) for name in names)
+    qmap.write('samples.tsv', 'sample\tfastq\tout\n' + rows)
+    command = 'echo {{?sample}} >>ran; read reads <{{?fastq}} && echo $reads >{{?out}}'
+    return qmap('template', command, '--table', 'samples.tsv', '-o', '-').out
+
+
 def test_a_week_in_the_life_of_a_sample_sheet(qmap):
-    names = ['s{:03d}'.format(number) for number in range(1, 201)]
+    names, more = (['s{:03d}'.format(number) for number in some] for some in (range(1, 201), range(201, 401)))
     bad = names[5:200:13]
-    for name in bad:
-        qmap.write('bad_' + name, '')
-    qmap.write('a.map', ''.join(map(WORK.format, names)))
+    for folder in ('fastq', 'bam'):
+        os.mkdir(qmap.path(folder))
+    for name in set(names + more + ['s017b']) - set(bad):
+        qmap.write('fastq/{}.fq'.format(name), 'reads of ' + name + '\n')
+    qmap.write('a.map', map_of_sheet(qmap, names))
     assert qmap('submit', 'a.map', '-l', 'out', '-q').code == 1 and len(bad) == 15
     assert what_ran(qmap) == names
+    failed = qmap('info', '-l', 'out', 'params.sample', 'error_reason').lines[1:]
+    assert failed == ['{:03d}\t{}\texit'.format(int(name[1:]) - 1, name) for name in bad]
     for name in bad:
-        os.unlink(qmap.path('bad_' + name))
+        qmap.write('fastq/{}.fq'.format(name), 'reads of ' + name + '\n')
     result = resume(qmap, qmap.read('a.map'))
     assert '200 jobs: 185 done, 15 failed and run again\n' in result.out and what_ran(qmap) == bad
-    more = ['s{:03d}'.format(number) for number in range(201, 401)]
-    result = resume(qmap, ''.join(map(WORK.format, names + more)))
+    result = resume(qmap, map_of_sheet(qmap, names + more))
     assert '400 jobs: 200 done, 200 new\n' in result.out and what_ran(qmap) == more
     renamed = ['s017b' if name == 's017' else name for name in names + more]
-    result = resume(qmap, ''.join(map(WORK.format, renamed)))
+    result = resume(qmap, map_of_sheet(qmap, renamed))
     assert '400 jobs: 399 done, 1 new; 1 no longer in the map\n' in result.out and what_ran(qmap) == ['s017b']
     random.Random(1).shuffle(renamed)
-    result = resume(qmap, ''.join(map(WORK.format, renamed)))
+    result = resume(qmap, map_of_sheet(qmap, renamed))
     assert '400 jobs: 400 done; 1 no longer in the map\n' in result.out and what_ran(qmap) == []
     assert '400 completed' in result.out and qmap.statuses('out') == ['COMPLETED'] * 400
+    assert all(qmap.read('bam', name + '.bam') == 'reads of ' + name + '\n' for name in renamed)
     # Ids and files of the first ones have stayed, and the lists leave out what is gone.
     assert qmap.read('out', '016.out') == '' and qmap.info('out', '005')['retries'] == 1
+    command = 'echo {0} >>ran; read reads <fastq/{0}.fq && echo $reads >bam/{0}.bam'
     told = qmap('info', '-l', 'out', '-s', 'all', 'command').lines
-    assert len(told) == 401 and told[1] == '000\t' + WORK.format('s001').strip() and told[-1].startswith('400\t')
-    assert qmap('info', '-l', 'out', '-s', 'gone', 'command').lines[1:] == ['016\t' + WORK.format('s017').strip()]
+    assert len(told) == 401 and told[1] == '000\t' + command.format('s001') and told[-1].startswith('400\t')
+    assert qmap('info', '-l', 'out', '-s', 'gone', 'command').lines[1:] == ['016\t' + command.format('s017')]
     again = qmap('info', '-l', 'out', '-s', 'all', '-o', 'all.map')
-    assert again.code == 0 and 's017;' not in qmap.read('all.map')
+    assert again.code == 0 and 's017 ' not in qmap.read('all.map')
     assert qmap('control', 'out', 'cancel', '400').out == '1 job had finished already\n'
 
 
