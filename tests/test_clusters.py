@@ -279,3 +279,15 @@ def test_a_night_that_mends_itself(cluster):
         subprocess.call(update[:-1] + ['state=resume'], env=cluster.environ)    # it may have come back by itself
     assert process.wait(600) == 1
     assert cluster.statuses('out') == ['COMPLETED'] * 55 + ['FAILED'] * 5
+
+
+def test_outputs_of_jobs_of_several_commands_and_a_map_that_grows(cluster):
+    cluster.write('a.map', 'echo a > a ## out=a\ntrue ## out=b\necho c > c ## out=c\n')
+    assert cluster('submit', 'a.map', '-l', 'out', '-g', '2', '-q').code == 1
+    told = cluster('info', '-l', 'out', 'error', 'commands.done')
+    assert told.lines[1:] == ['0\tb is missing or empty\t1']
+    cluster.write('d', 'x')
+    cluster.write('a.map', 'echo d > d ## out=d\necho c > c ## out=c\n')
+    result = cluster('submit', 'a.map', '-l', 'out', '--resume', '--skip', 'existing', '--no-console')
+    assert '2 jobs: 1 done, 1 new; 1 no longer in the map' in result.out and '2 completed (1 skipped)' in result.out
+    assert cluster.read('d') == 'x' and cluster.info('out', '4')['reason'] == 'skipped: its outputs exist'
