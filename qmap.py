@@ -11796,12 +11796,24 @@ class Set(Order):
         params = dict(driver.ledger.settings.get('params') or {}, **order['params'])
         driver.steering.refuse(params)
         settings = dict(unlearned(driver.ledger, order['params']), params=params)
-        count = driver.ledger.count_of(UNSUBMITTED)
+        own = count_own(driver, order['params'])
+        count = driver.ledger.count_of(UNSUBMITTED) - own
         text = ', '.join('{} = {}'.format(key, text or '(none)') for key, text in order['params'].items())
         text += ' for {}'.format(plural(count, 'unsubmitted job'))
         text += '' if count else '; it holds for those that are retried or added later'
+        if own:
+            text += '; {:,} {} own by the map, behind ##'.format(own, 'has its' if own == 1 else 'have their')
         text += '; what was learned about it is forgotten' if 'learned' in settings else ''
         return Reply([set_event(driver, **settings)], text + request_note(driver, order['params']), '')
+
+
+def count_own(driver, params):
+    """Return how many jobs that are not submitted have all these parameters of their own, so that `set`
+    leaves them as they are; 0 also where they are too many to be looked at."""
+    plan, ledger = driver.plan, driver.ledger
+    if plan.alike or ledger.count_of(UNSUBMITTED) > 10000:
+        return 0
+    return sum(params.keys() <= plan.map.command(number)[1].keys() for number in ledger.unsubmitted())
 
 
 def unlearned(ledger, params):

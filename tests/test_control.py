@@ -100,9 +100,13 @@ def test_max_running_and_parameters_of_what_is_not_yet_submitted(qmap, detached)
     until(lambda: 'RUNNING' in qmap.statuses('out'))
     assert control(qmap, 'set', 'memory=1536M', 'sample=x y') == \
         'memory = 1536M, sample = x y for 2 unsubmitted jobs\n'
+    assert control(qmap, 'set', 'memory=1536M').startswith(
+        'memory = 1536M for 1 unsubmitted job; 1 has its own by the map, behind ##\n')
     assert control(qmap, 'max-running', '2') == 'max running: 2 (was 1)\n'
     qmap.write('go', '')
     over(qmap, 3)
+    assert control(qmap, 'set', 'cores=2').startswith(
+        'cores = 2 for 0 unsubmitted jobs; it holds for those that are retried or added later\n')
     assert (qmap.read('0'), qmap.read('1')) == ('\n', '1536M x y\n')
     lines = qmap('info', '-l', 'out', '-s', 'all', 'params.memory').lines[1:]
     assert lines == ['0\t', '1\t1536M', '2\t2G']
