@@ -2661,7 +2661,7 @@ class Costs:
         self.calls = collections.defaultdict(collections.deque)    # by kind: when the scheduler was asked
         self.written = collections.Counter()    # by attempt: records of it that are not its end
         self.saved = collections.Counter()    # by name: how often an .info was made
-        self.records = collections.Counter()    # by job: ends that were written
+        self.records = collections.Counter()    # by job: ends that were written, of attempts or before any
 
     def note_call(self, kind):
         """Rule: the scheduler is asked so often in a minute at the most."""
@@ -2677,6 +2677,7 @@ class Costs:
         for event in events:
             if event['event'] in ('end', 'usage'):
                 self.records[event['job']] += 1
+            self.records.update(map(WORLD.actor.driver.ledger.id, module.dropped_numbers(event)))
             if event['event'] == 'run':
                 submission = module.key_of(event), event['batch']
                 self.written[submission] += 1
