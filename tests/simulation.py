@@ -3337,6 +3337,7 @@ class Driver(REAL['Driver']):
         if found != right:
             raise Broken('the order {} does {}, and not {}'.format(order, found, right))
         WORLD.named.update(right.get('cancel', ()), right.get('dropped', ()), right.get('end', ()))
+        WORLD.proof.again.update(right.get('retry', ()))    # even if only this gets to the disk, and not the answer
         for other in events:
             if other['event'] == 'map':
                 WORLD.named.update(right['map'][1])    # nobody wants what becomes of these
@@ -3356,7 +3357,6 @@ class Driver(REAL['Driver']):
         WORLD.halted = min(WORLD.halted, WORLD.now) if self.ledger.settings.get('halted') else float('inf')
         if 'max_running' in right:
             WORLD.limits.append((WORLD.now, right['max_running']))
-        WORLD.proof.again.update(right.get('retry', ()))
         WORLD.proof.started = WORLD.proof.started or bool(right.get('waited'))
         for number, params in right.get('retry params', {}).items():
             if not params.items() <= ledger.changes.get(number, {}).items():
