@@ -72,7 +72,8 @@ def spans(lines, among):
 def main():
     parser = argparse.ArgumentParser(description='Say which lines of the driver the worlds of the simulation reach.')
     parser.add_argument('count', nargs='?', type=int, default=600, help='of worlds')
-    parser.add_argument('--first', type=int, default=0, help='number of the first one')
+    parser.add_argument('--first', '--from', type=int, default=0, metavar='SEED', help='number of the first one')
+    parser.add_argument('--note', action='store_true', help='note that they hold for this version')
     options = parser.parse_args()
     if os.environ.get('PYTHONHASHSEED') != '0':    # or a world would not repeat exactly
         os.execve(sys.executable, [sys.executable] + sys.argv, dict(os.environ, PYTHONHASHSEED='0'))
@@ -81,12 +82,13 @@ def main():
     parts = lines_of_parts(text)
     seeds = range(options.first, options.first + options.count)
     wanted = set().union(*parts.values())
-    times, worlds = collections.Counter(), {}
+    times, worlds, holds = collections.Counter(), {}, True
     with multiprocessing.Pool(len(os.sched_getaffinity(0)), maxtasksperchild=20) as pool:
         for seed, lines, broken in pool.imap_unordered(play, seeds):
             worlds[seed] = sorted(wanted.intersection(lines))
             times.update(worlds[seed])
             if broken:
+                holds = False
                 print('seed {} breaks a rule: {}'.format(seed, broken))
     for name, lines in parts.items():
         missed = [line for line in lines if not times[line]]
@@ -94,10 +96,13 @@ def main():
             name, len(lines), 100 * (len(lines) - len(missed)) // len(lines), spans(missed, lines)))
     print('{} of {} lines are reached by {} worlds: {:.1f} %'.format(
         len(times), len(wanted), options.count, 100 * len(times) / len(wanted)))
+    if options.note and holds:
+        simulation.note_held(options.first, options.first + options.count)
     os.makedirs(os.path.dirname(mutants.REACHED), exist_ok=True)
     with open(mutants.REACHED, 'w') as target:
         json.dump({'program': hashlib.sha256(text).hexdigest(), 'worlds': worlds}, target)
+    return 0 if holds else 1
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
