@@ -52,6 +52,22 @@ def test_a_node_on_which_launches_fail_gets_no_more_jobs(qmap, pull):
     assert len(backend.failed) <= 8, backend.failed
 
 
+def test_a_node_is_not_avoided_for_one_launch_that_failed(qmap):
+    class Once(Nodes):
+        """The node is mended after that."""
+
+        def begin(self, script, id, k, task):
+            super().begin(script, id, k, task)
+            self.bad = () if self.failed else self.bad
+
+    backend = Once('n2')
+    driver = execution(qmap, 'echo ${QMAP_LINE} >>ran\n' * 4, backend)
+    driver.lead()
+    driver.drive()
+    each_once(qmap, driver)
+    assert len(backend.failed) == 1 and not driver.ledger.settings.get('avoided')
+
+
 def test_jobs_that_can_begin_nowhere_are_not_put_down_to_nodes(qmap):
     backend = Nodes()
     driver = execution(qmap, ''.join(
