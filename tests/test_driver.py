@@ -1064,6 +1064,19 @@ def test_a_refusal_of_what_was_never_taken_is_one(qmap):
 NEVER = ('PENDING', '', 'PartitionTimeLimit: requests more time than the partition allows: it will never start')
 
 
+@pytest.mark.parametrize('ids, is_sound', [
+    ([[1, 0]], False), ([[-1, 0]], False), ([[0, 10 ** 9]], True), ([[19, 19]] * 60, True), ([[0, 19]] * 100, False)])
+def test_an_order_names_jobs_in_spans_and_hardly_any_twice(qmap, ids, is_sound):
+    driver = execution(qmap, 'true\n' * 20, Scripted())
+    driver.lead()
+    order = {'do': 'cancel', 'ids': ids, 'owner': os.geteuid()}
+    if is_sound:
+        assert driver.steering._answer(order).events
+    else:
+        with pytest.raises(ValueError):
+            driver.steering._answer(order)
+
+
 @pytest.mark.parametrize('pull', [0, 2])
 def test_jobs_that_will_never_start_fail_after_the_time_that_the_profile_says(qmap, pull):
     driver = still(qmap, 'true\n' * 3, Told())
