@@ -6339,6 +6339,7 @@ WORKER_WAIT, WORKER_ASKS = 15, 60
 #: does so (see `Backend.remaining`).
 PULL = (r"""
 qmap_crew=$qmap_number qmap_look=0 qmap_fresh=yes qmap_tried=0 qmap_turn=()
+qmap_good= qmap_bad=0 qmap_judged=0
 qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k" qmap_cancels=$qmap_run/cancel.$qmap_crew.$qmap_k
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
@@ -6382,8 +6383,19 @@ qmap_is_cancelled() {  # the job at hand, which has not begun
     while read -r key first; do [ "$key" != $qmap_key ] || return 0; done <"$qmap_cancels"
     return 1
 }
+qmap_hesitate() {  # while all jobs have failed here: a node that is bad may eat the map before it is left out
+    [ $qmap_judged != $qmap_serial ] || return
+    qmap_judged=$qmap_serial
+    if [ "$qmap_status" = 0 ]; then
+        qmap_good=yes
+    elif [ $((++qmap_bad)) -ge 3 ] && [ $qmap_bad -le 8 ]; then
+        sleep 5
+        qmap_look=0
+    fi
+}
 qmap_leaves() {  # whether to begin no other job, for which qmap_over says why
     local limit need
+    [ -n "$qmap_good" ] || qmap_hesitate
     qmap_now
     if [ ${qmap_time%.*} -ge $qmap_look ]; then
         qmap_look=$((${qmap_time%.*} + 5))

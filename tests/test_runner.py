@@ -1,5 +1,6 @@
 """What runs a job: whatever happens around it, the job's own words are kept, and its command means what it says."""
 
+import json
 import os
 import re
 import resource
@@ -368,6 +369,20 @@ def test_a_job_that_is_cancelled_in_the_chunk_of_a_worker_is_left_out(tmp_path):
     assert [text(logs.path, '{}.out'.format(number)) for number in range(4)] == ['ran\n', '', 'ran\n', '']
     assert [(kind, key) for kind, key, _ in module.Words(logs, '0.1.start').hear()] == [
         ('s', '0.1'), ('e', '0.1'), ('c', '1.1'), ('s', '2.1'), ('e', '2.1'), ('c', '3.1')]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize('chunk', [False, True])
+def test_a_worker_whose_first_jobs_all_fail_waits_until_its_host_may_be_left_out(tmp_path, chunk):
+    logs = module.Logs(str(tmp_path / 'out'))
+    logs.create()
+    process = start(prepare(logs, 'worker', *['false\n'] * 20, chunk=chunk))
+    until(lambda: end_of(logs, '2.1'))
+    module.write_text(os.path.join(logs.qmap, 'excluded'), os.uname().nodename + '\n')
+    assert process.wait(timeout=60) == 0
+    with open(logs.run_file('left', 1, 1)) as source:
+        assert json.load(source)['why'] == 'its host is left out'
+    assert not end_of(logs, '9.1')
 
 
 @pytest.mark.once
