@@ -3761,7 +3761,7 @@ STAGED_NAME = re.compile(r'[0-9a-f]{16}\.map\Z')
 #: What a batch event says, and what it must.
 BATCH_FIELDS = {
     'batch': int, 'name': str, 'tasks': list, 'time': NUMBER, 'params': dict, 'chunks': list, 'crew': int,
-    'workers': int, 'with': dict, 'id': str, 'shares': int}
+    'workers': int, 'with': dict, 'id': str, 'shares': int, 'elsewhere': list}
 NEEDED = ('batch', 'name', 'tasks', 'time')
 
 
@@ -5122,7 +5122,8 @@ class Ledger(JournalState):
                     params: what is different from the map, as texts; shares: how many tasks of the scheduler
                     run these in turn, where not each runs one; workers: how many take them from this list,
                     crew: the batch with which these were submitted, id: its own, where it is known, and with:
-                    what they requested, as texts
+                    what they requested, as texts; elsewhere: the hosts that this submission alone does not
+                    want, on which its jobs were interrupted
         submitted   the scheduler took it: batch, id ('' once it has given that id to another), job_cmd
         returned    these attempts were not submitted after all: tasks, time; spent: if that is not sure, so
                     that the next time is another attempt
@@ -7248,8 +7249,8 @@ class Backend(JobLimits, KnownWords, JobRequests):
         #: With what the names of this execution's submissions end, and how the paths of their scripts begin,
         #: without what stands above the logs folder. The driver sets both, for the same reason.
         self.token = self.folder = ''
-        #: Names of nodes on which nothing is to start. The driver sets it.
-        self.avoided = ()
+        #: Names of nodes on which nothing is to start; those that no job wants. The driver sets both.
+        self.avoided = self.avoided_by_all = ()
         self._last = threading.local()
 
     # Submitting
@@ -7295,10 +7296,14 @@ class Backend(JobLimits, KnownWords, JobRequests):
         if outcome == 'busy' and count > 1:
             self.expect_less(count, detail)
         self.note_submission(outcome, answer)
-        if outcome in ('refused', 'unclear') and self.avoided:
-            self.avoided = ()    # there may be no other nodes that fit
+        if outcome in ('refused', 'unclear') and self.avoided:    # there may be no others that fit
+            self.avoided = () if self.avoided == self.avoided_by_all else self.avoided_by_all
             return self.submit(script, name, count, params, output)
         return outcome, detail
+
+    def chooses_hosts(self, params):
+        """Tell whether jobs with params, as from `requested`, say on which hosts they run."""
+        return False
 
     def submit_input(self, script):
         """Return the path of what the submission command reads, None for nothing."""
@@ -7949,17 +7954,23 @@ fi
         # Without -e, stderr goes to the same file.
         words += ['-o', self.output_path(output, count > 1)]
         resources = self.resources(params)
-        return words + resources + self.avoid_argv(resources) + [script]
+        if not self.chooses_hosts(params):
+            resources += self.avoid_argv(resources)
+        return words + resources + [script]
+
+    def chooses_hosts(self, params):
+        """See `Backend.chooses_hosts`: with a list of nodes to run on, sbatch might refuse."""
+        words = self.resources(params)
+        return bool(re.search(r'^(-[wF]|--node(list|file))', '\n'.join(words), re.M))
 
     def avoid_argv(self, words):
-        """Return the option that keeps a submission from some nodes. Of several, sbatch takes the last; with
-        a list of nodes to run on it might refuse.
+        """Return the option that keeps a submission from some nodes. Of several, sbatch takes the last.
 
         Args:
             words: the options that come before
         """
         excluded, text = [], '\n'.join(words)
-        if not self.avoided or re.search(r'^(-[wF]|--node(list|file))', text, re.M):
+        if not self.avoided:
             return []
         for match in re.finditer(r'^(?:-x\n?|--exclude[=\n])(.+)', text, re.M):
             excluded = [match.group(1)]
@@ -8380,6 +8391,14 @@ done < <(qconf -sq "$QUEUE")
         return [item.partition('=')[0] for option, value in zip(words, words[1:]) if option == '-l'
                 for item in value.split(',')]
 
+    def chooses_hosts(self, params):
+        """See `Backend.chooses_hosts`: by `-l h=`, or a queue on one of its hosts (all.q@n1)."""
+        extra = shlex.split(params.get('extra', ''))
+        extra = self.option_words(params, extra) + extra
+        queues = [after for word, after in zip(extra, extra[1:]) if word == '-q'] + [params.get('queue', '')]
+        named = self.named_resources(extra)
+        return '@' in ' '.join(queues) or not {'h', 'hostname'}.isdisjoint(named)
+
     def request_argv(self, params):
         """Return the options for cores, memory, time and queue, and `extra`: what qsub and qrsh have in
         common.
@@ -8405,7 +8424,7 @@ done < <(qconf -sq "$QUEUE")
         argv += self.gpu_argv(params, slots, named)
         if params.get('time') and 'h_rt' not in named:
             argv += ['-l', 'h_rt={}'.format(divide_up(params['time'], 1))]
-        if self.avoided and not {'h', 'hostname'}.intersection(named):
+        if self.avoided and not self.chooses_hosts(params):
             argv += ['-l', 'h=!({})'.format('|'.join(sorted(self.avoided)))]    # sge_types(5), MATCHING TYPES
         # Two -q add up, and one unknown queue among them is enough to be refused.
         if params.get('queue') and '-q' not in extra:
@@ -9029,16 +9048,19 @@ class Lsf(LsfAnswers, Backend):
                 '-oo', '/dev/null' if '%' in output else '{}.%I'.format(output)] + self.avoid_argv(params) + \
             self.options_argv(params)
 
+    def chooses_hosts(self, params):
+        """See `Backend.chooses_hosts`; beside compound requirements none can be added."""
+        return bool(re.search(r'(^|\s)-m\b|\{', params.get('extra') or ''))
+
     def avoid_argv(self, params):
         """Return the option that keeps a submission from some nodes.
 
         All of several -R hold, but compound ones, in braces, stand alone; and where a host's name is asked
         for, bsub no longer means its own type of hosts by itself (IBM, "Selection string").
         """
-        extra = params.get('extra') or ''
-        if not self.avoided or re.search(r'(^|\s)-m\b|\{', extra):
+        if not self.avoided or self.chooses_hosts(params):
             return []
-        wanted = [] if '-R' in extra else ['type==local']
+        wanted = [] if '-R' in (params.get('extra') or '') else ['type==local']
         wanted += ["hname!='{}'".format(node) for node in sorted(self.avoided)]
         return ['-R', 'select[{}]'.format(' && '.join(wanted))]
 
@@ -13983,7 +14005,8 @@ class Pools(Part):
 
     def fill_lists(self):
         """Keep enough jobs on the lists of workers, and start the workers that are missing. A job that asks
-        for more than a worker has, or that a worker did not bring to its end, is submitted by itself."""
+        for more than a worker has, that a worker did not bring to its end, or that is to run elsewhere, is
+        submitted by itself."""
         submitter, leaving = self.driver.submitter, self.driver.leaving
         waiting = sum(pool.waiting for pool in self.by_number.values())
         most = min(self.size, self.driver.max_running)
@@ -14045,7 +14068,7 @@ class Pools(Part):
         groups, alone = collections.OrderedDict(), []
         for number in self.ledger.following(limit):
             own, changes = self.driver.submitter.job_params(number)
-            if worker_can_run(own, params) and not self._was_cut_off(number):
+            if worker_can_run(own, params) and not self._needs_task(number):
                 groups.setdefault(tuple(changes.items()), []).append(number)
             else:
                 alone.append(number)
@@ -14208,10 +14231,12 @@ class Pools(Part):
             event['alone'] = True
         return 'alone' in event
 
-    def _was_cut_off(self, number):
-        """Tell whether the end of a worker was that of the last attempt of a job."""
+    def _needs_task(self, number):
+        """Tell whether the end of a worker was that of the last attempt of a job, or the job is to run
+        elsewhere."""
         earlier = self.ledger.earlier(number)
-        return bool(earlier) and bool(earlier[-1].get('alone'))
+        is_cut_off = bool(earlier) and bool(earlier[-1].get('alone'))
+        return is_cut_off or bool(earlier and self.driver.recall.retries.elsewhere(number))
 
     def cancel(self):
         """Close the lists of pools of which no job is to go on, and return the tasks of their workers."""
@@ -14379,16 +14404,28 @@ class Launches(Part):
         params = change_params({}, batch['with']) if 'with' in batch else self.plan.params_of(record)
         return self._kind_of(params)
 
-    def avoided(self, params=None):
-        """Return the list of nodes on which nothing is to start that asks for params; None for anything."""
+    def avoided(self, params=None, own=()):
+        """Return the list of nodes on which nothing is to start that asks for params.
+
+        Args:
+            params: dict, None for anything
+            own: the hosts that these jobs alone do not want; left out only where there may be others
+        """
         now = self.here.time()
         kind = None if params is None else self._kind_of(params)
         excluded = self.bad_hosts.excluded() if params is not None else set()
         if not self._good[kind] - set(map(short_name, excluded)):
             excluded = set()    # there may be no other that such jobs can have
-        return sorted(excluded.union(
+        excluded = excluded.union(
             node for node, (since, _, of) in self.ledger.settings.get('avoided', {}).items()
-            if abs(now - since) < self.AVOIDED and kind in (None, of)))
+            if abs(now - since) < self.AVOIDED and kind in (None, of))
+        others = (self._good[kind] or set(map(short_name, +self.ledger.totals.hosts))) if own else set()
+        may_be_others = self.backend.refuses_unfit or others - set(map(short_name, excluded.union(own)))
+        return sorted(excluded.union(own if may_be_others else ()))
+
+    def choose_hosts(self, params, own):
+        """Let a submission avoid nodes; the arguments are those of `avoided`."""
+        self.backend.avoided, self.backend.avoided_by_all = self.avoided(params, own), self.avoided(params)
 
     def tell(self):
         """Say which nodes are avoided, if that is new."""
@@ -14820,10 +14857,14 @@ class Unended(Part):
 class Hopeless(Part):
     """The jobs that wait, and will never start, as the scheduler says. Where the profile has the setting
     `give_up`, they have failed after that time; those that request more since they failed, in any case.
+
+    Those that are to run elsewhere run wherever they can then, and also where they waited for too long.
     """
 
-    #: Seconds after which these are given up, where the profile says nothing.
-    GROWN = 600
+    #: Seconds after which these are given up, where the profile says nothing. How long a job waits for
+    #: another host: so many seconds, or times as long as it waited for the one that failed; a day at the
+    #: most, as clocks may be wrong.
+    GROWN, ELSEWHERE, TIMES, LONGEST = 600, 3600, 2, 86400
 
     #: What the scheduler's reasons in plain words say of them.
     NEVER = 'it will never start'
@@ -14838,24 +14879,47 @@ class Hopeless(Part):
         Args:
             now: on the monotonic clock
         """
-        patience, retries = self.backend.give_up, self.driver.recall.retries
-        if patience is None and not self.ledger.changes:
-            return
-        keys = {number: key_of(self.ledger.live[number]) for number in self._numbers()
-                if patience is not None or retries.has_grown(number)}
-        patience = self.GROWN if patience is None else patience
+        limits = self._limits()
+        keys = {number: key_of(self.ledger.live[number]) for number in limits}
         self._since = {key: self._since.get(key, now) for key in keys.values()}
         attempts, tasks, events = self.driver.attempts, set(), []
         for number, key in keys.items():
-            record, is_over = self.ledger.live[number], now - self._since[key] >= patience
+            record, is_over = self.ledger.live[number], now - self._since[key] >= limits[number]
             if is_over and not self.lease.beat.is_due() and attempts.claim(record):
                 tasks.update(self._tasks_of(record))
-                error = 'given up after {}: {}'.format(
-                    time_text(patience), record.get('words') or self.NEVER)
-                events.append(retries.explain_refusal(
-                    dict(unbegun_end(record, 'submit', error, self.here.time()), words='')))
+                events.append(self._end_of(number, record, time_text(limits[number])))
         self.driver.reports.log(events)
         self.driver.steering.end_tasks(sorted(tasks))
+
+    def _limits(self):
+        """Return {number of a job: for how many seconds it waits at the most}."""
+        patience, retries, elsewhere = self.backend.give_up, self.driver.recall.retries, self._elsewhere()
+        if patience is None and not self.ledger.changes and not elsewhere:
+            return {}
+        limits = {number: self.GROWN if patience is None else patience for number in self._numbers()
+                  if patience is not None or number in elsewhere or retries.has_grown(number)}
+        elsewhere.update(limits)
+        return elsewhere
+
+    def _elsewhere(self):
+        """Return {number: seconds} of the jobs that wait for another host."""
+        batches = {number for number, batch in self.ledger.batches.items() if batch.get('elsewhere')}
+        numbers = [number for number, record in self.ledger.live.items() if record['batch'] in batches
+                   and record['status'] == PENDING and number not in self.ledger.cancelled] if batches else []
+        waited = {number: self.driver.recall.retries.waited(number) for number in numbers
+                  if not self.driver.attempts.has_begun(key_of(self.ledger.live[number]))}
+        return {number: max(self.ELSEWHERE, min(self.LONGEST, self.TIMES * seconds))
+                for number, seconds in waited.items()}
+
+    def _end_of(self, number, record, waited):
+        """Return the end of the attempt of such a job that waited for so long, a text."""
+        hosts, now = self.ledger.batch_of(record).get('elsewhere'), self.here.time()
+        if hosts:
+            error = 'waited {} for another host than {}'.format(waited, ', '.join(hosts))
+            return dict(unbegun_end(record, 'submit', error, now), words='', rerun=True)
+        error = 'given up after {}: {}'.format(waited, record.get('words') or self.NEVER)
+        return self.driver.recall.retries.explain_refusal(
+            dict(unbegun_end(record, 'submit', error, now), words=''))
 
     def _numbers(self):
         """Return the numbers of these jobs. Of the jobs on the lists of workers only one says so."""
@@ -15242,6 +15306,28 @@ class Retries(Part):
         return list(itertools.takewhile(
             lambda record: record.get('rerun'), map(sound_record, reversed(self.ledger.earlier(number)))))
 
+    def elsewhere(self, number):
+        """Return the hosts on which a job was interrupted, and that its next attempt does not want, a tuple:
+        none where one has waited for that in vain, its request says itself on which it runs, or there may be
+        no other."""
+        is_off = self.backend.starts_jobs or not self.plan.info.get('exclude')
+        if number not in self.ledger.places.earlier or is_off:
+            return ()
+        records = itertools.takewhile(
+            lambda record: not waited_in_vain(record), self.chain(number))
+        hosts = {record.get('host') or '' for record in records
+                 if record.get('error_reason') in INTERRUPTED + ('lost',)}
+        hosts = {host for host in hosts if re.match(r'\w[\w.-]*\Z', host)}
+        params = self.driver.submitter.job_params(number)[0] if hosts else {}
+        if not hosts or self.backend.chooses_hosts(self.backend.requested(params)):
+            return ()
+        return tuple(sorted(hosts.intersection(self.driver.attempts.launches.avoided(params, hosts))))
+
+    def waited(self, number):
+        """Return for how many seconds a job waited before its last attempt that began."""
+        return next((max(0, record['started'] - record['submitted']) for record in self.chain(number)
+                     if record.get('started') and record.get('submitted')), 0)
+
     def reason_of(self, record):
         """Return why an attempt failed: for lack of memory also where it says so itself, and then ends by
         itself, as a limit of the address space makes it."""
@@ -15330,7 +15416,7 @@ class Retries(Part):
 
     def _saved(self, number, event):
         """Return what saved a job that has completed, as `saved` of its record; None for no retry."""
-        chain = self.chain(number)
+        chain = list(itertools.filterfalse(waited_in_vain, self.chain(number)))
         by_retry = next(filter(counts_as_retry, chain), None)
         last = by_retry or next(itertools.filterfalse(asks_again, chain), None)
         if not last or not (by_retry or self.wanted(number)):
@@ -15364,6 +15450,11 @@ def counts_as_retry(record):
     """Tell whether the attempt that follows one is one of the job's `retries`: not where only the submission
     was refused."""
     return 'retry' in record and record.get('error_reason') != 'submit'
+
+
+def waited_in_vain(record):
+    """Tell whether an attempt ended because there was no other host for it than one that had failed."""
+    return record.get('error_reason') == 'submit' and 'retry' not in record
 
 
 def grown_value(key, value, factor):
@@ -15598,9 +15689,9 @@ class Recall(Part):
 
 #: Jobs that are handed over together: their numbers, the parameters that are asked of the scheduler (dict),
 #: what is different from the map (dict of texts), how many of them are in each chunk (an empty list for one),
-#: the Pool to which they are given (None for new workers), and how many workers take chunks (0 for a task
-#: each).
-Submission = collections.namedtuple('Submission', 'numbers params changes sizes pool workers')
+#: the Pool to which they are given (None for new workers), how many workers take chunks (0 for a task each),
+#: and on which hosts they were interrupted, and are not to run now.
+Submission = collections.namedtuple('Submission', 'numbers params changes sizes pool workers elsewhere')
 
 
 class Demand:
@@ -16016,9 +16107,10 @@ class Submitter(Part):
         for number in numbers:
             params, changes = self.job_params(number)
             asked = tuple(item for item in params.items() if item[0] in PARAMETERS)
-            groups.setdefault((asked, tuple(changes.items())), []).append(number)
+            elsewhere = self.driver.recall.retries.elsewhere(number)
+            groups.setdefault((asked, tuple(changes.items()), elsewhere), []).append(number)
         # What was not taken the last time comes after what was never tried: it may hold up all others.
-        for (params, changes), members in sorted(
+        for (params, changes, elsewhere), members in sorted(
                 groups.items(), key=lambda item: self.demands.of(dict(item[0][0])).taken is False):
             demand = self.demands.of(dict(params))
             chunks = self.driver.chunks.shares.count_for(dict(params), len(members))
@@ -16028,7 +16120,8 @@ class Submitter(Part):
                 while members and self.demands.may_try(demand) and not self.lease.beat.is_due():
                     count = self.fitting(members[:self.largest(demand)])
                     some, members = members[:count], members[count:]
-                    self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some)))
+                    self.submit_batch(some, dict(params), dict(changes), min(chunks, len(some)),
+                                      elsewhere=elsewhere)
                     left -= len(some)
                     if self.driver.asker.under_way('submit'):
                         self.unfinished = left > 0
@@ -16063,12 +16156,12 @@ class Submitter(Part):
             self.lists.requeues = answer.value.get('requeues', ())
         return bool(self._array_limit)
 
-    def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0):
+    def submit_batch(self, numbers, params, changes, chunks=0, pool=None, workers=0, elsewhere=()):
         """Submit jobs as one batch.
 
         Args:
             chunks: among how many they are divided, 0 for a task each
-            numbers, params, changes, pool, workers: of the Submission
+            numbers, params, changes, pool, workers, elsewhere: of the Submission
 
         Returns:
             whether more may be submitted at once: not while the scheduler has still to answer
@@ -16079,7 +16172,7 @@ class Submitter(Part):
         sizes = self._chunk_sizes(numbers, chunks, workers)
         if chunks:    # those that stand together in the map may all be long
             numbers = [number for first in range(chunks) for number in numbers[first::chunks]]
-        submission = Submission(numbers, params, changes, sizes, pool, workers)
+        submission = Submission(numbers, params, changes, sizes, pool, workers, elsewhere)
         event = self._batch_event(submission)
         script = self.logs.batch(event['batch'])
         # Should anything below fail, it is looked for.
@@ -16104,7 +16197,7 @@ class Submitter(Part):
             self.lease.write([])
             return True
         count = chunks or workers or len(numbers)
-        self.backend.avoided = self.driver.attempts.launches.avoided(params)
+        self.driver.attempts.launches.choose_hosts(params, elsewhere)
         asker.ask('submit', (event, submission, count), self.backend.submit,
                   script, event['name'], count, params, script + '.out')
         return self.take_answer()
@@ -16159,7 +16252,7 @@ class Submitter(Part):
             event['id'] = pool.id
         if submission.changes:
             event['params'] = submission.changes
-        return event
+        return dict(event, elsewhere=list(submission.elsewhere)) if submission.elsewhere else event
 
     def _accept(self, event, submission, count, id):
         """The scheduler has taken a batch."""

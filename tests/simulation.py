@@ -150,6 +150,7 @@ PLANTED = collections.OrderedDict([
     ('shunned', 'who takes over submits to hosts that were left out'),
     ('linger', 'workers stay on hosts that were left out'),
     ('many', 'all hosts may be left out'),
+    ('back', 'a job whose node failed is submitted to that node again'),
     ('drops', 'what is not submitted when an execution halts never runs'),
     ('twin', 'a job that is retried has its attempt once more, and no new one'),
     ('grown', 'who takes over forgets what retried jobs request'),
@@ -198,6 +199,7 @@ NEEDS = {
     'overtaken': {'suspend', 'takeover'}, 'words': {'machine'}, 'silence': {'crash'},
     'canaries': {'halts', 'crash'}, 'heedless': {'halts'}, 'scared': {'halts'}, 'drops': {'halts'},
     'shunned': {'node', 'crash', 'bad'}, 'linger': {'node', 'pull', 'bad'}, 'many': {'node', 'bad'},
+    'back': {'node', 'bad'},
     'twin': {'runner', 'retries'}, 'grown': {'runner', 'retries', 'crash'}, 'mends': {'runner', 'retries'},
     'first': {'runner', 'retries'}, 'learned': {'runner', 'retries', 'crash'}, 'learns': {'runner', 'retries'},
     'anyhow': {'runner', 'retries', 'control', 'polite'},
@@ -1042,7 +1044,11 @@ class Cluster:
         tasks = {k if count > 1 else 0: {'word': word, 'state': 'PENDING', 'since': self.world.now, 'reason': '',
                                          'host': '', 'workers': batch.workers}
                  for k, word in enumerate(batch.words, 1)}
-        self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now, 'avoided': list(avoided)}
+        # There may be no other node for it, ever.
+        is_stuck = self.world.batches[int(batch.number)].get('elsewhere') and random.Random(
+            'stuck {} {}'.format(self.world.seed, id)).random() < 0.2
+        self.jobs[id] = {'name': name, 'tasks': tasks, 'since': self.world.now, 'avoided': list(avoided),
+                         'stuck': is_stuck}
         self.world.handed[id, name] = batch
         for k in tasks:
             tasks[k]['never'] = self.world.fault('never', 0.03)
@@ -1055,7 +1061,7 @@ class Cluster:
         job = self.jobs.get(id)
         if not job or job['name'] != name or job['tasks'][k]['state'] != 'PENDING':
             return
-        if self.down:
+        if self.down or job['stuck'] or not set(self.world.nodes) - set(job['avoided']):
             self.world.at(20, lambda: self.begin(id, name, k))
             return
         task, world = job['tasks'][k], self.world
@@ -1706,6 +1712,7 @@ class World:
         self.limited = 'over time' in self.kinds and self.group == 1 and not self.local
         self.proof = Proof(self, needed)
         module.RERUNS = self.random.choice([0, 1, 5])
+        module.Hopeless.ELSEWHERE = module.Hopeless.LONGEST = 300
         module.AGAIN_MOST = seed % 4    # how often a job may save its state and run again
         self.compacting = self.random.random() < 0.3    # the journal, at every start
         own = random.Random('halts {}'.format(seed))    # what it draws changes nothing else in the world
@@ -3155,7 +3162,7 @@ class Driver(REAL['Driver']):
             for number in [self.ledger.number(module.split_key(key)[0]) for key in event['tasks']]:
                 earlier = self.ledger.earlier(number)
                 fits = module.worker_can_run(self.submitter.job_params(number)[0], params)
-                if fits and not (earlier and earlier[-1].get('alone')):
+                if fits and not (earlier and earlier[-1].get('alone')) and 'elsewhere' not in event:
                     raise Broken('job {} has a task of its own, and workers run the others'.format(number))
 
     def after_batch(self, event):
@@ -3296,6 +3303,10 @@ class Driver(REAL['Driver']):
                     raise Broken('{} has asked to run again too often, and does'.format(word))
                 continue
             reasons = module.INTERRUPTED + (('lost',) if WORLD.mends else ())
+            before = itertools.takewhile(lambda past: not module.waited_in_vain(past), reversed(earlier))
+            if module.waited_in_vain(record) and number not in self.ledger.cancelled and any(
+                    past.get('error_reason') in reasons for past in before):
+                continue    # there was no other host
             if record.get('error_reason') not in reasons or number in self.ledger.cancelled:
                 raise Broken('{} runs again, and was not interrupted'.format(module.key_of(record)))
             if sum(attempt.get('error_reason') in reasons for attempt in earlier) >= module.RERUNS:
@@ -3670,7 +3681,7 @@ class Asker(REAL['Asker']):
         if world.local:
             return self.put(kind, question)
         if kind == 'submit':
-            self.check_nodes()
+            self.check_nodes(question.about[0])
         if not world.fault('slow', 0.3):
             return self.put(kind, question)
         seconds, early = world.random.choice([5, 30, 100]), world.random.random() < 0.5
@@ -3699,16 +3710,26 @@ class Asker(REAL['Asker']):
                 raise Broken('{} runs, is not cancelled, and the scheduler shall end it'.format(
                     module.key_of(record)))
 
-    def check_nodes(self):
-        """Rule: nothing is submitted to a node of which the journal says that nothing begins there."""
+    def check_nodes(self, event):
+        """Rule: nothing is submitted to a node of which the journal says that nothing begins there, nor a job to the
+        node that failed with it."""
+        own = set(event.get('elsewhere', ()))
         avoided = {node for node, (since, _, _) in self.ledger.settings.get('avoided', {}).items()
                    if abs(self.here.time() - since) < 3600}
         excluded = {host for host, (_, why) in self.ledger.settings.get('excluded', {}).items() if why}
         begun = set().union(*self.driver.attempts.launches._good.values()) - excluded
         if excluded - set(self.backend.avoided) and len(self.driver.attempts.launches._good) == 1 and begun:
             raise Broken('submitted to {}, which is left out'.format(' '.join(excluded)))
-        if avoided != set(() if WORLD.plant == 'hole' else self.backend.avoided) - excluded:
+        if avoided - own != set(() if WORLD.plant == 'hole' else self.backend.avoided) - excluded - own:
             raise Broken('submitted to {}, where nothing begins'.format(' '.join(avoided)))
+        for key in event['tasks'] if WORLD.exclude and len(self.driver.attempts.launches._good) == 1 else ():
+            earlier = self.ledger.earlier(self.ledger.number(module.split_key(key)[0]))
+            hosts = {record.get('host') for record in earlier} & set(WORLD.nodes)
+            last = earlier[-1] if earlier else {}
+            interrupted = last.get('rerun') and last.get('error_reason') in ('node', 'preempted', 'lost')
+            if interrupted and last.get('host') in hosts and begun - hosts - avoided and (
+                    last['host'] not in self.backend.avoided) and not any(map(module.waited_in_vain, earlier)):
+                raise Broken('{} is submitted to {} once more, which failed'.format(key, last['host']))
 
     def put(self, kind, question):
         """Ask, now."""

@@ -261,3 +261,64 @@ def test_what_is_damaged_in_a_record_stops_nothing(qmap, wrong):
     assert '1 job' in qmap('info', 'out', '--summary').out
     result = qmap('reattach', 'out', '--force', '--no-console')
     assert result.code in (0, 1) and 'Traceback' not in result.err + result.out
+
+
+def lose(driver, key, host):
+    """Let an attempt begin on a host that dies."""
+    say(driver, key + '.start', executor_id='1.1', host=host)
+    pass_time(driver, 12)
+    record = driver.ledger.live[0]
+    driver.reports.log([driver.reports.ended(record, None, {'reason': 'node', 'words': 'NODE_FAIL', 'host': host})])
+    pass_time(driver, 12)
+
+
+def elsewhere(qmap, text='true\n', **changes):
+    """Return a driver of jobs that may be sent elsewhere, and the list of what its submissions avoid."""
+    driver, asked = retried(qmap, text), []
+    driver.plan.info.update(dict({'exclude': True}, **changes))
+    driver.backend.refuses_unfit = True
+    submit = driver.backend.submit
+    driver.backend.submit = lambda *args: asked.append(list(driver.backend.avoided)) or submit(*args)
+    return driver, asked
+
+
+def test_a_job_whose_host_failed_runs_elsewhere_whoever_drives(qmap):
+    driver, asked = elsewhere(qmap)
+    driver.set(excluded={'n9': [1, 'node failed 3 times']})
+    driver.attempts.launches._good[''] = {'n2', 'n3'}
+    lose(driver, '0.1', 'n1')
+    lose(driver, '0.2', 'n2')
+    assert asked == [['n1', 'n9'], ['n1', 'n2', 'n9']]
+    assert next(iter(driver.ledger.batches.values()))['elsewhere'] == ['n1', 'n2']
+    driver = follow(driver)
+    assert driver.recall.retries.elsewhere(0) == ('n1', 'n2')
+    driver.plan.info['exclude'] = False
+    assert driver.recall.retries.elsewhere(0) == ()
+
+
+def test_what_waits_for_another_host_in_vain_runs_where_it_can(qmap):
+    driver, asked = elsewhere(qmap)
+    lose(driver, '0.1', 'n1')
+    driver.backend.queue = {(batch['id'], index): ('PENDING', '', 'Resources')
+                            for batch in driver.ledger.batches.values() for index in (0, 1)}
+    pass_time(driver, 3660, 60)
+    assert asked == [['n1'], []]
+    first, second = driver.ledger.earlier(0)
+    assert (second['error_reason'], second['error']) == ('submit', 'waited 01:00:00 for another host than n1')
+    end(driver, '0.3', exit_code=0)
+    assert driver.ledger.record(0)['status'] == 'COMPLETED'
+
+
+def test_where_there_may_be_no_other_host_none_is_asked_for(qmap):
+    driver, asked = elsewhere(qmap)
+    driver.backend.refuses_unfit = False    # it would wait for ever
+    lose(driver, '0.1', 'n1')
+    assert asked == [[]]
+
+
+@pytest.mark.parametrize('name, params, fixed', [
+    ('slurm', {'extra': '-w n1'}, True), ('slurm', {'extra': '--nodes=2'}, False),
+    ('sge', {'queue': 'all.q@n1'}, True), ('sge', {'extra': '-l h=n1'}, True), ('sge', {'queue': 'all.q'}, False),
+    ('lsf', {'extra': '-m n1'}, True), ('lsf', {'extra': '-q x'}, False)])
+def test_a_request_that_says_where_it_runs_is_left_as_it_is(name, params, fixed):
+    assert module.load_backend(name, {}).chooses_hosts(params) == fixed
