@@ -163,6 +163,26 @@ def parse_bhosts(text):
     return up, total, used
 
 
+def parse_queues(text):
+    """Return {queue: what a job can have there at the most, as far as it is limited}, of `bqueues -l`: dict of
+    time (seconds) and memory (bytes, as for `bsub -M`).
+
+    Below MAXIMUM LIMITS, the names of limits stand on a line, and their values on the next: RUNLIMIT and
+    `240.0 min of h1`, MEMLIMIT and `16 G`. (IBM Spectrum LSF 10.1.0, "bqueues", "Resource usage limits".)
+    """
+    found = {}
+    for part in re.split(r'(?m)^QUEUE:', text.replace('\r\n', '\n'))[1:]:
+        most = re.search(r'(?ms)^MAXIMUM LIMITS:(.*?)(?=^[A-Z]|\Z)', part)
+        limits = {}
+        for names, values in re.findall(r'(?m)^ +([A-Z][A-Z ]*LIMIT) *\n +(\S[^\n]*)', most.group(1) if most else ''):
+            limits.update(zip(names.split(), re.findall(r'-|[\d.]+(?: [KMGTPE]\b| min\b(?: of \S+)?)?', values)))
+        minutes = re.match(r'([\d.]+) min', limits.get('RUNLIMIT', ''))
+        sizes = {'time': int(60 * float(minutes.group(1))) if minutes else None,
+                 'memory': parse_memory(limits.get('MEMLIMIT', ''))}
+        found[part.split(None, 1)[0]] = {key: size for key, size in sizes.items() if size}
+    return found
+
+
 def lacks_reason(account):
     """Tell whether a job failed on a host, and the account does not say with which exit status, or why a
     signal ended it."""
@@ -171,7 +191,25 @@ def lacks_reason(account):
 
 
 class FullLsf(Lsf):
-    """LSF, with all that it can be asked: through bacct, bhist and bhosts as well."""
+    """LSF, with all that it can be asked: through bacct, bhist, bhosts and bqueues as well."""
+
+    #: What the queues allow, as `parse_queues` tells it.
+    _queues = {}
+
+    def limits(self):
+        """See `Backend.limits`. What `most` tells is asked together with them."""
+        self._queues = parse_queues(self.ask(['bqueues', '-l']).out)
+        return super().limits()
+
+    def most(self, params):
+        """See `Backend.most`: what the queue allows that the job requests."""
+        params = self.requested(params)
+        if re.search(r'(^|\s)({})'.format(self.queue_option), params.get('extra') or ''):
+            return {}
+        most = dict(self._queues.get(params.get('queue') or '', {}))
+        if 'memory' in most and self.settings.get('memory_limit_per') == 'slot':
+            most['memory'] *= max(params.get('cores') or 1, params.get('tasks') or 1, params.get('nodes') or 1)
+        return most
 
     def meaning(self, reason):
         """See `Backend.meaning`."""

@@ -144,7 +144,7 @@ def at_executor(tool, name):
         os.mkdir(tool.path('lsf'))
         tool.environ.update(FAKE_LSF_DIR=tool.path('lsf'), FAKE_LSF_MINUTE='2',
                             PATH=os.path.join(ROOT, 'tests', 'fakes', 'lsf') + ':' + tool.environ['PATH'])
-        return ['bsub', 'bjobs', 'bkill', 'bhist', 'bacct', 'bparams', 'bhosts']
+        return ['bsub', 'bjobs', 'bkill', 'bhist', 'bacct', 'bparams', 'bqueues', 'bhosts']
     if name == 'slurm':
         folder = os.environ.get('QMAP_TEST_SLURM')
         if not folder:

@@ -431,3 +431,53 @@ def test_why_lsf_ended_a_job_is_noted_where_nobody_knows_it(told, noted):
     # Where it says nothing else, it is no other reason.
     job, = Lsf.parse_jobs('103|12|EXIT|-|{}|h1|1.0|1|-|-'.format(told))
     assert backend.describe(job)[:2] == ('FAILED', {'N': '', 'O': 'cancelled', '': 'exit'}[told[5:6]])
+
+
+QUEUES = """
+QUEUE: long
+  -- For jobs that take days.
+
+PARAMETERS/STATISTICS
+PRIO NICE STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN SSUSP USUSP  RSV
+ 30   20  Open:Active       -    -    -    -     0     0     0     0     0    0
+
+DEFAULT LIMITS:
+ RUNLIMIT
+ 60.0 min
+
+MAXIMUM LIMITS:
+ CPULIMIT                         RUNLIMIT                         PROCLIMIT
+ 20.0 min of h1                   240.0 min of h1                  1 4 64
+
+ FILELIMIT  DATALIMIT  STACKLIMIT CORELIMIT  MEMLIMIT   SWAPLIMIT  PROCESSLIMIT
+  20000 K       -        2048 K    20000 K     16 G        -             3
+
+SCHEDULING PARAMETERS
+           r15s   r1m  r15m   ut      pg    io   ls    it    tmp    swp    mem
+ loadSched   -     -     -     -       -     -    -     -     -      -      -
+
+USERS: all
+
+------------------------------------------------------------------------------
+
+QUEUE: free
+  -- RUNLIMIT of this one is none.
+
+MAXIMUM LIMITS:
+ MEMLIMIT
+    512 M
+
+USERS: all
+
+QUEUE: open
+"""
+
+
+def test_what_the_queues_allow():
+    assert lsf.parse_queues(QUEUES) == {
+        'long': {'time': 240 * 60, 'memory': 16 << 30}, 'free': {'memory': 512 << 20}, 'open': {}}
+    assert lsf.parse_queues('') == lsf.parse_queues('bqueues: not for users') == {}
+    backend = lsf.FullLsf({'memory_limit_per': 'slot'})
+    backend._queues = lsf.parse_queues(QUEUES)
+    assert backend.most({'queue': 'long', 'cores': 4}) == {'time': 240 * 60, 'memory': 64 << 30}
+    assert backend.most({'queue': 'long', 'extra': '-q free'}) == backend.most({}) == {}

@@ -15,6 +15,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 import qmap as module  # noqa: E402
+from conftest import at_executor  # noqa: E402
 from qmap import Lsf, RUNNER, load_backend  # noqa: E402
 
 #: Hardly depends on the Python.
@@ -194,6 +195,14 @@ def test_memory_limit(site):
     number = site.submit('exec python3 -c "import time; x = bytearray(150 << 20); time.sleep(60)"', memory=60 << 20)
     assert site.ends(number)[number, 0][:2] == ('FAILED', 'memory')
     assert site.backend.accounts([(number, 0)])[number, 0]['memory'] > 60 << 20
+
+
+def test_a_retry_requests_no_more_than_the_queue_allows(qmap):
+    at_executor(qmap, 'lsf')
+    qmap.environ.update(FAKE_LSF_RUNLIMIT='short*3', FAKE_LSF_TERMINATE_INTERVAL='0.5')
+    qmap.write('a.map', '[params]\nqueue = short\ntime = 1m\n[jobs]\nsleep 4\n')
+    result = qmap('submit', 'a.map', '-p', 'lsf', '-l', 'out', '--retries', '1', '--grow', '8', '--no-console')
+    assert 'retried with time = 00:03:00' in result.out and qmap.statuses('out') == ['COMPLETED'], result
 
 
 def test_a_missing_working_directory_is_no_run_in_tmp(site):

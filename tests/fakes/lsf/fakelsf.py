@@ -1,4 +1,5 @@
-"""A stand-in for an LSF cluster: bsub, bjobs, bkill, bhist, bacct, bparams, bhosts and lsid that really run jobs.
+"""A stand-in for an LSF cluster: bsub, bjobs, bkill, bhist, bacct, bparams, bqueues, bhosts and lsid that really run
+jobs.
 
 The cluster is a folder, FAKE_LSF_DIR. `events` in it is a log of JSON lines under one lock, like lsb.events; a command
 reads it and adds to it. The first bsub leaves a process behind that starts the jobs, watches their limits and ends when
@@ -10,6 +11,7 @@ It is told how to behave by lines KEY=value in the file `conf` of the folder, or
     HOSTS=hosta*64           its hosts and their slots
     QUEUES=normal short      the first is the default
     RUNLIMIT=short*60        the longest -W of a queue, in minutes
+    MEMLIMIT=short*400M      the largest -M of a queue
     MINUTE=60                seconds that a minute of -W lasts
     TERMINATE_INTERVAL=10    seconds between INT, TERM and KILL
     CLEAN_PERIOD=3600        seconds after which bjobs and bkill forget an ended job
@@ -427,6 +429,9 @@ def check(given, number):
         memory = size(given['M'], 'K')
         if memory is None:
             refuse('{}: Bad MEMLIMIT specification'.format(given['M']))
+        for word in conf('MEMLIMIT').split():
+            if word.split('*')[0] == queue and memory > size(word.split('*')[1], 'K'):
+                refuse('MEMLIMIT: Cannot exceed queue\'s hard limit(s)')
     count = given.get('n', '1').split(',')[0]
     if not count.isdigit() or count == '0':
         refuse('{}: Bad NUMBER OF PROCESSORS specification'.format(count))
@@ -1221,7 +1226,7 @@ def bacct():
         'jobs: {:>5}'.format(done, len(tasks) - done))
 
 
-# bhosts, bparams, lsid ################################################################################################
+# bhosts, bqueues, bparams, lsid #######################################################################################
 
 def bhosts():
     begin('bhosts')
@@ -1245,6 +1250,26 @@ def bhosts():
         lines.append('{:<18} {:<12} {:>5} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6}'.format(
             name, status, '-', count, busy, busy, 0, 0, 0))
     say('\n'.join(lines))
+
+
+def bqueues():
+    begin('bqueues')
+    end('bqueues')
+    limits = [dict(word.split('*') for word in conf(name).split()) for name in ('RUNLIMIT', 'MEMLIMIT')]
+    parts = []
+    for queue in conf('QUEUES').split():
+        lines = ['QUEUE: ' + queue, '  -- A queue of a stand-in.', '', 'PARAMETERS/STATISTICS',
+                 'PRIO NICE STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN SSUSP USUSP  RSV ',
+                 ' 30    0  Open:Active       -    -    -    -     0     0     0     0     0    0',
+                 'Interval for a host to accept two jobs is 0 seconds', '']
+        if queue in limits[0] or queue in limits[1]:
+            lines += ['MAXIMUM LIMITS:']
+            lines += [' RUNLIMIT', ' {}.0 min'.format(limits[0][queue]), ''] if queue in limits[0] else []
+            lines += [' MEMLIMIT', '{:>7} {} '.format(*re.match(r'(\d+)(\w)', limits[1][queue]).groups()), ''] \
+                if queue in limits[1] else []
+        lines += ['SCHEDULING PARAMETERS', '           r15s   r1m  r15m   ut', '', 'USERS: all ']
+        parts.append('\n'.join(lines))
+    say('\n-------------------------------------------------------------------------------\n\n'.join(parts))
 
 
 def bparams():
