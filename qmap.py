@@ -6152,6 +6152,7 @@ qmap_time_out() {  # beside a job with a time of its own: end it when that is ov
 qmap_forewarn() {  # tell the job before its time is over, its own or that of what runs it
     local end=$qmap_limit
     if [ $end = 0 ]; then
+        [ $qmap_within != 0 ] || qmap_learn_time ask
         [ $qmap_within != 0 ] || return
         end=$qmap_within
         [ -z "$qmap_id" ] || ((end -= SECONDS))    # that began with this runner
@@ -6294,6 +6295,18 @@ EVALUATE = 'builtin eval "$(<"$0")"'
 AS_TEXT = """[ -n "$BASH_EXECUTION_STRING" ] || exec bash -c '{}' "$0"
 """.format(EVALUATE)
 
+#: How a runner learns for how long it may go on; @REMAINING@ stands for `Backend.remaining`.
+LEARN_TIME = r"""
+qmap_now
+qmap_since=${qmap_time%.*}
+qmap_learn_time() {  # how long that is, where it is less than was asked for; may it `ask`?
+    qmap_remaining=
+@REMAINING@    [ -n "$qmap_remaining" ] || return
+    [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
+        qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
+}
+"""
+
 #: How a task finds the jobs that it runs, those of one chunk, and how it ends. A script that was started
 #: before its time waits for a word; without one it ends.
 ONCE = (r"""
@@ -6336,24 +6349,15 @@ WORKER_WAIT, WORKER_ASKS = 15, 60
 #: How a worker (`qmap submit --pull`) finds the jobs that it runs, and how it ends: it claims chunk after
 #: chunk of the list of its batch, and of those that follow for its crew, until none is left, its own time is
 #: nearly over, or somebody wants it to leave. @WAIT@ stands for the seconds for which it waits for another
-#: list, @ASKS@ for those after which it asks the scheduler how long it may go on, and @REMAINING@ for what
-#: does so (see `Backend.remaining`).
+#: list, @ASKS@ for those after which it asks the scheduler how long it may go on.
 PULL = (r"""
 qmap_crew=$qmap_number qmap_look=0 qmap_fresh=yes qmap_tried=0 qmap_turn=()
 qmap_good= qmap_bad=0 qmap_judged=0
 qmap_worker=",\"crew\":$qmap_crew,\"k\":$qmap_k" qmap_cancels=$qmap_run/cancel.$qmap_crew.$qmap_k
 exec 3>&$qmap_err {qmap_err}>&-
 qmap_err=3
-qmap_now
-qmap_since=${qmap_time%.*}
 # Each worker may have to ask the scheduler: not all at once, and those that soon have no job left do not.
 qmap_time_due=$((qmap_since + @ASKS@ + qmap_k % 30))
-qmap_learn_time() {  # how long the worker may go on, where that is less than was asked for; may it `ask`?
-    qmap_remaining=
-@REMAINING@    [ -n "$qmap_remaining" ] || return
-    [ $qmap_within -gt 0 ] && [ $qmap_remaining -ge $qmap_within ] ||
-        qmap_within=$((qmap_remaining > 0 ? qmap_remaining : 1))
-}
 qmap_learn_time
 qmap_runs() {  # whether a job is the one that has said last that it begins, in these words of its chunk
     local lines=()
@@ -6502,11 +6506,10 @@ def batch_script(logs, batch, made, backend, subshells=False, requeues=(), worke
         workers: how many take chunks from its list; 0 where each task runs the chunk with its index
         within: the seconds that were asked for, 0 for any time; for workers
     """
-    begin, end = ONCE
-    if workers:
-        begin, end = PULL
-        for name, value in (('WAIT', WORKER_WAIT), ('ASKS', WORKER_ASKS), ('REMAINING', backend.remaining)):
-            begin = begin.replace('@{}@'.format(name), str(value).lstrip('\n'))
+    begin, end = PULL if workers else ONCE
+    begin = LEARN_TIME + begin.lstrip('\n')
+    for name, value in (('WAIT', WORKER_WAIT), ('ASKS', WORKER_ASKS), ('REMAINING', backend.remaining)):
+        begin = begin.replace('@{}@'.format(name), str(value).lstrip('\n'))
     return ''.join([
         '#!/bin/bash\n# Runs jobs of QMap, those of {}.list.\n'.format(batch), AS_TEXT if subshells else '',
         RUNNER.lstrip('\n'), 'qmap_k=${{{}:-1}}\n'.format(backend.task_variable),
@@ -7021,7 +7024,7 @@ NO_MEMORY = (r'\bMemoryError\b|\bbad_alloc\b|Cannot allocate memory|Could not re
 class JobLimits:
     """How a scheduler limits the time and memory of jobs, and what tells that it did: a part of `Backend`."""
 
-    #: Bash with which a worker learns how long the scheduler lets it go on: it leaves the seconds since its
+    #: Bash with which a runner learns how long the scheduler lets it go on: it leaves the seconds since its
     #: start (qmap_since; now is qmap_time) in qmap_remaining, which is empty before, or nothing. It may ask
     #: the scheduler only if its first argument is `ask`.
     remaining = ''
@@ -8909,6 +8912,16 @@ class Lsf(LsfAnswers, Backend):
     unended, removal = 'its host does not answer|lost contact with its host', 'remove it with bkill -r {}'
     # sent at the run limit: IBM, RUNLIMIT of lsb.queues
     limit_signals = ('USR2',)
+    # The default of the queue stands before what it allows at the most (IBM, bqueues -l).
+    remaining = r"""
+if [ "$1" = ask ]; then
+    while read -t 30 -r qmap_line; do
+        [[ $qmap_value = RUNLIMIT && -z $qmap_remaining && $qmap_line =~ ^([0-9]+)[.0-9]*\ min ]] &&
+            qmap_remaining=$((60 * BASH_REMATCH[1]))
+        qmap_value=$qmap_line
+    done < <(bqueues -l "$LSB_QUEUE")
+fi
+"""
     # IBM Spectrum LSF 10, "bsub command"
     queue_option = r'-q(?!\S)'
     extra_rules = ExtraRules({

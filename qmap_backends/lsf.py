@@ -164,8 +164,8 @@ def parse_bhosts(text):
 
 
 def parse_queues(text):
-    """Return {queue: what a job can have there at the most, as far as it is limited}, of `bqueues -l`: dict of
-    time (seconds) and memory (bytes, as for `bsub -M`).
+    """Return {queue: what a job can have there at the most, as far as it is limited}, of `bqueues -l`: dict
+    of time (seconds) and memory (bytes, as for `bsub -M`).
 
     Below MAXIMUM LIMITS, the names of limits stand on a line, and their values on the next: RUNLIMIT and
     `240.0 min of h1`, MEMLIMIT and `16 G`. (IBM Spectrum LSF 10.1.0, "bqueues", "Resource usage limits".)
@@ -174,8 +174,10 @@ def parse_queues(text):
     for part in re.split(r'(?m)^QUEUE:', text.replace('\r\n', '\n'))[1:]:
         most = re.search(r'(?ms)^MAXIMUM LIMITS:(.*?)(?=^[A-Z]|\Z)', part)
         limits = {}
-        for names, values in re.findall(r'(?m)^ +([A-Z][A-Z ]*LIMIT) *\n +(\S[^\n]*)', most.group(1) if most else ''):
-            limits.update(zip(names.split(), re.findall(r'-|[\d.]+(?: [KMGTPE]\b| min\b(?: of \S+)?)?', values)))
+        text = most.group(1) if most else ''
+        for names, values in re.findall(r'(?m)^ +([A-Z][A-Z ]*LIMIT) *\n +(\S[^\n]*)', text):
+            values = re.findall(r'-|[\d.]+(?: [KMGTPE]\b| min\b(?: of \S+)?)?', values)
+            limits.update(zip(names.split(), values))
         minutes = re.match(r'([\d.]+) min', limits.get('RUNLIMIT', ''))
         sizes = {'time': int(60 * float(minutes.group(1))) if minutes else None,
                  'memory': parse_memory(limits.get('MEMLIMIT', ''))}
@@ -208,7 +210,7 @@ class FullLsf(Lsf):
             return {}
         most = dict(self._queues.get(params.get('queue') or '', {}))
         if 'memory' in most and self.settings.get('memory_limit_per') == 'slot':
-            most['memory'] *= max(params.get('cores') or 1, params.get('tasks') or 1, params.get('nodes') or 1)
+            most['memory'] *= max(params.get(key) or 1 for key in ('cores', 'tasks', 'nodes'))
         return most
 
     def meaning(self, reason):

@@ -899,6 +899,23 @@ def test_a_job_is_told_before_its_time_is_over(tmp_path, how, environ, options, 
 
 
 @pytest.mark.once
+@pytest.mark.parametrize('backend, tool, said', [
+    (module.Lsf, 'bqueues', 'DEFAULT LIMITS:\n RUNLIMIT\n 1.0 min of h1\nMAXIMUM LIMITS:\n RUNLIMIT\n 9.0 min'),
+    (module.GridEngine, 'qconf', 'qname short\ns_rt 0:2:0\nh_rt 0:1:0,[h1=INFINITY]\n'),
+    (module.Slurm, 'squeue', '1:00')])
+def test_a_job_that_requests_no_time_is_told_before_its_queue_ends_it(tmp_path, monkeypatch, backend, tool, said):
+    monkeypatch.setattr(SCHEDULER, 'remaining', backend.remaining)
+    bin = tmp_path / 'bin'
+    bin.mkdir()
+    module.write_text(str(bin / tool), "#!/bin/sh\ncat <<'END'\n{}\nEND\n".format(said))
+    (bin / tool).chmod(0o755)
+    process, logs = begin(tmp_path / 'out', 'task', 'sleep 30\n', dict(limits='0 @USR2@59'), SLURM_JOB_ID='7',
+                          PATH='{}:{}'.format(bin, os.environ['PATH']))
+    process.wait(timeout=60)
+    assert end_of(logs)['forewarned'] == 'task' and end_of(logs)['exit_code'] == 140
+
+
+@pytest.mark.once
 def test_no_signal_comes_where_no_time_is_known(tmp_path):
     process, logs = begin(tmp_path / 'out', 'task', 'sleep 2\n', dict(limits='0 @USR2@9'))
     process.wait(timeout=60)
