@@ -108,7 +108,7 @@ FOR_TOOLS = (
     'parse_count', 'parse_id', 'parse_ids', 'parse_parameter', 'parse_statuses', 'peak_text', 'PENDING',
     'Plan', 'plural', 'portions', 'print_bytes', 'print_message', 'print_warnings', 'printable_text',
     'Profile', 'qmap_command', 'QMapError', 'quote_shown', 'read_json', 'read_last_line', 'read_tail',
-    'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'Slurm',
+    'REASONS', 'remove_file', 'retried_numbers', 'RUNNING', 'seems_alive', 'shown_path', 'SKIPPED', 'Slurm',
     'sound_record', 'split_clusters', 'status_changes', 'STATUS_CODES', 'STATUSES', 'stop_session',
     'strict_json', 'time_text', 'UNNEEDED', 'unreadable_error', 'UNSTARTABLE', 'UsageTotals', 'View',
     'whoami', 'with_unmerged', 'write_output', 'write_parameter')
@@ -4512,6 +4512,10 @@ class JobTable:
     def is_skipped(self, number):
         """Tell whether a job is COMPLETED without an attempt."""
         return self.status[number] == STATUS_CODES[COMPLETED] and not self.attempts[number]
+
+    def count_skipped(self):
+        """Return how many jobs of the map are COMPLETED without an attempt."""
+        return sum(self.is_skipped(number) and number not in self.gone for number in range(self.count))
 
     def set_status(self, number, status):
         """Note a job's status."""
@@ -10273,9 +10277,10 @@ def parse_statuses(texts):
             if not found:
                 names = [status.lower() for status in STATUSES]
                 raise QMapError('{}: unknown status{}'.format(
-                    word or '(empty)', did_you_mean(word.lower(), names + list(REASONS), '', 'status') or
-                    '; known: {} (or first letters), all, {}, and the reasons {}'.format(
-                        ', '.join(names), UNNEEDED, ', '.join(REASONS))))
+                    word or '(empty)', did_you_mean(
+                        word.lower(), names + [UNNEEDED, GONE] + list(REASONS), '', 'status') or
+                    '; known: {} (or first letters), all, {}, {}, and the reasons {}'.format(
+                        ', '.join(names), UNNEEDED, GONE, ', '.join(REASONS))))
             wanted.update(found)
     return wanted
 
@@ -17472,7 +17477,7 @@ class ExecutionReader:
         """Return how many jobs never ran, because their outputs were there."""
         if not skips_existing(self.plan, self.ledger):
             return 0
-        return sum(map(self.ledger.is_skipped, range(self.ledger.count)))
+        return self.ledger.count_skipped()
 
     def figures(self):
         """Return the UsageTotals so far."""
@@ -17507,6 +17512,8 @@ class ExecutionReader:
         """
         fields = [fields] if isinstance(fields, str) else fields
         wanted, ledger = parse_statuses([status] if isinstance(status, str) else status), self.ledger
+        if ids is not None and wanted.issuperset(STATUSES):    # what is named is there, whatever became of it
+            wanted.add(GONE)
         quick = fields is not None and not set(fields) - {'id', 'status'}
         numbers = job_numbers(ledger, parse_ids(ids, self.plan)) if ids is not None else range(ledger.count)
         for number in ledger.chosen(wanted, numbers):

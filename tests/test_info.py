@@ -54,6 +54,7 @@ def test_statuses(done, words, ids):
 def test_a_wrong_status_names_the_right_ones(done):
     result = done('info', '-l', 'out', '-s', 'xyz', 'status')
     assert result.code == 2 and 'xyz: unknown status; known: unsubmitted, pending' in result.err
+    assert 'skipped, gone, and the reasons' in result.err
 
 
 @pytest.mark.parametrize('words, error', [

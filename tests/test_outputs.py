@@ -97,6 +97,9 @@ def test_jobs_whose_outputs_are_there_are_skipped_unless_somebody_retries_them(s
     assert execution.wait() and [qmap.read(str(number)) for number in range(3)] == ['x', 'new\n', 'new\n']
     assert told(execution, 'status', 'reason', 'retries', 'exit_code')[:2] == [
         ('COMPLETED', 'skipped: its outputs exist', 0, None), ('COMPLETED', '', 0, 0)]
+    for words in [], ['--err']:
+        assert qmap('info', 'out', '--log', '0', *words).err == \
+            'qmap: error: job 0 has no output: skipped: its outputs exist\n'
     assert [qmap.info('out', '0')[field] for field in ('status', 'reason', 'attempts')] == [
         'COMPLETED', 'skipped: its outputs exist', []]
     assert qmap('info', 'out', '-s', 'skipped', 'id').lines[1:] == ['0\tCOMPLETED']

@@ -137,6 +137,14 @@ def test_jobs_that_go_and_jobs_that_come_back(qmap):
         ('2', 'FAILED', ''), ('3', 'COMPLETED', ''), ('4', 'FAILED', 'no longer in the map')]
     summary = json.loads(qmap('info', '-l', 'out', '--summary', '--format', 'json').out)
     assert summary['counts']['FAILED'] == 0
+    # Whoever names one sees it; else nothing counts them.
+    assert qmap('info', 'out', '--ids', '2-3', 'status').lines[1:] == ['2\tFAILED', '3\tCOMPLETED']
+    assert [info['id'] for info in reader.jobs(ids='0,3')] == ['0', '3']
+    advised = json.loads(qmap('info', 'out', '--advise', '--format', 'json').out)
+    assert (advised['jobs'], advised['time']['used']['jobs'], advised['failed']) == (2, 2, {})
+    assert qmap('report', 'out', '-o', 'a.html').code == 0
+    page = qmap.read('a.html')
+    assert '2 completed' in page and '1 failed' not in page and '3 completed' not in page
     # Nobody runs them by another way.
     assert 'no jobs' in qmap('control', '-l', 'out', 'retry', '2').out + 'no jobs'
     assert module.ExecutionReader(path).left() == 0

@@ -243,6 +243,7 @@ SLIPS = [
     ('control -l out max-running', 'missing argument: N (see qmap control max-running --help)'),
     ('control -l out max-running all', 'all: must be a positive integer (see qmap control max-running --help)'),
     ('control -l nope pause', 'HERE/nope: No such file or directory'),
+    ('info -l out -s skiped', 'skiped: unknown status (did you mean skipped?)'),
     ('info -l out -s done', 'done: unknown status (did you mean completed?)'),
     ('info -l out -s fialed', 'fialed: unknown status (did you mean failed?)'),
     ('info -l out -s oom', 'oom: unknown status (did you mean memory?)'),

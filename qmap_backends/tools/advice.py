@@ -177,6 +177,25 @@ class Usage:
         """Take it that a job has not ended, or not ended by running."""
         self.ends[number] = NOT_ENDED
 
+    def settle(self, ledger, add):
+        """Take in what the events do not tell one by one, and leave out jobs that are no longer in the map.
+
+        Args:
+            ledger: Ledger, read
+            add: function of the record of a job that has ended
+        """
+        for number, status in enumerate(ledger.status):
+            if number in ledger.gone:
+                self.forget(number)
+            elif status in ENDED_CODES:
+                if not self.ends[number]:    # cancelled before it was submitted, or told by another event
+                    add(ledger.record(number))
+            elif self.ends[number]:
+                self.forget(number)
+        kept = [attempt for attempt in self.earlier if attempt[0] not in ledger.gone]
+        self.earlier = [attempt for attempt in kept    # but those of which a retry was taken back
+                        if not self.ends[attempt[0]] or self.times.started[attempt[0]] != attempt[4]]
+
     def where(self, ends):
         """Return an iterator that tells of each job whether it ended so.
 
@@ -224,14 +243,7 @@ def read(path):
         ledger = with_unmerged(plan, ledger)
         for event in ledger.unwritten:
             on_event(event)
-        for number, status in enumerate(ledger.status):
-            if status in ENDED_CODES:
-                if not usage.ends[number]:    # cancelled before it was submitted, or told by another event
-                    add_record(ledger.record(number))
-            elif usage.ends[number]:
-                usage.forget(number)
-        usage.earlier = [attempt for attempt in usage.earlier    # but those of which a retry was taken back
-                         if not usage.ends[attempt[0]] or usage.times.started[attempt[0]] != attempt[4]]
+        usage.settle(ledger, add_record)
     except OSError as error:
         raise QMapError('{}: {}'.format(error.filename or path, error.strerror))
     return plan, ledger, usage
@@ -425,7 +437,7 @@ class Advice:
         self._local = plan.info['executor'] == 'local'
         self.counts = collections.OrderedDict(zip(STATUSES, ledger.counts))
         self.cancelled = usage.ends.count(usage.cancelled)
-        self.skipped = sum(map(ledger.is_skipped, range(ledger.count)))
+        self.skipped = ledger.count_skipped()
         self.failed = collections.OrderedDict()
         for code, reason in enumerate(usage.reasons):
             if code > COMPLETED and usage.ends.count(code):

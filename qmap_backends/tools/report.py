@@ -1118,7 +1118,8 @@ class Report:
     def about(self):
         """Return the section with the map's head, the parameters and the versions."""
         info = self.plan.info
-        numbers = [number for number, attempts in enumerate(self.ledger.attempts) if attempts > 1]
+        numbers = [number for number, attempts in enumerate(self.ledger.attempts)
+                   if attempts > 1 and number not in self.ledger.gone]
         retried, saved = len(numbers), sum('saved' in self.ledger.record(number) for number in numbers)
         asked = collections.Counter(
             number for number in numbers for record in self.ledger.earlier(number) if record.get('again'))

@@ -8,9 +8,9 @@ import sys
 import time
 
 from qmap import (
-    ENDED_CODES, ExecutionReader, QMapError, RUNNING, STATUS_CODES, cell_text, check_attempt, check_fields,
-    counts_for_people, encode, is_record, made_by_04, open_folder, open_regular, outdated_sentence, parse_id,
-    print_bytes, print_warnings, printable_text, shown_path)
+    ENDED_CODES, ExecutionReader, QMapError, RUNNING, SKIPPED, STATUS_CODES, cell_text, check_attempt,
+    check_fields, counts_for_people, encode, is_record, made_by_04, open_folder, open_regular,
+    outdated_sentence, parse_id, print_bytes, print_warnings, printable_text, shown_path)
 
 #: Seconds between two looks at a file that grows.
 LOOK = 0.5
@@ -90,7 +90,8 @@ class Output:
         record, name = self.record(), self._name
         has_attempt = self._old or self.attempts()
         if record['status'] == 'UNSUBMITTED' or not has_attempt:
-            reason = record.get('error') or 'not submitted yet'
+            known = SKIPPED if record['status'] == 'COMPLETED' else record.get('error')
+            reason = known or 'not submitted yet'
             return 'job {} has no output: {}'.format(self.id, reason), False
         if record['status'] == 'PENDING':
             return 'job {} has no output: still pending'.format(self.id), False
