@@ -15370,38 +15370,11 @@ class Retries(Part):
         if is_unwanted or not self.plan.retry_rules.concern(reason, event):
             return
         past = sum(map(counts_as_retry, self.chain(number)))
-        changes = self._next_request(number, event, past) if past < self.wanted(number) else None
+        changes = None
+        if past < self.wanted(number):
+            changes = next_request(self.plan, self.ledger, event, reason, past, self._most)
         if changes is not None:
             event.update(rerun=True, retry=write_parameters(changes))
-
-    def _next_request(self, number, event, past):
-        """Return what a job requests at its next attempt, a dict of parameters that change; None where more
-        would help it, and there is no more.
-
-        Args:
-            number, event: as above
-            past: how many of its `retries` are used
-        """
-        asked, reason, changes = self.plan.params_of(event), self.reason_of(event), {}
-        rungs = self.plan.rungs_of(self.ledger, number)
-        wanted = {key: values[min(past + 1, len(values) - 1)] for key, values in rungs.items()}
-        if reason in rungs:    # it may have begun with more, as others had to
-            larger = [value for value in rungs[reason][past + 1:] if value > asked.get(reason, 0)]
-            wanted[reason] = (larger or rungs[reason][-1:])[0]
-        elif reason in ('memory', 'time'):
-            if reason not in asked:
-                return None
-            wanted[reason] = grown_value(reason, asked[reason], self.plan.retry_rules.grow)
-        most = self._most(dict(asked, **wanted))
-        for key, value in wanted.items():
-            if key == 'queue':
-                changes[key] = value
-                continue
-            value, least = min(value, most.get(key, value)), asked.get(key, 0)
-            if key == reason and value <= least < wanted[key]:
-                return None
-            changes[key] = max(value, least)
-        return {key: value for key, value in changes.items() if value != asked.get(key)}
 
     def _most(self, params):
         """Return {'memory': bytes, 'time': seconds}: a job with these parameters can have no more."""
@@ -15462,6 +15435,40 @@ class Retries(Part):
                     'learned: {0} with {1} = {2} were saved by {3}; what is not submitted yet starts with '
                     '{4} (--no-learn avoids this; control set {1}={2} takes it back)'.format(
                         plural(count, 'job'), key, before, 'more' if len(saved) > 1 else after, after)))
+
+
+def next_request(plan, ledger, event, reason, past, most):
+    """Return what a job requests at its next attempt, a dict of parameters that change; None where more would
+    help it, and there is no more.
+
+    Args:
+        plan: Plan
+        ledger: Ledger
+        event: dict, the end of its attempt
+        reason: why that failed
+        past: how many of its `retries` are used
+        most: function of a job's parameters: with them it can have no more than these
+    """
+    asked, changes = plan.params_of(event), {}
+    rungs = plan.rungs_of(ledger, ledger.number(event['job']))
+    wanted = {key: values[min(past + 1, len(values) - 1)] for key, values in rungs.items()}
+    if reason in rungs:    # it may have begun with more, as others had to
+        larger = [value for value in rungs[reason][past + 1:] if value > asked.get(reason, 0)]
+        wanted[reason] = (larger or rungs[reason][-1:])[0]
+    elif reason in ('memory', 'time'):
+        if reason not in asked:
+            return None
+        wanted[reason] = grown_value(reason, asked[reason], plan.retry_rules.grow)
+    limits = most(dict(asked, **wanted))
+    for key, value in wanted.items():
+        if key == 'queue':
+            changes[key] = value
+            continue
+        value, least = min(value, limits.get(key, value)), asked.get(key, 0)
+        if key == reason and value <= least < wanted[key]:
+            return None
+        changes[key] = max(value, least)
+    return {key: value for key, value in changes.items() if value != asked.get(key)}
 
 
 def counts_as_retry(record):
@@ -17814,24 +17821,46 @@ class Summary:
             yield line + ('; next time {}'.format(' '.join(more)) if more else '')
         if self.figures.asked:
             yield self._execution.retry_counts().parts()[-1]
-        kinds = {describe_end({'error_reason': key}): key for key in ('memory', 'time')}
-        failed = collections.Counter()
-        for group in self.groups:
-            failed[kinds.get(group.what)] += group.count
-        able = [key for key in ('memory', 'time') if failed[key] and self._requested(key)]
-        if able and not saved and not plan.params.get('retries'):
-            yield '--retries 2 would have retried {}'.format(' and '.join('{} with {} = {}, then {}'.format(
-                plural(failed[key], 'job'), key, *self._grown(key)) for key in able))
+        if not saved and not plan.params.get('retries'):
+            found = list(filter(None, map(self._would_retry, ('memory', 'time'))))
+            if found:
+                yield '--retries 2 would have retried ' + ' and '.join(found)
 
-    def _requested(self, key):
-        return self._execution.has_journal and key in self._execution.plan.params
+    def _would_retry(self, key):
+        """Return which of the jobs that failed for lack of memory, or time, two retries would have run again,
+        and with what; '' for none."""
+        what = describe_end({'error_reason': key})
+        groups = [group for group in self.groups if group.what == what]
+        count, ids = sum(group.count for group in groups), [id for group in groups for id in group.ids]
+        try:
+            able = list(filter(None, [self._raised(key, id) for id in ids]))
+        except QMapError:    # the journal is being compacted
+            return ''
+        if not able:
+            return ''
+        if len(ids) == count:
+            jobs, known = plural(len(able), 'job'), True
+        else:
+            known = self._execution.plan.alike and len(able) == len(ids)
+            jobs = ('' if known else 'up to ') + plural(count, 'job')
+        is_one = known and len(set(able)) == 1
+        return '{} with {}{}'.format(
+            jobs, '{} = '.format(key) if is_one else 'more {}, such as '.format(key), able[0])
 
-    def _grown(self, key):
-        """Return what a first retry requests, and a second one, as texts."""
-        plan = self._execution.plan
-        once = grown_value(key, plan.params[key], plan.retry_rules.grow)
-        twice = grown_value(key, once, plan.retry_rules.grow)
-        return [write_parameter(key, once), write_parameter(key, twice)]
+    def _raised(self, key, id):
+        """Return what two retries of a job would have requested that failed for lack of memory, or time:
+        '8G, then 16G'; '' where it is not retried."""
+        plan, ledger = self._execution.plan, self._execution.ledger
+        event, found = sound_record(ledger.record(ledger.number(id))), []
+        if plan.params_of(event).get('retries'):
+            return ''
+        for past in range(2):
+            changes = next_request(plan, ledger, event, key, past, lambda params: plan.retry_rules.most)
+            if changes is None:
+                break
+            event = dict(event, params=dict(event.get('params') or {}, **write_parameters(changes)))
+            found.append(write_parameter(key, plan.params_of(event)[key]))
+        return ', then '.join(found)
 
     def variables(self):
         """Return the environment variables that tell it to a command."""

@@ -217,13 +217,26 @@ def test_a_group_runs_only_what_did_not_end_well(qmap):
     assert (saved['saved'], saved['next']) == ({'exit': 1}, []) and saved['core_hours_lost'] >= 0
 
 
-def test_the_summary_says_what_retries_would_have_done(qmap):
-    path = prepare(qmap, '[params]\nmemory = 4G\n[jobs]\n' + 'true\n' * 3, qmap.path('out'))
-    batch = {'event': 'batch', 'batch': 1, 'name': 'a', 'tasks': ['0.1', '1.1', '2.1'], 'time': 1000.0}
+@pytest.mark.parametrize('own, params, rules, said', [
+    (['', ''], {'memory': '4G'}, {}, '2 jobs with memory = 8G, then 16G'),
+    (['', ''], {'memory': '50M, 200M'}, {}, '2 jobs with memory = 200M, then 200M'),
+    (['', ''], {'memory': '50M,70M,1G'}, {}, '2 jobs with memory = 70M, then 1G'),
+    (['', ''], {'memory': '4G'}, {'max_memory': '6G'}, '2 jobs with memory = 6G'),
+    (['', ''], {'memory': '4G'}, {'max_memory': '4G'}, None),
+    (['', ''], {}, {}, None),
+    ([' ## memory=4G', ' ## memory=4G'], {}, {}, '2 jobs with memory = 8G, then 16G'),
+    ([' ## memory=4G', ' ## memory=1G,2G'], {}, {}, '2 jobs with more memory, such as 8G, then 16G'),
+    ([' ## memory=4G', ' ## memory=4G retries=1', ''], {}, {}, '1 job with memory = 8G, then 16G'),
+    ([' ## memory=4G'] * 5, {}, {}, 'up to 5 jobs with more memory, such as 8G, then 16G')])
+def test_the_summary_says_what_retries_would_have_done(qmap, own, params, rules, said):
+    qmap.write('a.map', ''.join('true{}\n'.format(text) for text in own))
+    path = module.Request(qmap.path('a.map'), profile='local', params=params, retry=rules).create(qmap.path('out'))
     failed = {'status': 'FAILED', 'error_reason': 'memory', 'error': 'too much', 'exit_code': 137}
-    write_journal(path, [batch, ended('0', 60, **failed), ended('1', 60, **failed), ended('2', 60)])
-    assert '--retries 2 would have retried 2 jobs with memory = 8G, then 16G' in qmap(
-        'info', 'out', '--summary').out
+    jobs = list(map(str, range(len(own))))
+    batch = {'event': 'batch', 'batch': 1, 'name': 'a', 'tasks': [job + '.1' for job in jobs], 'time': 1000.0}
+    write_journal(path, [batch] + [ended(job, 60, **failed) for job in jobs])
+    told = [line for line in module.Summary(module.ExecutionReader(path)).lines() if '--retries' in line]
+    assert told == (['--retries 2 would have retried ' + said] if said else [])
 
 
 @pytest.mark.parametrize('words, message', [
