@@ -3,6 +3,7 @@
 tests/clusters/sge-up starts them where they do not run; they are left running.
 """
 
+import glob
 import os
 import re
 import signal
@@ -11,8 +12,8 @@ import time
 
 import pytest
 
-from conftest import at_executor, outage
-from qmap import load_backend
+from conftest import at_executor, outage, until
+from qmap import Processes, load_backend
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UP, DOWN = (os.path.join(HERE, 'clusters', name) for name in ('sge-up', 'sge-down'))
@@ -392,3 +393,21 @@ def test_an_execution_goes_on_through_an_outage(qmap, how):
     at_executor(qmap, 'sge')
     outage(qmap, 'sge', lambda: subprocess.check_call([DOWN] + how + ['qmaster']),
            lambda: subprocess.check_call([UP, 'qmaster']))
+
+
+@pytest.mark.slow
+def test_what_ran_on_a_host_that_died_runs_again(qmap):
+    at_executor(qmap, 'sge')
+    qmap.write('a.map', 'sleep 20\n' * 3 + 'exit 3\n')
+    process = qmap.start('submit', 'a.map', '-p', 'sge', '-l', 'out', '-m', '50M', '--retries', '2')
+    until(lambda: os.path.isdir(qmap.path('out', '.qmap')) and qmap.statuses('out')[:3] == ['RUNNING'] * 3)
+    path, = glob.glob('/var/spool/gridengine/execd/*/execd.pid')
+    with open(path) as source:
+        execd = int(source.read())
+    for pid in [execd] + Processes().tree(execd):
+        os.kill(pid, signal.SIGKILL)
+    subprocess.check_call([UP])
+    # Grid Engine says then that they failed "before writing exit_status", which may be seen late.
+    assert process.wait(400) == 1
+    assert qmap.statuses('out') == ['COMPLETED'] * 3 + ['FAILED']
+    assert '3 jobs saved by retries' in qmap('info', '-l', 'out', '--summary').out
