@@ -1685,6 +1685,7 @@ class Map:
             QMapError: the file cannot be read or is wrong, with its name and the number of the line
         """
         import functools
+        import weakref
         self.path, self.title = path, title or path
         scan = MapScan(path, submitted, self.title)
         try:
@@ -1703,8 +1704,10 @@ class Map:
                 mend = 'all its lines ({}) belong to [pre]: add a line [jobs] before the commands'.format(pre)
             raise QMapError('{}: contains no commands; {}'.format(self.title, mend))
         self._file, self._close_file = open_for(self, self.path)
-        #: The driver asks for the same commands again and again, those of the jobs at work.
-        self.command = functools.lru_cache(4096)(self._command)
+        # The driver asks for the same commands again and again, those of the jobs at work. What remembers
+        # them does not keep the map, and its open file, alive.
+        this = weakref.proxy(self)
+        self.command = functools.lru_cache(4096)(lambda index: this._command(index))
 
     def copy(self, path):
         """Copy the file, and read it there from now on.

@@ -1,5 +1,6 @@
 """Map files: what is a command, what is a section, what is wrong."""
 
+import gc
 import os
 
 import pytest
@@ -332,3 +333,14 @@ def test_a_parameter_that_is_set_twice_is_warned_about(qmap):
     module_submit.prepare(qmap, 'true\n', 'out')
     result = qmap('control', '-l', 'out', 'set', 'cores=1', 'cores=2')
     assert 'cores: given twice; the last value counts' in result.err and 'cores = 2' in result.out
+
+
+def test_a_map_that_nobody_has_any_more_holds_no_file(qmap):
+    qmap.write('a.map', 'true\n')
+    gc.disable()    # as in `info`
+    try:
+        before = os.listdir('/proc/self/fd')
+        assert module.Map(qmap.path('a.map')).command(0) == ('true', {})
+        assert len(os.listdir('/proc/self/fd')) == len(before)
+    finally:
+        gc.enable()
