@@ -19134,7 +19134,8 @@ def renewed_request(reader, map, max_running=None, params=None, profile=None, gi
     request = Request(map, max_running, plan.group, profile or own, params, info.get('keep'), begin=begin,
                       earlier=earlier)
     if plan.logs.path in request.begin[1]:
-        raise QMapError('--after {}: is this execution itself'.format(shown_path(plan.logs.path)))
+        raise QMapError('--after {}: is this execution itself; name another'.format(
+            shown_path(plan.logs.path)))
     if request.profile.executor != info['executor']:
         raise QMapError(
             'profile {}: submits to {}, but this execution uses {}; leave -p out with --resume'.format(
